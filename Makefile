@@ -1,0 +1,42 @@
+# Two commands are all that a newcomer needs:  make demo  ·  make test
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test test-fast lint bench setup clean help
+
+help:            ## show this help
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(STAMP)   ## run SRFLM with four vendors on the built-in CT phantom
+	$(BIN)/srflm simulate
+
+test: $(STAMP) lint   ## lint, types, and all tests
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)   ## the tests that need no processes of their own
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMP)   ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## every figure in the README, from one run (about an hour on two cores)
+	$(BIN)/python -m benchmarks.run_all
+
+setup: $(STAMP)  ## make the virtual environment and install
+
+# Everything is pinned by constraints.txt; the virtual environment is made anew only when it or
+# pyproject.toml has changed.  torch comes first: 2.13.0 then satisfies all that ask for "torch".
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "found $$($(PYTHON) --version); expected Python 3.11 or newer; set PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:           ## remove the virtual environment and caches (runs stay)
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The vendors of the federation: their data, models and training."""

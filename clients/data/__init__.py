@@ -1,0 +1,1 @@
+"""Images of the vendors: built-in phantoms and the readers of a site's own data."""

@@ -1,0 +1,105 @@
+"""Divide one data set among simulated vendors: pure functions from labels to index arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srflm_flower.errors import ConfigurationError
+
+Indices = NDArray[np.int64]
+MAX_DRAWS = 1000
+
+
+def dirichlet_proportions(
+    classes: int, vendors: int, alpha: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw p[class, vendor], each row from Dir(α, …, α): the vendors' shares of a class."""
+    return rng.dirichlet(np.full(vendors, alpha), size=classes)
+
+
+def divide_by_proportions(
+    labels: Indices, proportions: NDArray[np.float64], rng: np.random.Generator
+) -> list[Indices]:
+    """Return one sorted index array a vendor; together they hold every example exactly once."""
+    parts: list[list[Indices]] = [[] for _ in range(proportions.shape[1])]
+    for label, shares in enumerate(proportions):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        cuts = np.round(np.cumsum(shares)[:-1] * len(members)).astype(int)
+        for part, indices in zip(parts, np.split(members, cuts), strict=True):
+            part.append(indices)
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def draw_dirichlet(
+    labels: Sequence[Indices],
+    classes: int,
+    vendors: int,
+    alpha: float,
+    rng: np.random.Generator,
+    min_train: int,
+    min_classes: int,
+) -> list[list[Indices]]:
+    """Divide several splits by the *same* proportions, so that a vendor's splits are alike.
+
+    ``labels`` are the labels of train, validation, and test.  Proportions are drawn again until
+    every vendor has ``min_train`` training examples of ``min_classes`` classes, and one example
+    in every other split.  Returns [split][vendor] → indices.
+    """
+    for _ in range(MAX_DRAWS):
+        proportions = dirichlet_proportions(classes, vendors, alpha, rng)
+        parts = [divide_by_proportions(split, proportions, rng) for split in labels]
+        train = [labels[0][part] for part in parts[0]]
+        if (
+            all(len(part) >= min_train for part in train)
+            and all(len(np.unique(part)) >= min_classes for part in train)
+            and all(len(part) > 0 for split in parts[1:] for part in split)
+        ):
+            return parts
+    raise ConfigurationError(
+        f"no Dirichlet({alpha}) division of {len(labels[0])} training examples over {vendors}"
+        f" vendors gives each at least {min_train} of {min_classes} classes",
+        "a division in which every vendor can train",
+        "raise data.partition.alpha, use more examples, or lower training.batch-size",
+    )
+
+
+def divide_by_class(
+    labels: Indices, classes_of: Sequence[Sequence[int]], rng: np.random.Generator
+) -> list[Indices]:
+    """Give every vendor its classes; a class of several vendors is shared evenly among them."""
+    parts: list[list[Indices]] = [[] for _ in classes_of]
+    for label in sorted({label for classes in classes_of for label in classes}):
+        owners = [vendor for vendor, classes in enumerate(classes_of) if label in classes]
+        members = rng.permutation(np.flatnonzero(labels == label))
+        for owner, indices in zip(owners, np.array_split(members, len(owners)), strict=True):
+            parts[owner].append(indices)
+    empty = np.empty(0, dtype=np.int64)
+    return [np.sort(np.concatenate([empty, *part])) for part in parts]
+
+
+def stratified_subset(labels: Indices, limit: int | None, rng: np.random.Generator) -> Indices:
+    """Return at most ``limit`` indices in which every class keeps its share (sorted)."""
+    if limit is None or limit >= len(labels):
+        return np.arange(len(labels))
+    order = rng.permutation(len(labels))
+    rank = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return np.sort(np.argsort(rank, kind="stable")[:limit])
+
+
+def random_splits(
+    count: int, validation: float, test: float, rng: np.random.Generator
+) -> tuple[Indices, Indices, Indices]:
+    """Divide ``count`` examples at random into train, validation, and test."""
+    order = rng.permutation(count)
+    n_test, n_validation = round(test * count), round(validation * count)
+    return (
+        np.sort(order[n_test + n_validation :]),
+        np.sort(order[n_test : n_test + n_validation]),
+        np.sort(order[:n_test]),
+    )

@@ -1,0 +1,59 @@
+"""A picture of the vendors' data side by side: one column a vendor, one row a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from clients.data.phantom import write_preview
+from clients.data.sources import DataPlan, load_vendor_data
+from clients.data.vendor_data import Split
+from clients.settings import PhantomData
+
+MOST_VENDORS, MOST_CLASSES, INCH = 8, 10, 1.35
+
+
+def write_data_preview(path: Path, plan: DataPlan) -> None:
+    """Write a PNG of the first vendors' training images; for the phantom, of its scanners."""
+    names = [vendor.name for vendor in plan.vendors][:MOST_VENDORS]
+    if isinstance(plan.data, PhantomData):
+        write_preview(
+            path,
+            list(range(len(names))),
+            seed=plan.seed,
+            size=plan.data.image_size,
+            heterogeneity=plan.data.heterogeneity,
+        )
+        return
+    classes = plan.task.classes[:MOST_CLASSES]
+    figure = Figure(figsize=(INCH * len(names) + 1.2, INCH * len(classes) + 0.9), dpi=110)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(classes), len(names), squeeze=False)
+    for column, name in enumerate(names):
+        train = load_vendor_data(plan, name).train
+        for row, title in enumerate(classes):
+            axes = grid[row, column]
+            axes.set_xticks([])
+            axes.set_yticks([])
+            members = np.flatnonzero(train.labels.numpy() == row)
+            if len(members):
+                axes.imshow(_picture(train, int(members[0])), cmap="gray", vmin=0, vmax=1)
+            axes.set_xlabel(f"{len(members)} images", fontsize=7, labelpad=2)
+            if column == 0:
+                axes.set_ylabel(title, fontsize=8)
+            if row == 0:
+                axes.set_title(f"{name}\n({len(train)} images)", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, format="png")
+
+
+def _picture(split: Split, index: int) -> NDArray[np.float32]:
+    """Return an image as Matplotlib draws it; of a volume, the middle slice."""
+    image: NDArray[np.float32] = (split.images[index] / 2 + 0.5).numpy()
+    while image.ndim > 3:
+        image = image[:, image.shape[1] // 2]
+    return image[0] if image.shape[0] != 3 else np.moveaxis(image, 0, -1)

@@ -1,0 +1,202 @@
+"""One vendor's data from the source that the federation names, checked and cached in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.data.folder import read_folder
+from clients.data.npz import Arrays, read_npz
+from clients.data.partition import (
+    Indices,
+    divide_by_class,
+    draw_dirichlet,
+    random_splits,
+    stratified_subset,
+)
+from clients.data.phantom import LESION_CLASSES, make_vendor
+from clients.data.vendor_data import SPLITS, SplitName, VendorData, as_split, check_vendor_data
+from clients.seeds import derive_seed
+from clients.settings import (
+    ByClassPartition,
+    DataSettings,
+    DirichletPartition,
+    FileData,
+    NpzData,
+    PhantomData,
+    SplitSettings,
+    TaskSettings,
+    VendorSettings,
+)
+from srflm_flower.errors import ConfigurationError, DataError
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """All that determines every vendor's data; equal plans give equal data."""
+
+    data: DataSettings
+    task: TaskSettings
+    vendors: tuple[VendorSettings, ...]
+    splits: SplitSettings
+    batch_size: int
+    seed: int
+
+
+_cache: dict[tuple[str, str], VendorData] = {}
+
+
+def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
+    """Return the vendor's data; it stays in memory between rounds, for all vendors of a process.
+
+    Raises :class:`DataError` or :class:`ConfigurationError` when it cannot be used.
+    """
+    key = (repr(plan), vendor)
+    if key not in _cache:
+        arrays = read_vendor_arrays(plan, vendor)
+        data = VendorData(*(as_split(*arrays[name], plan.task.spatial_dims) for name in SPLITS))
+        check_vendor_data(
+            data,
+            vendor,
+            len(plan.task.classes),
+            plan.task.channels,
+            plan.task.spatial_dims,
+            plan.batch_size,
+            plan.splits.allow_one_class,
+        )
+        _cache[key] = data
+    return _cache[key]
+
+
+def forget_cached_data() -> None:
+    """Drop all cached data: the next use reads the files again."""
+    _cache.clear()
+
+
+def read_vendor_arrays(plan: DataPlan, vendor: str) -> Arrays:
+    """Return the vendor's raw images and labels by split."""
+    index = [each.name for each in plan.vendors].index(vendor)
+    match plan.data:
+        case PhantomData() as data:
+            return _phantom(data, plan, index)
+        case NpzData() as data:
+            return _share_of_file(data, plan, index)
+        case FileData() as data:
+            return _own_file(data, plan, index)
+
+
+def _rng(plan: DataPlan, *words: object) -> np.random.Generator:
+    return np.random.default_rng(derive_seed(plan.seed, "data", *words))
+
+
+def _phantom(data: PhantomData, plan: DataPlan, index: int) -> Arrays:
+    if len(plan.task.classes) != len(LESION_CLASSES):
+        raise DataError(
+            f"{len(plan.task.classes)} names in task.classes for the phantom",
+            f"its {len(LESION_CLASSES)} classes: {', '.join(LESION_CLASSES)}",
+            "list these in task.classes, or leave task.classes out",
+            DataError.LABELS_OUTSIDE_CLASSES,
+        )
+    prior: list[float] | None = None
+    if data.label_alpha is not None:
+        rng = _rng(plan, "class-mix", index)
+        prior = rng.dirichlet(np.full(len(LESION_CLASSES), data.label_alpha)).tolist()
+    images = make_vendor(
+        index,
+        data.examples,
+        size=data.image_size,
+        seed=plan.seed,
+        heterogeneity=data.heterogeneity,
+        class_probabilities=prior,
+    )
+    train, validation, test = random_splits(
+        data.examples, plan.splits.validation, plan.splits.test, _rng(plan, "splits", index)
+    )
+    chosen = {"train": train, "validation": validation, "test": test}
+    return {name: (images.images[chosen[name]], images.labels[chosen[name]]) for name in SPLITS}
+
+
+def _share_of_file(data: NpzData, plan: DataPlan, index: int) -> Arrays:
+    arrays = read_npz(data.path)
+    labels = {name: _flat(arrays[name][1]) for name in SPLITS}
+    for name in SPLITS:
+        _check_labels(labels[name], name, len(plan.task.classes), data)
+    kept = stratified_subset(labels["train"], data.max_examples, _rng(plan, "subset"))
+    shares = _partition({**labels, "train": labels["train"][kept]}, data, plan)
+    chosen: dict[SplitName, Indices] = {name: shares[name][index] for name in SPLITS}
+    chosen["train"] = kept[chosen["train"]]
+    limit = plan.vendors[index].max_examples
+    if limit is not None:
+        mine = stratified_subset(labels["train"][chosen["train"]], limit, _rng(plan, index))
+        chosen["train"] = chosen["train"][mine]
+    return {name: (arrays[name][0][chosen[name]], labels[name][chosen[name]]) for name in SPLITS}
+
+
+def _check_labels(labels: Indices, split: str, classes: int, data: NpzData) -> None:
+    if len(labels) and (labels.min() < 0 or labels.max() >= classes):
+        raise DataError(
+            f"{data.path} has {split} labels from {labels.min()} to {labels.max()}",
+            f"labels from 0 to {classes - 1}, for the {classes} names in task.classes",
+            "correct the labels, or list every class in task.classes",
+            DataError.LABELS_OUTSIDE_CLASSES,
+        )
+
+
+def _partition(
+    labels: dict[SplitName, Indices], data: NpzData, plan: DataPlan
+) -> dict[SplitName, list[Indices]]:
+    """Return split → one index array a vendor."""
+    rng = _rng(plan, "partition")
+    match data.partition:
+        case DirichletPartition(alpha=alpha):
+            parts = draw_dirichlet(
+                [labels[name] for name in SPLITS],
+                len(plan.task.classes),
+                len(plan.vendors),
+                alpha,
+                rng,
+                min_train=plan.batch_size,
+                min_classes=1 if plan.splits.allow_one_class else 2,
+            )
+            return dict(zip(SPLITS, parts, strict=True))
+        case ByClassPartition():
+            classes_of = _classes_of_vendors(plan.vendors)
+            return {name: divide_by_class(labels[name], classes_of, rng) for name in SPLITS}
+
+
+def _classes_of_vendors(vendors: Sequence[VendorSettings]) -> list[tuple[int, ...]]:
+    missing = [vendor.name for vendor in vendors if vendor.classes is None]
+    if missing:
+        raise ConfigurationError(
+            f"no classes for {', '.join(missing)}",
+            'classes = [...] in every [[vendors]] table, for data.partition.kind = "by-class"',
+            "list each vendor's labels",
+        )
+    return [vendor.classes or () for vendor in vendors]
+
+
+def _own_file(data: FileData, plan: DataPlan, index: int) -> Arrays:
+    vendor = plan.vendors[index]
+    if vendor.path is None:
+        raise ConfigurationError(
+            f"no path for vendor {vendor.name!r}",
+            'path = "…" in its [[vendors]] table, for data.source = "files"',
+            "name its .npz file or its folder of class folders",
+        )
+    if vendor.path.suffix == ".npz" or vendor.path.is_file():
+        arrays = read_npz(vendor.path)
+    else:
+        rng = _rng(plan, "splits", index)
+        arrays = read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, rng)
+    if vendor.max_examples is not None:
+        images, labels = arrays["train"]
+        kept = stratified_subset(_flat(labels), vendor.max_examples, _rng(plan, index))
+        arrays["train"] = (images[kept], labels[kept])
+    return arrays
+
+
+def _flat(labels: NDArray[np.generic]) -> Indices:
+    return np.asarray(labels).reshape(len(labels), -1)[:, 0].astype(np.int64)

@@ -1,0 +1,119 @@
+"""A vendor's data in memory: three splits of images and labels, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from srflm_flower.errors import DataError
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images, float32 in [−1, 1], shape (n, channels, *space); labels, int64, shape (n,)."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class VendorData:
+    """The three splits of one vendor.  They never leave its site."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+    def split(self, name: SplitName) -> Split:
+        """Return the split called ``name``."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+
+def as_split(images: NDArray[np.generic], labels: NDArray[np.generic], spatial_dims: int) -> Split:
+    """Return raw arrays as a split: channels first, [−1, 1], labels flat.
+
+    ``images`` are uint8 in 0…255 or floats in [0, 1], with shape (n, *space), (n, *space, c) as
+    MedMNIST has it, or (n, c, *space); ``labels`` have shape (n,) or (n, 1).  A channel axis is
+    one of length 1, 3, or 4.
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
+    pixels = pixels.to(torch.float32).div_(scale).mul_(2.0).sub_(1.0)
+    if pixels.ndim == spatial_dims + 1:
+        pixels = pixels.unsqueeze(1)
+    elif pixels.ndim == spatial_dims + 2 and pixels.shape[1] not in (1, 3, 4):
+        pixels = pixels.movedim(-1, 1)
+    flat = np.asarray(labels).reshape(len(labels), -1)[:, 0].astype(np.int64)
+    return Split(pixels.contiguous(), torch.from_numpy(flat))
+
+
+def check_vendor_data(
+    data: VendorData,
+    vendor: str,
+    classes: int,
+    channels: int,
+    spatial_dims: int,
+    batch_size: int,
+    allow_one_class: bool,
+) -> None:
+    """Raise :class:`DataError`, saying how to mend it, when ``data`` cannot be trained on."""
+    for name in SPLITS:
+        split = data.split(name)
+        if len(split) == 0:
+            raise DataError(
+                f"vendor {vendor!r} has no {name} examples",
+                "at least one in every split",
+                "give it data, or take it out of the roster ([[vendors]])",
+                DataError.NO_EXAMPLES,
+            )
+        _check_shape(split, vendor, name, channels, spatial_dims)
+        low, high = int(split.labels.min()), int(split.labels.max())
+        if low < 0 or high >= classes:
+            raise DataError(
+                f"vendor {vendor!r} has {name} labels from {low} to {high}",
+                f"labels from 0 to {classes - 1}, for the {classes} names in task.classes",
+                "correct the labels, or list every class in task.classes",
+                DataError.LABELS_OUTSIDE_CLASSES,
+            )
+    if len(data.train.labels.unique()) < 2 and not allow_one_class:
+        raise DataError(
+            f"vendor {vendor!r} has training examples of one class only",
+            "at least two classes",
+            "give it more data, or allow it with splits.allow-one-class = true",
+            DataError.ONE_CLASS,
+        )
+    if len(data.train) < batch_size:
+        raise DataError(
+            f"vendor {vendor!r}: {len(data.train)} training examples for batches of {batch_size}",
+            "a batch no larger than the smallest vendor's data",
+            f"set training.batch-size to {len(data.train)} or less, or give it more data",
+            DataError.BATCH_TOO_LARGE,
+        )
+
+
+def _check_shape(split: Split, vendor: str, name: str, channels: int, spatial_dims: int) -> None:
+    shape = tuple(split.images.shape)
+    if len(shape) != spatial_dims + 2 or shape[1] != channels:
+        raise DataError(
+            f"vendor {vendor!r} has {name} images of shape {shape} (n, channels, space…)",
+            f"{channels} channel(s) and {spatial_dims} spatial dimensions",
+            "set task.channels and task.spatial-dims to what the images have",
+            DataError.SHAPE,
+        )
+    if len(split.images) != len(split.labels):
+        raise DataError(
+            f"vendor {vendor!r}: {len(split.images)} {name} images, {len(split.labels)} labels",
+            "one label an image",
+            "write the file again",
+            DataError.SHAPE,
+        )

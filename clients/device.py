@@ -1,0 +1,38 @@
+"""Choose where to compute: CUDA, Apple's MPS, or the CPU."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from srflm_flower.errors import ConfigurationError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises :class:`ConfigurationError` when the named device is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, here in available.items() if here))
+    if not available[name]:
+        raise ConfigurationError(
+            f'device = "{name}", which this machine does not have',
+            "one of: " + ", ".join(kind for kind, here in available.items() if here),
+            'set run.device = "auto"',
+        )
+    return torch.device(name)
+
+
+def mixed_precision(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
+    """Return a context for forward passes: bfloat16 or float16 autocast on CUDA, else nothing."""
+    if wanted and device.type == "cuda":
+        kind = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.autocast("cuda", dtype=kind)
+    return nullcontext()

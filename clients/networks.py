@@ -1,0 +1,100 @@
+"""MONAI networks by name, with initial weights that every site computes alike."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from monai.networks.blocks import Convolution
+from monai.networks.nets import DenseNet121, EfficientNetBN, resnet18
+from torch import nn
+
+from clients.seeds import derive_seed
+from clients.settings import ModelSettings, TaskSettings
+from srflm_flower.weights import Weights
+
+
+class SmallCNN(nn.Module):
+    """Three strided convolutions (MONAI blocks, 32–64–128 channels), pooling, one linear layer.
+
+    Global mean and maximum are both kept: a lesion is small, and a mean alone hardly shows it.
+
+    Input (batch, channels, *space), any size from 8 up; output (batch, classes).
+    """
+
+    def __init__(self, spatial_dims: int, channels: int, classes: int, norm: str) -> None:
+        super().__init__()
+        widths = (channels, 32, 64, 128)
+        self.features = nn.Sequential(
+            *(
+                Convolution(
+                    spatial_dims,
+                    wide_in,
+                    wide_out,
+                    strides=2,
+                    norm=("group", {"num_groups": 8}) if norm == "group" else "batch",
+                    act=("relu", {"inplace": False}),
+                    bias=False,
+                )
+                for wide_in, wide_out in itertools.pairwise(widths)
+            )
+        )
+        self.classifier = nn.Linear(2 * widths[-1], classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        features = self.features(images).flatten(2)
+        pooled = torch.cat([features.mean(2), features.amax(2)], dim=1)
+        return torch.as_tensor(self.classifier(pooled))
+
+
+def build_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
+    """Return the network that ``model`` names, for the images and classes of ``task``."""
+    network: nn.Module
+    dims, channels, classes = task.spatial_dims, task.channels, len(task.classes)
+    match model.network:
+        case "small-cnn":
+            return SmallCNN(dims, channels, classes, model.norm)
+        case "resnet18":
+            network = resnet18(spatial_dims=dims, n_input_channels=channels, num_classes=classes)
+        case "densenet121":
+            network = DenseNet121(spatial_dims=dims, in_channels=channels, out_channels=classes)
+        case "efficientnet-b0":
+            network = EfficientNetBN(
+                "efficientnet-b0",
+                pretrained=False,
+                spatial_dims=dims,
+                in_channels=channels,
+                num_classes=classes,
+            )
+    return network
+
+
+def initial_network(model: ModelSettings, task: TaskSettings, seed: int) -> nn.Module:
+    """Return the network with the initial weights that follow from ``seed``, on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "initial-model"))
+        return build_network(model, task)
+
+
+def get_weights(network: nn.Module) -> Weights:
+    """Return copies of the network's floating-point parameters and buffers by name."""
+    return {
+        name: tensor.detach().cpu().numpy().copy()
+        for name, tensor in network.state_dict().items()
+        if tensor.is_floating_point()
+    }
+
+
+def set_weights(network: nn.Module, weights: Weights) -> None:
+    """Load ``weights``; integer buffers keep their values.
+
+    Raises :class:`KeyError` when a name is missing or unknown.
+    """
+    state = network.state_dict()
+    floating = {name for name, tensor in state.items() if tensor.is_floating_point()}
+    if floating != weights.keys():
+        raise KeyError(f"weights differ from the network's in {sorted(floating ^ weights.keys())}")
+    with torch.no_grad():
+        for name, array in weights.items():
+            state[name].copy_(torch.from_numpy(array.copy()))

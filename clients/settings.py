@@ -1,0 +1,126 @@
+"""Settings of what touches a vendor's data, as they stand in ``federation.toml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from strategies.settings import Settings
+
+Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
+ClassificationMetric = Literal["accuracy", "balanced-accuracy", "auc"]
+
+
+class TaskSettings(Settings):
+    """What is learnt: class names in label order, image channels, and the metric that selects.
+
+    ``metric`` (on validation data) chooses each vendor's personalised model and the released
+    global one.
+    """
+
+    kind: Literal["classification"] = "classification"
+    classes: tuple[str, ...] = ("none", "cyst", "solid", "calcified")
+    channels: int = Field(default=1, ge=1)
+    spatial_dims: Literal[2, 3] = 2
+    metric: ClassificationMetric = "accuracy"
+
+    @model_validator(mode="after")
+    def _at_least_two_classes(self) -> TaskSettings:
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ValueError("expected at least two class names, all different")
+        return self
+
+
+class PhantomData(Settings):
+    """The built-in cross-vendor CT phantom; ``examples`` slices a vendor, over all splits.
+
+    ``heterogeneity`` scales how far the vendors' scanners are apart (0: all the same).
+    ``label_alpha``, where set, draws each vendor's class mix from a Dirichlet distribution.
+    """
+
+    source: Literal["phantom"] = "phantom"
+    examples: int = Field(default=400, ge=1)
+    image_size: int = Field(default=64, ge=16)
+    heterogeneity: float = Field(default=1.0, ge=0, le=2)
+    label_alpha: float | None = Field(default=None, gt=0)
+
+
+class DirichletPartition(Settings):
+    """Divide every class over the vendors by proportions from Dir(α) (Hsu et al., 2019)."""
+
+    kind: Literal["dirichlet"] = "dirichlet"
+    alpha: float = Field(default=0.5, gt=0)
+
+
+class ByClassPartition(Settings):
+    """Give every vendor the classes that its ``[[vendors]]`` table lists."""
+
+    kind: Literal["by-class"]
+
+
+class NpzData(Settings):
+    """One MedMNIST-style ``.npz`` file, divided among simulated vendors.
+
+    Keys ``train_images``, ``train_labels``, and the same for ``val`` and ``test``.
+    ``max_examples`` limits the training images of all vendors together.
+    """
+
+    source: Literal["npz"]
+    path: Path
+    partition: Annotated[DirichletPartition | ByClassPartition, Field(discriminator="kind")] = (
+        DirichletPartition()
+    )
+    max_examples: int | None = Field(default=None, ge=1)
+
+
+class FileData(Settings):
+    """One ``.npz`` file, or one folder with a sub-folder of images per class, for each vendor."""
+
+    source: Literal["files"]
+    image_size: int | None = Field(default=None, ge=16)
+
+
+DataSettings = Annotated[PhantomData | NpzData | FileData, Field(discriminator="source")]
+
+
+class VendorSettings(Settings):
+    """A member of the federation.
+
+    ``path`` is its file or folder (data source ``files``); ``classes`` are its labels (partition
+    ``by-class``); ``max_examples`` limits its training images.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
+    path: Path | None = None
+    classes: tuple[int, ...] | None = None
+    max_examples: int | None = Field(default=None, ge=1)
+
+
+class SplitSettings(Settings):
+    """How data that comes without splits is divided, and what is asked of a vendor's data."""
+
+    validation: float = Field(default=0.2, gt=0, lt=0.5)
+    test: float = Field(default=0.2, gt=0, lt=0.5)
+    allow_one_class: bool = False
+
+
+class ModelSettings(Settings):
+    """The network, by name; ``norm`` is the normalisation of ``small-cnn``."""
+
+    network: Network = "small-cnn"
+    norm: Literal["batch", "group"] = "batch"
+
+
+class TrainingSettings(Settings):
+    """Local training in both roles (SRFLM.md, steps 1, 3, 4); epochs as E_c and E_s there."""
+
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = Field(default=0.02, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    decay: float = Field(default=0.95, gt=0, le=1)
+    client_epochs: int = Field(default=2, ge=1)
+    server_epochs: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=16, ge=1)

@@ -1,0 +1,128 @@
+"""The local training loop of both roles: mini-batch gradient descent over data in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from clients.data.vendor_data import Split
+from clients.device import mixed_precision
+from clients.settings import TrainingSettings
+from srflm_flower.errors import TrainingDiverged
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much to train, and how: either ``epochs``, or ``steps`` where it is set.
+
+    ``proximal`` is FedProx's μ (Li et al., MLSys 2020): it adds μ/2·‖w − w₀‖² to the loss, w₀ the
+    weights at the start.
+    """
+
+    learning_rate: float
+    epochs: int
+    steps: int | None = None
+    proximal: float = 0.0
+
+    def gradient_steps(self, examples: int, batch_size: int) -> int:
+        """Return the number of gradient steps this work takes on ``examples`` examples."""
+        return self.steps if self.steps is not None else self.epochs * batches(examples, batch_size)
+
+
+def batches(examples: int, batch_size: int) -> int:
+    """Return the mini-batches in an epoch; a last batch of a single example is left out.
+
+    (Normalisation over a batch has no meaning for one example.)
+    """
+    whole, rest = divmod(examples, batch_size)
+    return whole + (1 if rest > 1 or whole == 0 else 0)
+
+
+def batch_indices(
+    examples: int, batch_size: int, steps: int, generator: torch.Generator
+) -> Iterator[torch.Tensor]:
+    """Yield the example indices of ``steps`` mini-batches, shuffled anew in every epoch."""
+    done = 0
+    while done < steps:
+        order = torch.randperm(examples, generator=generator)
+        for batch in range(min(batches(examples, batch_size), steps - done)):
+            yield order[batch * batch_size : (batch + 1) * batch_size]
+            done += 1
+
+
+def make_optimizer(
+    network: nn.Module, settings: TrainingSettings, lr: float
+) -> torch.optim.Optimizer:
+    """Return a fresh optimizer: no state is carried over rounds, so a restart changes nothing."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    match settings.optimizer:
+        case "sgd":
+            return torch.optim.SGD(
+                parameters, lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+            )
+        case "adam":
+            return torch.optim.Adam(parameters, lr, weight_decay=settings.weight_decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr, weight_decay=settings.weight_decay)
+
+
+def train(
+    network: nn.Module,
+    data: Split,
+    work: Work,
+    settings: TrainingSettings,
+    seed: int,
+    device: torch.device,
+    half_precision: bool = True,
+) -> float:
+    """Train ``network`` in place; return the mean loss over all examples seen.
+
+    The order of the examples and the network's own randomness follow from ``seed`` alone.
+    Raises :class:`TrainingDiverged` when the loss or a weight is not finite at the end.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    network.to(device).train()
+    images, labels = data.images.to(device), data.labels.to(device)
+    optimizer = make_optimizer(network, settings, work.learning_rate)
+    anchor = [p.detach().clone() for p in network.parameters()] if work.proximal else []
+    total, seen = torch.zeros((), device=device), 0
+    steps = work.gradient_steps(len(data), settings.batch_size)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        for indices in batch_indices(len(data), settings.batch_size, steps, generator):
+            chosen = indices.to(device)
+            with mixed_precision(device, half_precision):
+                loss = functional.cross_entropy(network(images[chosen]), labels[chosen])
+            total += loss.detach() * len(indices)
+            seen += len(indices)
+            if anchor:
+                loss = loss + work.proximal / 2 * _squared_distance(network, anchor)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+    mean_loss = float(total) / max(seen, 1)
+    if not math.isfinite(mean_loss) or not _all_finite(network):
+        raise TrainingDiverged(
+            f"a loss of {mean_loss} or weights that are not finite after {steps} steps",
+            "finite numbers",
+            "lower training.learning-rate, or look for damaged images",
+        )
+    return mean_loss
+
+
+def _squared_distance(network: nn.Module, anchor: list[torch.Tensor]) -> torch.Tensor:
+    pairs = zip(network.parameters(), anchor, strict=True)
+    return torch.stack([(now - then).square().sum() for now, then in pairs]).sum()
+
+
+def _all_finite(network: nn.Module) -> bool:
+    return all(
+        bool(tensor.isfinite().all())
+        for tensor in network.state_dict().values()
+        if tensor.is_floating_point()
+    )

@@ -1,0 +1,1 @@
+"""What runs at a site, and the processes of a simulation."""

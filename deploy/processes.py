@@ -1,0 +1,105 @@
+"""Start programs that can be found again, with all their descendants, and end them for certain.
+
+Flower and Ray detach some of their processes, so neither the parent's id nor the process group
+finds them all.  What they do inherit is the environment: a tag in it marks the whole family.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+TAG = "SRFLM_PROCESS_FAMILY"
+PATIENCE_SECONDS = 5.0
+
+
+def start(
+    command: Sequence[str], environment: Mapping[str, str], tag: str, log: Path
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` as a member of the family ``tag``; its output goes to ``log``."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            env={**environment, TAG: tag},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def family(tag: str) -> set[psutil.Process]:
+    """Return the processes of this user that carry ``tag``, and their descendants.
+
+    (A program that changes its title, as Ray's do, overwrites its environment: such processes are
+    found through their parents.)
+    """
+    members: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(TAG) == tag:
+                members |= {process, *process.children(recursive=True)}
+        except (psutil.Error, OSError):  # gone, or somebody else's
+            continue
+    return {process for process in members if process.pid != os.getpid()}
+
+
+def end_family(tag: str) -> None:
+    """End every process of the family: first politely, then not."""
+    asked: set[psutil.Process] = set()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while members := {each for each in family(tag) | asked if _is_alive(each)}:
+        for process in members:
+            try:
+                if time.monotonic() > deadline:
+                    process.kill()
+                elif process not in asked:
+                    process.terminate()
+            except psutil.NoSuchProcess:
+                continue
+        asked |= members
+        psutil.wait_procs(members, timeout=0.3)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextmanager
+def process_family(environment: Mapping[str, str], log: Path) -> Iterator[tuple[str, Path]]:
+    """Give a tag and a scratch folder; end the family and delete the folder when the block is left.
+
+    A watchdog outside the family does both when the pipe between it and this process closes:
+    that happens however this process ends, by ``kill -9`` too.
+    """
+    tag = uuid.uuid4().hex
+    scratch = Path(tempfile.mkdtemp(prefix="srflm-"))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        watchdog = subprocess.Popen(
+            [sys.executable, "-m", "deploy.watchdog", tag, str(scratch)],
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield tag, scratch
+    finally:
+        assert watchdog.stdin is not None
+        watchdog.stdin.close()
+        watchdog.wait()

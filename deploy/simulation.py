@@ -1,0 +1,118 @@
+"""Run a federation in Flower's simulation engine, and say truly how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from deploy.flower_environment import flower_environment
+from deploy.private_superlink import CONNECTION, program, start_private_superlink
+from deploy.processes import process_family, start
+from srflm_flower import __version__
+from srflm_flower.errors import SimulationError
+from srflm_flower.federation import Federation
+from srflm_flower.run_folder import RunFolder
+from srflm_flower.summary import RunSummary
+
+OnEvent = Callable[[dict[str, Any]], None]
+POLL_SECONDS = 0.2
+
+
+def simulate(
+    folder: RunFolder, on_event: OnEvent, cpus: int | None = None, gpus: int = 0
+) -> RunSummary:
+    """Conduct or resume the run in ``folder``; return its summary once everything has ended.
+
+    Every event of the run goes to ``on_event`` as it happens.  ``cpus`` and ``gpus`` are what the
+    vendors share; one vendor computes on one CPU.  Raises :class:`SimulationError` when the run
+    ended without a summary of its own.
+    """
+    with folder.locked():  # refuse before anything is started
+        folder.summary.unlink(missing_ok=True)
+    federation = folder.federation()
+    home = folder.path / "state" / "flower"
+    app = _write_app(home / "app", folder)
+    environment = flower_environment(home)
+    log = folder.path / "flower.log"
+    events = EventTail(folder.events)
+    with process_family(environment, log) as (tag, scratch):
+        environment = {**environment, "RAY_TMPDIR": str(scratch)}
+        start_private_superlink(home, environment, tag)
+        command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
+        command += ["--federation-config", _resources(federation, cpus, gpus)]
+        run = start(command, environment, tag, log)
+        while run.poll() is None and not folder.summary.exists():
+            events.forward(on_event)
+            time.sleep(POLL_SECONDS)
+    events.forward(on_event)
+    return _read_summary(folder, log)
+
+
+def _resources(federation: Federation, cpus: int | None, gpus: int) -> str:
+    """Return Flower's federation configuration: a node and a CPU a vendor, a share of the GPUs."""
+    cpus = cpus or os.cpu_count() or 1
+    vendors = len(federation.roster)
+    share = min(1.0, gpus / min(cpus, vendors)) if gpus else 0.0
+    return (
+        f"num-supernodes={vendors} client-resources-num-cpus=1"
+        f" client-resources-num-gpus={share} init-args-num-cpus={cpus} init-args-num-gpus={gpus}"
+        " init-args-log-to-driver=false"
+    )
+
+
+def _write_app(path: Path, folder: RunFolder) -> Path:
+    """Write the Flower app that is handed to the SuperLink: names only, the code is installed."""
+    path.mkdir(parents=True, exist_ok=True)
+    tree = {
+        "project": {"name": "srflm-flower", "version": __version__, "license": "Apache-2.0"},
+        "tool": {
+            "flwr": {
+                "app": {
+                    "publisher": "srflm",
+                    "components": {
+                        "serverapp": "srflm_flower.server_app:app",
+                        "clientapp": "srflm_flower.client_app:app",
+                    },
+                    "config": {"federation": "", "out": str(folder.path), "rounds": 0, "seed": 0},
+                }
+            }
+        },
+    }
+    (path / "pyproject.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
+    return path
+
+
+def _read_summary(folder: RunFolder, log: Path) -> RunSummary:
+    if not folder.summary.exists():
+        raise SimulationError(
+            f"the run ended without a summary (Flower's log: {log})",
+            "a summary, whether the run completed or stopped",
+            f"read the log, then `srflm simulate --resume {folder.path}`; committed terms are kept",
+        )
+    return RunSummary.model_validate_json(folder.summary.read_bytes())
+
+
+class EventTail:
+    """Reads the events that a run appends to its file, from where the file ended at the start."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = path.stat().st_size if path.exists() else 0
+
+    def forward(self, on_event: OnEvent) -> None:
+        """Hand on every complete line that is new."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._position += len(line)
+                on_event(json.loads(line))

@@ -1,0 +1,50 @@
+"""The command line ``srflm``: one file a command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from srflm_flower.cli import compare, config, data, predict, simulate
+from srflm_flower.errors import ConfigurationError, SrflmError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Server-rotating federated learning for medical imaging on Flower.",
+)
+app.command("simulate")(simulate.simulate)
+app.command("compare")(compare.compare)
+app.command("predict")(predict.predict)
+app.add_typer(config.app, name="config")
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run ``srflm``; a known error is shown in three lines and becomes the exit code.
+
+    Exit codes: 0 done; 1 the run stopped or failed; 2 wrong usage; 130 interrupted.
+    """
+    try:
+        app()
+    except SrflmError as error:
+        show_error(error)
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def show_error(error: SrflmError) -> None:
+    """Print what was found, what was expected, and how to mend it."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]Error {error.code}[/]")
+    for title, text in (
+        ("found", error.found),
+        ("expected", error.expected),
+        ("to mend it", error.mend),
+    ):
+        console.print(f"  [bold]{title}:[/] {escape(text)}")

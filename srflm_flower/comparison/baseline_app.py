@@ -1,0 +1,91 @@
+"""The ClientApp of the baselines: it speaks the plain train and evaluate of Flower's strategies.
+
+It is for comparisons on one machine only; a deployed site does not have it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from clients.training import Work, batches
+from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.records import Ballot
+from srflm_flower.simulated_site import SimulatedSite, run_folder_of
+from srflm_flower.site import Site
+from srflm_flower.site_state import Best, UpdateNotes
+from srflm_flower.weights import Weights, from_arrays, to_arrays
+from strategies.local_only import CONTINUE_OWN
+
+app = ClientApp()
+
+BUDGET_FILE = "step-budget.json"
+FLOWER_ROUNDS_A_ROUND = "flower-rounds-a-round"
+SPENT_FILE = "steps.txt"
+
+
+def _site(context: Context) -> Site:
+    folder = run_folder_of(str(context.run_config["out"]), context.run_id)
+    where = SimulatedSite.at(folder, int(context.node_config["partition-id"]))
+    assert where is not None  # a comparison has a node a vendor
+    return where.site()
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """Train the vendor's share of the round's gradient steps."""
+    site, config = _site(context), message.content.config_records["config"]
+    flower_round = int(str(config["server-round"]))
+    round_number = -(-flower_round // int(str(config[FLOWER_ROUNDS_A_ROUND])))
+    folder = Path(str(context.run_config["out"]))
+    budget = StepBudget.model_validate_json((folder / BUDGET_FILE).read_bytes())
+    settings = site.federation.training
+    work = Work(
+        learning_rate=settings.learning_rate * settings.decay ** (round_number - 1),
+        epochs=settings.client_epochs,
+        steps=budget.steps(site.vendor, round_number),
+        proximal=float(str(config.get("proximal-mu", 0.0))),
+    )
+    start = from_arrays(message.content.array_records["arrays"])
+    own = site.state.last_update()
+    if config.get(CONTINUE_OWN) and own is not None:
+        start = own[0]
+    trained = site.learner.train(start, work, "client", round_number)
+    ballot = Ballot(examples=trained.examples, loss=trained.loss)
+    notes = UpdateNotes(
+        term=round_number, round=round_number, start="", ballot=ballot, steps=trained.steps
+    )
+    site.state.store_update(trained.weights, notes)
+    site.state.forget_updates()
+    with (folder / SPENT_FILE).open("a", encoding="utf-8") as file:
+        file.write(f"{trained.steps}\n")
+    _consider(site, trained.weights, round_number, "local")
+    metrics = MetricRecord({"num-examples": trained.examples, "loss": trained.loss})
+    content = RecordDict({"arrays": to_arrays(trained.weights), "metrics": metrics})
+    return Message(content, reply_to=message)
+
+
+@app.evaluate()
+def evaluate(message: Message, context: Context) -> Message:
+    """Evaluate the global model on the vendor's validation data; it may become its best."""
+    site = _site(context)
+    weights = from_arrays(message.content.array_records["arrays"])
+    metrics = _consider(site, weights, 0, "global")
+    examples = len(site.learner.data.validation)
+    content = RecordDict({"metrics": MetricRecord({"num-examples": examples, **metrics})})
+    return Message(content, reply_to=message)
+
+
+def _consider(site: Site, weights: Weights, term: int, origin: str) -> dict[str, float]:
+    metrics = site.learner.evaluate(weights, "validation")
+    best = Best(weights, metrics, term, origin)
+    site.state.keep_if_better(best, site.federation.task.metric)
+    return metrics
+
+
+def client_steps(site: Site) -> int:
+    """Return the gradient steps of a vendor's round as a client."""
+    training = site.federation.training
+    return training.client_epochs * batches(len(site.learner.data.train), training.batch_size)

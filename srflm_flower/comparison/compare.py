@@ -1,0 +1,126 @@
+"""All methods on all seeds, several at a time, and what comes of it: table, picture, JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from statistics import mean, stdev
+
+from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
+from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.durable import write_durably
+from srflm_flower.federation import Federation
+
+COLUMNS = ("personalised", "global on own test", "global on all test")
+Table = dict[str, dict[str, tuple[float, float]]]
+"""method → column → (mean, standard deviation) over the seeds."""
+
+
+def compare(
+    federation: Federation,
+    methods: Sequence[Method],
+    seeds: Sequence[int],
+    out: Path,
+    workers: int,
+    proximal: float,
+    on_result: Callable[[MethodResult], None],
+) -> list[MethodResult]:
+    """Run every method on every seed; SRFLM first, since its gradient steps are the others' budget.
+
+    Results go to ``on_result`` as they come, and are written to ``out`` at the end.
+    """
+    found: list[MethodResult] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet_worker) as pool:
+        running: set[Future[object]] = set()
+        for seed in seeds:
+            running.add(pool.submit(_srflm, federation.changed(seed=seed), out / f"srflm-{seed}"))
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                result = future.result()
+                if isinstance(result, tuple):
+                    result, budget = result
+                    for method in methods:
+                        if method != "srflm":
+                            folder = out / f"{method}-{result.seed}"
+                            changed = federation.changed(seed=result.seed)
+                            running.add(
+                                pool.submit(run_baseline, method, changed, folder, budget, proximal)
+                            )
+                assert isinstance(result, MethodResult)
+                if result.method in methods:
+                    found.append(result)
+                    on_result(result)
+    found.sort(key=lambda result: (methods.index(result.method), result.seed))
+    write_comparison(out, federation, methods, found)
+    return found
+
+
+def _srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepBudget]:
+    return run_srflm(federation, folder)
+
+
+def _quiet_worker() -> None:
+    """One thread a worker: the workers share the CPUs; and no log lines of Flower's strategies."""
+    import torch
+
+    torch.set_num_threads(1)
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+
+
+def tabulate(methods: Sequence[Method], results: Sequence[MethodResult]) -> Table:
+    """Return mean and standard deviation over the seeds, of the columns that a method has."""
+    table: Table = {}
+    for method in methods:
+        mine = [result for result in results if result.method == method]
+        table[method] = {
+            column: (mean(values), stdev(values) if len(values) > 1 else 0.0)
+            for column in COLUMNS
+            if (values := [v for r in mine if (v := _value(r, column)) is not None])
+        }
+    return table
+
+
+def _value(result: MethodResult, column: str) -> float | None:
+    if column == "personalised":
+        return mean(result.personalised.values())
+    if column == "global on own test":
+        return mean(result.global_own.values()) if result.global_own else None
+    return result.global_all
+
+
+def as_markdown(table: Table) -> str:
+    """Return the table as Markdown, mean ± standard deviation."""
+    lines = [
+        "| method | " + " | ".join(COLUMNS) + " |",
+        "|---" * (len(COLUMNS) + 1) + "|",
+    ]
+    for method, row in table.items():
+        cells = [f"{row[c][0]:.3f} ± {row[c][1]:.3f}" if c in row else "–" for c in COLUMNS]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_comparison(
+    out: Path, federation: Federation, methods: Sequence[Method], results: Sequence[MethodResult]
+) -> None:
+    """Write ``comparison.md``, ``comparison.json``, and ``comparison.png``."""
+    from srflm_flower.report.figures_compare import comparison_figure
+    from srflm_flower.report.rendering import png_of
+
+    table = tabulate(methods, results)
+    write_durably(out / "comparison.md", as_markdown(table).encode())
+    data = {
+        "federation": federation.name,
+        "metric": federation.task.metric,
+        "table": table,
+        "results": [result.model_dump() for result in results],
+    }
+    write_durably(out / "comparison.json", json.dumps(data, indent=2).encode())
+    figure = comparison_figure(table, COLUMNS, federation.task.metric)
+    write_durably(out / "comparison.png", png_of(figure))

@@ -1,0 +1,206 @@
+"""Run one method on one seed, in memory, and score its models on the vendors' test splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.serverapp.strategy import FedAvg, FedProx
+from pydantic import BaseModel, ConfigDict
+
+from clients.data.vendor_data import SPLITS, Split, VendorData
+from clients.evaluation import evaluate
+from clients.learner import Learner
+from clients.networks import set_weights
+from clients.training import Work
+from srflm_flower import client_app
+from srflm_flower.comparison import baseline_app
+from srflm_flower.comparison.step_budget import StepBudget, budget_of
+from srflm_flower.conduct import Run
+from srflm_flower.durable import write_durably
+from srflm_flower.federation import Federation
+from srflm_flower.ledger import Ledger
+from srflm_flower.memory_grid import MemoryGrid
+from srflm_flower.model_file import read_model_file
+from srflm_flower.run_folder import RunFolder, create_run_folder
+from srflm_flower.simulated_site import SimulatedSite
+from srflm_flower.site import Site
+from srflm_flower.weights import Weights, from_arrays, to_arrays
+from strategies.cyclic import CyclicWeightTransfer
+from strategies.local_only import LocalOnly
+
+Method = Literal["srflm", "fedavg", "fedprox", "cyclic", "fixed-server", "local", "pooled"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+
+class MethodResult(BaseModel):
+    """One method on one seed: test metrics, and the gradient steps that it took.
+
+    ``personalised`` and ``global_own`` are each vendor's on its own test split; ``global_all`` is
+    the global model's on all test splits together.  ``None`` where a method has no such model.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    method: Method
+    seed: int
+    steps: int
+    personalised: dict[str, float]
+    global_own: dict[str, float] | None
+    global_all: float | None
+
+
+def run_srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepBudget]:
+    """Run SRFLM as configured; return its result and the step budget for the others."""
+    run = create_run_folder(federation, folder, folder.parent)
+    Run(run, federation).conduct(_grid(run, federation, client_app.app))
+    budget = budget_of(Ledger(run.ledger, federation.hash).records())
+    return _score("srflm", run, federation, _released(run), budget.total), budget
+
+
+def run_baseline(
+    method: Method, federation: Federation, folder: Path, budget: StepBudget, proximal: float
+) -> MethodResult:
+    """Run a baseline with the gradient steps of ``budget``."""
+    if method == "fixed-server":
+        return _run_fixed_server(federation, folder, budget)
+    run = create_run_folder(federation, folder, folder.parent)
+    write_durably(run.path / baseline_app.BUDGET_FILE, budget.model_dump_json().encode())
+    if method == "pooled":
+        return _run_pooled(run, federation, budget)
+    vendors, rounds = len(federation.roster), federation.run.rounds
+    keeper = BestGlobal(federation.task.metric)
+    flower_rounds = vendors if method == "cyclic" else 1
+    strategy: FedAvg
+    match method:
+        case "fedavg":
+            strategy = FedAvg()
+        case "fedprox":
+            strategy = FedProx(proximal_mu=proximal)
+        case "cyclic":
+            strategy = CyclicWeightTransfer(vendors)
+        case _:
+            strategy = LocalOnly()
+    strategy.evaluate_metrics_aggr_fn = keeper.aggregate
+    strategy.start(
+        _grid(run, federation, baseline_app.app),
+        to_arrays(_sites(run, federation)[0].initial),
+        num_rounds=rounds * flower_rounds,
+        train_config=ConfigRecord({baseline_app.FLOWER_ROUNDS_A_ROUND: flower_rounds}),
+        evaluate_fn=keeper.consider,
+    )
+    spent = (run.path / baseline_app.SPENT_FILE).read_text(encoding="utf-8").split()
+    return _score(method, run, federation, keeper.weights, sum(map(int, spent)))
+
+
+def _run_fixed_server(federation: Federation, folder: Path, budget: StepBudget) -> MethodResult:
+    server = federation.roster[0]
+    fixed = federation.changed(election__policy="fixed", election__server=server)
+    run = create_run_folder(fixed, folder, folder.parent)
+    steps = {site.vendor: baseline_app.client_steps(site) for site in _sites(run, fixed)}
+    plan = budget.for_fixed_server(server, steps)
+    Run(run, fixed, steps=plan).conduct(_grid(run, fixed, client_app.app))
+    spent = budget_of(Ledger(run.ledger, fixed.hash).records()).total
+    return _score("fixed-server", run, fixed, _released(run), spent)
+
+
+def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> MethodResult:
+    """Train on all vendors' data in one place: what no federation may do, as the upper mark."""
+    sites = _sites(run, federation)
+    first = sites[0].learner
+    pooled = VendorData(*(_union([s.learner.data.split(name) for s in sites]) for name in SPLITS))
+    learner = Learner("pooled", pooled, first.network, first.settings, first.seed, first.device)
+    settings, metric = federation.training, federation.task.metric
+    weights, best, best_value, spent = sites[0].initial, sites[0].initial, float("-inf"), 0
+    for round_number in range(1, federation.run.rounds + 1):
+        rate = settings.learning_rate * settings.decay ** (round_number - 1)
+        work = Work(rate, settings.client_epochs, budget.in_round(round_number))
+        trained = learner.train(weights, work, "client", round_number)
+        weights, spent = trained.weights, spent + trained.steps
+        value = learner.evaluate(weights, "validation").get(metric, float("-inf"))
+        if value > best_value:
+            best, best_value = weights, value
+    own = {s.vendor: s.learner.evaluate(best, "test")[metric] for s in sites}
+    return _score("pooled", run, federation, best, spent, own)
+
+
+@dataclass
+class BestGlobal:
+    """Keeps the global model with the best mean validation metric, as a release of SRFLM does."""
+
+    metric: str
+    weights: Weights | None = None
+    best: float = float("-inf")
+    latest: float | None = field(default=None)
+
+    def aggregate(self, replies: list[RecordDict], weighted_by: str) -> MetricRecord:
+        """Return the unweighted means over the vendors, and remember the chosen metric's."""
+        records = [next(iter(reply.metric_records.values())) for reply in replies]
+        names = set.intersection(*(set(record) for record in records)) - {weighted_by}
+        means: dict[str, float] = {
+            n: sum(float(str(r[n])) for r in records) / len(records) for n in sorted(names)
+        }
+        self.latest = means.get(self.metric)
+        return MetricRecord(dict(means))
+
+    def consider(self, server_round: int, arrays: ArrayRecord) -> None:
+        """Keep ``arrays`` if the evaluation just aggregated is the best so far."""
+        if self.latest is not None and self.latest > self.best:
+            self.best, self.weights = self.latest, from_arrays(arrays)
+        self.latest = None
+
+
+def _score(
+    method: Method,
+    run: RunFolder,
+    federation: Federation,
+    released: Weights | None,
+    steps: int,
+    personalised: dict[str, float] | None = None,
+) -> MethodResult:
+    """Score the vendors' personalised models and the released one on the test splits."""
+    sites, metric = _sites(run, federation), federation.task.metric
+    if personalised is None:
+        personalised = {}
+        for site in sites:
+            best = site.state.best()
+            assert best is not None  # every vendor has trained
+            personalised[site.vendor] = site.learner.evaluate(best.weights, "test")[metric]
+    own = overall = None
+    if released is not None:
+        own = {s.vendor: s.learner.evaluate(released, "test")[metric] for s in sites}
+        first = sites[0].learner
+        set_weights(first.network, released)
+        everyone = _union([site.learner.data.test for site in sites])
+        overall = evaluate(first.network, everyone, first.device)[metric]
+    SimulatedSite.forget(run.path)
+    return MethodResult(
+        method=method,
+        seed=federation.seed,
+        steps=steps,
+        personalised=personalised,
+        global_own=own,
+        global_all=overall,
+    )
+
+
+def _grid(run: RunFolder, federation: Federation, app: object) -> MemoryGrid:
+    return MemoryGrid(app, len(federation.roster), run.path)  # type: ignore[arg-type]
+
+
+def _sites(run: RunFolder, federation: Federation) -> list[Site]:
+    found = (SimulatedSite.at(run.path, n) for n in range(len(federation.roster)))
+    return [where.site() for where in found if where is not None]
+
+
+def _released(run: RunFolder) -> Weights:
+    return read_model_file(run.global_model).weights
+
+
+def _union(splits: list[Split]) -> Split:
+    return Split(
+        torch.cat([split.images for split in splits]), torch.cat([split.labels for split in splits])
+    )

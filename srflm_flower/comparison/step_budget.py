@@ -1,0 +1,54 @@
+"""The gradient steps that an SRFLM run took, and the same number for every other method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from srflm_flower.records import TermRecord
+from strategies.term_plan import Role, StepPlan
+
+
+class StepBudget(BaseModel):
+    """``rounds[r − 1][vendor]`` is what the vendor did in round r, in whichever role."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rounds: tuple[dict[str, int], ...]
+
+    def steps(self, vendor: str, round_number: int) -> int:
+        """Return a vendor's steps in a round (0 where it was absent)."""
+        return self.rounds[round_number - 1].get(vendor, 0)
+
+    def in_round(self, round_number: int) -> int:
+        """Return all vendors' steps in a round."""
+        return sum(self.rounds[round_number - 1].values())
+
+    @property
+    def total(self) -> int:
+        """All gradient steps of the run."""
+        return sum(sum(each.values()) for each in self.rounds)
+
+    def for_fixed_server(self, server: str, client_steps: dict[str, int]) -> StepPlan:
+        """Return the plan in which ``server`` always serves and every round costs the same.
+
+        Clients do ``client_steps``, what a client does in a round; the server has the rest.
+        """
+
+        def plan(vendor: str, round_number: int, role: Role) -> int:
+            if role == "client":
+                return client_steps[vendor]
+            others = sum(steps for name, steps in client_steps.items() if name != server)
+            return max(1, self.in_round(round_number) - others)
+
+        return plan
+
+
+def budget_of(records: Sequence[TermRecord]) -> StepBudget:
+    """Return what a run's vendors did, round by round (all rounds of a term are alike)."""
+    rounds: list[dict[str, int]] = []
+    for record in records:
+        count = record.round - len(rounds)
+        rounds += [{v: steps // count for v, steps in record.steps.items()}] * count
+    return StepBudget(rounds=tuple(rounds))

@@ -1,0 +1,71 @@
+"""Write files so that a crash at any instant leaves the old content or the new, never a mixture."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from srflm_flower.errors import RunFolderError
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace ``path`` by ``data``: write to a temporary file, fsync, rename, fsync the folder.
+
+    Raises :class:`RunFolderError` when the disk is full or the folder cannot be written; the old
+    content stays.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise not_writable(path, error) from error
+
+
+def append_durably(path: Path, line: bytes) -> None:
+    """Append one line and fsync; when that fails the file is cut back to what it was."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        with path.open("ab") as file:
+            before = file.tell()
+            try:
+                file.write(line + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), before)
+                raise
+        if new:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise not_writable(path, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def not_writable(path: Path, error: OSError) -> RunFolderError:
+    """Return the error for a file that could not be written."""
+    return RunFolderError(
+        f"{path} could not be written ({error.strerror or type(error).__name__})",
+        "a writable folder with free space",
+        "free space or choose another folder, then resume the run: committed terms are kept",
+        RunFolderError.NOT_WRITABLE,
+    )

@@ -1,0 +1,126 @@
+"""Every error that this project raises on purpose, as one tree.
+
+::
+
+    SrflmError                     what was found, what was expected, how to mend it
+    ├── ConfigurationError         SRFLM-C…   a federation file or an option is wrong
+    ├── DataError                  SRFLM-D…   a vendor's data cannot be used
+    ├── TrainingDiverged           SRFLM-T1   the loss or a weight is not finite
+    ├── UpdateRejected             SRFLM-U1   a vendor's reply is not a usable model update
+    ├── MessageRefused             SRFLM-P…   a message does not fit this site's view of the term
+    ├── LedgerError                SRFLM-L…   a ledger is damaged or belongs to another federation
+    ├── FederationStopped          SRFLM-F…   the run cannot go on; all committed terms are kept
+    ├── RunFolderError             SRFLM-R…   the run's folder is in use, missing, or not writable
+    └── SimulationError            SRFLM-S1   Flower's simulation did not start or broke off
+
+Only :attr:`SrflmError.code` ever leaves a site; the texts stay in the site's own log.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class SrflmError(Exception):
+    """An error with a code, and one line each on what was found, expected, and how to mend it."""
+
+    default_code: Final = "SRFLM-0"
+    codes: tuple[str, ...] = ()
+
+    def __init__(self, found: str, expected: str, mend: str, code: str | None = None) -> None:
+        self.found, self.expected, self.mend = found, expected, mend
+        self.code = code or (self.codes[0] if self.codes else self.default_code)
+        super().__init__(f"[{self.code}] found: {found}; expected: {expected}; to mend it: {mend}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.found, self.expected, self.mend, self.code)
+
+
+class ConfigurationError(SrflmError):
+    """A federation file or an option is wrong; ``found`` may list several problems."""
+
+    codes = ("SRFLM-C1",)
+
+
+class DataError(SrflmError):
+    """A vendor's data cannot be used."""
+
+    MISSING: Final = "SRFLM-D1"
+    UNREADABLE: Final = "SRFLM-D2"
+    LABELS_OUTSIDE_CLASSES: Final = "SRFLM-D3"
+    NO_EXAMPLES: Final = "SRFLM-D4"
+    ONE_CLASS: Final = "SRFLM-D5"
+    BATCH_TOO_LARGE: Final = "SRFLM-D6"
+    SHAPE: Final = "SRFLM-D7"
+    codes = (
+        MISSING,
+        UNREADABLE,
+        LABELS_OUTSIDE_CLASSES,
+        NO_EXAMPLES,
+        ONE_CLASS,
+        BATCH_TOO_LARGE,
+        SHAPE,
+    )
+
+
+class TrainingDiverged(SrflmError):
+    """The loss or a weight became infinite or NaN; the update is not sent."""
+
+    codes = ("SRFLM-T1",)
+
+
+class UpdateRejected(SrflmError):
+    """A reply is not a usable model update: wrong names, shapes, or values that are not finite."""
+
+    codes = ("SRFLM-U1",)
+
+
+class MessageRefused(SrflmError):
+    """A message does not fit this site's own view of federation, term, attempt, or server."""
+
+    FEDERATION: Final = "SRFLM-P1"
+    TERM: Final = "SRFLM-P2"
+    ATTEMPT: Final = "SRFLM-P3"
+    SERVER: Final = "SRFLM-P4"
+    PARENT: Final = "SRFLM-P5"
+    MALFORMED: Final = "SRFLM-P6"
+    MODEL: Final = "SRFLM-P7"
+    NOT_SHARED: Final = "SRFLM-P8"
+    codes = (FEDERATION, TERM, ATTEMPT, SERVER, PARENT, MALFORMED, MODEL, NOT_SHARED)
+
+
+class LedgerError(SrflmError):
+    """A ledger is damaged, of an unknown version, or of another federation."""
+
+    codes = ("SRFLM-L1",)
+
+
+class FederationStopped(SrflmError):
+    """The federation cannot go on; every committed term is kept and the run can be resumed."""
+
+    NO_MAJORITY: Final = "SRFLM-F1"
+    NO_SERVER: Final = "SRFLM-F2"
+    WRONG_SIZE: Final = "SRFLM-F3"
+    codes = (NO_MAJORITY, NO_SERVER, WRONG_SIZE)
+
+
+class RunFolderError(SrflmError):
+    """The run's folder is in use by another run, missing, or cannot be written."""
+
+    BUSY: Final = "SRFLM-R1"
+    NOT_WRITABLE: Final = "SRFLM-R2"
+    NOT_A_RUN: Final = "SRFLM-R3"
+    codes = (BUSY, NOT_WRITABLE, NOT_A_RUN)
+
+
+class SimulationError(SrflmError):
+    """Flower's simulation did not start, or broke off without a summary of the run."""
+
+    codes = ("SRFLM-S1",)
+
+
+INTERNAL_ERROR: Final = "SRFLM-X1"
+"""Code a site reports for an exception that is not in this tree (the text stays in its log)."""
+
+NO_REPLY: Final = "SRFLM-X2"
+"""Code a server notes for a vendor that did not answer within the deadline."""

@@ -1,0 +1,79 @@
+"""The journal of a run in its folder: ledger, proposal, and the models they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from srflm_flower.durable import write_durably
+from srflm_flower.federation import Federation
+from srflm_flower.ledger import Ledger
+from srflm_flower.model_file import ModelFile, read_model_file
+from srflm_flower.model_store import ModelStore
+from srflm_flower.records import TermRecord, canonical_json
+from srflm_flower.release import released
+from srflm_flower.run_folder import RunFolder
+from srflm_flower.weights import Weights, hash_weights
+
+
+class RunJournal:
+    """Implements :class:`strategies.term_plan.TermJournal` on disk.
+
+    The released global model is written *before* the record that makes it so is appended; a crash
+    between the two leaves the stored proposal, which is committed again.
+    """
+
+    def __init__(self, folder: RunFolder, federation: Federation, initial: Weights) -> None:
+        self._folder, self._federation = folder, federation
+        self._ledger = Ledger(folder.ledger, federation.hash)
+        self._store = ModelStore(folder.server_store)
+        self._initial, self._genesis = initial, hash_weights(initial)
+        self._at_hand: dict[str, Weights] = {}
+
+    def records(self) -> Sequence[TermRecord]:
+        """Return all committed records, oldest first."""
+        return self._ledger.records()
+
+    def genesis(self) -> str:
+        """Return the hash of the initial model."""
+        return self._genesis
+
+    def weights(self, model: str) -> Weights:
+        """Return the weights of the head's model, of the initial one, or of the proposal."""
+        if model == self._genesis:
+            return self._initial
+        return self._at_hand.get(model) or self._store.get(model)
+
+    def proposal(self) -> TermRecord | None:
+        """Return the proposal that was stored and not yet committed."""
+        if not self._folder.proposal.exists():
+            return None
+        record = TermRecord.model_validate_json(self._folder.proposal.read_bytes())
+        return record if record.term == len(self.records()) + 1 else None
+
+    def propose(self, record: TermRecord, models: dict[str, Weights]) -> None:
+        """Store a proposal and its models durably."""
+        for name, weights in models.items():
+            self._store.put(weights, name)
+        self._at_hand = dict(models)
+        write_durably(self._folder.proposal, canonical_json(record.model_dump(mode="json")))
+
+    def commit(self, record: TermRecord) -> None:
+        """Release the best global model so far, append the record, and drop the proposal."""
+        self._release([*self.records(), record])
+        self._ledger.append(record)
+        self._folder.proposal.unlink(missing_ok=True)
+        self._at_hand = {record.model: self.weights(record.model)}
+        self._store.keep_only({each.model for each in self.records()[-2:]})
+
+    def _release(self, records: Sequence[TermRecord]) -> None:
+        best = released(records, self._federation.task.metric)
+        if best is None or best.term != records[-1].term:
+            return
+        path = self._folder.global_model
+        if path.exists() and read_model_file(path).hash == best.model:
+            return
+        notes = {"term": best.term, "kind": best.kind, "federation": self._federation.hash}
+        file = ModelFile(
+            self._federation.model, self._federation.task, self.weights(best.model), notes
+        )
+        file.write(path)

@@ -1,0 +1,102 @@
+"""The federation's nouns: ballots, metrics, and the chained term records.  Plain data only.
+
+A **term record** is the outcome of one term.  Its hash covers everything in it and the hash of
+its parent, so that a ledger is a chain of which every site can verify every link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Metrics = dict[str, float]
+"""Metric name → value; metrics that are undefined on the data at hand are left out."""
+
+
+class Noun(BaseModel):
+    """A frozen value whose fields are all known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Ballot(Noun):
+    """What a vendor reports for the election.
+
+    ``examples`` is n_v, its number of training examples; ``loss`` is L_v, its mean training loss
+    over the work of this term (SRFLM.md, "One round", steps 1 and 3).
+    """
+
+    examples: int = Field(gt=0)
+    loss: float
+
+
+class Absence(Noun):
+    """A vendor that took no part in a phase, and why (an error code, never a text)."""
+
+    vendor: str
+    phase: str
+    code: str
+    attempt: int = 0
+
+
+class VendorMetrics(Noun):
+    """One vendor's metrics on its own validation split for the term's models."""
+
+    averaged: Metrics = {}
+    finetuned: Metrics = {}
+    personalised: Metrics = {}
+
+
+class PhaseCost(Noun):
+    """What a phase of a term took: wall-clock seconds and payload bytes as the server saw them."""
+
+    seconds: float = 0.0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+class TermRecord(Noun):
+    """The outcome of one term: who served, who contributed, the new model, and who is next.
+
+    ``ranking`` is the succession for the *next* term: its first vendor is elected, the rest
+    stand in for it in this order.  ``round`` counts SRFLM rounds, the last one of this term.
+    ``clients`` are the vendors whose updates were averaged, with the server's own last one if
+    ``stale_server``.
+    """
+
+    schema_version: Literal[1] = 1
+    federation: str
+    term: int = Field(ge=1)
+    attempt: int = Field(ge=0)
+    server: str
+    round: int = Field(ge=1)
+    clients: tuple[str, ...]
+    stale_server: bool
+    ballots: dict[str, Ballot]
+    ranking: tuple[str, ...]
+    absences: tuple[Absence, ...] = ()
+    learning_rate: float
+    steps: dict[str, int]
+    averaged_model: str
+    model: str
+    metrics: dict[str, VendorMetrics]
+    cost: dict[str, PhaseCost]
+    parent: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of the record's canonical JSON."""
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+
+
+def canonical_json(value: object) -> bytes:
+    """Encode plain data as JSON that is the same for equal values: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def majority(vendors: int) -> int:
+    """Return the smallest number of vendors of which any two groups share one."""
+    return vendors // 2 + 1

@@ -1,0 +1,53 @@
+"""Choose which global model of a run is released: by validation, among all that were evaluated.
+
+Fine-tuning on one vendor's data can hurt the global model, so the averaged and the fine-tuned
+model of every term are both candidates (SRFLM.md, "Lessons").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from srflm_flower.records import TermRecord
+
+Kind = Literal["averaged", "finetuned"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A global model: the term and kind it comes from, its hash, and its mean metric."""
+
+    term: int
+    kind: Kind
+    model: str
+    value: float
+
+
+def candidates(record: TermRecord, metric: str) -> list[Release]:
+    """Return both models of a term with the unweighted mean of ``metric`` over the vendors."""
+    kinds: tuple[tuple[Kind, str], ...] = (
+        ("averaged", record.averaged_model),
+        ("finetuned", record.model),
+    )
+    found = []
+    for kind, model in kinds:
+        values = [
+            getattr(metrics, kind)[metric]
+            for metrics in record.metrics.values()
+            if metric in getattr(metrics, kind)
+        ]
+        value = sum(values) / len(values) if values else float("-inf")
+        found.append(Release(record.term, kind, model, value))
+    return found
+
+
+def released(records: Iterable[TermRecord], metric: str) -> Release | None:
+    """Return the candidate with the highest mean metric; the earliest of equals."""
+    best: Release | None = None
+    for record in records:
+        for candidate in candidates(record, metric):
+            if best is None or candidate.value > best.value:
+                best = candidate
+    return best

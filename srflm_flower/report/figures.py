@@ -1,0 +1,126 @@
+"""The figures of a run's report, each with a title, a text alternative, and how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from srflm_flower.federation import Federation
+from srflm_flower.records import TermRecord
+from srflm_flower.report.figures_cost import phase_seconds, phases_of
+from srflm_flower.report.figures_curves import MOST_PANELS, have_metric, learning_curves
+from srflm_flower.report.figures_matrix import matrix
+from srflm_flower.report.figures_timeline import timeline
+from srflm_flower.report.rendering import svg_of
+from srflm_flower.report.wording import metric_in_full, number
+from srflm_flower.summary import RunSummary
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """A figure on the page; ``svg`` is an element of HTML."""
+
+    name: str
+    title: str
+    svg: str
+    how_to_read: str
+
+
+def illustrations(
+    federation: Federation, records: Sequence[TermRecord], summary: RunSummary
+) -> list[Illustration]:
+    """Return the figures that the run has data for."""
+    return [
+        Illustration(name, title, svg_of(draw(), name, alternative), how_to_read)
+        for name, title, draw, alternative, how_to_read in _drawings(federation, records, summary)
+    ]
+
+
+Drawing = tuple[str, str, Callable[[], Figure], str, str]
+"""Name, title, how to draw it, text alternative, how to read it."""
+
+
+def _drawings(
+    federation: Federation, records: Sequence[TermRecord], summary: RunSummary
+) -> Iterator[Drawing]:
+    if have_metric(records, summary.metric):
+        yield _curves(federation.roster, records, summary)
+    if records:
+        yield _timeline(federation.roster, records)
+    if any(summary.metric in cell for row in summary.cross.values() for cell in row.values()):
+        yield _matrix(federation.roster, summary)
+    if phases_of(records):
+        yield _cost(records)
+
+
+def _curves(roster: Sequence[str], records: Sequence[TermRecord], summary: RunSummary) -> Drawing:
+    metric = metric_in_full(summary.metric)
+    many = len(roster) > MOST_PANELS
+    layout = (
+        "A panel for each kind of model: the line is the mean over the vendors, the band reaches"
+        " from the lowest vendor to the highest."
+        if many
+        else "A panel for each vendor; grey stripes are the terms in which it was the server, gaps those in"
+        " which it was absent."
+    )
+    return (
+        "curves",
+        "How the models learnt",
+        lambda: learning_curves(roster, records, summary.metric),
+        f"Line chart: {metric.lower()} over {len(records)} terms for {len(roster)} vendors."
+        " The mean values stand in the table of terms.",
+        f"{layout} Values are each vendor's own validation data. The averaged model is what the"
+        " server made of its clients' models; the fine-tuned one is that model after the server"
+        " trained it on its own data, so it may fall at other vendors. The personalised model is"
+        " the best that a vendor has seen so far. The vertical axis need not start at zero.",
+    )
+
+
+def _timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Drawing:
+    served = "; ".join(f"term {record.term}: {record.server}" for record in records)
+    return (
+        "timeline",
+        "Who served, who trained, who was missing",
+        lambda: timeline(roster, records),
+        f"Chart of {len(roster)} vendors by {len(records)} terms. Servers: {served}.",
+        "Read a row for one vendor's part in the run, a column for one term. Every column has one"
+        " block, the provisional server. A cross is a vendor that was elected but could not do its"
+        " part, so that the next in the ranking stood in for it. A vendor that missed a term sent"
+        " no usable training result in it.",
+    )
+
+
+def _matrix(roster: Sequence[str], summary: RunSummary) -> Drawing:
+    metric = metric_in_full(summary.metric)
+    cells = [
+        (owner, at, summary.cross[owner][at][summary.metric])
+        for owner in roster
+        for at in roster
+        if summary.metric in summary.cross.get(owner, {}).get(at, {})
+    ]
+    own = "; ".join(f"{owner} {number(value)}" for owner, at, value in cells if owner == at)
+    return (
+        "matrix",
+        "How the personalised models do elsewhere",
+        lambda: matrix(roster, summary.cross, summary.metric),
+        f"Heat map of {metric.lower()}, model's vendor by data's vendor. On own data: {own}.",
+        "Each row is one vendor's personalised model, each column the validation data of one"
+        " vendor. Framed cells are a model on the data of its own vendor. A row that is good only"
+        " in its frame belongs to a model that does not carry over; a column that is poor"
+        " throughout belongs to data that every model finds hard. Grey cells have no value.",
+    )
+
+
+def _cost(records: Sequence[TermRecord]) -> Drawing:
+    total = sum(cost.seconds for record in records for cost in record.cost.values())
+    return (
+        "cost",
+        "Where the time went",
+        lambda: phase_seconds(records),
+        f"Stacked bars: seconds of every phase for {len(records)} terms, {total:.1f} in all.",
+        "The height of a bar is how long the term took, as the server process saw it: computing at"
+        " the vendors, transfer, and waiting for the slowest. Attempts that failed and the final"
+        " storing of the record are not in it.",
+    )

@@ -1,0 +1,86 @@
+"""How the report writes names, numbers, and codes."""
+
+from __future__ import annotations
+
+import math
+
+from srflm_flower.errors import INTERNAL_ERROR, NO_REPLY, SrflmError
+
+NOTHING = "–"
+"""Stands where there is no value."""
+
+METRICS = {
+    "accuracy": "Accuracy",
+    "balanced-accuracy": "Balanced accuracy",
+    "auc": "Area under the ROC curve",
+    "loss": "Loss (cross-entropy)",
+}
+MODELS = {
+    "averaged": "averaged model",
+    "finetuned": "fine-tuned model",
+    "personalised": "personalised model",
+}
+PHASES = {
+    "open": "open the term",
+    "train": "train at the clients",
+    "finetune": "fine-tune at the server",
+    "evaluate": "evaluate at all vendors",
+    "commit": "commit the record",
+}
+
+
+def metric_in_full(name: str) -> str:
+    """Return a metric's full name; an unknown one is spelt with spaces."""
+    return METRICS.get(name, name.replace("-", " ").capitalize())
+
+
+def model_in_full(kind: str) -> str:
+    """Return what a kind of model is called in a sentence."""
+    return MODELS.get(kind, kind)
+
+
+def phase_in_full(name: str) -> str:
+    """Return what is done in a phase of a term."""
+    return PHASES.get(name, name)
+
+
+def number(value: float | None, decimals: int = 3) -> str:
+    """Return a number with fixed decimals, or a dash when there is none."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:,.{decimals}f}"
+
+
+def megabytes(size: int) -> str:
+    """Return bytes as megabytes (10⁶ bytes) with two decimals."""
+    return number(size / 1e6, 2)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person would say them: ``20.3 s``, ``4 min 5 s``, ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def shortened(name: str, length: int = 18) -> str:
+    """Return a name that fits a figure; long ones lose their middle, so ends stay apart."""
+    if len(name) <= length:
+        return name
+    head = length // 2
+    return f"{name[:head]}…{name[head + 1 - length :]}"
+
+
+def meaning_of(code: str) -> str:
+    """Return what an error code means, in a sentence."""
+    if code == NO_REPLY:
+        return "The vendor did not answer within the deadline."
+    if code == INTERNAL_ERROR:
+        return "An unforeseen error at the vendor's site; its own log has the text."
+    for kind in SrflmError.__subclasses__():
+        if code in kind.codes:
+            return (kind.__doc__ or "").partition("\n")[0]
+    return "An error that this version does not know."

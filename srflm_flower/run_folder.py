@@ -1,0 +1,164 @@
+"""The folder that a run leaves: where everything in it lies, and who may write to it.
+
+::
+
+    federation.toml        the resolved federation
+    ledger.jsonl           one term record a line
+    models/                global.safetensors and <vendor>.safetensors
+    report.html, summary.json
+    events.jsonl           what happened, as it happened
+    state/                 what a run needs to be resumed (sites, models of the open term)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from srflm_flower.durable import not_writable, write_durably
+from srflm_flower.errors import RunFolderError
+from srflm_flower.federation import Federation, load_federation
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in a run's folder."""
+
+    path: Path
+
+    @property
+    def federation_file(self) -> Path:
+        """The resolved federation."""
+        return self.path / "federation.toml"
+
+    @property
+    def ledger(self) -> Path:
+        """The committed term records."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def models(self) -> Path:
+        """The released global model and the vendors' personalised ones."""
+        return self.path / "models"
+
+    @property
+    def global_model(self) -> Path:
+        """The released global model."""
+        return self.models / "global.safetensors"
+
+    @property
+    def events(self) -> Path:
+        """What happened, one JSON object a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """How the run ended."""
+        return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.path / "report.html"
+
+    @property
+    def proposal(self) -> Path:
+        """The proposal of the open term."""
+        return self.path / "state" / "server" / "proposal.json"
+
+    @property
+    def server_store(self) -> Path:
+        """The server's models by hash: the ledger's head and the proposal's."""
+        return self.path / "state" / "server" / "models"
+
+    @property
+    def site_store(self) -> Path:
+        """Models by hash that the simulated sites have stored; equal ones once for all."""
+        return self.path / "state" / "models"
+
+    def site(self, vendor: str) -> Path:
+        """The state folder of a simulated site."""
+        return self.path / "state" / "sites" / vendor
+
+    def federation(self) -> Federation:
+        """Return the run's federation."""
+        return load_federation(self.federation_file)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one run; raises :class:`RunFolderError` when another one has it.
+
+        The lock goes with the process, so nothing is left behind by a crash.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise RunFolderError(
+                    f"another run (process {holder}) writes to {self.path}",
+                    "a folder of its own for every run",
+                    "wait until it ends, or choose another folder with --out",
+                    RunFolderError.BUSY,
+                ) from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+
+def create_run_folder(federation: Federation, out: Path | None, base: Path) -> RunFolder:
+    """Make ``out``, or a new ``<base>/<time>-<name>``, with the resolved federation in it.
+
+    Raises :class:`RunFolderError` when ``out`` holds a run already or cannot be written.
+    """
+    if out is not None:
+        folder = RunFolder(out.resolve())
+        if folder.ledger.exists() or folder.federation_file.exists():
+            raise RunFolderError(
+                f"{folder.path} holds a run already",
+                "a new folder",
+                f"resume it with `srflm simulate --resume {folder.path}`, or choose another --out",
+                RunFolderError.BUSY,
+            )
+        _make(folder.path)
+    else:
+        folder = _first_free(base.resolve() / f"{time.strftime('%Y%m%d-%H%M%S')}-{federation.name}")
+    write_durably(folder.federation_file, federation.to_toml().encode())
+    return folder
+
+
+def open_run_folder(path: Path) -> RunFolder:
+    """Return the folder of a run that was begun; raises :class:`RunFolderError` if it is none."""
+    folder = RunFolder(path.resolve())
+    if not folder.federation_file.is_file():
+        raise RunFolderError(
+            f"{folder.path} has no federation.toml",
+            "the folder of a run, as `srflm simulate` prints it",
+            "correct the path; runs lie in the folder `runs`",
+            RunFolderError.NOT_A_RUN,
+        )
+    return folder
+
+
+def _first_free(wanted: Path) -> RunFolder:
+    for number in range(1, 1000):
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        if not path.exists():
+            _make(path)
+            return RunFolder(path)
+    raise not_writable(wanted, OSError("no free name"))
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_writable(path, error) from error

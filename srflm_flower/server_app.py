@@ -1,0 +1,63 @@
+"""The Flower ServerApp of a simulation: one process that runs all terms, whoever serves them."""
+
+from __future__ import annotations
+
+from logging import INFO
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.common.logger import log
+from flwr.serverapp import Grid, ServerApp
+
+from srflm_flower.conduct import Run
+from srflm_flower.event_log import EventLog
+from srflm_flower.federation import Federation, built_in_federation, load_federation
+from srflm_flower.run_folder import RunFolder, create_run_folder
+from srflm_flower.simulated_site import folder_note
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Conduct the run that the run configuration describes, or resume the one in its folder."""
+    folder = _folder(grid, context)
+    with folder.locked():
+        log(INFO, "Results: %s", folder.path)
+        summary = Run(folder, folder.federation(), EventLog(folder.events)).conduct(grid)
+        log(INFO, "%s", summary.what_happened)
+        log(INFO, "Report: %s", folder.report)
+
+
+def _folder(grid: Grid, context: Context) -> RunFolder:
+    """Return the run's folder; a plain ``flwr run`` makes it in ``runs`` where Flower was started.
+
+    ``srflm simulate`` has made it already, with the federation resolved.
+    """
+    out = str(context.run_config["out"])
+    if out and (Path(out) / "federation.toml").is_file():
+        return RunFolder(Path(out))
+    folder = create_run_folder(
+        _federation(grid, context), Path(out) if out else None, Path.cwd() / "runs"
+    )
+    if not out:
+        folder_note(context.run_id).write_text(str(folder.path), encoding="utf-8")
+    return folder
+
+
+def _federation(grid: Grid, context: Context) -> Federation:
+    """Return the federation that the run configuration names, or the built-in one.
+
+    The built-in federation has as many vendors as there are SuperNodes.
+    """
+    config = context.run_config
+    if config["federation"]:
+        federation = load_federation(Path(str(config["federation"])))
+    else:
+        federation = built_in_federation(len(list(grid.get_node_ids())))
+    changes: dict[str, object] = {}
+    if config["rounds"]:
+        changes["run__rounds"] = int(config["rounds"])
+    if config["seed"]:
+        changes["seed"] = int(config["seed"])
+    return federation.changed(**changes) if changes else federation

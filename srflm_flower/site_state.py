@@ -1,0 +1,134 @@
+"""What a vendor's site keeps on disk: its ledger, its updates, its personalised model.
+
+::
+
+    ledger.jsonl                     the term records that it has stored
+    attempt.json                     the highest attempt seen for the next term
+    updates/t<term>-r<round>.safetensors   what it trained as a client, to be sent again
+    best.safetensors                 its personalised model
+    site.log                         errors in full; they never leave the site
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from clients.settings import ModelSettings, TaskSettings
+from srflm_flower.durable import append_durably, write_durably
+from srflm_flower.ledger import Ledger
+from srflm_flower.model_file import ModelFile, read_model_file
+from srflm_flower.records import Ballot, Metrics
+from srflm_flower.weights import Weights
+
+
+class UpdateNotes(BaseModel):
+    """Which work an update is the result of, and what it told the election."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    term: int
+    round: int
+    start: str
+    ballot: Ballot
+    steps: int
+
+
+@dataclass(frozen=True)
+class Best:
+    """A vendor's personalised model: the best by its own validation data that it has seen."""
+
+    weights: Weights
+    metrics: Metrics
+    term: int
+    origin: str
+
+
+class SiteState:
+    """A vendor's folder; every write is durable before it returns."""
+
+    def __init__(
+        self, folder: Path, federation: str, model: ModelSettings, task: TaskSettings
+    ) -> None:
+        self._folder, self._model, self._task = folder, model, task
+        self.ledger = Ledger(folder / "ledger.jsonl", federation)
+
+    # ---- attempts ----------------------------------------------------------------------------
+
+    def attempt(self, term: int) -> int:
+        """Return the highest attempt that was seen for ``term``."""
+        path = self._folder / "attempt.json"
+        if not path.exists():
+            return 0
+        seen = json.loads(path.read_bytes())
+        return int(seen["attempt"]) if seen["term"] == term else 0
+
+    def note_attempt(self, term: int, attempt: int) -> None:
+        """Remember ``attempt`` if it is the highest for ``term``."""
+        if attempt > self.attempt(term):
+            data = json.dumps({"term": term, "attempt": attempt}).encode()
+            write_durably(self._folder / "attempt.json", data)
+
+    # ---- updates -----------------------------------------------------------------------------
+
+    def store_update(self, weights: Weights, notes: UpdateNotes) -> None:
+        """Keep an update, to send it again rather than train again."""
+        file = ModelFile(self._model, self._task, weights, notes.model_dump(mode="json"))
+        file.write(self._update_path(notes.term, notes.round))
+
+    def update(self, term: int, round_number: int) -> tuple[Weights, UpdateNotes] | None:
+        """Return the update of ``term`` and ``round_number`` if there is one."""
+        path = self._update_path(term, round_number)
+        return self._read_update(path) if path.exists() else None
+
+    def last_update(self) -> tuple[Weights, UpdateNotes] | None:
+        """Return the latest update that this vendor made as a client."""
+        paths = sorted((self._folder / "updates").glob("t*.safetensors"))
+        return self._read_update(paths[-1]) if paths else None
+
+    def forget_updates(self) -> None:
+        """Delete all updates but the latest."""
+        for path in sorted((self._folder / "updates").glob("t*.safetensors"))[:-1]:
+            path.unlink(missing_ok=True)
+
+    def _update_path(self, term: int, round_number: int) -> Path:
+        return self._folder / "updates" / f"t{term:06}-r{round_number:06}.safetensors"
+
+    @staticmethod
+    def _read_update(path: Path) -> tuple[Weights, UpdateNotes]:
+        file = read_model_file(path)
+        return file.weights, UpdateNotes.model_validate(file.notes)
+
+    # ---- the personalised model ----------------------------------------------------------------
+
+    def best(self) -> Best | None:
+        """Return the personalised model, if there is one."""
+        path = self._folder / "best.safetensors"
+        if not path.exists():
+            return None
+        file = read_model_file(path)
+        notes = file.notes
+        return Best(file.weights, notes["metrics"], notes["term"], notes["origin"])
+
+    def keep_if_better(self, candidate: Best, metric: str) -> Best:
+        """Keep ``candidate`` if its ``metric`` is higher than the kept model's; return the kept."""
+        kept = self.best()
+        if kept is not None and candidate.metrics.get(metric, -1.0) <= kept.metrics.get(metric, -1):
+            return kept
+        notes = {
+            "metrics": candidate.metrics,
+            "term": candidate.term,
+            "origin": candidate.origin,
+        }
+        file = ModelFile(self._model, self._task, candidate.weights, notes)
+        file.write(self._folder / "best.safetensors")
+        return candidate
+
+    # ---- the site's own log --------------------------------------------------------------------
+
+    def log(self, text: str) -> None:
+        """Append to the site's own log."""
+        append_durably(self._folder / "site.log", text.encode())

@@ -1,0 +1,1 @@
+"""The algorithms: the server-rotating strategy, election, aggregation, and the baselines."""

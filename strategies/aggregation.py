@@ -1,0 +1,64 @@
+"""Aggregation of the vendors' updates, with Flower's own arithmetic behind every rule.
+
+* ``mean``: the unweighted mean of SRFLM.md, step 2.
+* ``weighted-mean``: FedAvg, weighted by examples (McMahan et al., AISTATS 2017).
+* ``trimmed-mean``: Yin et al., ICML 2018.
+* ``krum``: Blanchard et al., NeurIPS 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp.strategy import FedAvg, FedTrimmedAvg, Krum
+
+from srflm_flower.flower_private import message_without_superlink
+from strategies.settings import AggregationSettings
+
+_WEIGHT = "weight"
+
+
+@dataclass(frozen=True)
+class Update:
+    """One vendor's weights after its local work, and the number of examples behind them."""
+
+    arrays: ArrayRecord
+    examples: int
+
+
+def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> ArrayRecord:
+    """Return the aggregate of ``updates`` (vendor → update; at least one) by the named rule."""
+    if not updates:
+        raise ValueError("there is nothing to aggregate: found no update, expected at least one")
+    weighted = settings.rule == "weighted-mean"
+    replies = [_as_reply(update, update.examples if weighted else 1) for update in updates.values()]
+    arrays, _ = _flower_rule(settings).aggregate_train(0, replies)
+    if arrays is None:
+        raise ValueError("Flower's aggregation returned no arrays")
+    return arrays
+
+
+def _flower_rule(settings: AggregationSettings) -> FedAvg:
+    match settings.rule:
+        case "mean" | "weighted-mean":
+            return FedAvg(weighted_by_key=_WEIGHT)
+        case "trimmed-mean":
+            return FedTrimmedAvg(weighted_by_key=_WEIGHT, beta=settings.trim)
+        case "krum":
+            return Krum(weighted_by_key=_WEIGHT, num_malicious_nodes=settings.faulty)
+
+
+def _as_reply(update: Update, weight: float) -> Message:
+    """Return the reply message that Flower's strategies expect.
+
+    The arrays are copied into a record of their own because ``FedTrimmedAvg`` empties it.
+    """
+    content = RecordDict(
+        {
+            "arrays": ArrayRecord(dict(update.arrays.items())),
+            "metrics": MetricRecord({_WEIGHT: float(weight)}),
+        }
+    )
+    return message_without_superlink(content, "train")

@@ -1,0 +1,180 @@
+"""Server election: pure functions from ballots and history to an order of succession.
+
+A policy returns a **ranking** of the whole roster: the first vendor is elected, the others stand
+in for it in this order.  Vendors without a ballot (absent in the term) always come last.  The
+score and the turn-taking of the first rounds are those of the SRFLM paper and its public demo
+(Wang et al., Communications Engineering 4:148, 2025); see SRFLM.md, step 5.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from srflm_flower.records import Ballot, TermRecord
+from strategies.settings import ElectionSettings
+
+Ranking = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Election:
+    """What a policy may look at: the roster in its agreed order, this term's ballots, the history.
+
+    ``history`` holds the records of all committed terms, oldest first, and lacks the term whose
+    ballots are counted, of which ``server`` was the server.  ``term`` is the term being elected
+    for and ``round`` its first round, both counted from 1.
+    """
+
+    roster: tuple[str, ...]
+    ballots: Mapping[str, Ballot]
+    history: Sequence[TermRecord]
+    server: str | None
+    term: int
+    round: int
+
+
+class ElectionPolicy(Protocol):
+    """A rule that ranks the roster for the next term."""
+
+    def rank(self, election: Election) -> Ranking:
+        """Return every vendor of the roster once, the elected one first."""
+        ...
+
+
+def score(ballots: Mapping[str, Ballot], loss_weight: float) -> dict[str, float]:
+    """Return g_v = d_v + λ·I_v with d_v = n_v / Σn and I_v = L_v / Σ L, per vendor with a ballot.
+
+    When the losses sum to zero (or less), they say nothing and I_v is taken as 0.
+    """
+    examples = sum(ballot.examples for ballot in ballots.values())
+    losses = sum(ballot.loss for ballot in ballots.values())
+    return {
+        vendor: ballot.examples / examples
+        + loss_weight * (ballot.loss / losses if losses > 0 else 0.0)
+        for vendor, ballot in ballots.items()
+    }
+
+
+def by_turn(roster: Sequence[str], position: int) -> Ranking:
+    """Rotate the roster so that the vendor at ``position`` (counted from 0, wrapping) is first."""
+    start = position % len(roster)
+    return (*roster[start:], *roster[:start])
+
+
+def absent_last(ranking: Sequence[str], present: Mapping[str, Ballot]) -> Ranking:
+    """Move vendors without a ballot to the end, keeping the order otherwise."""
+    return (*(v for v in ranking if v in present), *(v for v in ranking if v not in present))
+
+
+@dataclass(frozen=True)
+class Score:
+    """The paper's rule: by turn for K rounds, then the highest score (ties: roster order)."""
+
+    loss_weight: float
+    by_turn_rounds: int
+
+    def rank(self, election: Election) -> Ranking:
+        """Return the roster by falling score."""
+        if election.round <= self.by_turn_rounds or not election.ballots:
+            return absent_last(by_turn(election.roster, election.term - 1), election.ballots)
+        scores = score(election.ballots, self.loss_weight)
+        present = [vendor for vendor in election.roster if vendor in scores]
+        return absent_last(
+            sorted(present, key=lambda vendor: -scores[vendor])
+            + [vendor for vendor in election.roster if vendor not in scores],
+            election.ballots,
+        )
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """The score decides *within a cycle* in which every vendor that is present serves once."""
+
+    loss_weight: float
+    by_turn_rounds: int
+
+    def rank(self, election: Election) -> Ranking:
+        """Return vendors yet to serve in this cycle by score, then those that have, by score."""
+        ranking = Score(self.loss_weight, self.by_turn_rounds).rank(election)
+        if election.round <= self.by_turn_rounds:
+            return ranking
+        served = served_in_cycle(election)
+        return absent_last(
+            [vendor for vendor in ranking if vendor not in served]
+            + [vendor for vendor in ranking if vendor in served],
+            election.ballots,
+        )
+
+
+def served_in_cycle(election: Election) -> frozenset[str]:
+    """Return who has served in the cycle that is under way after the election's term.
+
+    A cycle ends when every vendor present in its last term has served in it.
+    """
+    terms = [(record.server, set(record.ballots)) for record in election.history]
+    if election.server is not None:
+        terms.append((election.server, set(election.ballots)))
+    served: frozenset[str] = frozenset()
+    for server, present in terms:
+        served |= {server}
+        if served >= present:
+            served = frozenset()
+    return served
+
+
+@dataclass(frozen=True)
+class RoundRobin:
+    """Vendors serve in the order of the roster, whatever their ballots say."""
+
+    def rank(self, election: Election) -> Ranking:
+        """Return the roster, starting with the vendor whose turn it is."""
+        return absent_last(by_turn(election.roster, election.term - 1), election.ballots)
+
+
+@dataclass(frozen=True)
+class Random:
+    """A permutation drawn from the federation's seed and the term: public and reproducible."""
+
+    seed: int
+
+    def rank(self, election: Election) -> Ranking:
+        """Return the roster shuffled for this term."""
+        shuffled = list(election.roster)
+        random.Random(f"srflm-election:{self.seed}:{election.term}").shuffle(shuffled)
+        return absent_last(shuffled, election.ballots)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One vendor always serves: a conventional federation, kept as a baseline."""
+
+    server: str
+
+    def rank(self, election: Election) -> Ranking:
+        """Return the fixed server, then the roster."""
+        return (self.server, *(v for v in election.roster if v != self.server))
+
+
+def election_policy(settings: ElectionSettings, seed: int) -> ElectionPolicy:
+    """Return the policy that ``settings`` name."""
+    match settings.policy:
+        case "cycle":
+            return Cycle(settings.loss_weight, settings.by_turn_rounds)
+        case "score":
+            return Score(settings.loss_weight, settings.by_turn_rounds)
+        case "round-robin":
+            return RoundRobin()
+        case "random":
+            return Random(seed)
+        case "fixed":
+            assert settings.server is not None  # ElectionSettings checks it
+            return Fixed(settings.server)
+
+
+def first_ranking(policy: ElectionPolicy, roster: Sequence[str]) -> Ranking:
+    """Return the succession of term 1, for which nobody has voted yet."""
+    ballots = {vendor: Ballot(examples=1, loss=0.0) for vendor in roster}
+    return policy.rank(Election(tuple(roster), ballots, (), None, term=1, round=1))

@@ -1,0 +1,34 @@
+"""Local-only training: every vendor trains on its own data alone, and nothing is averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+
+CONTINUE_OWN = "continue-own"
+
+
+class LocalOnly(FedAvg):
+    """Asks every vendor to go on with its own model; there is no global one."""
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask all vendors to continue from their own last weights."""
+        config[CONTINUE_OWN] = True
+        return super().configure_train(server_round, arrays, config, grid)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Aggregate nothing."""
+        return None, None
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Evaluate nothing: the vendors select by their own validation data while they train."""
+        return []

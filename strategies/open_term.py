@@ -1,0 +1,98 @@
+"""The state of the one attempt that a strategy is working on: who is there, who has replied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from srflm_flower.messages import Envelope, Reply
+from srflm_flower.records import Absence, Ballot, TermRecord, VendorMetrics
+from strategies.election import Election, ElectionPolicy
+from strategies.exchange import CostMeter, Exchange
+from strategies.model import Model
+
+
+class ServerLost(Exception):
+    """The provisional server did not do its part: the next in the ranking stands in for it."""
+
+    def __init__(self, absence: Absence) -> None:
+        self.absence = absence
+        super().__init__(f"{absence.vendor} lost as server in {absence.phase}: {absence.code}")
+
+
+@dataclass
+class OpenTerm:
+    """One attempt at a term, from its opening to its commit."""
+
+    envelope: Envelope
+    roster: tuple[str, ...]
+    parent: str
+    start: Model
+    first_round: int
+    exchange: Exchange
+    meter: CostMeter
+    node_of: dict[str, int] = field(default_factory=dict)
+    absences: list[Absence] = field(default_factory=list)
+    ballots: dict[str, Ballot] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+    clients: tuple[str, ...] = ()
+    stale_server: bool = False
+    metrics: dict[str, VendorMetrics] = field(default_factory=dict)
+
+    @property
+    def server(self) -> str:
+        """The provisional server of this attempt."""
+        return self.envelope.server
+
+    def vendor_at(self, node: int) -> str | None:
+        """Return the vendor that answers at ``node``."""
+        return next((vendor for vendor, at in self.node_of.items() if at == node), None)
+
+    def note_absence(self, vendor: str, phase: str, code: str) -> Absence:
+        """Note that ``vendor`` took no part in ``phase``."""
+        absence = Absence(vendor=vendor, phase=phase, code=code, attempt=self.envelope.attempt)
+        self.absences.append(absence)
+        return absence
+
+    def note_work(self, reply: Reply) -> None:
+        """Note the ballot and the gradient steps of a vendor's work."""
+        if reply.ballot is not None:
+            self.ballots[reply.vendor] = reply.ballot
+            self.steps[reply.vendor] = self.steps.get(reply.vendor, 0) + reply.steps
+
+    def record(
+        self,
+        election: ElectionPolicy,
+        history: Sequence[TermRecord],
+        last_round: int,
+        learning_rate: float,
+        models: Mapping[str, Model],
+    ) -> TermRecord:
+        """Hold the election and return the term's record; the mappings follow the roster."""
+        ballots = {v: self.ballots[v] for v in self.roster if v in self.ballots}
+        ranking = election.rank(
+            Election(
+                roster=self.roster,
+                ballots=ballots,
+                history=history,
+                server=self.server,
+                term=self.envelope.term + 1,
+                round=last_round + 1,
+            )
+        )
+        return TermRecord(
+            **self.envelope.model_dump(),
+            round=last_round,
+            clients=self.clients,
+            stale_server=self.stale_server,
+            ballots=ballots,
+            ranking=ranking,
+            absences=tuple(self.absences),
+            learning_rate=learning_rate,
+            steps={v: self.steps[v] for v in self.roster if v in self.steps},
+            averaged_model=models["averaged"].hash,
+            model=models["finetuned"].hash,
+            metrics={v: self.metrics[v] for v in self.roster if v in self.metrics},
+            cost=dict(self.meter.phases),
+            parent=self.parent,
+        )

@@ -1,0 +1,377 @@
+"""Server-rotating federated learning as a Flower strategy: one term after another over a Grid.
+
+A term (SRFLM.md, "One round") has five phases: open, train, fine-tune, evaluate, commit.  The
+provisional server's fine-tuning is a message to the elected vendor's *own node*, so the strategy
+never touches data, and simulation and deployment run the same code.  When the server fails, the
+term is attempted again with the next vendor of the ranking; what the clients trained is not
+trained again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from logging import INFO
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.common.logger import log
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result, Strategy
+
+from srflm_flower import messages as wire
+from srflm_flower.errors import FederationStopped, UpdateRejected
+from srflm_flower.records import Absence, TermRecord, VendorMetrics
+from srflm_flower.weights import Weights, check_like, from_arrays, to_arrays
+from strategies.aggregation import Update, aggregate
+from strategies.conversation import Conversation, parse_reply, request, require_majority
+from strategies.election import ElectionPolicy, Ranking, first_ranking
+from strategies.exchange import CostMeter, Exchange
+from strategies.model import Model
+from strategies.open_term import OpenTerm, ServerLost
+from strategies.opening import AttemptTaken, open_term
+from strategies.settings import AggregationSettings
+from strategies.term_plan import Observer, Role, TermJournal, TermPlan, silent
+
+
+class ServerRotating(Strategy):
+    """Elect a provisional server each term, average, let it fine-tune, evaluate, commit, hand over.
+
+    ``clock`` and ``sleep`` are passed in so that tests need not wait.
+    """
+
+    def __init__(
+        self,
+        plan: TermPlan,
+        election: ElectionPolicy,
+        aggregation: AggregationSettings,
+        journal: TermJournal,
+        observer: Observer = silent,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.plan, self.election, self.aggregation = plan, election, aggregation
+        self.journal, self.observer = journal, observer
+        self._clock, self._sleep = clock, sleep
+        self._term: OpenTerm | None = None
+
+    # ---- the loop ----------------------------------------------------------------------------
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """Run terms until ``num_rounds`` SRFLM rounds are committed; go on from the journal.
+
+        ``initial_arrays`` must be the model that the journal begins with.  ``timeout`` is not
+        used: the plan has the deadlines.  Raises :class:`FederationStopped` when the federation
+        cannot go on; everything committed is kept.
+        """
+        if Model.of_arrays(initial_arrays).hash != self.journal.genesis():
+            raise ValueError("initial_arrays are not the model that the journal begins with")
+        self.summary()
+        result = Result()
+        while self.rounds_done() < num_rounds:
+            record = self.run_term(grid)
+            result.arrays = to_arrays(self.journal.weights(record.model))
+            result.evaluate_metrics_clientapp[record.round] = _mean_metrics(record.metrics)
+            metrics = evaluate_fn(record.round, result.arrays) if evaluate_fn else None
+            if metrics is not None:
+                result.evaluate_metrics_serverapp[record.round] = metrics
+        return result
+
+    def rounds_done(self) -> int:
+        """Return the number of SRFLM rounds that are committed."""
+        records = self.journal.records()
+        return records[-1].round if records else 0
+
+    def next_ranking(self) -> Ranking:
+        """Return the succession of the term to come: its elected server first."""
+        records = self.journal.records()
+        return records[-1].ranking if records else first_ranking(self.election, self.plan.roster)
+
+    def run_term(self, grid: Grid) -> TermRecord:
+        """Run one term to its commit and return its record.
+
+        Raises :class:`FederationStopped` when no majority can be reached, or when every vendor
+        has failed as server.
+        """
+        proposal = self.journal.proposal()
+        if proposal is not None:  # stored before a crash: this and no other outcome is committed
+            return self._commit(self._open(grid, proposal.attempt), proposal)
+        lost: list[Absence] = []
+        attempt = 0
+        while len(lost) < len(self.plan.roster):
+            try:
+                term = self._open(grid, attempt)
+                term.absences[:0] = lost
+                return self._commit(term, self._attempt(term, grid))
+            except AttemptTaken as taken:
+                attempt = taken.attempt
+            except ServerLost as error:
+                lost.append(error.absence)
+                attempt += 1
+                self.observer("server-lost", **error.absence.model_dump())
+        raise FederationStopped(
+            f"every vendor failed as server of term {len(self.journal.records()) + 1}"
+            f" (codes {', '.join(sorted({absence.code for absence in lost}))})",
+            "one vendor that can fine-tune",
+            "look into the sites' own logs, mend the cause, and resume the run",
+            FederationStopped.NO_SERVER,
+        )
+
+    def _attempt(self, term: OpenTerm, grid: Grid) -> TermRecord:
+        """Run phases 2 to 4 and store the proposal."""
+        model = averaged = term.start
+        last_round = term.first_round + self.plan.rounds_per_term - 1
+        for round_number in range(term.first_round, last_round + 1):
+            averaged = self._train(term, round_number, model, grid)
+            model = self._finetune(term, round_number, averaged)
+        models = {"averaged": averaged, "finetuned": model}
+        evaluations = self._evaluation_messages(term, models)
+        replies = self._ask(term, evaluations, "evaluate", models.values())
+        self.aggregate_evaluate(last_round, replies.values())
+        record = term.record(
+            self.election,
+            self.journal.records(),
+            last_round,
+            self.plan.learning_rate_in(last_round),
+            models,
+        )
+        self.journal.propose(record, {each.hash: each.weights for each in models.values()})
+        return record
+
+    # ---- phase 1: open -----------------------------------------------------------------------
+
+    def converse(self, grid: Grid) -> Conversation:
+        """Open the term to come without running it: for questions after the last term."""
+        attempt = 0
+        while True:
+            try:
+                return self._conversation(self._open(grid, attempt, needs_server=False))
+            except AttemptTaken as taken:
+                attempt = taken.attempt
+
+    def _open(self, grid: Grid, attempt: int, needs_server: bool = True) -> OpenTerm:
+        records, ranking = self.journal.records(), self.next_ranking()
+        start = records[-1].model if records else self.journal.genesis()
+        meter = CostMeter()
+        term = OpenTerm(
+            envelope=wire.Envelope(
+                federation=self.plan.federation,
+                term=len(records) + 1,
+                attempt=attempt,
+                server=ranking[attempt % len(ranking)],
+            ),
+            roster=self.plan.roster,
+            parent=records[-1].hash if records else self.plan.federation,
+            start=Model.of_weights(self.journal.weights(start), start),
+            first_round=self.rounds_done() + 1,
+            exchange=Exchange(grid, meter, self._clock, self._sleep),
+            meter=meter,
+        )
+        self._term = term
+        self.observer("term-opened", **term.envelope.model_dump(exclude={"federation"}))
+        resuming = self.journal.proposal() is not None
+        open_term(term, self._conversation(term), grid, self.plan, records, resuming)
+        if needs_server and term.server not in term.node_of:
+            raise ServerLost(next(a for a in term.absences if a.vendor == term.server))
+        return term
+
+    # ---- phase 2: train ----------------------------------------------------------------------
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return the clients' training messages, and the recall of the server's last update.
+
+        The wire carries the hash of ``arrays``, not the arrays: a site that lacks them asks.
+        """
+        term = self._opened()
+        known = arrays is term.start.arrays
+        model = term.start if known else Model.of_arrays(arrays)
+        requests = [
+            request(self._work(vendor, server_round, model, "client"), wire.TRAIN, node)
+            for vendor, node in term.node_of.items()
+            if vendor != term.server
+        ]
+        if self.aggregation.include_stale_server != "never":
+            recall = wire.RecallUpdate(
+                envelope=term.envelope,
+                or_initial=self.aggregation.include_stale_server == "always",
+            )
+            requests.append(request(recall, wire.RECALL, term.node_of[term.server]))
+        return requests
+
+    def _work(self, vendor: str, round_number: int, model: Model, role: Role) -> wire.Train:
+        plan = self.plan
+        return wire.Train(
+            envelope=self._opened().envelope,
+            round=round_number,
+            model=model.hash,
+            learning_rate=plan.learning_rate_in(round_number),
+            epochs=plan.client_epochs if role == "client" else plan.server_epochs,
+            steps=plan.steps(vendor, round_number, role) if plan.steps is not None else None,
+        )
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Average the usable updates; drop the others with a note.  No arrays when too few came."""
+        term = self._opened()
+        template = term.start.weights
+        updates: dict[str, Update] = {}
+        for message in replies:
+            reply = parse_reply(message)
+            if reply is None or not reply.update:
+                continue
+            try:
+                arrays = _checked_update(message, reply, template)
+            except UpdateRejected as error:
+                term.note_absence(reply.vendor, "train", error.code)
+                self.observer("update-dropped", vendor=reply.vendor, code=error.code)
+                continue
+            updates[reply.vendor] = Update(arrays, reply.ballot.examples if reply.ballot else 1)
+            if reply.vendor != term.server:
+                term.note_work(reply)
+        in_order = {vendor: updates[vendor] for vendor in self.plan.roster if vendor in updates}
+        term.clients = tuple(vendor for vendor in in_order if vendor != term.server)
+        term.stale_server = term.server in in_order
+        if len(term.clients) < self.aggregation.min_clients:
+            return None, None
+        losses = MetricRecord({f"loss-{v}": b.loss for v, b in term.ballots.items()})
+        return aggregate(in_order, self.aggregation), losses
+
+    def _train(self, term: OpenTerm, round_number: int, model: Model, grid: Grid) -> Model:
+        requests = self.configure_train(round_number, model.arrays, ConfigRecord(), grid)
+        replies = self._ask(term, requests, "train", [model])
+        averaged, _ = self.aggregate_train(round_number, replies.values())
+        if averaged is None:
+            raise FederationStopped(
+                f"{len(term.clients)} usable client updates in term {term.envelope.term}",
+                f"at least {self.aggregation.min_clients} (aggregation.min-clients)",
+                "look into the sites' own logs, mend the cause, and resume the run",
+                FederationStopped.NO_MAJORITY,
+            )
+        return Model.of_arrays(averaged)
+
+    # ---- phase 3: fine-tune ------------------------------------------------------------------
+
+    def _finetune(self, term: OpenTerm, round_number: int, averaged: Model) -> Model:
+        """Let the provisional server's own node fine-tune the average on its own data."""
+        work = self._work(term.server, round_number, averaged, "server")
+        message = request(work, wire.FINETUNE, term.node_of[term.server], [averaged])
+        replies = self._ask(term, [message], "finetune")
+        if term.server not in replies:
+            raise ServerLost(term.absences[-1])
+        answer = replies[term.server]
+        reply = wire.unpack(answer, wire.Reply)
+        try:
+            arrays = _checked_update(answer, reply, averaged.weights)
+        except UpdateRejected as error:
+            absence = term.note_absence(term.server, "finetune", error.code)
+            raise ServerLost(absence) from error
+        term.note_work(reply)
+        return Model.of_arrays(arrays)
+
+    # ---- phase 4: evaluate -------------------------------------------------------------------
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return the evaluation messages for one model, the fine-tuned one."""
+        return self._evaluation_messages(self._opened(), {"finetuned": Model.of_arrays(arrays)})
+
+    def _evaluation_messages(self, term: OpenTerm, models: Mapping[str, Model]) -> list[Message]:
+        """Ask for the metrics of ``models``; the server's own node has them."""
+        evaluation = wire.EvaluateModels(
+            envelope=term.envelope, models={name: model.hash for name, model in models.items()}
+        )
+        return [
+            request(
+                evaluation, wire.EVALUATE, node, () if vendor == term.server else models.values()
+            )
+            for vendor, node in term.node_of.items()
+        ]
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Note every vendor's metrics; return their means."""
+        term = self._opened()
+        for message in replies:
+            reply = parse_reply(message)
+            if reply is not None and reply.metrics:
+                known = {k: v for k, v in reply.metrics.items() if k in VendorMetrics.model_fields}
+                term.metrics[reply.vendor] = VendorMetrics(**known)
+        return _mean_metrics(term.metrics) if term.metrics else None
+
+    # ---- phase 5: commit ---------------------------------------------------------------------
+
+    def _commit(self, term: OpenTerm, record: TermRecord) -> TermRecord:
+        """Broadcast the stored proposal; it is committed once a majority has stored it."""
+        commit = wire.Commit(envelope=term.envelope, records=(record,))
+        requests = [request(commit, wire.COMMIT, node) for node in term.node_of.values()]
+        stored = self._ask(term, requests, "commit")
+        require_majority(
+            self.plan.roster, len(stored), "stored the term record", term.envelope.term
+        )
+        self.journal.commit(record)
+        self.observer("term-committed", record=record.model_dump(mode="json"))
+        self._term = None
+        return record
+
+    # ------------------------------------------------------------------------------------------
+
+    def _ask(
+        self, term: OpenTerm, requests: Iterable[Message], phase: str, at_hand: Iterable[Model] = ()
+    ) -> dict[str, Message]:
+        return self._conversation(term).ask(requests, phase, self.plan.work_deadline, at_hand)
+
+    def _conversation(self, term: OpenTerm) -> Conversation:
+        def find(name: str) -> Model:
+            return Model.of_weights(self.journal.weights(name), name)
+
+        return Conversation(term, find, self.observer)
+
+    def _opened(self) -> OpenTerm:
+        if self._term is None:
+            raise RuntimeError("no term is open: call run_term or start")
+        return self._term
+
+    def summary(self) -> None:
+        """Log the strategy's settings."""
+        plan = self.plan
+        log(INFO, "Server-rotating federated learning: %s", ", ".join(plan.roster))
+        log(INFO, "\telection: %s; aggregation: %s", self.election, self.aggregation.rule)
+        log(INFO, "\tlearning rate %g, × %g a round", plan.learning_rate, plan.decay)
+        log(INFO, "\tepochs: client %d, server %d", plan.client_epochs, plan.server_epochs)
+
+
+def _checked_update(message: Message, reply: wire.Reply, template: Weights) -> ArrayRecord:
+    """Return the update in ``message``; raise :class:`UpdateRejected` when it cannot be used."""
+    try:
+        arrays = wire.models_in(message)[reply.update]
+        check_like(from_arrays(arrays), template)
+    except (KeyError, ValueError) as error:
+        raise UpdateRejected(
+            "a reply whose update is missing or cannot be decoded",
+            "one model, named as the reply says",
+            "install the same version of srflm-flower at every site",
+        ) from error
+    return arrays
+
+
+def _mean_metrics(metrics: Mapping[str, VendorMetrics]) -> MetricRecord:
+    """Return the mean over vendors of every metric of every model, as ``model-metric``."""
+    values: dict[str, list[float]] = {}
+    for vendor_metrics in metrics.values():
+        for model, named in vendor_metrics.model_dump().items():
+            for name, value in named.items():
+                values.setdefault(f"{model}-{name}", []).append(value)
+    return MetricRecord({name: sum(seen) / len(seen) for name, seen in values.items()})

@@ -1,0 +1,83 @@
+"""What a server-rotating strategy is given: the agreed plan, a durable journal, an observer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from srflm_flower.records import TermRecord
+from srflm_flower.weights import Weights
+
+Role = Literal["client", "server"]
+
+StepPlan = Callable[[str, int, Role], int]
+"""(vendor, round, role) → gradient steps, where work is counted in steps instead of epochs."""
+
+
+@dataclass(frozen=True)
+class TermPlan:
+    """The agreed part of every term (SRFLM.md, "One round"), the same at all sites.
+
+    ``learning_rate`` is that of round 1 and is multiplied by ``decay`` after every round;
+    deadlines are in seconds.
+    """
+
+    federation: str
+    roster: tuple[str, ...]
+    learning_rate: float
+    decay: float
+    client_epochs: int
+    server_epochs: int
+    rounds_per_term: int = 1
+    answer_deadline: float = 60.0
+    work_deadline: float = 3600.0
+    steps: StepPlan | None = None
+
+    def learning_rate_in(self, round_number: int) -> float:
+        """Return the learning rate of a round (counted from 1): lr · decay^(round − 1)."""
+        return self.learning_rate * self.decay ** (round_number - 1)
+
+
+class TermJournal(Protocol):
+    """What outlives the process that runs a term.
+
+    A proposal is stored before the first commit message leaves; after a crash the same proposal
+    is committed, never another one.
+    """
+
+    def records(self) -> Sequence[TermRecord]:
+        """Return all committed records, oldest first."""
+        ...
+
+    def genesis(self) -> str:
+        """Return the hash of the initial model."""
+        ...
+
+    def weights(self, model: str) -> Weights:
+        """Return the weights of the head's model, of the initial one, or of the proposal."""
+        ...
+
+    def proposal(self) -> TermRecord | None:
+        """Return the proposal that was stored and not yet committed."""
+        ...
+
+    def propose(self, record: TermRecord, models: dict[str, Weights]) -> None:
+        """Store a proposal and its models durably."""
+        ...
+
+    def commit(self, record: TermRecord) -> None:
+        """Append the proposal to the ledger, durably."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told what happens, as events with fields."""
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Note one event."""
+        ...
+
+
+def silent(event: str, **fields: object) -> None:
+    """Observe nothing."""

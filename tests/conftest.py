@@ -1,0 +1,39 @@
+"""What all tests share: one core each, no data cached from another test, a tiny data file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clients.data.phantom import make_vendor
+from clients.data.sources import forget_cached_data
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_cached_data() -> Iterator[None]:
+    """Let no test see the data that another one has read."""
+    forget_cached_data()
+    yield
+    forget_cached_data()
+
+
+@pytest.fixture
+def phantom_npz(tmp_path: Path) -> Path:
+    """Return a MedMNIST-style file: phantom slices, 16×16, 4 classes, 80 + 30 + 30 of them."""
+    phantom = make_vendor(0, 140, size=16, seed=3)
+    pixels = (phantom.images[:, 0] * 255).astype(np.uint8)
+    arrays = {}
+    for name, rows in (("train", slice(80)), ("val", slice(80, 110)), ("test", slice(110, 140))):
+        arrays[f"{name}_images"], arrays[f"{name}_labels"] = (
+            pixels[rows],
+            phantom.labels[rows, None],
+        )
+    path = tmp_path / "phantom.npz"
+    np.savez(path, **arrays)
+    return path
