@@ -8,10 +8,14 @@ import torch
 from monai.networks.blocks import Convolution
 from monai.networks.nets import DenseNet121, EfficientNetBN, resnet18
 from torch import nn
+from torch.nn import functional
 
 from clients.seeds import derive_seed
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.weights import Weights
+
+SMALLEST_SIDE = 32
+"""DenseNet and EfficientNet halve their images five times; smaller ones are padded to this."""
 
 
 class SmallCNN(nn.Module):
@@ -59,6 +63,7 @@ def build_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
             network = resnet18(spatial_dims=dims, n_input_channels=channels, num_classes=classes)
         case "densenet121":
             network = DenseNet121(spatial_dims=dims, in_channels=channels, out_channels=classes)
+            network.register_forward_pre_hook(pad_small_images)
         case "efficientnet-b0":
             network = EfficientNetBN(
                 "efficientnet-b0",
@@ -67,7 +72,20 @@ def build_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
                 in_channels=channels,
                 num_classes=classes,
             )
+            network.register_forward_pre_hook(pad_small_images)
     return network
+
+
+def pad_small_images(
+    _network: nn.Module, inputs: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, ...]:
+    """Pad images (n, channels, *space) by their border pixels to :data:`SMALLEST_SIDE`."""
+    images, *others = inputs
+    missing = [max(0, SMALLEST_SIDE - side) for side in images.shape[2:]]
+    if not any(missing):
+        return inputs
+    padding = [part for each in reversed(missing) for part in (each // 2, each - each // 2)]
+    return (functional.pad(images, padding, mode="replicate"), *others)
 
 
 def initial_network(model: ModelSettings, task: TaskSettings, seed: int) -> nn.Module:

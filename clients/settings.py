@@ -117,10 +117,10 @@ class TrainingSettings(Settings):
     """Local training in both roles (SRFLM.md, steps 1, 3, 4); epochs as E_c and E_s there."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: float = Field(default=0.02, gt=0)
+    learning_rate: float = Field(default=0.01, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
     decay: float = Field(default=0.95, gt=0, le=1)
     client_epochs: int = Field(default=2, ge=1)
     server_epochs: int = Field(default=4, ge=1)
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=8, ge=1)

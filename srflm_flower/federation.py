@@ -42,7 +42,7 @@ class RunSettings(Settings):
     the seconds after which a vendor counts as absent.
     """
 
-    rounds: int = Field(default=12, ge=1)
+    rounds: int = Field(default=20, ge=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     mixed_precision: bool = True
     answer_deadline: float = Field(default=60.0, gt=0)

@@ -100,16 +100,23 @@ def what_happened(
 ) -> str:
     """Say in a sentence what truly happened, never a bare success."""
     rounds = records[-1].round if records else 0
-    parts = [f"{rounds} of {federation.run.rounds} rounds in {len(records)} terms"]
+    parts = [
+        f"{rounds} of {federation.run.rounds} rounds in {len(records)} term{'s' if len(records) != 1 else ''}"
+    ]
     for vendor, summary in vendors.items():
         if summary.terms_missed:
-            parts.append(f"{vendor} missed terms {spans(summary.terms_missed)}")
+            parts.append(f"{vendor} missed {terms(summary.terms_missed)}")
     stood_in = [record.term for record in records if record.attempt > 0]
     if stood_in:
-        parts.append(f"another vendor stood in for the elected server in terms {spans(stood_in)}")
+        parts.append(f"another vendor stood in for the elected server in {terms(stood_in)}")
     if stopped:
         parts.append(f"stopped: {stopped[1]}")
     return "; ".join(parts)
+
+
+def terms(numbers: Sequence[int]) -> str:
+    """Write term numbers with their noun: ``term 4``, ``terms 1, 4–6``."""
+    return f"term{'s' if len(numbers) > 1 else ''} {spans(numbers)}"
 
 
 def spans(numbers: Sequence[int]) -> str:

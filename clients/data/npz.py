@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ _PREFIX: dict[SplitName, str] = {"train": "train", "validation": "val", "test": 
 def read_npz(path: Path) -> Arrays:
     """Return split → (images, labels) of a file with keys ``train_images``, ``train_labels``, ….
 
-    Raises :class:`DataError` when the file is missing, damaged, or lacks a key.
+    Raises :class:`DataError` when the file is missing, damaged, lacks a key, or has arrays that
+    are no numbers or do not belong together.
     """
     if not path.is_file():
         raise DataError(
@@ -28,8 +28,8 @@ def read_npz(path: Path) -> Arrays:
             DataError.MISSING,
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {
                 split: (archive[f"{_PREFIX[split]}_images"], archive[f"{_PREFIX[split]}_labels"])
                 for split in SPLITS
             }
@@ -40,10 +40,33 @@ def read_npz(path: Path) -> Arrays:
             "write the file again with these names",
             DataError.UNREADABLE,
         ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive makes NumPy, zipfile, or zlib raise anything
         raise DataError(
             f"{path} cannot be read as .npz ({type(error).__name__})",
             "a complete .npz file of plain arrays",
             "copy or download the file again",
             DataError.UNREADABLE,
         ) from error
+    for split, (images, labels) in arrays.items():
+        _check_pair(images, labels, split, path)
+    return arrays
+
+
+def _check_pair(
+    images: NDArray[np.generic], labels: NDArray[np.generic], split: str, path: Path
+) -> None:
+    kinds = images.dtype.kind + labels.dtype.kind
+    if not set(kinds) <= set("buif") or images.ndim == 0 or labels.ndim == 0:
+        raise DataError(
+            f"{path} has {split} images of type {images.dtype}, labels of type {labels.dtype}",
+            "arrays of numbers",
+            "write the labels as class indices (0, 1, …), the images as numbers",
+            DataError.UNREADABLE,
+        )
+    if len(images) != len(labels):
+        raise DataError(
+            f"{path} has {len(images)} {split} images, {len(labels)} labels",
+            "one label an image",
+            "write the file again",
+            DataError.SHAPE,
+        )

@@ -39,6 +39,7 @@ def write_data_preview(path: Path, plan: DataPlan) -> None:
             axes = grid[row, column]
             axes.set_xticks([])
             axes.set_yticks([])
+            axes.set_box_aspect(1)
             members = np.flatnonzero(train.labels.numpy() == row)
             if len(members):
                 axes.imshow(_picture(train, int(members[0])), cmap="gray", vmin=0, vmax=1)

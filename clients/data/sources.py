@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clients.data.folder import read_folder
 from clients.data.npz import Arrays, read_npz
@@ -18,7 +17,14 @@ from clients.data.partition import (
     stratified_subset,
 )
 from clients.data.phantom import LESION_CLASSES, make_vendor
-from clients.data.vendor_data import SPLITS, SplitName, VendorData, as_split, check_vendor_data
+from clients.data.vendor_data import (
+    SPLITS,
+    SplitName,
+    VendorData,
+    as_split,
+    check_vendor_data,
+    flat_labels,
+)
 from clients.seeds import derive_seed
 from clients.settings import (
     ByClassPartition,
@@ -121,7 +127,7 @@ def _phantom(data: PhantomData, plan: DataPlan, index: int) -> Arrays:
 
 def _share_of_file(data: NpzData, plan: DataPlan, index: int) -> Arrays:
     arrays = read_npz(data.path)
-    labels = {name: _flat(arrays[name][1]) for name in SPLITS}
+    labels = {name: flat_labels(arrays[name][1]) for name in SPLITS}
     for name in SPLITS:
         _check_labels(labels[name], name, len(plan.task.classes), data)
     kept = stratified_subset(labels["train"], data.max_examples, _rng(plan, "subset"))
@@ -193,10 +199,6 @@ def _own_file(data: FileData, plan: DataPlan, index: int) -> Arrays:
         arrays = read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, rng)
     if vendor.max_examples is not None:
         images, labels = arrays["train"]
-        kept = stratified_subset(_flat(labels), vendor.max_examples, _rng(plan, index))
+        kept = stratified_subset(flat_labels(labels), vendor.max_examples, _rng(plan, index))
         arrays["train"] = (images[kept], labels[kept])
     return arrays
-
-
-def _flat(labels: NDArray[np.generic]) -> Indices:
-    return np.asarray(labels).reshape(len(labels), -1)[:, 0].astype(np.int64)

@@ -48,13 +48,17 @@ def as_split(images: NDArray[np.generic], labels: NDArray[np.generic], spatial_d
     """
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
-    pixels = pixels.to(torch.float32).div_(scale).mul_(2.0).sub_(1.0)
+    pixels = pixels.to(torch.float32).div(scale).mul_(2.0).sub_(1.0)
     if pixels.ndim == spatial_dims + 1:
         pixels = pixels.unsqueeze(1)
     elif pixels.ndim == spatial_dims + 2 and pixels.shape[1] not in (1, 3, 4):
         pixels = pixels.movedim(-1, 1)
-    flat = np.asarray(labels).reshape(len(labels), -1)[:, 0].astype(np.int64)
-    return Split(pixels.contiguous(), torch.from_numpy(flat))
+    return Split(pixels.contiguous(), torch.from_numpy(flat_labels(labels)))
+
+
+def flat_labels(labels: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return labels of shape (n,) or (n, 1), n ≥ 0, as int64 of shape (n,)."""
+    return (labels if labels.ndim == 1 else labels[:, 0]).astype(np.int64)
 
 
 def check_vendor_data(

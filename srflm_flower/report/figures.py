@@ -62,8 +62,8 @@ def _curves(roster: Sequence[str], records: Sequence[TermRecord], summary: RunSu
         "A panel for each kind of model: the line is the mean over the vendors, the band reaches"
         " from the lowest vendor to the highest."
         if many
-        else "A panel for each vendor; grey stripes are the terms in which it was the server, gaps those in"
-        " which it was absent."
+        else "A panel for each vendor; grey stripes are the terms in which it was the server,"
+        " gaps those in which it was absent."
     )
     return (
         "curves",

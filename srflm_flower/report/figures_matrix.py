@@ -34,7 +34,11 @@ def matrix(roster: Sequence[str], cross: Cross, metric: str) -> Figure:
     figure = new_figure(1.5 + max(1.4, min(0.46 * size, 8.0)))
     axes = figure.subplots()
     axes.set_facecolor(GRID)
-    image = axes.imshow(values, cmap="Blues", aspect="auto")
+    edges = np.arange(size + 1) - 0.5
+    shades = axes.pcolormesh(
+        edges, edges, np.ma.masked_invalid(values), cmap="Blues", edgecolor="white", linewidth=2
+    )
+    axes.invert_yaxis()
     names = [shortened(vendor) for vendor in roster]
     widest = max(map(len, names)) * size
     axes.set_xticks(range(size), names, rotation=0 if widest < 90 else 90)
@@ -43,18 +47,16 @@ def matrix(roster: Sequence[str], cross: Cross, metric: str) -> Figure:
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Validation data of …")
     axes.set_ylabel("Personalised model of …")
-    axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="minor", length=0)
     for diagonal in range(size):
         corner = (diagonal - 0.47, diagonal - 0.45)
         axes.add_patch(Rectangle(corner, 0.94, 0.9, fill=False, ec=VERMILION, lw=1.6))
-    low, high = (float(limit or 0.0) for limit in image.get_clim())
+    low, high = (float(limit or 0.0) for limit in shades.get_clim())
     if size <= MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(values):
             dark = value > low + 0.6 * (high - low)
             colour = "white" if dark else INK
             axes.text(column, row, number(value), ha="center", va="center", color=colour)
-    figure.colorbar(image, ax=axes, label=metric_in_full(metric), aspect=30, pad=0.02)
+    scale = figure.colorbar(shades, ax=axes, label=metric_in_full(metric), aspect=30, pad=0.02)
+    if scale.solids is not None:  # drawn as paths, not as an embedded image
+        scale.solids.set(rasterized=False, edgecolor="face", linewidth=0.3)
     return figure

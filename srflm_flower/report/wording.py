@@ -58,7 +58,7 @@ def megabytes(size: int) -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds as a person would say them: ``20.3 s``, ``4 min 5 s``, ``3 h 20 min``."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

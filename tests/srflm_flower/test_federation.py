@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,8 +168,6 @@ BY_CLASS = {"source": "npz", "path": "x", "partition": {"kind": "by-class"}}
 def test_tables_that_contradict_are_refused_and_the_text_teaches(
     tmp_path: Path, tree: dict[str, Any], problem: str
 ) -> None:
-    import tomli_w
-
     assert problem in problems_of(tmp_path, tomli_w.dumps(tree))
 
 

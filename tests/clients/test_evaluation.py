@@ -1,0 +1,123 @@
+"""Rules of evaluation, against metrics computed anew with NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from clients.data.vendor_data import Split
+from clients.evaluation import (
+    EVALUATION_BATCH,
+    classification_metrics,
+    evaluate,
+    predict_logits,
+)
+
+CPU = torch.device("cpu")
+
+
+def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(scores.argmax(1) == labels))
+
+
+def balanced_accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    hits = scores.argmax(1) == labels
+    return float(np.mean([hits[labels == label].mean() for label in np.unique(labels)]))
+
+
+def auc(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """Return the mean over classes of P(score of a member > score of another), ties one half."""
+    values = []
+    for label in np.unique(labels):
+        members, others = scores[labels == label, label], scores[labels != label, label]
+        if len(others):
+            above = (members[:, None] > others) + 0.5 * (members[:, None] == others)
+            values.append(above.mean())
+    return float(np.mean(values)) if values else None
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    classes=st.integers(2, 5),
+    count=st.integers(1, 40),
+    coarse=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_metrics_equal_an_independent_computation(
+    classes: int, count: int, coarse: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.random((count, classes))
+    if coarse:  # many ties between examples, none within an example
+        scores = rng.permuted(np.tile(np.arange(classes) + 1.0, (count, 1)), axis=1)
+    scores = (scores / scores.sum(1, keepdims=True)).astype(np.float32)
+    labels = rng.integers(0, rng.integers(1, classes + 1), count)
+    metrics = classification_metrics(torch.from_numpy(scores), torch.from_numpy(labels))
+    expected = {
+        "accuracy": accuracy(scores, labels),
+        "balanced-accuracy": balanced_accuracy(scores, labels),
+        "auc": auc(scores, labels),
+    }
+    assert metrics == pytest.approx({k: v for k, v in expected.items() if v is not None})
+
+
+def test_undefined_auc_is_left_out() -> None:
+    probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
+    metrics = classification_metrics(probabilities, torch.tensor([0, 0]))
+    assert metrics == {"accuracy": 0.5, "balanced-accuracy": 0.5}
+
+
+def test_class_without_examples_does_not_count() -> None:
+    probabilities = torch.eye(3)[[0, 0, 1, 2]]
+    metrics = classification_metrics(probabilities, torch.tensor([0, 0, 1, 1]))
+    assert metrics["accuracy"] == 0.75
+    assert metrics["balanced-accuracy"] == pytest.approx((1 + 0.5) / 2)
+
+
+def test_perfect_and_reversed_prediction_have_auc_one_and_zero() -> None:
+    labels = torch.tensor([0, 1, 0, 1])
+    perfect = torch.nn.functional.one_hot(labels).float()
+    assert classification_metrics(perfect, labels)["auc"] == 1
+    assert classification_metrics(1 - perfect, labels)["auc"] == 0
+
+
+class FirstPixels(nn.Module):
+    """Takes the first pixels of the image as logits."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)[:, :2]
+
+
+def test_logits_come_in_the_order_of_the_images_whatever_their_number() -> None:
+    images = torch.randn(EVALUATION_BATCH + 3, 1, 2, 2)
+    logits = predict_logits(FirstPixels(), images, CPU)
+    torch.testing.assert_close(logits, images.flatten(1)[:, :2])
+
+
+def test_evaluation_adds_the_mean_cross_entropy() -> None:
+    images = torch.randn(10, 1, 2, 2)
+    labels = torch.arange(10) % 2
+    metrics = evaluate(FirstPixels(), Split(images, labels), CPU)
+    logits = images.flatten(1)[:, :2].numpy()
+    expected = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(10), labels.numpy()])
+    assert metrics["loss"] == pytest.approx(expected, rel=1e-5)
+    assert metrics.keys() == {"accuracy", "balanced-accuracy", "auc", "loss"}
+
+
+def test_metrics_that_are_not_finite_are_left_out() -> None:
+    images = torch.full((4, 1, 2, 2), float("inf"))
+    metrics = evaluate(FirstPixels(), Split(images, torch.tensor([0, 1, 0, 1])), CPU)
+    assert "loss" not in metrics
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+def test_evaluation_changes_nothing_in_the_network() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(1), FirstPixels())
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    evaluate(network, Split(torch.randn(8, 1, 2, 2), torch.arange(8) % 2), CPU)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name])

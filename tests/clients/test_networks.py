@@ -1,0 +1,154 @@
+"""Rules of the networks that can be agreed on."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clients.networks import (
+    SmallCNN,
+    build_network,
+    get_weights,
+    initial_network,
+    pad_small_images,
+    set_weights,
+)
+from clients.settings import ModelSettings, Network, TaskSettings
+from srflm_flower.weights import hash_weights
+
+NETWORKS = get_args(Network)
+
+
+def task(channels: int = 1, spatial_dims: int = 2, classes: int = 4) -> TaskSettings:
+    names = [f"class-{number}" for number in range(classes)]
+    return TaskSettings.model_validate(
+        {"classes": names, "channels": channels, "spatial_dims": spatial_dims}
+    )
+
+
+def model(network: str, norm: str = "batch") -> ModelSettings:
+    return ModelSettings.model_validate({"network": network, "norm": norm})
+
+
+@pytest.mark.parametrize(("channels", "size", "classes"), [(3, 28, 8), (1, 64, 4)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_gives_a_logit_a_class(name: str, channels: int, size: int, classes: int) -> None:
+    network = build_network(model(name), task(channels, classes=classes)).eval()
+    with torch.no_grad():
+        logits = network(torch.zeros(2, channels, size, size))
+    assert logits.shape == (2, classes)
+    assert logits.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_can_be_trained_on_the_smallest_images_in_use(name: str) -> None:
+    network = build_network(model(name), task(3)).train()
+    network(torch.zeros(2, 3, 28, 28)).sum().backward()
+    assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_can_be_built_for_volumes(name: str) -> None:
+    network = build_network(model(name), task(spatial_dims=3))
+    assert any(isinstance(module, nn.Conv3d) for module in network.modules())
+    if name == "small-cnn":
+        assert network.eval()(torch.zeros(2, 1, 16, 16, 16)).shape == (2, 4)
+
+
+def test_small_volumes_are_padded_too() -> None:
+    assert pad_small_images(nn.Identity(), (torch.zeros(1, 1, 16, 40, 33),))[0].shape[2:] == (
+        32,
+        40,
+        33,
+    )
+
+
+def test_small_images_are_padded_by_their_border_and_large_ones_left_alone() -> None:
+    images = torch.arange(28.0 * 30).reshape(1, 1, 28, 30)
+    (padded,) = pad_small_images(nn.Identity(), (images,))
+    assert padded.shape == (1, 1, 32, 32)
+    assert torch.equal(padded[..., 2:30, 1:31], images)
+    assert padded[0, 0, 0, 0] == images[0, 0, 0, 0]
+    large = torch.zeros(1, 1, 32, 64)
+    assert pad_small_images(nn.Identity(), (large,))[0] is large
+
+
+@pytest.mark.parametrize("size", [8, 9, 31])
+def test_small_cnn_takes_any_size_from_eight(size: int) -> None:
+    assert SmallCNN(2, 1, 3, "batch").eval()(torch.zeros(1, 1, size, size)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_initial_weights_follow_from_the_seed_alone(name: str) -> None:
+    torch.manual_seed(1)
+    one = get_weights(initial_network(model(name), task(), 65))
+    torch.manual_seed(2)
+    same = get_weights(initial_network(model(name), task(), 65))
+    other = get_weights(initial_network(model(name), task(), 66))
+    assert hash_weights(one) == hash_weights(same) != hash_weights(other)
+
+
+def test_making_the_initial_network_leaves_the_process_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    initial_network(model("small-cnn"), task(), 65)
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_round_trip_and_integer_buffers_do_not_travel(name: str) -> None:
+    source = initial_network(model(name), task(), 1)
+    with torch.no_grad():
+        for tensor in source.state_dict().values():
+            tensor.add_(1)
+    weights = get_weights(source)
+    assert all(array.dtype == np.float32 for array in weights.values())
+    assert not any(key.endswith("num_batches_tracked") for key in weights)
+    target = initial_network(model(name), task(), 2)
+    set_weights(target, weights)
+    assert hash_weights(get_weights(target)) == hash_weights(weights)
+    counters = {k: v for k, v in target.state_dict().items() if not v.is_floating_point()}
+    assert counters
+    assert all(int(counter) == 0 for counter in counters.values())
+
+
+def test_weights_are_copies() -> None:
+    network = initial_network(model("small-cnn"), task(), 1)
+    before = get_weights(network)
+    kept = hash_weights(before)
+    set_weights(network, {name: array + 1 for name, array in before.items()})
+    assert hash_weights(before) == kept
+    after = get_weights(network)
+    next(iter(after.values()))[:] = 99
+    assert hash_weights(get_weights(network)) != hash_weights(after)
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown"])
+def test_weights_with_wrong_names_are_refused(change: str) -> None:
+    network = initial_network(model("small-cnn"), task(), 1)
+    weights = get_weights(network)
+    array = weights.pop("classifier.bias")
+    if change == "unknown":
+        weights |= {"classifier.bias": array, "classifier.extra": array}
+    with pytest.raises(KeyError, match=r"classifier\.(bias|extra)"):
+        set_weights(network, weights)
+
+
+def test_group_norm_has_no_running_statistics() -> None:
+    network = build_network(model("small-cnn", "group"), task())
+    groups = [module for module in network.modules() if isinstance(module, nn.GroupNorm)]
+    assert [group.num_groups for group in groups] == [8, 8, 8]
+    assert not any("running" in name for name in get_weights(network))
+    images = torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(network.train()(images), network.eval()(images))
+    torch.testing.assert_close(network(images)[:1], network(images[:1]))
+
+
+def test_batch_norm_statistics_travel() -> None:
+    weights = get_weights(build_network(model("small-cnn"), task()))
+    assert sum("running" in name for name in weights) == 6
