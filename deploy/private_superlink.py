@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.processes import start
+from deploy.processes import ProcessFamily
 from srflm_flower.errors import SimulationError
 
 CONNECTION = "private"
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 def start_private_superlink(
-    home: Path, environment: Mapping[str, str], tag: str
+    home: Path, environment: Mapping[str, str], members: ProcessFamily
 ) -> PrivateSuperLink:
     """Start a SuperLink and wait until it answers; write the ``config.toml`` that points to it.
 
@@ -59,7 +59,7 @@ def start_private_superlink(
     log = home / "superlink.log"
     for _ in range(5):
         port = free_port()
-        process = start(
+        process = members.start(
             [
                 program("flower-superlink"),
                 "--insecure",
@@ -71,7 +71,6 @@ def start_private_superlink(
                 str(port),
             ],
             environment,
-            tag,
             log,
         )
         if _answers(process, port):

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -22,20 +23,35 @@ TAG = "SRFLM_PROCESS_FAMILY"
 PATIENCE_SECONDS = 5.0
 
 
-def start(
-    command: Sequence[str], environment: Mapping[str, str], tag: str, log: Path
-) -> subprocess.Popen[bytes]:
-    """Start ``command`` as a member of the family ``tag``; its output goes to ``log``."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            command,
-            env={**environment, TAG: tag},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+@dataclass
+class ProcessFamily:
+    """Programs that carry one tag, and a scratch folder of theirs."""
+
+    tag: str
+    scratch: Path
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        folder: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start ``command`` in ``folder`` as a member of the family; its output goes to ``log``."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                command,
+                env={**environment, TAG: self.tag},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.children.append(child)
+        return child
 
 
 def family(tag: str) -> set[psutil.Process]:
@@ -79,18 +95,17 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def process_family(environment: Mapping[str, str], log: Path) -> Iterator[tuple[str, Path]]:
-    """Give a tag and a scratch folder; end the family and delete the folder when the block is left.
+def process_family(environment: Mapping[str, str], log: Path) -> Iterator[ProcessFamily]:
+    """Give a family; end it and delete its scratch folder when the block is left.
 
     A watchdog outside the family does both when the pipe between it and this process closes:
     that happens however this process ends, by ``kill -9`` too.
     """
-    tag = uuid.uuid4().hex
-    scratch = Path(tempfile.mkdtemp(prefix="srflm-"))
+    members = ProcessFamily(uuid.uuid4().hex, Path(tempfile.mkdtemp(prefix="srflm-")))
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         watchdog = subprocess.Popen(
-            [sys.executable, "-m", "deploy.watchdog", tag, str(scratch)],
+            [sys.executable, "-m", "deploy.watchdog", members.tag, str(members.scratch)],
             env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=output,
@@ -98,8 +113,10 @@ def process_family(environment: Mapping[str, str], log: Path) -> Iterator[tuple[
             start_new_session=True,
         )
     try:
-        yield tag, scratch
+        yield members
     finally:
         assert watchdog.stdin is not None
         watchdog.stdin.close()
         watchdog.wait()
+        for child in members.children:
+            child.wait()

@@ -13,7 +13,7 @@ import tomli_w
 
 from deploy.flower_environment import flower_environment
 from deploy.private_superlink import CONNECTION, program, start_private_superlink
-from deploy.processes import process_family, start
+from deploy.processes import process_family
 from srflm_flower import __version__
 from srflm_flower.errors import SimulationError
 from srflm_flower.federation import Federation
@@ -41,12 +41,12 @@ def simulate(
     environment = flower_environment(home)
     log = folder.path / "flower.log"
     events = EventTail(folder.events)
-    with process_family(environment, log) as (tag, scratch):
-        environment = {**environment, "RAY_TMPDIR": str(scratch)}
-        start_private_superlink(home, environment, tag)
+    with process_family(environment, log) as members:
+        environment = {**environment, "RAY_TMPDIR": str(members.scratch)}
+        start_private_superlink(home, environment, members)
         command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
         command += ["--federation-config", _resources(federation, cpus, gpus)]
-        run = start(command, environment, tag, log)
+        run = members.start(command, environment, log)
         while run.poll() is None and not folder.summary.exists():
             events.forward(on_event)
             time.sleep(POLL_SECONDS)

@@ -36,11 +36,12 @@ def append_durably(path: Path, line: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
-        with path.open("ab") as file:
+        with path.open("ab", buffering=0) as file:  # else closing would write what did not fit
             before = file.tell()
             try:
-                file.write(line + b"\n")
-                file.flush()
+                rest = memoryview(line + b"\n")
+                while rest:
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except OSError:
                 os.ftruncate(file.fileno(), before)

@@ -13,8 +13,8 @@ from safetensors.numpy import save
 
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import RunFolderError
-from srflm_flower.weights import Weights, hash_weights
+from srflm_flower.errors import RunFolderError, UpdateRejected
+from srflm_flower.weights import Weights, check_like, hash_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,7 +44,7 @@ class ModelFile:
             "task": self.task.model_dump_json(by_alias=True),
             "notes": json.dumps(self.notes),
         }
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.weights.items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in self.weights.items()}
         write_durably(path, save(arrays, metadata=metadata))
 
 
@@ -61,20 +61,31 @@ def read_model_file(path: str | Path) -> ModelFile:
         raise _not_a_model(path, f"{type(error).__name__}") from error
     if metadata.get("format") != _FORMAT:
         raise _not_a_model(path, "no srflm-model-1 header")
-    return ModelFile(
-        ModelSettings.model_validate_json(metadata["model"]),
-        TaskSettings.model_validate_json(metadata["task"]),
-        weights,
-        json.loads(metadata["notes"]),
-    )
+    try:
+        return ModelFile(
+            ModelSettings.model_validate_json(metadata["model"]),
+            TaskSettings.model_validate_json(metadata["task"]),
+            weights,
+            json.loads(metadata["notes"]),
+        )
+    except (KeyError, ValueError) as error:  # pydantic's and json's errors are ValueErrors
+        raise _not_a_model(path, "a damaged srflm-model-1 header") from error
 
 
 def load_model(path: str | Path) -> nn.Module:
-    """Return the network in ``path`` with its weights, in ``eval`` mode on the CPU."""
-    from clients.networks import build_network, set_weights  # torch takes seconds to import
+    """Return the network in ``path`` with its weights, in ``eval`` mode on the CPU.
+
+    Raises :class:`RunFolderError` as :func:`read_model_file` does, and when the weights are not
+    those of the network that the file names.
+    """
+    from clients.networks import build_network, get_weights, set_weights  # torch takes seconds
 
     file = read_model_file(path)
     network = build_network(file.model, file.task)
+    try:
+        check_like(file.weights, get_weights(network))
+    except UpdateRejected as error:
+        raise _not_a_model(path, error.found) from error
     set_weights(network, file.weights)
     return network.eval()
 

@@ -12,8 +12,11 @@ from flwr.serverapp import Grid, ServerApp
 from srflm_flower.conduct import Run
 from srflm_flower.event_log import EventLog
 from srflm_flower.federation import Federation, built_in_federation, load_federation
+from srflm_flower.records import TermRecord
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import folder_note
+from srflm_flower.term_line import term_line
+from strategies.term_plan import Observer
 
 app = ServerApp()
 
@@ -24,9 +27,24 @@ def main(grid: Grid, context: Context) -> None:
     folder = _folder(grid, context)
     with folder.locked():
         log(INFO, "Results: %s", folder.path)
-        summary = Run(folder, folder.federation(), EventLog(folder.events)).conduct(grid)
+        federation = folder.federation()
+        observer = _Logged(EventLog(folder.events), federation.task.metric)
+        summary = Run(folder, federation, observer).conduct(grid)
         log(INFO, "%s", summary.what_happened)
         log(INFO, "Report: %s", folder.report)
+
+
+class _Logged:
+    """Hands events on, and logs a line a term for those who stream Flower's log."""
+
+    def __init__(self, observer: Observer, metric: str) -> None:
+        self._observer, self._metric = observer, metric
+
+    def __call__(self, event: str, **fields: object) -> None:
+        self._observer(event, **fields)
+        if event == "term-committed":
+            record = TermRecord.model_validate(fields["record"])
+            log(INFO, "%s", term_line(record, self._metric))
 
 
 def _folder(grid: Grid, context: Context) -> RunFolder:

@@ -100,9 +100,8 @@ def what_happened(
 ) -> str:
     """Say in a sentence what truly happened, never a bare success."""
     rounds = records[-1].round if records else 0
-    parts = [
-        f"{rounds} of {federation.run.rounds} rounds in {len(records)} term{'s' if len(records) != 1 else ''}"
-    ]
+    noun = "term" if len(records) == 1 else "terms"
+    parts = [f"{rounds} of {federation.run.rounds} rounds in {len(records)} {noun}"]
     for vendor, summary in vendors.items():
         if summary.terms_missed:
             parts.append(f"{vendor} missed {terms(summary.terms_missed)}")

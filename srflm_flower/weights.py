@@ -20,7 +20,7 @@ Weights = dict[str, NDArray[np.floating]]
 
 def encode_weights(weights: Weights) -> bytes:
     """Return the safetensors file of ``weights``; equal weights give equal bytes."""
-    return save({name: np.ascontiguousarray(array) for name, array in weights.items()})
+    return save({name: np.asarray(array, order="C") for name, array in weights.items()})
 
 
 def decode_weights(data: bytes) -> Weights:

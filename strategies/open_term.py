@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from srflm_flower.errors import FederationStopped
 from srflm_flower.messages import Envelope, Reply
 from srflm_flower.records import Absence, Ballot, TermRecord, VendorMetrics
 from strategies.election import Election, ElectionPolicy
@@ -18,6 +19,17 @@ class ServerLost(Exception):
     def __init__(self, absence: Absence) -> None:
         self.absence = absence
         super().__init__(f"{absence.vendor} lost as server in {absence.phase}: {absence.code}")
+
+
+def nobody_served(term: int, lost: Iterable[Absence]) -> FederationStopped:
+    """Return the error for a term as whose server every vendor has failed."""
+    return FederationStopped(
+        f"every vendor failed as server of term {term}"
+        f" (codes {', '.join(sorted({absence.code for absence in lost}))})",
+        "one vendor that can fine-tune",
+        "look into the sites' own logs, mend the cause, and resume the run",
+        FederationStopped.NO_SERVER,
+    )
 
 
 @dataclass

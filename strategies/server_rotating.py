@@ -21,13 +21,14 @@ from flwr.serverapp.strategy import Result, Strategy
 from srflm_flower import messages as wire
 from srflm_flower.errors import FederationStopped, UpdateRejected
 from srflm_flower.records import Absence, TermRecord, VendorMetrics
-from srflm_flower.weights import Weights, check_like, from_arrays, to_arrays
+from srflm_flower.weights import to_arrays
 from strategies.aggregation import Update, aggregate
+from strategies.answers import checked_update, mean_metrics
 from strategies.conversation import Conversation, parse_reply, request, require_majority
 from strategies.election import ElectionPolicy, Ranking, first_ranking
 from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
-from strategies.open_term import OpenTerm, ServerLost
+from strategies.open_term import OpenTerm, ServerLost, nobody_served
 from strategies.opening import AttemptTaken, open_term
 from strategies.settings import AggregationSettings
 from strategies.term_plan import Observer, Role, TermJournal, TermPlan, silent
@@ -79,7 +80,7 @@ class ServerRotating(Strategy):
         while self.rounds_done() < num_rounds:
             record = self.run_term(grid)
             result.arrays = to_arrays(self.journal.weights(record.model))
-            result.evaluate_metrics_clientapp[record.round] = _mean_metrics(record.metrics)
+            result.evaluate_metrics_clientapp[record.round] = mean_metrics(record.metrics)
             metrics = evaluate_fn(record.round, result.arrays) if evaluate_fn else None
             if metrics is not None:
                 result.evaluate_metrics_serverapp[record.round] = metrics
@@ -117,13 +118,7 @@ class ServerRotating(Strategy):
                 lost.append(error.absence)
                 attempt += 1
                 self.observer("server-lost", **error.absence.model_dump())
-        raise FederationStopped(
-            f"every vendor failed as server of term {len(self.journal.records()) + 1}"
-            f" (codes {', '.join(sorted({absence.code for absence in lost}))})",
-            "one vendor that can fine-tune",
-            "look into the sites' own logs, mend the cause, and resume the run",
-            FederationStopped.NO_SERVER,
-        )
+        raise nobody_served(len(self.journal.records()) + 1, lost)
 
     def _attempt(self, term: OpenTerm, grid: Grid) -> TermRecord:
         """Run phases 2 to 4 and store the proposal."""
@@ -231,7 +226,7 @@ class ServerRotating(Strategy):
             if reply is None or not reply.update:
                 continue
             try:
-                arrays = _checked_update(message, reply, template)
+                arrays = checked_update(message, reply, template)
             except UpdateRejected as error:
                 term.note_absence(reply.vendor, "train", error.code)
                 self.observer("update-dropped", vendor=reply.vendor, code=error.code)
@@ -272,7 +267,7 @@ class ServerRotating(Strategy):
         answer = replies[term.server]
         reply = wire.unpack(answer, wire.Reply)
         try:
-            arrays = _checked_update(answer, reply, averaged.weights)
+            arrays = checked_update(answer, reply, averaged.weights)
         except UpdateRejected as error:
             absence = term.note_absence(term.server, "finetune", error.code)
             raise ServerLost(absence) from error
@@ -309,7 +304,7 @@ class ServerRotating(Strategy):
             if reply is not None and reply.metrics:
                 known = {k: v for k, v in reply.metrics.items() if k in VendorMetrics.model_fields}
                 term.metrics[reply.vendor] = VendorMetrics(**known)
-        return _mean_metrics(term.metrics) if term.metrics else None
+        return mean_metrics(term.metrics) if term.metrics else None
 
     # ---- phase 5: commit ---------------------------------------------------------------------
 
@@ -351,27 +346,3 @@ class ServerRotating(Strategy):
         log(INFO, "\telection: %s; aggregation: %s", self.election, self.aggregation.rule)
         log(INFO, "\tlearning rate %g, × %g a round", plan.learning_rate, plan.decay)
         log(INFO, "\tepochs: client %d, server %d", plan.client_epochs, plan.server_epochs)
-
-
-def _checked_update(message: Message, reply: wire.Reply, template: Weights) -> ArrayRecord:
-    """Return the update in ``message``; raise :class:`UpdateRejected` when it cannot be used."""
-    try:
-        arrays = wire.models_in(message)[reply.update]
-        check_like(from_arrays(arrays), template)
-    except (KeyError, ValueError) as error:
-        raise UpdateRejected(
-            "a reply whose update is missing or cannot be decoded",
-            "one model, named as the reply says",
-            "install the same version of srflm-flower at every site",
-        ) from error
-    return arrays
-
-
-def _mean_metrics(metrics: Mapping[str, VendorMetrics]) -> MetricRecord:
-    """Return the mean over vendors of every metric of every model, as ``model-metric``."""
-    values: dict[str, list[float]] = {}
-    for vendor_metrics in metrics.values():
-        for model, named in vendor_metrics.model_dump().items():
-            for name, value in named.items():
-                values.setdefault(f"{model}-{name}", []).append(value)
-    return MetricRecord({name: sum(seen) / len(seen) for name, seen in values.items()})

@@ -10,6 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from srflm_flower.records import TermRecord
+from srflm_flower.term_line import term_line
+
 _PHASES = {
     "open": "opening the term",
     "train": "clients train",
@@ -18,7 +21,6 @@ _PHASES = {
     "commit": "committing",
     "close": "gathering the results",
 }
-_NEXT = {"open": "train", "train": "finetune", "finetune": "evaluate", "evaluate": "commit"}
 
 
 @dataclass
@@ -79,27 +81,10 @@ class Progress:
             if self.metric in metrics:
                 row.metrics[name] = metrics[self.metric]
 
-    def _on_commit(self, record: dict[str, Any]) -> None:
-        self.rounds_done = record["round"]
-        means = [
-            f"{title} {mean:.3f}"
-            for name, title in (
-                ("averaged", "averaged"),
-                ("finetuned", "fine-tuned"),
-                ("personalised", "personalised"),
-            )
-            if (mean := self._mean(name)) is not None
-        ]
-        absent = sorted({absence["vendor"] for absence in record["absences"]})
-        self.lines.append(
-            f"term {record['term']} of {self.rounds}: server {record['server']};"
-            f" mean {self.metric}: {', '.join(means)}"
-            + (f"; absent: {', '.join(absent)}" if absent else "")
-        )
-
-    def _mean(self, name: str) -> float | None:
-        values = [row.metrics[name] for row in self.rows.values() if name in row.metrics]
-        return sum(values) / len(values) if values else None
+    def _on_commit(self, data: dict[str, Any]) -> None:
+        record = TermRecord.model_validate(data)
+        self.rounds_done = record.round
+        self.lines.append(term_line(record, self.metric))
 
     def seconds_left(self) -> float | None:
         """Return the seconds to go at the pace so far, once a round is done."""

@@ -106,6 +106,7 @@ def test_all_wrong_values_are_listed_at_once(tmp_path: Path) -> None:
 def test_all_tables_that_do_not_fit_together_are_listed_at_once(tmp_path: Path) -> None:
     text = f"""
     rounds-per-term = 5
+    run = {{rounds = 12}}
     data = {{source = "npz", path = "x.npz", partition = {{kind = "by-class"}}}}
     election = {{policy = "fixed", server = "zeus"}}
     aggregation = {{min-clients = 2}}
@@ -138,7 +139,7 @@ BY_CLASS = {"source": "npz", "path": "x", "partition": {"kind": "by-class"}}
             "aggregation.min-clients: found 4; expected at most 3, all vendors but the server;",
         ),
         (
-            {"rounds-per-term": 5},
+            {"rounds-per-term": 5, "run": {"rounds": 12}},
             "run.rounds: found 12; expected a multiple of rounds-per-term (5);",
         ),
         (
@@ -287,16 +288,16 @@ def test_hash_ignores_where_the_data_lie(tmp_path: Path) -> None:
 CHANGES: list[dict[str, Any]] = [
     {"name": "other"},
     {"seed": 66},
-    {"rounds_per_term": 2},
+    {"rounds_per_term": 2, "run__rounds": 12},
     {"vendors": [{"name": "aster"}, {"name": "borealis"}]},
     {"vendors": [{"name": name} for name in reversed(BUILT_IN_VENDORS)]},
     {"task__metric": "auc"},
     {"data__heterogeneity": 0.5},
     {"data__label_alpha": 0.5},
-    {"splits__test": 0.1},
+    {"splits__test": 0.123},
     {"model__norm": "group"},
-    {"training__decay": 0.9},
-    {"election__loss_weight": 1.0},
+    {"training__decay": 0.123},
+    {"election__loss_weight": 3.25},
     {"aggregation__rule": "krum"},
 ]
 
@@ -313,14 +314,19 @@ def test_every_table_but_run_is_covered_by_the_test_above() -> None:
 
 def test_changed_federation_is_checked_anew() -> None:
     with pytest.raises(ConfigurationError, match="in the changed federation"):
-        Federation().changed(rounds_per_term=7)
+        Federation().changed(rounds_per_term=7, run__rounds=12)
 
 
 def test_plans_carry_what_the_file_says() -> None:
-    federation = Federation().changed(training__client_epochs=7, training__batch_size=5)
+    federation = Federation().changed(
+        training__client_epochs=7,
+        training__server_epochs=9,
+        training__batch_size=5,
+        training__learning_rate=0.02,
+        training__decay=0.9,
+    )
     plan, data = federation.term_plan(), federation.data_plan()
     assert (plan.federation, plan.roster) == (federation.hash, federation.roster)
-    assert (plan.client_epochs, plan.server_epochs) == (7, 4)
-    assert (data.batch_size, data.seed, data.vendors) == (5, 65, federation.vendors)
-    assert plan.learning_rate_in(1) == 0.02
-    assert plan.learning_rate_in(3) == pytest.approx(0.02 * 0.95**2)
+    assert (plan.client_epochs, plan.server_epochs) == (7, 9)
+    assert (data.batch_size, data.seed, data.vendors) == (5, federation.seed, federation.vendors)
+    assert [plan.learning_rate_in(r) for r in (1, 3)] == pytest.approx([0.02, 0.02 * 0.9**2])

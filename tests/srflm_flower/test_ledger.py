@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from srflm_flower.errors import LedgerError
 from srflm_flower.ledger import Ledger, check_chain, check_follows
-from srflm_flower.records import TermRecord
+from srflm_flower.records import TermRecord, canonical_json
 from tests.support.records import FEDERATION, make_chain, make_record
 
 CHAIN = make_chain(4)
+THREE_LINES = b"".join(
+    canonical_json(record.model_dump(mode="json")) + b"\n" for record in CHAIN[:3]
+)
 
 
 def written(folder: Path, records: list[TermRecord] = CHAIN) -> Path:
@@ -36,6 +39,7 @@ def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert read(path) == CHAIN
     assert path.read_bytes().count(b"\n") == 4
+    assert path.read_bytes().startswith(THREE_LINES)
 
 
 def test_appending_again_changes_nothing(tmp_path: Path) -> None:
@@ -124,8 +128,8 @@ def test_unknown_schema_version_is_refused(tmp_path: Path) -> None:
 def test_any_changed_byte_before_the_last_line_is_noticed_or_means_the_same(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    path = written(tmp_path_factory.mktemp("ledger"), CHAIN[:3])
-    content = bytearray(path.read_bytes())
+    path = tmp_path_factory.mktemp("ledger") / "ledger.jsonl"
+    content = bytearray(THREE_LINES)
     last_line = content.rstrip(b"\n").rfind(b"\n") + 1
     content[data.draw(st.integers(0, last_line - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
@@ -141,8 +145,8 @@ def test_any_changed_byte_of_the_last_line_cannot_pass_for_the_agreed_head(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     """The head's hash is held by the other sites: they refuse a term on top of another head."""
-    path = written(tmp_path_factory.mktemp("ledger"), CHAIN[:3])
-    content = bytearray(path.read_bytes())
+    path = tmp_path_factory.mktemp("ledger") / "ledger.jsonl"
+    content = bytearray(THREE_LINES)
     last_line = content.rstrip(b"\n").rfind(b"\n") + 1
     content[data.draw(st.integers(last_line, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)

@@ -40,7 +40,7 @@ def write_tiny_npz(
     return path
 
 
-def tiny_federation(folder: Path, vendors: tuple[str, ...] = VENDORS, **changes: Any) -> Federation:
+def tiny_federation(folder: Path, names: tuple[str, ...] = VENDORS, **changes: Any) -> Federation:
     """Return a federation over a tiny file in ``folder``; ``changes`` as in Federation.changed."""
     path = folder / "tiny.npz"
     if not path.exists():
@@ -48,7 +48,7 @@ def tiny_federation(folder: Path, vendors: tuple[str, ...] = VENDORS, **changes:
     federation = Federation.model_validate(
         {
             "name": "tiny",
-            "vendors": [{"name": name} for name in vendors],
+            "vendors": [{"name": name} for name in names],
             "task": {"classes": ["rows", "columns", "flat"]},
             "data": {"source": "npz", "path": path, "partition": {"kind": "dirichlet", "alpha": 5}},
             "training": {

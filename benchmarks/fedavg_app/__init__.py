@@ -1,0 +1,1 @@
+"""A stock Flower app, for comparison: ``FedAvg`` as Flower has it, over the same learners."""

@@ -1,0 +1,53 @@
+"""A ClientApp as Flower's tutorials have it: train, evaluate, keep nothing.
+
+What learns is the same :class:`clients.learner.Learner` on the same data as in an SRFLM run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from clients.learner import Learner
+from clients.training import Work
+from srflm_flower.simulated_site import SimulatedSite
+from srflm_flower.weights import from_arrays, to_arrays
+
+app = ClientApp()
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """Train the global model on the vendor's own data."""
+    learner = _learner(context)
+    round_number = int(str(message.content.config_records["config"]["server-round"]))
+    settings = learner.settings
+    rate = settings.learning_rate * settings.decay ** (round_number - 1)
+    start = from_arrays(message.content.array_records["arrays"])
+    work = Work(rate, settings.client_epochs)
+    trained = learner.train(start, work, "client", round_number)
+    metrics = MetricRecord(
+        {"num-examples": trained.examples, "loss": trained.loss, "steps": trained.steps}
+    )
+    content = RecordDict({"arrays": to_arrays(trained.weights), "metrics": metrics})
+    return Message(content, reply_to=message)
+
+
+@app.evaluate()
+def evaluate(message: Message, context: Context) -> Message:
+    """Evaluate the global model on the vendor's validation split."""
+    learner = _learner(context)
+    weights = from_arrays(message.content.array_records["arrays"])
+    examples = len(learner.data.validation)
+    metrics = MetricRecord({"num-examples": examples, **learner.evaluate(weights, "validation")})
+    return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+
+def _learner(context: Context) -> Learner:
+    folder, position = str(context.run_config["out"]), int(context.node_config["partition-id"])
+    where = SimulatedSite.at(Path(folder), position)
+    if where is None:
+        raise ValueError(f"node {position} has no vendor")
+    return where.site().learner

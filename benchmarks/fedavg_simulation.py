@@ -1,0 +1,67 @@
+"""Run the FedAvg app in Flower's simulation engine, started just as ``srflm simulate`` starts."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import tomli_w
+
+from benchmarks.fedavg_app.server_app import ROUNDS_FILE
+from benchmarks.round_times import RoundEnd, read_round_ends
+from deploy.flower_environment import flower_environment
+from deploy.private_superlink import CONNECTION, program, start_private_superlink
+from deploy.processes import process_family
+from deploy.simulation import POLL_SECONDS, _resources
+from srflm_flower.errors import SimulationError
+from srflm_flower.run_folder import RunFolder
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def simulate_fedavg(folder: RunFolder, cpus: int) -> list[RoundEnd]:
+    """Run FedAvg on the federation in ``folder``; return the ends of its rounds, the start first.
+
+    Raises :class:`SimulationError` when the run ended early.
+    """
+    federation = folder.federation()
+    home, log = folder.path / "flower", folder.path / "flower.log"
+    app, ends_file = _write_app(home / "app", folder.path), folder.path / ROUNDS_FILE
+    environment = flower_environment(home)
+    paths = [str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)  # the benchmarks are not installed
+    with process_family(environment, log) as members:
+        environment["RAY_TMPDIR"] = str(members.scratch)
+        start_private_superlink(home, environment, members)
+        command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
+        command += ["--federation-config", _resources(federation, cpus, 0)]
+        run = members.start(command, environment, log)
+        while run.poll() is None and len(read_round_ends(ends_file)) <= federation.run.rounds:
+            time.sleep(POLL_SECONDS)
+    ends = read_round_ends(ends_file)
+    if len(ends) <= federation.run.rounds:
+        tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        raise SimulationError(
+            f"{max(0, len(ends) - 1)} of {federation.run.rounds} FedAvg rounds;"
+            f" Flower's log ends:\n{tail}",
+            "all rounds",
+            "read the log",
+        )
+    return ends
+
+
+def _write_app(path: Path, out: Path) -> Path:
+    path.mkdir(parents=True)
+    app = {
+        "publisher": "srflm",
+        "components": {
+            "serverapp": "benchmarks.fedavg_app.server_app:app",
+            "clientapp": "benchmarks.fedavg_app.client_app:app",
+        },
+        "config": {"out": str(out)},
+    }
+    project = {"name": "stock-fedavg", "version": "1.0.0", "license": "Apache-2.0"}
+    tree = {"project": project, "tool": {"flwr": {"app": app}}}
+    (path / "pyproject.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
+    return path

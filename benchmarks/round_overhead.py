@@ -1,0 +1,209 @@
+"""The wall time of an SRFLM round against a stock Flower FedAvg round with the same training.
+
+Both run in Flower's simulation engine, with the same vendors, phantom data, network, CPUs, and
+gradient steps (the counted steps are compared, and must be equal), and both evaluate on the
+vendors' validation splits.  FedAvg is ``flwr.serverapp.strategy.FedAvg().start(...)`` unchanged
+over a ClientApp that trains, evaluates, and keeps nothing.  An SRFLM round has more to do: it opens
+the term, lets the server fine-tune after the clients, evaluates two models and keeps personalised
+ones, and commits to every vendor's ledger; files are written durably.
+
+The work is that of the paper's demo in small: ten epochs for clients and server alike, of 96
+training images a vendor.  Seconds a round are the median time between the ends of consecutive
+rounds after the first two.  Every case is measured A B A B; the ratio is that of
+neighbours.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.fedavg_simulation import simulate_fedavg
+from benchmarks.markdown import table
+from benchmarks.round_times import WARM_UP_ROUNDS, RoundEnd, check_equal_work, seconds_a_round
+from benchmarks.section import main
+from benchmarks.spread import Spread, alternate, ratios, spread
+from deploy.simulation import simulate
+from srflm_flower.errors import SimulationError
+from srflm_flower.federation import Federation, built_in_federation
+from srflm_flower.run_folder import create_run_folder
+
+TARGET = 1.10
+PHASES = ("open", "train", "finetune", "evaluate")
+EPOCHS = 10
+EXAMPLES = 160
+"""A vendor, over all splits."""
+COMMIT = "commit and the rest"
+
+
+@dataclass(frozen=True)
+class Case:
+    """So many vendors on so many CPUs.
+
+    The clients train in waves of as many as there are CPUs, and the server after them; unless
+    the number of waves is the same, the two methods differ by construction.
+    """
+
+    vendors: int
+    cpus: int
+
+    @property
+    def waves(self) -> tuple[int, int]:
+        """Return the waves of SRFLM (clients, then the server) and those of FedAvg."""
+        return -(-(self.vendors - 1) // self.cpus) + 1, -(-self.vendors // self.cpus)
+
+    @property
+    def is_like_for_like(self) -> bool:
+        """Return whether both methods have the same number of waves."""
+        ours, theirs = self.waves
+        return ours == theirs
+
+
+CASES = (Case(4, 1), Case(5, 2), Case(4, 2))
+
+
+@dataclass(frozen=True)
+class SrflmTimes:
+    """Round ends of an SRFLM run, and the seconds of every phase in every round."""
+
+    ends: list[RoundEnd]
+    costs: list[dict[str, float]]
+
+    def phases(self) -> dict[str, float]:
+        """Return the median seconds of the phases, and of the commit with all between phases."""
+        rounds = list(zip(pairwise(self.ends), self.costs[1:], strict=True))[WARM_UP_ROUNDS - 1 :]
+        found = {name: median(cost.get(name, 0.0) for _, cost in rounds) for name in PHASES}
+        rest = [now.time - then.time - sum(cost.values()) for (then, now), cost in rounds]
+        return {**found, COMMIT: median(rest)}
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case: gradient steps a round, seconds a round of both, their ratio, SRFLM's phases."""
+
+    case: Case
+    steps: int
+    srflm: Spread
+    fedavg: Spread
+    ratio: Spread
+    phases: dict[str, float]
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the target is met, where there is one."""
+        if not self.case.is_like_for_like:
+            return "differs by construction"
+        return "met" if self.ratio.median <= TARGET else "missed"
+
+
+@dataclass(frozen=True)
+class RoundOverhead:
+    """All cases."""
+
+    cases: tuple[CaseResult, ...]
+
+    def as_markdown(self) -> str:
+        """Return the times and ratios, and below them where SRFLM's time goes."""
+        times = table(
+            (
+                "vendors",
+                "CPUs",
+                "waves SRFLM / FedAvg",
+                "steps a round",
+                "SRFLM s/round",
+                "FedAvg s/round",
+                "ratio, median (range)",
+                f"≤ {TARGET:.2f}",
+            ),
+            [
+                (
+                    each.case.vendors,
+                    each.case.cpus,
+                    "{} / {}".format(*each.case.waves),
+                    each.steps,
+                    each.srflm,
+                    each.fedavg,
+                    each.ratio,
+                    each.verdict,
+                )
+                for each in self.cases
+            ],
+        )
+        phases = table(
+            ("vendors", "CPUs", *PHASES, COMMIT),
+            [
+                (each.case.vendors, each.case.cpus, *(f"{s:.2f}" for s in each.phases.values()))
+                for each in self.cases
+            ],
+        )
+        return f"{times}\nSeconds of an SRFLM round by phase (medians):\n\n{phases}"
+
+
+def run(quick: bool, folder: Path) -> RoundOverhead:
+    """Measure all cases, or in a hurry the first alone."""
+    cases, pairs, rounds = (CASES[:1], 1, 4) if quick else (CASES, 3, 9)
+    return RoundOverhead(tuple(measure(case, pairs, rounds, folder) for case in cases))
+
+
+def measure(case: Case, pairs: int, rounds: int, folder: Path) -> CaseResult:
+    """Measure one case ``pairs`` times."""
+    federation = same_work_federation(case.vendors, rounds)
+    name = f"{case.vendors}-on-{case.cpus}"
+
+    def srflm(pair: int) -> SrflmTimes:
+        return time_srflm(federation, case.cpus, folder / f"srflm-{name}-{pair}")
+
+    def fedavg(pair: int) -> list[RoundEnd]:
+        out = create_run_folder(federation, folder / f"fedavg-{name}-{pair}", folder)
+        return simulate_fedavg(out, case.cpus)
+
+    ours, theirs = alternate(srflm, fedavg, pairs)
+    steps = {check_equal_work(a.ends, b) for a, b in zip(ours, theirs, strict=True)}
+    our_seconds = [seconds_a_round(each.ends) for each in ours]
+    their_seconds = [seconds_a_round(ends) for ends in theirs]
+    phases = [each.phases() for each in ours]
+    return CaseResult(
+        case,
+        max(steps),
+        spread(our_seconds),
+        spread(their_seconds),
+        ratios(our_seconds, their_seconds),
+        {name: median(each[name] for each in phases) for name in (*PHASES, COMMIT)},
+    )
+
+
+def same_work_federation(vendors: int, rounds: int) -> Federation:
+    """Return the phantom federation in which a server trains as much as a client."""
+    return built_in_federation(vendors).changed(
+        data__examples=EXAMPLES,
+        training__client_epochs=EPOCHS,
+        training__server_epochs=EPOCHS,
+        run__rounds=rounds,
+        run__device="cpu",
+    )
+
+
+def time_srflm(federation: Federation, cpus: int, out: Path) -> SrflmTimes:
+    """Run SRFLM; take the rounds' ends from its events."""
+    ends: list[RoundEnd] = []
+    costs: list[dict[str, float]] = []
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["event"] == "term-committed":
+            record = event["record"]
+            steps = sum(record["steps"].values())
+            ends.append(RoundEnd(record["round"], event["time"], steps))
+            costs.append({name: cost["seconds"] for name, cost in record["cost"].items()})
+
+    summary = simulate(create_run_folder(federation, out, out.parent), on_event, cpus)
+    if summary.status != "completed":
+        raise SimulationError(summary.what_happened, "a complete run", f"look into {out}")
+    return SrflmTimes(ends, costs)
+
+
+if __name__ == "__main__":
+    sys.exit(main("round_overhead", run, (__doc__ or "").splitlines()[0]))

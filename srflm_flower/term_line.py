@@ -1,0 +1,24 @@
+"""One committed term in one line, for terminals and logs."""
+
+from __future__ import annotations
+
+from srflm_flower.records import TermRecord
+from srflm_flower.summary import mean_over_vendors
+
+
+def term_line(record: TermRecord, metric: str) -> str:
+    """Return who served, the mean metric of each kind of model, and who was absent."""
+    means = []
+    for kind, title in (
+        ("averaged", "averaged"),
+        ("finetuned", "fine-tuned"),
+        ("personalised", "personalised"),
+    ):
+        mean = mean_over_vendors([getattr(each, kind) for each in record.metrics.values()])
+        if metric in mean:
+            means.append(f"{title} {mean[metric]:.3f}")
+    absent = sorted({absence.vendor for absence in record.absences})
+    return (
+        f"term {record.term}: server {record.server}; mean {metric}: {', '.join(means) or '—'}"
+        + (f"; absent: {', '.join(absent)}" if absent else "")
+    )

@@ -1,0 +1,52 @@
+"""Rules of reading the vendors' answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord, Message
+
+from srflm_flower import messages as wire
+from srflm_flower.errors import UpdateRejected
+from srflm_flower.flower_private import message_without_superlink
+from srflm_flower.records import VendorMetrics
+from srflm_flower.weights import Weights, from_arrays, to_arrays
+from strategies.answers import checked_update, mean_metrics
+from tests.support.records import make_metrics
+
+TEMPLATE: Weights = {"w": np.zeros(3, np.float32)}
+REPLY = wire.Reply(vendor="a", status="done", update="u")
+
+
+def answer(models: dict[str, ArrayRecord]) -> Message:
+    return message_without_superlink(wire.pack(REPLY, models), wire.TRAIN)
+
+
+def test_update_that_fits_is_returned() -> None:
+    sent = to_arrays({"w": np.ones(3, np.float32)})
+    found = from_arrays(checked_update(answer({"u": sent}), REPLY, TEMPLATE))
+    np.testing.assert_array_equal(found["w"], 1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_update_that_is_not_finite_is_rejected(value: float) -> None:
+    sent = to_arrays({"w": np.full(3, value, np.float32)})
+    with pytest.raises(UpdateRejected, match="not finite"):
+        checked_update(answer({"u": sent}), REPLY, TEMPLATE)
+
+
+def test_update_under_another_name_than_the_reply_says_is_rejected() -> None:
+    with pytest.raises(UpdateRejected, match="missing or cannot be decoded"):
+        checked_update(answer({"v": to_arrays(TEMPLATE)}), REPLY, TEMPLATE)
+
+
+def test_update_that_cannot_be_decoded_is_rejected() -> None:
+    sent = to_arrays(TEMPLATE)
+    sent["w"].data = b"no array"
+    with pytest.raises(UpdateRejected, match="cannot be decoded"):
+        checked_update(answer({"u": sent}), REPLY, TEMPLATE)
+
+
+def test_metrics_are_averaged_over_the_vendors_that_have_them() -> None:
+    metrics = {"a": make_metrics(0.5, 0.25), "b": VendorMetrics(averaged={"accuracy": 1.0})}
+    assert dict(mean_metrics(metrics)) == {"averaged-accuracy": 0.75, "finetuned-accuracy": 0.25}
