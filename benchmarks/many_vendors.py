@@ -1,0 +1,115 @@
+"""Fifty vendors on one machine: seconds a round, and whether memory or disk use grows.
+
+A federation of 50 vendors, 40 phantom slices each, runs in Flower's simulation engine.  At the end
+of every round the resident memory of all the run's processes is added up (on Linux as PSS: shared
+pages count once), and the size of the run's folder.  After the fourth round every process has
+loaded all the data; a line is fitted through the rounds from there on.  Memory grows if the slope
+is a MiB a round or more and is also significantly different from zero (p < 0.05).
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.markdown import table
+from benchmarks.process_memory import disk_use, simulation_memory
+from benchmarks.round_times import RoundEnd, seconds_a_round
+from benchmarks.section import main
+from benchmarks.spread import Trend, trend
+from deploy.simulation import simulate
+from srflm_flower.errors import SimulationError
+from srflm_flower.federation import Federation, built_in_federation
+from srflm_flower.run_folder import create_run_folder
+
+SETTLED_AFTER = 4
+TOLERATED_MIB = 1.0
+
+
+@dataclass(frozen=True)
+class AtRoundEnd:
+    """Memory and disk use (MiB) at the end of a round."""
+
+    end: RoundEnd
+    memory: float
+    disk: float
+
+
+@dataclass(frozen=True)
+class ManyVendors:
+    """What a run took, round by round."""
+
+    vendors: int
+    rounds: tuple[AtRoundEnd, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Return the median seconds a round."""
+        return seconds_a_round([each.end for each in self.rounds])
+
+    @property
+    def memory_trend(self) -> Trend:
+        """Return the trend of the memory (MiB a round) once it has settled."""
+        return trend([each.memory for each in self.rounds[SETTLED_AFTER:]])
+
+    @property
+    def disk_trend(self) -> Trend:
+        """Return the trend of the disk use (MiB a round) once it has settled."""
+        return trend([each.disk for each in self.rounds[SETTLED_AFTER:]])
+
+    @property
+    def verdict(self) -> str:
+        """Say whether memory grows."""
+        slope = self.memory_trend
+        word = "grows" if slope.grows(TOLERATED_MIB) else "does not grow"
+        return (
+            f"{self.vendors} vendors: {self.seconds:.2f} s a round. Memory {word}: slope"
+            f" {slope.slope:+.2f} MiB a round after round {SETTLED_AFTER} (p = {slope.p_value:.2f})."
+            f" Disk use: slope {self.disk_trend.slope:+.3f} MiB a round."
+        )
+
+    def as_markdown(self) -> str:
+        """Return the verdict and the rounds."""
+        rows = [(each.end.round, f"{each.memory:.0f}", f"{each.disk:.2f}") for each in self.rounds]
+        return f"{self.verdict}\n\n{table(('round', 'memory MiB', 'run folder MiB'), rows)}"
+
+
+def run(quick: bool, folder: Path) -> ManyVendors:
+    """Run 50 vendors for 12 rounds, or in a hurry 8 vendors for 8."""
+    vendors, rounds = (8, 8) if quick else (50, 12)
+    return measure(small_federation(vendors, rounds), folder / "run")
+
+
+def small_federation(vendors: int, rounds: int) -> Federation:
+    """Return a federation of many vendors with little data."""
+    return built_in_federation(vendors).changed(
+        data__examples=40,
+        training__batch_size=4,
+        training__client_epochs=1,
+        training__server_epochs=1,
+        splits__allow_one_class=True,
+        run__rounds=rounds,
+        run__device="cpu",
+    )
+
+
+def measure(federation: Federation, out: Path) -> ManyVendors:
+    """Run a federation and look at its processes and folder at the end of every round."""
+    rounds: list[AtRoundEnd] = []
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["event"] == "term-committed":
+            record = event["record"]
+            end = RoundEnd(record["round"], event["time"], sum(record["steps"].values()))
+            rounds.append(AtRoundEnd(end, simulation_memory(), disk_use(out)))
+
+    summary = simulate(create_run_folder(federation, out, out.parent), on_event)
+    if summary.status != "completed":
+        raise SimulationError(summary.what_happened, "a complete run", f"look into {out}")
+    return ManyVendors(len(federation.roster), tuple(rounds))
+
+
+if __name__ == "__main__":
+    sys.exit(main("many_vendors", run, (__doc__ or "").splitlines()[0]))
