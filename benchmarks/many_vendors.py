@@ -62,11 +62,12 @@ class ManyVendors:
     @property
     def verdict(self) -> str:
         """Say whether memory grows."""
-        slope = self.memory_trend
-        word = "grows" if slope.grows(TOLERATED_MIB) else "does not grow"
+        memory = self.memory_trend
+        word = "grows" if memory.grows(TOLERATED_MIB) else "does not grow"
         return (
-            f"{self.vendors} vendors: {self.seconds:.2f} s a round. Memory {word}: slope"
-            f" {slope.slope:+.2f} MiB a round after round {SETTLED_AFTER} (p = {slope.p_value:.2f})."
+            f"{self.vendors} vendors: {self.seconds:.2f} s a round."
+            f" After round {SETTLED_AFTER} memory {word}: slope {memory.slope:+.2f} MiB a round"
+            f" (p = {memory.p_value:.2f})."
             f" Disk use: slope {self.disk_trend.slope:+.3f} MiB a round."
         )
 

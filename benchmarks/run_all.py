@@ -1,0 +1,97 @@
+"""Run all benchmarks and write ``results.md``, which the README quotes.
+
+A benchmark that fails is noted in its section; the others run, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks import compare_pbc, many_vendors, round_overhead, throughput
+from benchmarks.machine import this_machine
+from benchmarks.section import Benchmark, measure, section
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "round_overhead": round_overhead.run,
+    "many_vendors": many_vendors.run,
+    "throughput": throughput.run,
+    "compare_pbc": compare_pbc.run,
+}
+HEAD = "# Results of the benchmarks\n\nWritten by `python -m benchmarks.run_all`; do not edit.\n"
+PUBLISHED = Path(__file__).parent
+PRIVATE = Path("runs") / "benchmarks"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line names."""
+    chosen = _parser().parse_args(arguments)
+    whole = not chosen.quick and set(chosen.only) == set(BENCHMARKS)
+    out: Path = chosen.out or (PUBLISHED if whole else PRIVATE)
+    failed = run_all(chosen.only, bool(chosen.quick), out / "results.md", print)
+    print(f"Written: {out / 'results.md'}")
+    for name in failed:
+        print(f"{name} failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def run_all(
+    names: Sequence[str],
+    quick: bool,
+    results: Path,
+    show: Callable[[str], None],
+    benchmarks: Mapping[str, Benchmark] = BENCHMARKS,
+) -> list[str]:
+    """Run benchmarks by name; write ``results`` after each one.  Return the names that failed."""
+    sections, failed = [HEAD], []
+    results.parent.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        try:
+            text = measure(name, benchmarks[name], quick)
+        except Exception as error:  # the figures of the others are wanted all the same
+            traceback.print_exception(error)
+            text = section(name, quick, this_machine(), f"Failed: {type(error).__name__}.")
+            failed.append(name)
+        show(text)
+        sections.append(text)
+        results.write_text("\n".join(sections), encoding="utf-8")
+    return failed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run_all", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--quick", action="store_true", help="minutes instead of an hour")
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=list(BENCHMARKS),
+        metavar="NAME,...",
+        help=f"some of {', '.join(BENCHMARKS)}",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where results.md goes; default: the folder of the benchmarks,"
+        f" but {PRIVATE} for a run that is quick or not of all",
+    )
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(
+            f"found {', '.join(unknown) or 'nothing'}; expected some of {', '.join(BENCHMARKS)}"
+        )
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Rules of the program that runs all benchmarks, and of what it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.compare_pbc import EXAMPLES, PARTITIONS, Compared, Comparisons, missing_data
+from benchmarks.run_all import BENCHMARKS, main, run_all
+from benchmarks.section import Result
+from srflm_flower.federation import built_in_federation, load_federation
+
+
+@dataclass(frozen=True)
+class Said:
+    text: str
+
+    def as_markdown(self) -> str:
+        return self.text
+
+
+def says_yes(quick: bool, folder: Path) -> Result:
+    assert folder.is_dir()
+    return Said(f"quick is {quick}")
+
+
+def breaks(quick: bool, folder: Path) -> Result:
+    raise RuntimeError("a secret path")
+
+
+def test_results_have_a_section_a_benchmark(tmp_path: Path) -> None:
+    results = tmp_path / "new" / "results.md"
+    shown: list[str] = []
+    assert (
+        run_all(
+            ["one", "two"], True, results, shown.append, dict.fromkeys(("one", "two"), says_yes)
+        )
+        == []
+    )
+    text = results.read_text(encoding="utf-8")
+    assert [text.count(line) for line in ("## One", "## Two", "quick is True")] == [1, 1, 2]
+    assert len(shown) == 2
+
+
+def test_benchmark_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    results = tmp_path / "results.md"
+    benchmarks = {"bad": breaks, "good": says_yes}
+    assert run_all(["bad", "good"], False, results, lambda _: None, benchmarks) == ["bad"]
+    text = results.read_text(encoding="utf-8")
+    assert "Failed: RuntimeError." in text and "quick is False" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize("only", ["nothing", "", "throughput,nothing"])
+def test_unknown_benchmark_is_refused(only: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--only", only])
+    assert exit_info.value.code == 2
+    assert "expected some of " + ", ".join(BENCHMARKS) in capsys.readouterr().err
+
+
+def test_federation_without_its_data_file_is_left_out(tmp_path: Path) -> None:
+    federation = load_federation(EXAMPLES / f"{PARTITIONS[0]}.toml")
+    missing = missing_data(federation.changed(data__path=tmp_path / "pbc.npz"))
+    assert "pbc.npz is not there" in missing
+    text = Comparisons((Compared("pbc", "accuracy", 12, 3, {}, missing),)).as_markdown()
+    assert text.startswith("### pbc\n\nLeft out: its data file pbc.npz")
+
+
+def test_generated_data_is_never_missing() -> None:
+    assert missing_data(built_in_federation()) == ""
+
+
+def test_comparison_is_a_table_a_federation() -> None:
+    table = {"srflm": {"personalised": (0.9, 0.01)}}
+    text = Comparisons((Compared("phantom", "accuracy", 20, 3, table),)).as_markdown()
+    assert "Test accuracy, 20 rounds, 3 seeds:" in text
+    assert "| srflm | 0.900 ± 0.010 | – | – |" in text
