@@ -5,6 +5,7 @@ It is for comparisons on one machine only; a deployed site does not have it.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from flwr.app import Context, Message, MetricRecord, RecordDict
@@ -24,6 +25,7 @@ app = ClientApp()
 BUDGET_FILE = "step-budget.json"
 FLOWER_ROUNDS_A_ROUND = "flower-rounds-a-round"
 SPENT_FILE = "steps.txt"
+SELECTED = "selected-metric"
 
 
 def _site(context: Context) -> Site:
@@ -73,8 +75,10 @@ def evaluate(message: Message, context: Context) -> Message:
     site = _site(context)
     weights = from_arrays(message.content.array_records["arrays"])
     metrics = _consider(site, weights, 0, "global")
+    # Flower wants the same metrics from every vendor: what is undefined at one is not a number.
+    value = metrics.get(site.federation.task.metric, math.nan)
     examples = len(site.learner.data.validation)
-    content = RecordDict({"metrics": MetricRecord({"num-examples": examples, **metrics})})
+    content = RecordDict({"metrics": MetricRecord({"num-examples": examples, SELECTED: value})})
     return Message(content, reply_to=message)
 
 

@@ -13,6 +13,7 @@ from statistics import mean, stdev
 from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.durable import write_durably
+from srflm_flower.errors import SimulationError
 from srflm_flower.federation import Federation
 
 COLUMNS = ("personalised", "global on own test", "global on all test")
@@ -31,8 +32,10 @@ def compare(
 ) -> list[MethodResult]:
     """Run every method on every seed; SRFLM first, since its gradient steps are the others' budget.
 
-    Results go to ``on_result`` as they come, and are written to ``out`` at the end.
+    Results go to ``on_result`` as they come, and are written to ``out`` at the end, also when a
+    run has failed: then :class:`SimulationError` says which.
     """
+    failures: list[str] = []
     found: list[MethodResult] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet_worker) as pool:
@@ -42,6 +45,10 @@ def compare(
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
+                error = future.exception()
+                if error is not None:
+                    failures.append(f"{type(error).__name__}: {error}")
+                    continue
                 result = future.result()
                 if isinstance(result, tuple):
                     result, budget = result
@@ -58,6 +65,12 @@ def compare(
                     on_result(result)
     found.sort(key=lambda result: (methods.index(result.method), result.seed))
     write_comparison(out, federation, methods, found)
+    if failures:
+        raise SimulationError(
+            f"{len(failures)} run(s) failed:\n" + "\n".join(f"  - {each}" for each in failures),
+            f"{len(methods) * len(seeds)} runs; {len(found)} are in {out}",
+            "mend the cause and compare again",
+        )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -72,7 +73,7 @@ def run_baseline(
     if method == "pooled":
         return _run_pooled(run, federation, budget)
     vendors, rounds = len(federation.roster), federation.run.rounds
-    keeper = BestGlobal(federation.task.metric)
+    keeper = BestGlobal()
     flower_rounds = vendors if method == "cyclic" else 1
     strategy: FedAvg
     match method:
@@ -123,7 +124,7 @@ def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> M
         value = learner.evaluate(weights, "validation").get(metric, float("-inf"))
         if value > best_value:
             best, best_value = weights, value
-    own = {s.vendor: s.learner.evaluate(best, "test")[metric] for s in sites}
+    own = _on_test(dict.fromkeys(sites, best))
     return _score("pooled", run, federation, best, spent, own)
 
 
@@ -131,20 +132,17 @@ def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> M
 class BestGlobal:
     """Keeps the global model with the best mean validation metric, as a release of SRFLM does."""
 
-    metric: str
     weights: Weights | None = None
     best: float = float("-inf")
     latest: float | None = field(default=None)
 
     def aggregate(self, replies: list[RecordDict], weighted_by: str) -> MetricRecord:
-        """Return the unweighted means over the vendors, and remember the chosen metric's."""
+        """Return the unweighted mean over the vendors for which the metric is defined."""
         records = [next(iter(reply.metric_records.values())) for reply in replies]
-        names = set.intersection(*(set(record) for record in records)) - {weighted_by}
-        means: dict[str, float] = {
-            n: sum(float(str(r[n])) for r in records) / len(records) for n in sorted(names)
-        }
-        self.latest = means.get(self.metric)
-        return MetricRecord(dict(means))
+        values = [float(str(record[baseline_app.SELECTED])) for record in records]
+        defined = [value for value in values if math.isfinite(value)]
+        self.latest = sum(defined) / len(defined) if defined else None
+        return MetricRecord({"mean": self.latest} if self.latest is not None else {})
 
     def consider(self, server_round: int, arrays: ArrayRecord) -> None:
         """Keep ``arrays`` if the evaluation just aggregated is the best so far."""
@@ -162,20 +160,17 @@ def _score(
     personalised: dict[str, float] | None = None,
 ) -> MethodResult:
     """Score the vendors' personalised models and the released one on the test splits."""
-    sites, metric = _sites(run, federation), federation.task.metric
+    sites = _sites(run, federation)
     if personalised is None:
-        personalised = {}
-        for site in sites:
-            best = site.state.best()
-            assert best is not None  # every vendor has trained
-            personalised[site.vendor] = site.learner.evaluate(best.weights, "test")[metric]
+        best = {site.vendor: site.state.best() for site in sites}
+        personalised = _on_test({s: kept.weights for s in sites if (kept := best[s.vendor])})
     own = overall = None
     if released is not None:
-        own = {s.vendor: s.learner.evaluate(released, "test")[metric] for s in sites}
+        own = _on_test(dict.fromkeys(sites, released))
         first = sites[0].learner
         set_weights(first.network, released)
         everyone = _union([site.learner.data.test for site in sites])
-        overall = evaluate(first.network, everyone, first.device)[metric]
+        overall = evaluate(first.network, everyone, first.device).get(federation.task.metric)
     SimulatedSite.forget(run.path)
     return MethodResult(
         method=method,
@@ -185,6 +180,16 @@ def _score(
         global_own=own,
         global_all=overall,
     )
+
+
+def _on_test(models: dict[Site, Weights]) -> dict[str, float]:
+    """Return the metric of a model on its vendor's test split, where it is defined there."""
+    found = {}
+    for site, weights in models.items():
+        metrics = site.learner.evaluate(weights, "test")
+        if site.federation.task.metric in metrics:
+            found[site.vendor] = metrics[site.federation.task.metric]
+    return found
 
 
 def _grid(run: RunFolder, federation: Federation, app: object) -> MemoryGrid:
