@@ -171,7 +171,8 @@ class ServerRotating(Strategy):
             meter=meter,
         )
         self._term = term
-        self.observer("term-opened", **term.envelope.model_dump(exclude={"federation"}))
+        if needs_server:
+            self.observer("term-opened", **term.envelope.model_dump(exclude={"federation"}))
         resuming = self.journal.proposal() is not None
         open_term(term, self._conversation(term), grid, self.plan, records, resuming)
         if needs_server and term.server not in term.node_of:

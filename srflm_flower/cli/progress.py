@@ -65,7 +65,7 @@ class Progress:
             case "server-lost" | "update-dropped":
                 self.lines.append(f"term {self.term}: {_describe(event)}")
             case "closing":
-                self.phase = _PHASES["close"]
+                self.phase, self.server = _PHASES["close"], ""
             case "term-committed":
                 self._on_commit(event["record"])
 
@@ -113,7 +113,7 @@ class Progress:
         for title in ("averaged", "fine-tuned", "personalised"):
             table.add_column(f"{title}\n{self.metric}", justify="right")
         for vendor, row in self.rows.items():
-            role = "server" if vendor == self.server else "client"
+            role = "server" if vendor == self.server else "client" if self.server else "—"
             table.add_row(
                 vendor,
                 Text(

@@ -85,7 +85,7 @@ class _display:  # noqa: N801 — a context manager, used like a function
 
     def __init__(self, progress: Progress, console: Console) -> None:
         self._progress, self._console = progress, console
-        self._live = Live(progress, console=console, refresh_per_second=4)
+        self._live = Live(progress, console=console, refresh_per_second=4, transient=True)
         self._printed = 0
 
     def __enter__(self) -> _display:
