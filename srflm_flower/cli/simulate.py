@@ -47,8 +47,13 @@ def simulate(
     )
     console = Console(highlight=False)
     console.print(f"Run folder: {folder.path}", soft_wrap=True)
-    with _display(progress, console) as forward:
-        summary = run_simulation(folder, forward, cpus, gpus=_gpus(federation.run.device))
+    try:
+        with _display(progress, console) as forward:
+            summary = run_simulation(folder, forward, cpus, gpus=_gpus(federation.run.device))
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything committed is kept.")
+        console.print(f"Resume:  srflm simulate --resume {folder.path}", soft_wrap=True)
+        raise typer.Exit(130) from None
     show_summary(summary, folder, console)
     if summary.status != "completed":
         _show_site_logs(folder, federation.roster, console)

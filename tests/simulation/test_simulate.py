@@ -165,3 +165,18 @@ def test_flwr_run_works_with_no_other_file(tmp_path: Path) -> None:
     record = records_of(RunFolder(runs[0]))[0]
     assert set(record.ballots) == {"aster", "borealis", "cygnus"}
     assert "term 1: server aster" in log.read_text(encoding="utf-8")
+
+
+def test_interrupted_run_says_how_to_resume_and_leaves_nothing_running(tmp_path: Path) -> None:
+    path = write_federation(tmp_path, run__rounds=30)
+    folder = RunFolder(tmp_path / "run")
+    command = [SRFLM, "simulate", str(path), "--out", str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not folder.ledger.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"srflm simulate --resume {folder.path}" in output
+    assert processes_about(folder.path) == []
