@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,13 @@ class ManyVendors:
 
     def as_markdown(self) -> str:
         """Return the verdict and the rounds."""
-        rows = [(each.end.round, f"{each.memory:.0f}", f"{each.disk:.2f}") for each in self.rounds]
-        return f"{self.verdict}\n\n{table(('round', 'memory MiB', 'run folder MiB'), rows)}"
+        seconds = ["–", *(f"{b.end.time - a.end.time:.2f}" for a, b in pairwise(self.rounds))]
+        rows = [
+            (each.end.round, taken, f"{each.memory:.0f}", f"{each.disk:.2f}")
+            for each, taken in zip(self.rounds, seconds, strict=True)
+        ]
+        columns = ("round", "seconds", "memory MiB", "run folder MiB")
+        return f"{self.verdict}\n\n{table(columns, rows)}"
 
 
 def run(quick: bool, folder: Path) -> ManyVendors:
