@@ -13,7 +13,7 @@ from benchmarks.round_times import RoundEnd, read_round_ends
 from deploy.flower_environment import flower_environment
 from deploy.private_superlink import CONNECTION, program, start_private_superlink
 from deploy.processes import process_family
-from deploy.simulation import POLL_SECONDS, _resources
+from deploy.simulation import POLL_SECONDS, simulation_resources
 from srflm_flower.errors import SimulationError
 from srflm_flower.run_folder import RunFolder
 
@@ -26,16 +26,17 @@ def simulate_fedavg(folder: RunFolder, cpus: int) -> list[RoundEnd]:
     Raises :class:`SimulationError` when the run ended early.
     """
     federation = folder.federation()
-    home, log = folder.path / "flower", folder.path / "flower.log"
-    app, ends_file = _write_app(home / "app", folder.path), folder.path / ROUNDS_FILE
-    environment = flower_environment(home)
-    paths = [str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
-    environment["PYTHONPATH"] = os.pathsep.join(paths)  # the benchmarks are not installed
-    with process_family(environment, log) as members:
+    log, ends_file = folder.path / "flower.log", folder.path / ROUNDS_FILE
+    with process_family(os.environ, log) as members:
+        home = members.scratch / "flower"
+        app = _write_app(home / "app", folder.path)
+        environment = flower_environment(home)
+        paths = [str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
+        environment["PYTHONPATH"] = os.pathsep.join(paths)  # the benchmarks are not installed
         environment["RAY_TMPDIR"] = str(members.scratch)
-        start_private_superlink(home, environment, members)
+        start_private_superlink(home, environment, members, folder.path / "superlink.log")
         command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
-        command += ["--federation-config", _resources(federation, cpus, 0)]
+        command += ["--federation-config", simulation_resources(federation, cpus, 0)]
         run = members.start(command, environment, log)
         while run.poll() is None and len(read_round_ends(ends_file)) <= federation.run.rounds:
             time.sleep(POLL_SECONDS)

@@ -31,8 +31,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def mixed_precision(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
-    """Return a context for forward passes: bfloat16 or float16 autocast on CUDA, else nothing."""
-    if wanted and device.type == "cuda":
-        kind = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.autocast("cuda", dtype=kind)
+    """Return a context for forward passes: bfloat16 autocast where CUDA has it, else nothing.
+
+    Not float16, which would need its gradients scaled, nor bfloat16 that is only emulated.
+    """
+    if wanted and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()

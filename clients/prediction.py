@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,11 +16,18 @@ from srflm_flower.errors import DataError
 
 
 def predict_file(
-    network: nn.Module, path: Path, task: TaskSettings, image_size: int | None
+    network: nn.Module,
+    path: Path,
+    task: TaskSettings,
+    image_size: int | None,
+    trained_size: int | None = None,
 ) -> list[float]:
     """Return the probability of every class for the image in ``path``.
 
-    The image is prepared as in training.  Raises :class:`DataError` when it cannot be used.
+    The image is prepared as in training.  ``trained_size`` is the side of the training images,
+    where it is known; an image of another size is refused unless ``image_size`` resizes it.
+
+    Raises :class:`DataError` when the image cannot be used.
     """
     if not path.is_file():
         raise DataError(f"no file {path}", "an image file", "correct the path", DataError.MISSING)
@@ -31,6 +39,13 @@ def predict_file(
             "convert the image, e.g. to grey or to RGB",
             DataError.SHAPE,
         )
-    split = as_split(image[None], torch.zeros(1, dtype=torch.int64).numpy(), task.spatial_dims)
+    if image_size is None and trained_size is not None and set(image.shape[1:]) != {trained_size}:
+        raise DataError(
+            f"{path} has the size {image.shape[1:]}",
+            f"{trained_size} pixels a side, as in training",
+            f"resize it: --image-size {trained_size}",
+            DataError.SHAPE,
+        )
+    split = as_split(image[None], np.zeros(1, np.int64), task.spatial_dims, task.channels)
     logits = predict_logits(network, split.images, torch.device("cpu"))
     return [float(p) for p in logits.softmax(1)[0]]

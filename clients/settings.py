@@ -5,12 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, Strict, ValidationInfo, field_validator
 
 from strategies.settings import Settings
 
 Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
 ClassificationMetric = Literal["accuracy", "balanced-accuracy", "auc"]
+
+RESERVED_NAMES = ("global", "averaged", "finetuned", "personalised", "pooled")
+"""Models and files of a run have these names; a vendor may not."""
+
+MOST_HELD_OUT = 0.8
+"""The largest part of a vendor's data that validation and test may take together."""
+
+
+def _usable_path(value: object) -> object:
+    """Expand ``~`` at the beginning; refuse a path that cannot name anything."""
+    if not isinstance(value, str | Path):
+        return value
+    if not str(value).strip() or "\0" in str(value):
+        raise ValueError("expected the path of a file or folder; write it in full")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("expected a user with a home folder after ~; write it in full") from None
+
+
+DataPath = Annotated[Path, Strict(False), BeforeValidator(_usable_path)]
 
 
 class TaskSettings(Settings):
@@ -21,16 +42,19 @@ class TaskSettings(Settings):
     """
 
     kind: Literal["classification"] = "classification"
-    classes: tuple[str, ...] = ("none", "cyst", "solid", "calcified")
+    classes: Annotated[tuple[str, ...], Strict(False)] = ("none", "cyst", "solid", "calcified")
     channels: int = Field(default=1, ge=1)
     spatial_dims: Literal[2, 3] = 2
     metric: ClassificationMetric = "accuracy"
 
-    @model_validator(mode="after")
-    def _at_least_two_classes(self) -> TaskSettings:
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise ValueError("expected at least two class names, all different")
-        return self
+    @field_validator("classes")
+    @classmethod
+    def _at_least_two_classes(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(classes) < 2 or len(set(classes)) != len(classes):
+            raise ValueError(
+                "expected at least two class names, all different; list every class once"
+            )
+        return classes
 
 
 class PhantomData(Settings):
@@ -68,7 +92,7 @@ class NpzData(Settings):
     """
 
     source: Literal["npz"]
-    path: Path
+    path: DataPath
     partition: Annotated[DirichletPartition | ByClassPartition, Field(discriminator="kind")] = (
         DirichletPartition()
     )
@@ -93,9 +117,16 @@ class VendorSettings(Settings):
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
-    path: Path | None = None
-    classes: tuple[int, ...] | None = None
+    path: DataPath | None = None
+    classes: Annotated[tuple[int, ...], Strict(False)] | None = None
     max_examples: int | None = Field(default=None, ge=1)
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"expected none of {', '.join(RESERVED_NAMES)}; rename the vendor")
+        return name
 
 
 class SplitSettings(Settings):
@@ -104,6 +135,17 @@ class SplitSettings(Settings):
     validation: float = Field(default=0.2, gt=0, lt=0.5)
     test: float = Field(default=0.2, gt=0, lt=0.5)
     allow_one_class: bool = False
+
+    @field_validator("test")
+    @classmethod
+    def _enough_left_for_training(cls, test: float, info: ValidationInfo) -> float:
+        validation = info.data.get("validation", 0.0)
+        if round(validation + test, 9) > MOST_HELD_OUT:
+            raise ValueError(
+                f"expected at most {MOST_HELD_OUT} together with splits.validation ({validation}),"
+                " so that enough is left for training; lower one of them"
+            )
+        return test
 
 
 class ModelSettings(Settings):

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+LOCAL = ("127.0.0.1", "localhost")
+
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -21,9 +23,15 @@ FASTER = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
 
 def flower_environment(home: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment for Flower's programs: ``home`` instead of the user's ~/.flwr."""
-    local = "127.0.0.1,localhost"
-    proxies = {name: f"{base[name]},{local}" if base.get(name) else local for name in ("NO_PROXY",)}
     # Flower starts its helpers by name: they must be the ones beside this Python.
     path = f"{Path(sys.executable).parent}{os.pathsep}{base.get('PATH', os.defpath)}"
     own = {name: value for name, value in base.items() if name != "RAY_ADDRESS"}
-    return {**own, **QUIET, **FASTER, **proxies, "FLWR_HOME": str(home), "PATH": path}
+    return {**own, **QUIET, **FASTER, **_direct(base), "FLWR_HOME": str(home), "PATH": path}
+
+
+def _direct(base: Mapping[str, str]) -> dict[str, str]:
+    """Return NO_PROXY and no_proxy: some programs read the one, some the other."""
+    names = ("NO_PROXY", "no_proxy")
+    hosts = [host.strip() for name in names for host in base.get(name, "").split(",")]
+    direct = ",".join(dict.fromkeys([*filter(None, hosts), *LOCAL]))
+    return dict.fromkeys(names, direct)

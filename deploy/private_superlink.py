@@ -49,14 +49,15 @@ def free_port() -> int:
 
 
 def start_private_superlink(
-    home: Path, environment: Mapping[str, str], members: ProcessFamily
+    home: Path, environment: Mapping[str, str], members: ProcessFamily, log: Path
 ) -> PrivateSuperLink:
     """Start a SuperLink and wait until it answers; write the ``config.toml`` that points to it.
 
+    ``home`` is the FLWR_HOME of ``environment``; what the SuperLink prints goes to ``log``.
     Another program may take the port between choosing and using it: then the next one is tried.
     Raises :class:`SimulationError` when it does not start.
     """
-    log = home / "superlink.log"
+    home.mkdir(parents=True, exist_ok=True)
     for _ in range(5):
         port = free_port()
         process = members.start(

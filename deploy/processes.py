@@ -7,20 +7,25 @@ finds them all.  What they do inherit is the environment: a tag in it marks the 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
 TAG = "SRFLM_PROCESS_FAMILY"
 PATIENCE_SECONDS = 5.0
+GIVE_UP_SECONDS = 30.0
+LONGEST_TEMPORARY = 20
+"""Ray's sockets lie 81 characters deeper, and a socket's path may have 103 on macOS."""
 
 
 @dataclass
@@ -71,13 +76,18 @@ def family(tag: str) -> set[psutil.Process]:
 
 
 def end_family(tag: str) -> None:
-    """End every process of the family: first politely, then not."""
+    """End every process of the family: first politely, then not.
+
+    A process that even a kill does not end, as one that waits for a dead disk, is left.
+    """
     asked: set[psutil.Process] = set()
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    start = time.monotonic()
     while members := {each for each in family(tag) | asked if _is_alive(each)}:
+        if time.monotonic() > start + GIVE_UP_SECONDS:
+            return
         for process in members:
             try:
-                if time.monotonic() > deadline:
+                if time.monotonic() > start + PATIENCE_SECONDS:
                     process.kill()
                 elif process not in asked:
                     process.terminate()
@@ -101,22 +111,49 @@ def process_family(environment: Mapping[str, str], log: Path) -> Iterator[Proces
     A watchdog outside the family does both when the pipe between it and this process closes:
     that happens however this process ends, by ``kill -9`` too.
     """
-    members = ProcessFamily(uuid.uuid4().hex, Path(tempfile.mkdtemp(prefix="srflm-")))
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        watchdog = subprocess.Popen(
-            [sys.executable, "-m", "deploy.watchdog", members.tag, str(members.scratch)],
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        members = ProcessFamily(uuid.uuid4().hex, make_scratch())
+        watchdog = _start_watchdog(members, environment, output, log)
     try:
         yield members
     finally:
-        assert watchdog.stdin is not None
-        watchdog.stdin.close()
-        watchdog.wait()
+        if not _has_cleaned(watchdog):  # somebody killed it
+            end_family(members.tag)
+            shutil.rmtree(members.scratch, ignore_errors=True)
         for child in members.children:
-            child.wait()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(PATIENCE_SECONDS)
+
+
+def make_scratch() -> Path:
+    """Make a folder for temporary files, in /tmp where the usual place is too deep for sockets."""
+    deep = len(tempfile.gettempdir()) > LONGEST_TEMPORARY
+    folder = "/tmp" if deep and os.access("/tmp", os.W_OK | os.X_OK) else None
+    return Path(tempfile.mkdtemp(prefix="srflm-", dir=folder))
+
+
+def _start_watchdog(
+    members: ProcessFamily, environment: Mapping[str, str], output: BinaryIO, log: Path
+) -> subprocess.Popen[bytes]:
+    """Start it with ``-P``: a folder ``deploy`` where the user works must not be taken for ours."""
+    command = [sys.executable, "-P", "-m", "deploy.watchdog"]
+    return subprocess.Popen(
+        [*command, members.tag, str(members.scratch), str(log)],
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def _has_cleaned(watchdog: subprocess.Popen[bytes]) -> bool:
+    """Let the watchdog do its work; return whether it did."""
+    assert watchdog.stdin is not None
+    watchdog.stdin.close()
+    try:
+        return watchdog.wait(2 * GIVE_UP_SECONDS) == 0
+    except subprocess.TimeoutExpired:
+        watchdog.kill()
+        return False

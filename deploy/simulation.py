@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import tomli_w
 
 from deploy.flower_environment import flower_environment
 from deploy.private_superlink import CONNECTION, program, start_private_superlink
-from deploy.processes import process_family
+from deploy.processes import ProcessFamily, process_family
 from srflm_flower import __version__
 from srflm_flower.errors import SimulationError
 from srflm_flower.federation import Federation
@@ -33,28 +34,50 @@ def simulate(
     vendors share; one vendor computes on one CPU.  Raises :class:`SimulationError` when the run
     ended without a summary of its own.
     """
-    with folder.locked():  # refuse before anything is started
-        folder.summary.unlink(missing_ok=True)
-    federation = folder.federation()
-    home = folder.path / "state" / "flower"
+    with folder.launched():
+        with folder.locked():  # refuse before anything is started; the ServerApp takes it next
+            before = _version(folder.summary)
+        resources = simulation_resources(folder.federation(), cpus, gpus)
+        log = folder.path / "flower.log"
+        events = EventTail(folder.events)
+        with process_family(os.environ, log) as members:
+            run = _start_flower(folder, members, resources, log)
+            while run.poll() is None and _version(folder.summary) == before:
+                events.forward(on_event)
+                time.sleep(POLL_SECONDS)
+        events.forward(on_event)
+        if _version(folder.summary) == before:
+            raise SimulationError(
+                f"the run ended without a summary (Flower's log: {log})",
+                "a summary, whether the run completed or stopped",
+                f"read the log, then `srflm simulate --resume {folder.path}`;"
+                " committed terms are kept",
+            )
+        return RunSummary.model_validate_json(folder.summary.read_bytes())
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what changes when the file is replaced; None when there is no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _start_flower(
+    folder: RunFolder, members: ProcessFamily, resources: str, log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a SuperLink and the run on it; Flower's own files go with the family's scratch."""
+    home = members.scratch / "flower"
     app = _write_app(home / "app", folder)
-    environment = flower_environment(home)
-    log = folder.path / "flower.log"
-    events = EventTail(folder.events)
-    with process_family(environment, log) as members:
-        environment = {**environment, "RAY_TMPDIR": str(members.scratch)}
-        start_private_superlink(home, environment, members)
-        command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
-        command += ["--federation-config", _resources(federation, cpus, gpus)]
-        run = members.start(command, environment, log)
-        while run.poll() is None and not folder.summary.exists():
-            events.forward(on_event)
-            time.sleep(POLL_SECONDS)
-    events.forward(on_event)
-    return _read_summary(folder, log)
+    environment = {**flower_environment(home), "RAY_TMPDIR": str(members.scratch)}
+    start_private_superlink(home, environment, members, folder.path / "superlink.log")
+    command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
+    return members.start([*command, "--federation-config", resources], environment, log)
 
 
-def _resources(federation: Federation, cpus: int | None, gpus: int) -> str:
+def simulation_resources(federation: Federation, cpus: int | None, gpus: int) -> str:
     """Return Flower's federation configuration: a node and a CPU a vendor, a share of the GPUs."""
     cpus = cpus or os.cpu_count() or 1
     vendors = len(federation.roster)
@@ -86,16 +109,6 @@ def _write_app(path: Path, folder: RunFolder) -> Path:
     }
     (path / "pyproject.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
     return path
-
-
-def _read_summary(folder: RunFolder, log: Path) -> RunSummary:
-    if not folder.summary.exists():
-        raise SimulationError(
-            f"the run ended without a summary (Flower's log: {log})",
-            "a summary, whether the run completed or stopped",
-            f"read the log, then `srflm simulate --resume {folder.path}`; committed terms are kept",
-        )
-    return RunSummary.model_validate_json(folder.summary.read_bytes())
 
 
 class EventTail:

@@ -1,7 +1,8 @@
 """End a family of processes once the process that started it is gone or done.
 
-``python -m deploy.watchdog TAG FOLDER`` waits until its standard input closes, then ends the
-family ``TAG`` and deletes its scratch ``FOLDER``.
+``python -P -m deploy.watchdog TAG FOLDER LOG`` waits until its standard input closes, then ends
+the family ``TAG`` and deletes its scratch ``FOLDER``.  ``LOG`` is named only so that a list of
+processes says which run this one belongs to.
 """
 
 from __future__ import annotations

@@ -27,11 +27,11 @@ app = ClientApp()
 @app.query("personalised")
 def answer(message: Message, context: Context) -> Message:
     """Answer one message of a term."""
-    where = simulated_site(context)
-    if where is None:
-        reply = wire.Reply(vendor="", status="spare")
-        return Message(wire.pack(reply), reply_to=message)
+    where = None
     try:
+        where = simulated_site(context)
+        if where is None:
+            return Message(wire.pack(wire.Reply(vendor="", status="spare")), reply_to=message)
         return Message(where.site().answer(message), reply_to=message)
     except SrflmError as error:
         return _failure(message, where, error.code, str(error))
@@ -40,11 +40,12 @@ def answer(message: Message, context: Context) -> Message:
         return _failure(message, where, INTERNAL_ERROR, text)
 
 
-def _failure(message: Message, where: SimulatedSite, code: str, text: str) -> Message:
-    where.log(f"{message.metadata.message_type}: {text}")
-    reply = wire.Reply(
-        vendor=where.vendor, status="failed", code=code, attempt=where.highest_attempt()
-    )
+def _failure(message: Message, where: SimulatedSite | None, code: str, text: str) -> Message:
+    vendor, attempt = "", 0
+    if where is not None:
+        where.log(f"{message.metadata.message_type}: {text}")
+        vendor, attempt = where.vendor, where.highest_attempt()
+    reply = wire.Reply(vendor=vendor, status="failed", code=code, attempt=attempt)
     return Message(wire.pack(reply), reply_to=message)
 
 

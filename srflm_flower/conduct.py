@@ -88,8 +88,11 @@ class Run:
             released,
             cross=len(self.federation.roster) <= MOST_VENDORS_IN_MATRIX,
         )
+        missing = [v for v in self.federation.roster if v not in closing.personalised]
+        if missing:
+            self.observer("not-shared", vendors=missing)
         for vendor, arrays in closing.personalised.items():
-            notes = {"vendor": vendor, "federation": self.federation.hash}
+            notes = {"vendor": vendor, **self.federation.model_notes()}
             ModelFile(
                 self.federation.model, self.federation.task, from_arrays(arrays), notes
             ).write(self.folder.models / f"{vendor}.safetensors")

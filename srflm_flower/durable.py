@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from srflm_flower.errors import RunFolderError
+
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
+RESUME = "free space or choose another folder, then resume the run: committed terms are kept"
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -53,7 +59,9 @@ def append_durably(path: Path, line: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` durable."""
+    """Make renames in ``folder`` durable; Windows has no such call, and needs none."""
+    if sys.platform == "win32":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -61,11 +69,22 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def not_writable(path: Path, error: OSError) -> RunFolderError:
+def sweep_temporaries(folder: Path) -> None:
+    """Delete what :func:`write_durably` left in ``folder`` when its process was killed.
+
+    Only for those who know that nobody else writes there.
+    """
+    with suppress(OSError):  # what cannot be deleted takes space and does no harm
+        for path in sorted(folder.rglob(".*")):
+            if TEMPORARY.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
+
+
+def not_writable(path: Path, error: OSError, mend: str = RESUME) -> RunFolderError:
     """Return the error for a file that could not be written."""
     return RunFolderError(
         f"{path} could not be written ({error.strerror or type(error).__name__})",
         "a writable folder with free space",
-        "free space or choose another folder, then resume the run: committed terms are kept",
+        mend,
         RunFolderError.NOT_WRITABLE,
     )

@@ -101,7 +101,8 @@ class FederationStopped(SrflmError):
     NO_MAJORITY: Final = "SRFLM-F1"
     NO_SERVER: Final = "SRFLM-F2"
     WRONG_SIZE: Final = "SRFLM-F3"
-    codes = (NO_MAJORITY, NO_SERVER, WRONG_SIZE)
+    TOO_FEW_CLIENTS: Final = "SRFLM-F4"
+    codes = (NO_MAJORITY, NO_SERVER, WRONG_SIZE, TOO_FEW_CLIENTS)
 
 
 class RunFolderError(SrflmError):

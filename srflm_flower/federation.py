@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, Strict, ValidationError, ValidationInfo, model_validator
+from pydantic_core import ErrorDetails
 
 from clients.data.sources import DataPlan
 from clients.settings import (
-    ByClassPartition,
     DataSettings,
-    FileData,
     ModelSettings,
     NpzData,
     PhantomData,
@@ -28,8 +30,15 @@ from clients.settings import (
     VendorSettings,
 )
 from srflm_flower.errors import ConfigurationError
+from srflm_flower.federation_problems import (
+    Location,
+    Tables,
+    place,
+    problems_between_tables,
+    problems_within,
+)
 from srflm_flower.records import canonical_json
-from strategies.settings import AggregationSettings, ElectionSettings, Settings
+from strategies.settings import AggregationSettings, ElectionSettings, Settings, kebab
 from strategies.term_plan import StepPlan, TermPlan
 
 BUILT_IN_VENDORS = ("aster", "borealis", "cygnus", "draco")
@@ -55,7 +64,9 @@ class Federation(Settings):
     name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
     seed: int = Field(default=65, ge=0)
     rounds_per_term: int = Field(default=1, ge=1)
-    vendors: tuple[VendorSettings, ...] = tuple(VendorSettings(name=v) for v in BUILT_IN_VENDORS)
+    vendors: Annotated[tuple[VendorSettings, ...], Strict(False)] = tuple(
+        VendorSettings(name=v) for v in BUILT_IN_VENDORS
+    )
     task: TaskSettings = TaskSettings()
     data: DataSettings = PhantomData()
     splits: SplitSettings = SplitSettings()
@@ -66,64 +77,11 @@ class Federation(Settings):
     run: RunSettings = RunSettings()
 
     @model_validator(mode="after")
-    def _tables_fit_together(self) -> Federation:
-        problems = list(self._roster_problems()) + list(self._data_problems())
-        if self.run.rounds % self.rounds_per_term:
-            problems.append(
-                f"run.rounds: found {self.run.rounds}; expected a multiple of rounds-per-term"
-                f" ({self.rounds_per_term}); change one of them"
-            )
+    def _tables_fit_together(self, info: ValidationInfo) -> Federation:
+        problems = problems_between_tables(self, (info.context or {}).get("broken", frozenset()))
         if problems:
             raise ValueError("\n".join(problems))
         return self
-
-    def _roster_problems(self) -> list[str]:
-        names, problems = self.roster, []
-        if len(names) < 2:
-            problems.append(
-                f"vendors: found {len(names)}; expected at least two; add a [[vendors]] table"
-            )
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            problems.append(
-                f"vendors: found {', '.join(twice)} more than once; expected different names;"
-                " rename one"
-            )
-        if self.election.server is not None and self.election.server not in names:
-            problems.append(
-                f"election.server: found {self.election.server!r}; expected one of"
-                f" {', '.join(names)}; correct the name"
-            )
-        if self.aggregation.min_clients > len(names) - 1:
-            problems.append(
-                f"aggregation.min-clients: found {self.aggregation.min_clients}; expected at most"
-                f" {len(names) - 1}, all vendors but the server; lower it"
-            )
-        return problems
-
-    def _data_problems(self) -> list[str]:
-        problems = []
-        for vendor in self.vendors:
-            if isinstance(self.data, FileData) and vendor.path is None:
-                problems.append(
-                    f"vendors.{vendor.name}.path: found nothing; expected this vendor's file or"
-                    ' folder, as data.source is "files"; add path = "…"'
-                )
-            if not isinstance(self.data, NpzData):
-                continue
-            by_class = isinstance(self.data.partition, ByClassPartition)
-            if by_class and not vendor.classes:
-                problems.append(
-                    f"vendors.{vendor.name}.classes: found nothing; expected this vendor's labels,"
-                    ' as data.partition.kind is "by-class"; add classes = […]'
-                )
-            for label in vendor.classes or ():
-                if not 0 <= label < len(self.task.classes):
-                    problems.append(
-                        f"vendors.{vendor.name}.classes: found {label}; expected 0 to"
-                        f" {len(self.task.classes) - 1}; correct it, or complete task.classes"
-                    )
-        return problems
 
     @property
     def roster(self) -> tuple[str, ...]:
@@ -138,6 +96,11 @@ class Federation(Settings):
         for vendor in agreed["vendors"]:
             vendor.pop("path", None)
         return hashlib.sha256(canonical_json(agreed)).hexdigest()
+
+    def model_notes(self) -> dict[str, Any]:
+        """Return what every model file of this federation notes: whose it is, the image size."""
+        size = None if isinstance(self.data, NpzData) else self.data.image_size
+        return {"federation": self.hash} | ({"image-size": size} if size is not None else {})
 
     def data_plan(self) -> DataPlan:
         """Return what determines the vendors' data."""
@@ -194,56 +157,131 @@ def load_federation(path: Path) -> Federation:
 
     Raises :class:`ConfigurationError` with all problems at once.
     """
+    tree = _read(path)
+    for table in [tree.get("data"), *_array(tree.get("vendors"))]:
+        if isinstance(table, dict) and isinstance(table.get("path"), str):
+            table["path"] = _from_folder(path.parent, table["path"])
+    respelled: dict[Location, str] = {}
+    return _validated(_in_kebab_case(tree, respelled), str(path), respelled)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the file's tables; a byte order mark, as Windows editors write it, is no error."""
+    example = "`srflm config show` prints a complete example"
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except IsADirectoryError as error:
+        raise ConfigurationError(
+            f"{path} is a folder",
+            "a federation file",
+            f"name the file in it, as {path / 'federation.toml'}; {example}",
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read ({error.strerror})",
             "a federation file",
-            "correct the path; `srflm config show` prints a complete example",
+            f"correct the path; {example}",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigurationError(
-            f"{path} is not TOML: {error}",
+            f"{path} is not TOML: byte {error.start + 1} is not UTF-8 text",
             "a TOML file",
-            "correct the line; `srflm config show` prints a complete example",
+            "save it as UTF-8 text",
         ) from error
-    for table in [tree.get("data"), *_tables(tree.get("vendors"))]:
-        if isinstance(table, dict) and isinstance(table.get("path"), str):
-            table["path"] = str((path.parent / table["path"]).resolve())
-    return _validated(tree, str(path))
-
-
-def _tables(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else []
-
-
-def _validated(tree: dict[str, Any], where: str) -> Federation:
-    try:
-        return Federation.model_validate(tree)
-    except ValidationError as error:
-        problems = [problem for each in error.errors() for problem in _problems(each)]
+    except ValueError as error:  # of TOML, of a number too long, of NUL in the path
         raise ConfigurationError(
-            f"{len(problems)} problem(s) in {where}:\n" + "\n".join(f"  - {p}" for p in problems),
-            "a valid federation file",
-            "change the lines named above; `srflm config show` prints a complete example",
+            f"{str(path)!r} is not TOML: {error}",
+            "a TOML file",
+            f"correct the line, or the path; {example}",
         ) from error
 
 
-def _problems(error: Any) -> list[str]:
-    """Return what pydantic found, one line each: where, what was found, what was expected."""
-    if error["type"] == "value_error" and not error["loc"]:
-        return str(error["ctx"]["error"]).splitlines()
-    tags = ("phantom", "npz", "files", "dirichlet", "by-class")
-    where = ".".join(str(part) for part in error["loc"] if part not in tags) or "the file"
-    if error["type"] == "extra_forbidden":
-        return [f"{where}: found an unknown key; expected a documented one; correct or remove it"]
-    if error["type"] == "missing":
-        return [f"{where}: found nothing; expected a value; add it"]
-    expected = error["msg"].removeprefix("Value error, ")
-    return [f"{where}: found {_short(error['input'])}; expected: {expected}; change it"]
+def _from_folder(folder: Path, path: str) -> str:
+    """Return the path from this folder; one that the check will refuse or expand as it is."""
+    if not path.strip() or path.startswith("~") or "\0" in path:
+        return path
+    return str((folder / path).resolve())
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+def _array(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _in_kebab_case(value: Any, respelled: dict[Location, str], at: Location = ()) -> Any:
+    """Return the tree with ``-`` for ``_`` in keys; ``respelled`` gets place → key as found."""
+    if isinstance(value, list):
+        return [_in_kebab_case(each, respelled, (*at, n)) for n, each in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    tree = {}
+    for key, each in value.items():
+        here = (*at, kebab(key))
+        if here[-1] != key:
+            respelled[here] = key
+        if here[-1] == key or here[-1] not in value:
+            tree[here[-1]] = _in_kebab_case(each, respelled, here)
+    return tree
+
+
+def _validated(
+    tree: dict[str, Any], where: str, respelled: Mapping[Location, str] = MappingProxyType({})
+) -> Federation:
+    federation, errors = _attempt(tree, frozenset())
+    if federation is not None and not respelled:
+        return federation
+    if any(error["loc"] for error in errors):
+        errors += _attempt(*_without_broken(tree, errors))[1]
+    problems = _misspelled(errors, respelled)
+    problems += [problem for error in errors for problem in problems_within(error)]
+    raise ConfigurationError(
+        f"{len(problems)} problem(s) in {where}:\n" + "\n".join(f"  - {p}" for p in problems),
+        "a valid federation file",
+        "change the lines named above; `srflm config show` prints a complete example",
+    )
+
+
+def _attempt(tree: dict[str, Any], broken: Tables) -> tuple[Federation | None, list[ErrorDetails]]:
+    try:
+        return Federation.model_validate(tree, context={"broken": broken}), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
+
+
+def _without_broken(
+    tree: dict[str, Any], errors: list[ErrorDetails]
+) -> tuple[dict[str, Any], Tables]:
+    """Return what is left of the tree when its broken tables are out, and their names.
+
+    Of ``vendors`` the tables that are right stay.  An unknown key does not break its table.
+    """
+    rest = deepcopy(tree)
+    locations = [place(error["loc"]) for error in errors if error["type"] != "extra_forbidden"]
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            _remove(rest, place(error["loc"]))
+    broken = frozenset(str(location[0]).replace("-", "_") for location in locations)
+    wrong = {location[1] for location in locations if location[0] == "vendors" and location[1:]}
+    vendors = [each for n, each in enumerate(_array(rest.get("vendors"))) if n not in wrong]
+    rest = {key: each for key, each in rest.items() if key.replace("-", "_") not in broken}
+    return rest | ({"vendors": vendors} if "vendors" in broken else {}), broken
+
+
+def _remove(tree: Any, location: Location) -> None:
+    for part in location[:-1]:
+        tree = tree[part]
+    del tree[location[-1]]
+
+
+def _misspelled(errors: list[ErrorDetails], respelled: Mapping[Location, str]) -> list[str]:
+    """Return the keys that are right but for ``_``; unknown ones get their spelling back."""
+    problems, unknown = [], set()
+    for error in errors:
+        location = place(error["loc"])
+        if error["type"] == "extra_forbidden" and location in respelled:
+            unknown.add(location)
+            error["loc"] = (*error["loc"][:-1], respelled[location])
+    for location, key in respelled.items():
+        if location not in unknown:
+            where = ".".join(map(str, (*location[:-1], key)))
+            problems.append(f"{where}: found {key}; expected {location[-1]}; rename it")
+    return problems

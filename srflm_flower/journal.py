@@ -72,7 +72,7 @@ class RunJournal:
         path = self._folder.global_model
         if path.exists() and read_model_file(path).hash == best.model:
             return
-        notes = {"term": best.term, "kind": best.kind, "federation": self._federation.hash}
+        notes = {"term": best.term, "kind": best.kind, **self._federation.model_notes()}
         file = ModelFile(
             self._federation.model, self._federation.task, self.weights(best.model), notes
         )

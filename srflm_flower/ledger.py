@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,53 +13,66 @@ from srflm_flower.errors import LedgerError
 from srflm_flower.records import TermRecord, canonical_json
 
 
-def check_follows(records: Sequence[TermRecord], record: TermRecord, federation: str) -> None:
-    """Check that ``record`` is the next link after ``records`` in this federation's chain.
+def check_follows(last: TermRecord | None, record: TermRecord, federation: str) -> None:
+    """Check that ``record`` is the next link after ``last`` in this federation's chain.
 
     Raises :class:`LedgerError`.
     """
-    parent = records[-1].hash if records else federation
-    first_round = records[-1].round + 1 if records else 1
     if record.federation != federation:
         raise _broken("a record of another federation", record)
-    if record.term != len(records) + 1 or record.parent != parent:
+    parent, term, round_number = (
+        (last.hash, last.term + 1, last.round + 1) if last is not None else (federation, 1, 1)
+    )
+    if record.term != term or record.parent != parent:
         raise _broken("a record that does not follow the one before it", record)
-    if record.round < first_round:
+    if record.round < round_number:
         raise _broken("a record that counts rounds backwards", record)
 
 
 def check_chain(records: Sequence[TermRecord], federation: str) -> None:
     """Check every link of a ledger; raises :class:`LedgerError`."""
-    for position, record in enumerate(records):
-        check_follows(records[:position], record, federation)
+    last = None
+    for record in records:
+        check_follows(last, record, federation)
+        last = record
 
 
 def _broken(found: str, record: TermRecord) -> LedgerError:
     return LedgerError(
         f"{found} (term {record.term})",
         "an unbroken chain of this federation's term records",
-        "restore the ledger from another site; do not edit it",
+        "if the federation file was changed, put it back or start a new run;"
+        " otherwise restore the ledger from another site",
     )
 
 
 class Ledger:
-    """A ledger in a file: appended to durably, read whole, every link checked.
+    """A ledger in a file: appended to durably, every link checked as it is read.
 
-    A last line that a crash cut short was never acknowledged; it is dropped.
+    Only what is new in the file is read again.  With ``keep`` only the latest records stay in
+    memory.  A last line that a crash cut short was never acknowledged: it is not read, and the
+    next :meth:`append` cuts it off.
     """
 
-    def __init__(self, path: Path, federation: str) -> None:
+    def __init__(self, path: Path, federation: str, keep: int | None = None) -> None:
         self._path, self._federation = path, federation
-        self._size = -1
-        self._records: list[TermRecord] = []
+        self._recent: deque[TermRecord] = deque(maxlen=keep)
+        self._hashes: list[str] = []
+        self._end = 0
+
+    def __len__(self) -> int:
+        self._read_on()
+        return len(self._hashes)
 
     def records(self) -> Sequence[TermRecord]:
-        """Return all records, oldest first; reads the file again if it has changed."""
-        size = self._path.stat().st_size if self._path.exists() else 0
-        if size != self._size:
-            self._records = self._read()
-            self._size = self._path.stat().st_size if self._path.exists() else 0
-        return tuple(self._records)
+        """Return the records, oldest first: all, or those that are kept."""
+        self._read_on()
+        return tuple(self._recent)
+
+    def last(self) -> TermRecord | None:
+        """Return the latest record."""
+        self._read_on()
+        return self._recent[-1] if self._recent else None
 
     def append(self, record: TermRecord) -> None:
         """Append the next record durably; one that is there already is left as it is.
@@ -66,28 +80,46 @@ class Ledger:
         Raises :class:`LedgerError` when it does not follow, :class:`RunFolderError` when it
         cannot be written.
         """
-        records = self.records()
-        if record.term <= len(records) and records[record.term - 1].hash == record.hash:
+        self._read_on()
+        if record.term <= len(self._hashes) and self._hashes[record.term - 1] == record.hash:
             return
-        check_follows(records, record, self._federation)
+        check_follows(self.last(), record, self._federation)
+        self._cut_off_rest()
         append_durably(self._path, canonical_json(record.model_dump(mode="json")))
-        self._records.append(record)
-        self._size = self._path.stat().st_size
+        self._read_on()
 
-    def _read(self) -> list[TermRecord]:
-        if not self._path.exists():
-            return []
-        data = self._path.read_bytes()
-        if data and not data.endswith(b"\n"):
-            data = data[: data.rfind(b"\n") + 1]
-            write_durably(self._path, data)
+    def _cut_off_rest(self) -> None:
+        """Remove a line that a crash cut short."""
+        if self._path.exists() and self._path.stat().st_size > self._end:
+            with self._path.open("rb") as file:
+                write_durably(self._path, file.read(self._end))
+
+    def _read_on(self) -> None:
+        """Read the complete lines that were appended since the last time."""
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size == self._end:
+            return
+        if size < self._end:  # another file: from the start
+            self._recent.clear()
+            self._hashes.clear()
+            self._end = 0
+        with self._path.open("rb") as file:
+            file.seek(self._end)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
         try:
-            records = [TermRecord.model_validate_json(line) for line in data.splitlines()]
+            record = TermRecord.model_validate_json(line)
         except ValidationError as error:
             raise LedgerError(
                 f"{self._path} has a line that is no term record of schema version 1",
                 "a ledger written by this version of srflm-flower",
                 "restore the ledger from another site, or install the version that wrote it",
             ) from error
-        check_chain(records, self._federation)
-        return records
+        check_follows(self._recent[-1] if self._recent else None, record, self._federation)
+        self._recent.append(record)
+        self._hashes.append(record.hash)
+        self._end += len(line)

@@ -66,6 +66,7 @@ class RecallUpdate(Noun):
     """
 
     envelope: Envelope
+    round: int
     or_initial: bool
 
 

@@ -37,6 +37,13 @@ class ModelStore:
             write_durably(self.path(name), data)
         return name
 
+    def find(self, model: str) -> Weights | None:
+        """Return the weights called ``model``, or ``None`` when they are missing or damaged."""
+        try:
+            return self.get(model)
+        except LedgerError:
+            return None
+
     def get(self, model: str) -> Weights:
         """Return the weights called ``model``, checked against their name.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -87,6 +88,11 @@ class TermRecord(Noun):
     parent: str
 
     @property
+    def lost_servers(self) -> tuple[str, ...]:
+        """The vendors that were elected before ``server`` and failed, in order."""
+        return lost_servers(self.absences, self.attempt)
+
+    @property
     def hash(self) -> str:
         """SHA-256 (hex) of the record's canonical JSON."""
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
@@ -95,6 +101,13 @@ class TermRecord(Noun):
 def canonical_json(value: object) -> bytes:
     """Encode plain data as JSON that is the same for equal values: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def lost_servers(absences: Iterable[Absence], attempt: int) -> tuple[str, ...]:
+    """Return who failed as server before ``attempt``; of an attempt that failed, nothing else is
+    kept.
+    """
+    return tuple(absence.vendor for absence in absences if absence.attempt < attempt)
 
 
 def majority(vendors: int) -> int:

@@ -17,12 +17,16 @@ Kind = Literal["averaged", "finetuned"]
 
 @dataclass(frozen=True)
 class Release:
-    """A global model: the term and kind it comes from, its hash, and its mean metric."""
+    """A global model: the term and kind it comes from, its hash, and its mean metric.
+
+    ``vendors`` is the number of vendors in the mean.
+    """
 
     term: int
     kind: Kind
     model: str
     value: float
+    vendors: int
 
 
 def candidates(record: TermRecord, metric: str) -> list[Release]:
@@ -39,15 +43,22 @@ def candidates(record: TermRecord, metric: str) -> list[Release]:
             if metric in getattr(metrics, kind)
         ]
         value = sum(values) / len(values) if values else float("-inf")
-        found.append(Release(record.term, kind, model, value))
+        found.append(Release(record.term, kind, model, value, len(values)))
     return found
 
 
 def released(records: Iterable[TermRecord], metric: str) -> Release | None:
-    """Return the candidate with the highest mean metric; the earliest of equals."""
+    """Return the candidate with the highest mean metric; the earliest of equals.
+
+    Means over different vendors do not compare: those over the most vendors go first.
+    """
     best: Release | None = None
     for record in records:
         for candidate in candidates(record, metric):
-            if best is None or candidate.value > best.value:
+            if best is None or _rank(candidate) > _rank(best):
                 best = candidate
     return best
+
+
+def _rank(candidate: Release) -> tuple[int, float]:
+    return candidate.vendors, candidate.value

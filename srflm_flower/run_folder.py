@@ -12,17 +12,20 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from srflm_flower.durable import not_writable, write_durably
+from srflm_flower.durable import not_writable, sweep_temporaries, write_durably
 from srflm_flower.errors import RunFolderError
 from srflm_flower.federation import Federation, load_federation
+
+ELSEWHERE = "free space, or choose another folder with --out"
 
 
 @dataclass(frozen=True)
@@ -90,28 +93,68 @@ class RunFolder:
         return load_federation(self.federation_file)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for one run; raises :class:`RunFolderError` when another one has it.
+    def launched(self) -> Iterator[None]:
+        """Hold the folder for the program that starts Flower, from before the start to the end.
 
-        The lock goes with the process, so nothing is left behind by a crash.
+        Raises :class:`RunFolderError` when another one has it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise RunFolderError(
-                    f"another run (process {holder}) writes to {self.path}",
-                    "a folder of its own for every run",
-                    "wait until it ends, or choose another folder with --out",
-                    RunFolderError.BUSY,
-                ) from error
+        with _held(self.path / "launcher.lock"):
+            yield
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for the one that conducts the run, and clear what a crash has left.
+
+        Raises :class:`RunFolderError` when another one has it.
+        """
+        with _held(self.path / "lock"):
+            sweep_temporaries(self.path)
+            yield
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold the lock ``path``.  It goes with the process, so a crash leaves nothing behind."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise not_writable(path, error) from error
+    with file:
+        try:
+            _lock(file.fileno())
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            yield
+        except (BlockingIOError, PermissionError) as error:
+            file.seek(0)
+            raise _busy(path.parent, file.read().strip() or "unknown") from error
+        except OSError as error:
+            raise not_writable(path, error) from error
+        yield
+
+
+def _lock(handle: int) -> None:
+    """Lock an open file; raises OSError at once when another process has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        # Windows lets nobody read what is locked: lock beyond the text that names the holder.
+        os.lseek(handle, 1 << 20, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _busy(folder: Path, holder: str) -> RunFolderError:
+    return RunFolderError(
+        f"another run (process {holder}) writes to {folder}",
+        "a folder of its own for every run",
+        "wait until it ends, or choose another folder with --out",
+        RunFolderError.BUSY,
+    )
 
 
 def create_run_folder(federation: Federation, out: Path | None, base: Path) -> RunFolder:
@@ -119,19 +162,14 @@ def create_run_folder(federation: Federation, out: Path | None, base: Path) -> R
 
     Raises :class:`RunFolderError` when ``out`` holds a run already or cannot be written.
     """
-    if out is not None:
-        folder = RunFolder(out.resolve())
-        if folder.ledger.exists() or folder.federation_file.exists():
-            raise RunFolderError(
-                f"{folder.path} holds a run already",
-                "a new folder",
-                f"resume it with `srflm simulate --resume {folder.path}`, or choose another --out",
-                RunFolderError.BUSY,
-            )
-        _make(folder.path)
-    else:
-        folder = _first_free(base.resolve() / f"{time.strftime('%Y%m%d-%H%M%S')}-{federation.name}")
-    write_durably(folder.federation_file, federation.to_toml().encode())
+    try:
+        folder = _taken(out.resolve()) if out is not None else _first_free(base, federation.name)
+    except OSError as error:
+        raise not_writable(out or base, error, ELSEWHERE) from error
+    try:
+        write_durably(folder.federation_file, federation.to_toml().encode())
+    except RunFolderError as error:  # there is no run yet that could be resumed
+        raise RunFolderError(error.found, error.expected, ELSEWHERE, error.code) from error
     return folder
 
 
@@ -148,17 +186,26 @@ def open_run_folder(path: Path) -> RunFolder:
     return folder
 
 
-def _first_free(wanted: Path) -> RunFolder:
+def _taken(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    if folder.ledger.exists() or folder.federation_file.exists():
+        raise RunFolderError(
+            f"{path} holds a run already",
+            "a new folder",
+            f"resume it with `srflm simulate --resume {path}`, or choose another --out",
+            RunFolderError.BUSY,
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _first_free(base: Path, name: str) -> RunFolder:
+    """Make a folder that nobody else has made, not even in the same second."""
+    wanted = base.resolve() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    wanted.parent.mkdir(parents=True, exist_ok=True)
     for number in range(1, 1000):
         path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-        if not path.exists():
-            _make(path)
+        with suppress(FileExistsError):
+            path.mkdir()
             return RunFolder(path)
-    raise not_writable(wanted, OSError("no free name"))
-
-
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_writable(path, error) from error
+    raise OSError(errno.EEXIST, "no free name")

@@ -10,6 +10,7 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
 from srflm_flower.conduct import Run
+from srflm_flower.errors import ConfigurationError
 from srflm_flower.event_log import EventLog
 from srflm_flower.federation import Federation, built_in_federation, load_federation
 from srflm_flower.records import TermRecord
@@ -25,6 +26,13 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Conduct the run that the run configuration describes, or resume the one in its folder."""
     folder = _folder(grid, context)
+    try:
+        _conduct(grid, folder)
+    finally:
+        folder_note(context.run_id).unlink(missing_ok=True)
+
+
+def _conduct(grid: Grid, folder: RunFolder) -> None:
     with folder.locked():
         log(INFO, "Results: %s", folder.path)
         federation = folder.federation()
@@ -54,6 +62,7 @@ def _folder(grid: Grid, context: Context) -> RunFolder:
     """
     out = str(context.run_config["out"])
     if out and (Path(out) / "federation.toml").is_file():
+        _refuse_changes(context, Path(out))
         return RunFolder(Path(out))
     folder = create_run_folder(
         _federation(grid, context), Path(out) if out else None, Path.cwd() / "runs"
@@ -61,6 +70,17 @@ def _folder(grid: Grid, context: Context) -> RunFolder:
     if not out:
         folder_note(context.run_id).write_text(str(folder.path), encoding="utf-8")
     return folder
+
+
+def _refuse_changes(context: Context, folder: Path) -> None:
+    """A run that is resumed has its federation already."""
+    given = [name for name in ("federation", "rounds", "seed") if context.run_config[name]]
+    if given:
+        raise ConfigurationError(
+            f"{', '.join(given)} together with out = {str(folder)!r}, which holds a run",
+            "out alone, to resume it",
+            "leave the others out, or choose a new folder",
+        )
 
 
 def _federation(grid: Grid, context: Context) -> Federation:

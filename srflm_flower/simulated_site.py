@@ -85,7 +85,7 @@ class SimulatedSite:
         """Return the highest attempt at the next term that the site has seen."""
         try:
             state = self._state()
-            return state.attempt(len(state.ledger.records()) + 1)
+            return state.attempt(len(state.ledger) + 1)
         except (SrflmError, OSError, ValueError):
             return 0
 

@@ -76,13 +76,13 @@ class Site:
 
     def view(self) -> View:
         """Return what this site knows about the federation."""
-        records = self.state.ledger.records()
-        ranking = records[-1].ranking if records else self._first_ranking()
+        last = self.state.ledger.last()
+        head_term = last.term if last is not None else 0
         return View(
             federation=self._federation_hash,
-            head_term=len(records),
-            ranking=ranking,
-            attempt=self.state.attempt(len(records) + 1),
+            head_term=head_term,
+            ranking=last.ranking if last is not None else self._first_ranking(),
+            attempt=self.state.attempt(head_term + 1),
         )
 
     def _first_ranking(self) -> Ranking:
@@ -101,10 +101,10 @@ class Site:
     def _open(self, message: Message) -> RecordDict:
         opening = wire.unpack(message, wire.OpenTerm)
         view = self._admit(opening.envelope, any_term=True)
-        records = self.state.ledger.records()
-        if opening.envelope.term == len(records) + 1:
-            parent = records[-1].hash if records else self._federation_hash
-            model = records[-1].model if records else self._initial_hash
+        if opening.envelope.term == view.head_term + 1:
+            last = self.state.ledger.last()
+            parent = last.hash if last is not None else self._federation_hash
+            model = last.model if last is not None else self._initial_hash
             if (opening.parent, opening.model) != (parent, model):
                 raise MessageRefused(
                     "a term on top of another record or model",
@@ -144,7 +144,10 @@ class Site:
             return self._reply()
         if stored is None:
             return self._update_reply(self.initial, None, 0)
-        return self._update_reply(stored[0], stored[1].ballot, 0)
+        weights, notes = stored
+        # A vendor that stands in may have trained as a client in this very term: that counts.
+        fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
+        return self._update_reply(weights, notes.ballot, notes.steps if fresh else 0)
 
     def _finetune(self, message: Message) -> RecordDict:
         work = wire.unpack(message, wire.Train)
@@ -185,7 +188,7 @@ class Site:
         for record in commit.records:
             self.state.ledger.append(record)
         self.state.forget_updates()
-        recent = self.state.ledger.records()[-2:]
+        recent = self.state.ledger.records()
         self.models.keep_only({record.model for record in recent})
         return self._reply(head_term=recent[-1].term)
 
@@ -235,8 +238,8 @@ class Site:
                     )
             elif name == self._initial_hash:
                 found[name] = self.initial
-            elif name in self.models:
-                found[name] = self.models.get(name)
+            elif (stored := self.models.find(name)) is not None:
+                found[name] = stored
             else:
                 needs.append(name)
         if needs:

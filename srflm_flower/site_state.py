@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,16 @@ class Best:
     origin: str
 
 
+def is_better(candidate: Metrics, kept: Metrics, metric: str) -> bool:
+    """Compare by ``metric`` (of equals the earlier is kept), by loss where it is undefined."""
+    ours, theirs = candidate.get(metric), kept.get(metric)
+    if ours is not None and theirs is not None:
+        return ours > theirs
+    if ours is None and theirs is None:
+        return candidate.get("loss", math.inf) < kept.get("loss", math.inf)
+    return theirs is None
+
+
 class SiteState:
     """A vendor's folder; every write is durable before it returns."""
 
@@ -54,7 +65,7 @@ class SiteState:
         self, folder: Path, federation: str, model: ModelSettings, task: TaskSettings
     ) -> None:
         self._folder, self._model, self._task = folder, model, task
-        self.ledger = Ledger(folder / "ledger.jsonl", federation)
+        self.ledger = Ledger(folder / "ledger.jsonl", federation, keep=2)
 
     # ---- attempts ----------------------------------------------------------------------------
 
@@ -114,9 +125,9 @@ class SiteState:
         return Best(file.weights, notes["metrics"], notes["term"], notes["origin"])
 
     def keep_if_better(self, candidate: Best, metric: str) -> Best:
-        """Keep ``candidate`` if its ``metric`` is higher than the kept model's; return the kept."""
+        """Keep ``candidate`` if it is better than the kept model; return the one that is kept."""
         kept = self.best()
-        if kept is not None and candidate.metrics.get(metric, -1.0) <= kept.metrics.get(metric, -1):
+        if kept is not None and not is_better(candidate.metrics, kept.metrics, metric):
             return kept
         notes = {
             "metrics": candidate.metrics,

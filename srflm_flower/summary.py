@@ -108,6 +108,9 @@ def what_happened(
     stood_in = [record.term for record in records if record.attempt > 0]
     if stood_in:
         parts.append(f"another vendor stood in for the elected server in {terms(stood_in)}")
+    silent = [vendor for vendor, summary in vendors.items() if not summary.personalised]
+    if silent and not stopped:
+        parts.append(f"no final figures from {', '.join(silent)}")
     if stopped:
         parts.append(f"stopped: {stopped[1]}")
     return "; ".join(parts)

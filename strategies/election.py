@@ -25,7 +25,8 @@ class Election:
 
     ``history`` holds the records of all committed terms, oldest first, and lacks the term whose
     ballots are counted, of which ``server`` was the server.  ``term`` is the term being elected
-    for and ``round`` its first round, both counted from 1.
+    for and ``round`` its first round, both counted from 1.  ``lost_servers`` were elected before
+    ``server`` in its term and failed.
     """
 
     roster: tuple[str, ...]
@@ -34,6 +35,7 @@ class Election:
     server: str | None
     term: int
     round: int
+    lost_servers: tuple[str, ...] = ()
 
 
 class ElectionPolicy(Protocol):
@@ -112,14 +114,17 @@ class Cycle:
 def served_in_cycle(election: Election) -> frozenset[str]:
     """Return who has served in the cycle that is under way after the election's term.
 
-    A cycle ends when every vendor present in its last term has served in it.
+    A cycle ends when every vendor present in its last term has served in it.  A vendor that was
+    elected and failed has had its turn.
     """
-    terms = [(record.server, set(record.ballots)) for record in election.history]
+    terms = [
+        ({record.server, *record.lost_servers}, set(record.ballots)) for record in election.history
+    ]
     if election.server is not None:
-        terms.append((election.server, set(election.ballots)))
+        terms.append(({election.server, *election.lost_servers}, set(election.ballots)))
     served: frozenset[str] = frozenset()
-    for server, present in terms:
-        served |= {server}
+    for servers, present in terms:
+        served |= servers
         if served >= present:
             served = frozenset()
     return served

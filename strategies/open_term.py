@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from srflm_flower.errors import FederationStopped
+from srflm_flower.errors import NO_REPLY, FederationStopped
 from srflm_flower.messages import Envelope, Reply
-from srflm_flower.records import Absence, Ballot, TermRecord, VendorMetrics
+from srflm_flower.records import Absence, Ballot, TermRecord, VendorMetrics, lost_servers
 from strategies.election import Election, ElectionPolicy
 from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
@@ -60,6 +60,15 @@ class OpenTerm:
         """Return the vendor that answers at ``node``."""
         return next((vendor for vendor, at in self.node_of.items() if at == node), None)
 
+    def reachable(self) -> int:
+        """Return how many vendors have answered whenever they were asked in this attempt."""
+        lost = {
+            absence.vendor
+            for absence in self.absences
+            if absence.code == NO_REPLY and absence.attempt == self.envelope.attempt
+        }
+        return len(self.node_of.keys() - lost)
+
     def note_absence(self, vendor: str, phase: str, code: str) -> Absence:
         """Note that ``vendor`` took no part in ``phase``."""
         absence = Absence(vendor=vendor, phase=phase, code=code, attempt=self.envelope.attempt)
@@ -90,6 +99,7 @@ class OpenTerm:
                 server=self.server,
                 term=self.envelope.term + 1,
                 round=last_round + 1,
+                lost_servers=lost_servers(self.absences, self.envelope.attempt),
             )
         )
         return TermRecord(

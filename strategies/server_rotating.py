@@ -10,7 +10,7 @@ trained again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from logging import INFO
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -30,8 +30,9 @@ from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
 from strategies.open_term import OpenTerm, ServerLost, nobody_served
 from strategies.opening import AttemptTaken, open_term
+from strategies.requests import evaluation_requests, work
 from strategies.settings import AggregationSettings
-from strategies.term_plan import Observer, Role, TermJournal, TermPlan, silent
+from strategies.term_plan import Observer, TermJournal, TermPlan, silent
 
 
 class ServerRotating(Strategy):
@@ -54,6 +55,7 @@ class ServerRotating(Strategy):
         self.journal, self.observer = journal, observer
         self._clock, self._sleep = clock, sleep
         self._term: OpenTerm | None = None
+        self._everyone: dict[str, int] = {}
 
     # ---- the loop ----------------------------------------------------------------------------
 
@@ -104,7 +106,7 @@ class ServerRotating(Strategy):
         """
         proposal = self.journal.proposal()
         if proposal is not None:  # stored before a crash: this and no other outcome is committed
-            return self._commit(self._open(grid, proposal.attempt), proposal)
+            return self._commit(self._open_without_server(grid, proposal.attempt), proposal)
         lost: list[Absence] = []
         attempt = 0
         while len(lost) < len(self.plan.roster):
@@ -128,7 +130,7 @@ class ServerRotating(Strategy):
             averaged = self._train(term, round_number, model, grid)
             model = self._finetune(term, round_number, averaged)
         models = {"averaged": averaged, "finetuned": model}
-        evaluations = self._evaluation_messages(term, models)
+        evaluations = evaluation_requests(term, models)
         replies = self._ask(term, evaluations, "evaluate", models.values())
         self.aggregate_evaluate(last_round, replies.values())
         record = term.record(
@@ -145,10 +147,12 @@ class ServerRotating(Strategy):
 
     def converse(self, grid: Grid) -> Conversation:
         """Open the term to come without running it: for questions after the last term."""
-        attempt = 0
+        return self._conversation(self._open_without_server(grid, attempt=0))
+
+    def _open_without_server(self, grid: Grid, attempt: int) -> OpenTerm:
         while True:
             try:
-                return self._conversation(self._open(grid, attempt, needs_server=False))
+                return self._open(grid, attempt, needs_server=False)
             except AttemptTaken as taken:
                 attempt = taken.attempt
 
@@ -173,6 +177,10 @@ class ServerRotating(Strategy):
         self._term = term
         if needs_server:
             self.observer("term-opened", **term.envelope.model_dump(exclude={"federation"}))
+        everyone, self._everyone = self._everyone, {}
+        if everyone and attempt == 0:  # all have just acknowledged the commit: no need to ask
+            term.node_of = everyone
+            return term
         resuming = self.journal.proposal() is not None
         open_term(term, self._conversation(term), grid, self.plan, records, resuming)
         if needs_server and term.server not in term.node_of:
@@ -192,28 +200,18 @@ class ServerRotating(Strategy):
         known = arrays is term.start.arrays
         model = term.start if known else Model.of_arrays(arrays)
         requests = [
-            request(self._work(vendor, server_round, model, "client"), wire.TRAIN, node)
+            request(work(term, self.plan, vendor, server_round, model, "client"), wire.TRAIN, node)
             for vendor, node in term.node_of.items()
             if vendor != term.server
         ]
         if self.aggregation.include_stale_server != "never":
             recall = wire.RecallUpdate(
                 envelope=term.envelope,
+                round=server_round,
                 or_initial=self.aggregation.include_stale_server == "always",
             )
             requests.append(request(recall, wire.RECALL, term.node_of[term.server]))
         return requests
-
-    def _work(self, vendor: str, round_number: int, model: Model, role: Role) -> wire.Train:
-        plan = self.plan
-        return wire.Train(
-            envelope=self._opened().envelope,
-            round=round_number,
-            model=model.hash,
-            learning_rate=plan.learning_rate_in(round_number),
-            epochs=plan.client_epochs if role == "client" else plan.server_epochs,
-            steps=plan.steps(vendor, round_number, role) if plan.steps is not None else None,
-        )
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -233,7 +231,7 @@ class ServerRotating(Strategy):
                 self.observer("update-dropped", vendor=reply.vendor, code=error.code)
                 continue
             updates[reply.vendor] = Update(arrays, reply.ballot.examples if reply.ballot else 1)
-            if reply.vendor != term.server:
+            if reply.steps:  # not for an update of an earlier term
                 term.note_work(reply)
         in_order = {vendor: updates[vendor] for vendor in self.plan.roster if vendor in updates}
         term.clients = tuple(vendor for vendor in in_order if vendor != term.server)
@@ -246,13 +244,16 @@ class ServerRotating(Strategy):
     def _train(self, term: OpenTerm, round_number: int, model: Model, grid: Grid) -> Model:
         requests = self.configure_train(round_number, model.arrays, ConfigRecord(), grid)
         replies = self._ask(term, requests, "train", [model])
+        require_majority(
+            self.plan.roster, term.reachable(), "answered in training", term.envelope.term
+        )
         averaged, _ = self.aggregate_train(round_number, replies.values())
         if averaged is None:
             raise FederationStopped(
                 f"{len(term.clients)} usable client updates in term {term.envelope.term}",
                 f"at least {self.aggregation.min_clients} (aggregation.min-clients)",
                 "look into the sites' own logs, mend the cause, and resume the run",
-                FederationStopped.NO_MAJORITY,
+                FederationStopped.TOO_FEW_CLIENTS,
             )
         return Model.of_arrays(averaged)
 
@@ -260,8 +261,8 @@ class ServerRotating(Strategy):
 
     def _finetune(self, term: OpenTerm, round_number: int, averaged: Model) -> Model:
         """Let the provisional server's own node fine-tune the average on its own data."""
-        work = self._work(term.server, round_number, averaged, "server")
-        message = request(work, wire.FINETUNE, term.node_of[term.server], [averaged])
+        finetuning = work(term, self.plan, term.server, round_number, averaged, "server")
+        message = request(finetuning, wire.FINETUNE, term.node_of[term.server], [averaged])
         replies = self._ask(term, [message], "finetune")
         if term.server not in replies:
             raise ServerLost(term.absences[-1])
@@ -281,19 +282,7 @@ class ServerRotating(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the evaluation messages for one model, the fine-tuned one."""
-        return self._evaluation_messages(self._opened(), {"finetuned": Model.of_arrays(arrays)})
-
-    def _evaluation_messages(self, term: OpenTerm, models: Mapping[str, Model]) -> list[Message]:
-        """Ask for the metrics of ``models``; the server's own node has them."""
-        evaluation = wire.EvaluateModels(
-            envelope=term.envelope, models={name: model.hash for name, model in models.items()}
-        )
-        return [
-            request(
-                evaluation, wire.EVALUATE, node, () if vendor == term.server else models.values()
-            )
-            for vendor, node in term.node_of.items()
-        ]
+        return evaluation_requests(self._opened(), {"finetuned": Model.of_arrays(arrays)})
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
@@ -320,6 +309,7 @@ class ServerRotating(Strategy):
         self.journal.commit(record)
         self.observer("term-committed", record=record.model_dump(mode="json"))
         self._term = None
+        self._everyone = term.node_of if len(stored) == len(self.plan.roster) else {}
         return record
 
     # ------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 
 def kebab(name: str) -> str:
@@ -13,10 +13,15 @@ def kebab(name: str) -> str:
 
 
 class Settings(BaseModel):
-    """A table of a configuration file: frozen, kebab-case keys, unknown keys refused."""
+    """A table of a configuration file: frozen, kebab-case keys, unknown keys refused.
+
+    Values are strict (``"3"`` and ``true`` are no numbers; ``3`` is one where 3.0 is).  A validator
+    raises ``ValueError("expected …; how to mend it")``.
+    """
 
     model_config = ConfigDict(
         frozen=True,
+        strict=True,
         extra="forbid",
         alias_generator=kebab,
         populate_by_name=True,
@@ -34,13 +39,19 @@ class ElectionSettings(Settings):
     policy: Literal["cycle", "score", "round-robin", "random", "fixed"] = "cycle"
     loss_weight: float = Field(default=0.5, ge=0)
     by_turn_rounds: int = Field(default=5, ge=0)
-    server: str | None = None
+    server: str | None = Field(default=None, validate_default=True)
 
-    @model_validator(mode="after")
-    def _server_goes_with_fixed(self) -> ElectionSettings:
-        if (self.policy == "fixed") != (self.server is not None):
-            raise ValueError('`server` names the vendor of policy "fixed", and only of that')
-        return self
+    @field_validator("server")
+    @classmethod
+    def _server_goes_with_fixed(cls, server: str | None, info: ValidationInfo) -> str | None:
+        policy = info.data.get("policy")
+        if policy == "fixed" and server is None:
+            raise ValueError('expected a vendor\'s name, as policy is "fixed"; add server = "…"')
+        if policy not in ("fixed", None) and server is not None:
+            raise ValueError(
+                'expected it with policy = "fixed" only; remove it, or set this policy'
+            )
+        return server
 
 
 class AggregationSettings(Settings):

@@ -78,9 +78,9 @@ def test_the_algorithms_do_not_know_the_data() -> None:
     assert offenders(files_of("strategies"), "clients", "deploy") == {}
 
 
-def test_what_touches_data_uses_only_errors_and_weights_of_the_application() -> None:
+def test_what_touches_data_uses_only_leaves_of_the_application() -> None:
     used = set().union(*(modules_from(path, "srflm_flower") for path in files_of("clients")))
-    assert used == {"errors", "weights"}
+    assert used == {"durable", "errors", "weights"}
 
 
 def test_what_touches_data_uses_only_the_settings_of_the_algorithms() -> None:

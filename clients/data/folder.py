@@ -1,18 +1,22 @@
 """Read a folder with one sub-folder of images per class, by MONAI's readers.
 
 ``<folder>/<class>/*`` is divided at random; ``<folder>/<train|val|test>/<class>/*`` is taken as
-it stands.  Formats: all that ``monai.transforms.LoadImage`` reads with what is installed (PNG and
-JPEG by Pillow, NPY; DICOM and NIfTI with ``pip install "monai[itk]"``).
+it stands.  Formats: PNG, JPEG, and BMP by Pillow, NPY without pickled objects, and all else that
+``monai.transforms.LoadImage`` reads with what is installed (DICOM and NIfTI with
+``pip install "monai[itk]"``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from monai.transforms import LoadImage, Resize, ScaleIntensity
+import torch
+from monai.transforms import LoadImage, Resize
 from numpy.typing import NDArray
+from PIL import Image
 
 from clients.data.npz import Arrays
 from clients.data.partition import random_splits
@@ -21,6 +25,9 @@ from clients.settings import SplitSettings
 from srflm_flower.errors import DataError
 
 _SPLIT_FOLDERS: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
+_PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
+_NUMPY_SUFFIXES = {".npy", ".npz"}
+_PICTURE_MODES = {"L", "RGB", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def read_folder(
@@ -80,7 +87,7 @@ def _read_classes(
         raise DataError(
             f"images of {len(shapes)} shapes in {folder}, among them {shapes[0]} and {shapes[-1]}",
             "images of one shape",
-            "set data.image-size, to which all are resized",
+            "set data.image-size, to which all are resized; convert all to grey, or all to RGB",
             DataError.SHAPE,
         )
     labels = np.array([label for _, label in files], dtype=np.int64)
@@ -88,16 +95,80 @@ def _read_classes(
 
 
 def read_image(path: Path, image_size: int | None) -> NDArray[np.float32]:
-    """Return one image as (channels, *space), scaled to [0, 1] by its own range."""
+    """Return one image as (channels, *space) in [0, 1]; training and ``predict`` both read so.
+
+    PNG, JPEG, and BMP come out as (channels, height, width), not transposed: 1 channel for grey, 3
+    for RGB.  Pixels of 8 bits without sign are divided by 255, as in ``.npz`` files; all other
+    types (uint16, int16 of DICOM and NIfTI, floats) are scaled by the image's own range.  With
+    ``image_size`` every side is resized to it.
+
+    Raises :class:`DataError` for what is unreadable, has a palette or transparency, or is not
+    finite.
+    """
     try:
-        image = LoadImage(image_only=True, ensure_channel_first=True)(path)
-    except Exception as error:  # MONAI's readers raise whatever the format's library raises
+        pixels = _decode(path)
+    except DataError:
+        raise
+    except Exception as error:  # the readers raise whatever the format's library raises
         raise DataError(
             f"{path} cannot be read ({type(error).__name__})",
             "an image that MONAI's LoadImage reads",
             "remove the file, or install the reader that its format needs",
             DataError.UNREADABLE,
         ) from error
+    image = _to_unit_range(pixels, path)
     if image_size is not None:
-        image = Resize(spatial_size=(image_size,) * (image.ndim - 1))(image)
-    return np.asarray(ScaleIntensity()(image), dtype=np.float32)
+        resize = Resize(spatial_size=(image_size,) * (image.ndim - 1))
+        image = np.asarray(resize(torch.from_numpy(np.ascontiguousarray(image))))
+    return np.ascontiguousarray(image, dtype=np.float32)
+
+
+def _decode(path: Path) -> NDArray[np.generic]:
+    """Return the stored pixels, channels first, in the type that the file has."""
+    suffixes = {suffix.lower() for suffix in path.suffixes}
+    if suffixes & _NUMPY_SUFFIXES:  # MONAI's reader would unpickle objects
+        with path.open("rb") as file:
+            array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
+        return array[None]
+    if path.suffix.lower() in _PICTURE_SUFFIXES:  # MONAI's reader would transpose them
+        return _decode_picture(path)
+    return _decode_by_monai(path)
+
+
+def _decode_by_monai(path: Path) -> NDArray[np.generic]:
+    load = partial(LoadImage, image_only=True, ensure_channel_first=True)
+    try:
+        return np.asarray(load(dtype=None)(path))
+    except ValueError:  # torch takes no array of foreign byte order; then it is not uint8 either
+        return np.asarray(load(dtype=np.float32)(path))
+
+
+def _decode_picture(path: Path) -> NDArray[np.generic]:
+    with Image.open(path) as picture:
+        if picture.mode not in _PICTURE_MODES or "transparency" in picture.info:
+            raise DataError(
+                f"{path} has the colour mode {picture.mode} (a palette, transparency, or CMYK)",
+                "a grey or an RGB image",
+                "convert it to grey or RGB, without transparency",
+                DataError.UNREADABLE,
+            )
+        pixels = np.asarray(picture)
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+def _to_unit_range(pixels: NDArray[np.generic], path: Path) -> NDArray[np.float32]:
+    is_image = pixels.ndim in (3, 4) and pixels.size > 0 and pixels.dtype.kind in "buif"
+    if not is_image or not np.isfinite(pixels).all():
+        raise DataError(
+            f"{path} has pixels of shape {pixels.shape}, type {pixels.dtype}"
+            + (", some NaN or infinite" if is_image else ""),
+            "finite numbers in two or three spatial dimensions",
+            "write the image again without NaN or infinite pixels, or remove it",
+            DataError.UNREADABLE,
+        )
+    values: NDArray[np.float64] = pixels.astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if pixels.dtype == np.uint8:
+        low, high = 0.0, 255.0
+    scaled: NDArray[np.float32] = ((values - low) / ((high - low) or 1.0)).astype(np.float32)
+    return scaled

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data.vendor_data import SPLITS, SplitName
+from clients.data.vendor_data import SPLITS, SplitName, flat_labels
 from srflm_flower.errors import DataError
 
 Arrays = dict[SplitName, tuple[NDArray[np.generic], NDArray[np.generic]]]
+_TOLERANCE = 1e-3
 _PREFIX: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
 
 
 def read_npz(path: Path) -> Arrays:
-    """Return split → (images, labels) of a file with keys ``train_images``, ``train_labels``, ….
+    """Return split → (images, labels (n,)) of a file with keys ``train_images``, ``train_labels``….
 
-    Raises :class:`DataError` when the file is missing, damaged, lacks a key, or has arrays that
-    are no numbers or do not belong together.
+    Images are uint8, or float32 in [0, 1]; labels are int64, from (n,) or (n, 1) in the file.  A
+    process decodes a file that has not changed once: do not write into the arrays.
+
+    Raises :class:`DataError` when the file is missing, damaged, lacks a key, or has arrays of
+    another kind or such that do not belong together.
     """
     if not path.is_file():
         raise DataError(
@@ -27,9 +32,31 @@ def read_npz(path: Path) -> Arrays:
             "correct the path in the federation file (relative paths start at that file)",
             DataError.MISSING,
         )
+    state = path.stat()
+    return dict(_decoded(path, state.st_mtime_ns, state.st_size))
+
+
+def forget_decoded_files() -> None:
+    """Drop the files that are kept decoded."""
+    _decoded.cache_clear()
+
+
+@lru_cache(maxsize=2)
+def _decoded(path: Path, changed: int, size: int) -> Arrays:
+    """Decode and check; ``changed`` (ns) and ``size`` tell a file that was written again."""
+    raw = _unpacked(path)
+    for split, (images, labels) in raw.items():
+        _check_pair(images, labels, split, path)
+    return {
+        split: (_usable_pixels(images, split, path), _class_indices(labels, split, path))
+        for split, (images, labels) in raw.items()
+    }
+
+
+def _unpacked(path: Path) -> Arrays:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {
+            return {
                 split: (archive[f"{_PREFIX[split]}_images"], archive[f"{_PREFIX[split]}_labels"])
                 for split in SPLITS
             }
@@ -47,9 +74,6 @@ def read_npz(path: Path) -> Arrays:
             "copy or download the file again",
             DataError.UNREADABLE,
         ) from error
-    for split, (images, labels) in arrays.items():
-        _check_pair(images, labels, split, path)
-    return arrays
 
 
 def _check_pair(
@@ -70,3 +94,44 @@ def _check_pair(
             "write the file again",
             DataError.SHAPE,
         )
+
+
+def _usable_pixels(images: NDArray[np.generic], split: str, path: Path) -> NDArray[np.generic]:
+    """Return uint8 as it stands, and floats in [0, 1] as float32 of this machine's byte order."""
+    if images.dtype == np.uint8:
+        return images
+    fits = images.dtype.kind == "f"
+    if images.size == 0:
+        values = "without pixels"
+    elif not np.isfinite(images).all():
+        fits, values = False, "with NaN or infinite pixels"
+    else:
+        low, high = float(images.min()), float(images.max())
+        fits = fits and low >= -_TOLERANCE and high <= 1 + _TOLERANCE
+        values = f"from {low:g} to {high:g}"
+    if fits:
+        return images.astype(np.float32)
+    raise DataError(
+        f"{path} has {split} images of type {images.dtype}, {values}",
+        "pixels of type uint8, or finite floats from 0 to 1",
+        "store uint8 0…255 or floats in [0, 1]",
+        DataError.UNREADABLE,
+    )
+
+
+def _class_indices(labels: NDArray[np.generic], split: str, path: Path) -> NDArray[np.int64]:
+    if labels.ndim != 1 and (labels.ndim != 2 or labels.shape[1] != 1):
+        raise DataError(
+            f"{path} has {split} labels of shape {labels.shape}",
+            "one class index an image: shape (n,) or (n, 1)",
+            "write class indices (0, 1, …) in place of one-hot or multi-label rows",
+            DataError.SHAPE,
+        )
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (np.trunc(labels) == labels)).all():
+        raise DataError(
+            f"{path} has {split} labels of type {labels.dtype} that are no whole numbers",
+            "class indices: 0, 1, …",
+            "write the labels as class indices (0, 1, …)",
+            DataError.UNREADABLE,
+        )
+    return flat_labels(labels)

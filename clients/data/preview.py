@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +15,27 @@ from clients.data.phantom import write_preview
 from clients.data.sources import DataPlan, load_vendor_data
 from clients.data.vendor_data import Split
 from clients.settings import PhantomData
+from srflm_flower.durable import not_writable
 
 MOST_VENDORS, MOST_CLASSES, INCH = 8, 10, 1.35
 
 
 def write_data_preview(path: Path, plan: DataPlan) -> None:
-    """Write a PNG of the first vendors' training images; for the phantom, of its scanners."""
+    """Write a PNG of the first vendors' training images; for the phantom, of its scanners.
+
+    Makes the folder where there is none; raises :class:`RunFolderError` when the file cannot be
+    written.
+    """
     names = [vendor.name for vendor in plan.vendors][:MOST_VENDORS]
     if isinstance(plan.data, PhantomData):
-        write_preview(
-            path,
-            list(range(len(names))),
-            seed=plan.seed,
-            size=plan.data.image_size,
-            heterogeneity=plan.data.heterogeneity,
-        )
+        with _writing(path):
+            write_preview(
+                path,
+                list(range(len(names))),
+                seed=plan.seed,
+                size=plan.data.image_size,
+                heterogeneity=plan.data.heterogeneity,
+            )
         return
     classes = plan.task.classes[:MOST_CLASSES]
     figure = Figure(figsize=(INCH * len(names) + 1.2, INCH * len(classes) + 0.9), dpi=110)
@@ -49,7 +57,18 @@ def write_data_preview(path: Path, plan: DataPlan) -> None:
             if row == 0:
                 axes.set_title(f"{name}\n({len(train)} images)", fontsize=9)
     figure.tight_layout()
-    figure.savefig(path, format="png")
+    with _writing(path):
+        figure.savefig(path, format="png")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make the file's folder; what fails inside becomes a :class:`RunFolderError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise not_writable(path, error) from error
 
 
 def _picture(split: Split, index: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clients.data.folder import read_folder
-from clients.data.npz import Arrays, read_npz
+from clients.data.npz import Arrays, forget_decoded_files, read_npz
 from clients.data.partition import (
     Indices,
     divide_by_class,
@@ -63,13 +63,16 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
     key = (repr(plan), vendor)
     if key not in _cache:
         arrays = read_vendor_arrays(plan, vendor)
-        data = VendorData(*(as_split(*arrays[name], plan.task.spatial_dims) for name in SPLITS))
+        task = plan.task
+        data = VendorData(
+            *(as_split(*arrays[name], task.spatial_dims, task.channels) for name in SPLITS)
+        )
         check_vendor_data(
             data,
             vendor,
-            len(plan.task.classes),
-            plan.task.channels,
-            plan.task.spatial_dims,
+            len(task.classes),
+            task.channels,
+            task.spatial_dims,
             plan.batch_size,
             plan.splits.allow_one_class,
         )
@@ -80,6 +83,7 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
 def forget_cached_data() -> None:
     """Drop all cached data: the next use reads the files again."""
     _cache.clear()
+    forget_decoded_files()
 
 
 def read_vendor_arrays(plan: DataPlan, vendor: str) -> Arrays:

@@ -39,19 +39,21 @@ class VendorData:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
-def as_split(images: NDArray[np.generic], labels: NDArray[np.generic], spatial_dims: int) -> Split:
+def as_split(
+    images: NDArray[np.generic], labels: NDArray[np.generic], spatial_dims: int, channels: int
+) -> Split:
     """Return raw arrays as a split: channels first, [−1, 1], labels flat.
 
     ``images`` are uint8 in 0…255 or floats in [0, 1], with shape (n, *space), (n, *space, c) as
-    MedMNIST has it, or (n, c, *space); ``labels`` have shape (n,) or (n, 1).  A channel axis is
-    one of length 1, 3, or 4.
+    MedMNIST has it, or (n, c, *space); ``labels`` have shape (n,) or (n, 1).  The channel
+    axis is the second, or else the last, that is ``channels`` long.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
     pixels = pixels.to(torch.float32).div(scale).mul_(2.0).sub_(1.0)
     if pixels.ndim == spatial_dims + 1:
         pixels = pixels.unsqueeze(1)
-    elif pixels.ndim == spatial_dims + 2 and pixels.shape[1] not in (1, 3, 4):
+    elif pixels.ndim == spatial_dims + 2 and pixels.shape[1] != channels == pixels.shape[-1]:
         pixels = pixels.movedim(-1, 1)
     return Split(pixels.contiguous(), torch.from_numpy(flat_labels(labels)))
 
@@ -81,6 +83,7 @@ def check_vendor_data(
                 DataError.NO_EXAMPLES,
             )
         _check_shape(split, vendor, name, channels, spatial_dims)
+        _check_same_size(split, data.train, vendor, name)
         low, high = int(split.labels.min()), int(split.labels.max())
         if low < 0 or high >= classes:
             raise DataError(
@@ -119,5 +122,16 @@ def _check_shape(split: Split, vendor: str, name: str, channels: int, spatial_di
             f"vendor {vendor!r}: {len(split.images)} {name} images, {len(split.labels)} labels",
             "one label an image",
             "write the file again",
+            DataError.SHAPE,
+        )
+
+
+def _check_same_size(split: Split, train: Split, vendor: str, name: str) -> None:
+    found, expected = tuple(split.images.shape[2:]), tuple(train.images.shape[2:])
+    if found != expected:
+        raise DataError(
+            f"vendor {vendor!r} has {name} images of size {found}, train images of size {expected}",
+            "images of one size in all splits",
+            "resize the images; for folders, set data.image-size",
             DataError.SHAPE,
         )

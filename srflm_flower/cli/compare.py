@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from srflm_flower.cli.options import FederationFile, Rounds, chosen_federation
 from srflm_flower.errors import ConfigurationError
@@ -53,14 +54,18 @@ def compare(
             f"{result.method}, seed {result.seed}: personalised {value:.3f}, {result.steps} steps"
         )
 
-    results = comparison.compare(
-        federation,
-        chosen,
-        [federation.seed + n for n in range(seeds)],
-        folder,
-        cpus or os.cpu_count() or 1,
-        proximal_mu,
-        show,
-    )
+    try:
+        results = comparison.compare(
+            federation,
+            chosen,
+            [federation.seed + n for n in range(seeds)],
+            folder,
+            cpus or os.cpu_count() or 1,
+            proximal_mu,
+            show,
+        )
+    except KeyboardInterrupt:
+        console.print(f"Interrupted; what is done lies in {escape(str(folder))}", soft_wrap=True)
+        raise typer.Exit(130) from None
     console.print(comparison.as_markdown(comparison.tabulate(chosen, results)), soft_wrap=True)
-    console.print(f"Results: {folder}", soft_wrap=True)
+    console.print(f"Results: {escape(str(folder))}", soft_wrap=True)

@@ -64,6 +64,8 @@ class Progress:
                 self._on_reply(event)
             case "server-lost" | "update-dropped":
                 self.lines.append(f"term {self.term}: {_describe(event)}")
+            case "not-shared":
+                self.lines.append(f"no personalised model from {', '.join(event['vendors'])}")
             case "closing":
                 self.phase, self.server = _PHASES["close"], ""
             case "term-committed":

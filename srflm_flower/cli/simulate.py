@@ -33,11 +33,9 @@ def simulate(
     """Run a federation on this machine; exit with 0 only when every round was committed."""
     from deploy.simulation import simulate as run_simulation
     from srflm_flower.ledger import Ledger
-    from srflm_flower.preflight import check_before_simulation
 
     folder = _folder(federation_file, out, rounds, seed, resume)
     federation = folder.federation()
-    check_before_simulation(federation)
     records = Ledger(folder.ledger, federation.hash).records()
     progress = Progress(
         federation.roster,
@@ -46,13 +44,13 @@ def simulate(
         rounds_done=records[-1].round if records else 0,
     )
     console = Console(highlight=False)
-    console.print(f"Run folder: {folder.path}", soft_wrap=True)
+    console.print(f"Run folder: {escape(str(folder.path))}", soft_wrap=True)
     try:
         with _display(progress, console) as forward:
             summary = run_simulation(folder, forward, cpus, gpus=_gpus(federation.run.device))
     except KeyboardInterrupt:
         console.print("Interrupted; everything committed is kept.")
-        console.print(f"Resume:  srflm simulate --resume {folder.path}", soft_wrap=True)
+        _print_resume(folder, console)
         raise typer.Exit(130) from None
     show_summary(summary, folder, console)
     if summary.status != "completed":
@@ -67,8 +65,12 @@ def _folder(
     seed: int | None,
     resume: Path | None,
 ) -> RunFolder:
+    """Return the run's folder; nothing is made when a check finds that the run could not start."""
+    from srflm_flower.preflight import check_before_simulation
+
     if resume is None:
         federation = chosen_federation(federation_file, rounds, seed)
+        check_before_simulation(federation)
         return create_run_folder(federation, out, Path("runs"))
     if federation_file or out or rounds or seed is not None:
         raise ConfigurationError(
@@ -76,7 +78,9 @@ def _folder(
             "--resume alone: the run's folder has all of these",
             f"srflm simulate --resume {resume}",
         )
-    return open_run_folder(resume)
+    folder = open_run_folder(resume)
+    check_before_simulation(folder.federation())
+    return folder
 
 
 def _gpus(device: str) -> int:
@@ -134,10 +138,14 @@ def show_summary(summary: RunSummary, folder: RunFolder, console: Console) -> No
     console.print(table)
     style = "green" if summary.status == "completed" else "bold red"
     console.print(f"[{style}]{summary.status}[/]: {escape(summary.what_happened)}", soft_wrap=True)
-    console.print(f"Report:  {folder.report}", soft_wrap=True)
-    console.print(f"Models:  {folder.models}", soft_wrap=True)
+    console.print(f"Report:  {escape(str(folder.report))}", soft_wrap=True)
+    console.print(f"Models:  {escape(str(folder.models))}", soft_wrap=True)
     if summary.status != "completed":
-        console.print(f"Resume:  srflm simulate --resume {folder.path}", soft_wrap=True)
+        _print_resume(folder, console)
+
+
+def _print_resume(folder: RunFolder, console: Console) -> None:
+    console.print(f"Resume:  srflm simulate --resume {escape(str(folder.path))}", soft_wrap=True)
 
 
 def _metric(metrics: dict[str, float], name: str) -> str:
@@ -150,6 +158,6 @@ def _show_site_logs(folder: RunFolder, roster: tuple[str, ...], console: Console
         log = folder.site(vendor) / "site.log"
         if log.exists():
             lines = log.read_text(encoding="utf-8").rstrip().splitlines()[-SITE_LOG_LINES:]
-            console.print(f"[bold]{vendor}[/], from {log}:", soft_wrap=True)
+            console.print(f"[bold]{escape(vendor)}[/], from {escape(str(log))}:", soft_wrap=True)
             for line in lines:
                 console.print(f"  {escape(line)}", soft_wrap=True)

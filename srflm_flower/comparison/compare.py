@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-from collections.abc import Callable, Sequence
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -37,8 +41,7 @@ def compare(
     """
     failures: list[str] = []
     found: list[MethodResult] = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet_worker) as pool:
+    with _workers(workers) as pool:
         running: set[Future[object]] = set()
         for seed in seeds:
             running.add(pool.submit(_srflm, federation.changed(seed=seed), out / f"srflm-{seed}"))
@@ -78,12 +81,41 @@ def _srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepBudg
     return run_srflm(federation, folder)
 
 
-def _quiet_worker() -> None:
-    """One thread a worker: the workers share the CPUs; and no log lines of Flower's strategies."""
+@contextmanager
+def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of processes; whatever breaks the block off, Ctrl-C too, ends them at once."""
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(number, mp_context=context, initializer=_begin_worker)
+    try:
+        yield pool
+    except BaseException:
+        mine = set(multiprocessing.active_children()) - others
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in mine:
+            worker.terminate()
+        raise
+    pool.shutdown()
+
+
+def _begin_worker() -> None:
+    """One thread a worker: the workers share the CPUs; and no log lines of Flower's strategies.
+
+    A worker leaves Ctrl-C to the process that started it, and ends when that one does.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
     logging.getLogger("flwr").setLevel(logging.WARNING)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def tabulate(methods: Sequence[Method], results: Sequence[MethodResult]) -> Table:

@@ -45,12 +45,21 @@ def test_cpu_computes_in_full_precision(wanted: bool) -> None:
     assert isinstance(mixed_precision(torch.device("cpu"), wanted), nullcontext)
 
 
+def test_card_without_bfloat16_computes_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in float16: without scaled gradients the small ones would vanish."""
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation
+    )
+    assert isinstance(mixed_precision(torch.device("cuda"), wanted=True), nullcontext)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_cuda_computes_in_half_precision_when_wanted() -> None:
+def test_cuda_computes_in_bfloat16_when_wanted_and_there() -> None:
     device = torch.device("cuda")
     ones = torch.ones(4, 4, device=device)
+    there = torch.cuda.is_bf16_supported(including_emulation=False)
     with mixed_precision(device, wanted=True):
-        assert (ones @ ones).dtype in (torch.bfloat16, torch.float16)
+        assert (ones @ ones).dtype == (torch.bfloat16 if there else torch.float32)
     with mixed_precision(device, wanted=False):
         assert (ones @ ones).dtype == torch.float32

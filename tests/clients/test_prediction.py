@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from clients.data.vendor_data import as_split
+from clients.evaluation import predict_logits
 from clients.networks import initial_network
 from clients.prediction import predict_file
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.errors import DataError
+from srflm_flower.model_file import load_model
+from tests.support.tiny import conduct, new_run, tiny_federation
 
 TASK = TaskSettings()
 NETWORK = initial_network(ModelSettings(), TASK, 1)
@@ -61,3 +66,41 @@ def test_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         predict_file(NETWORK, tmp_path / "x.png", TASK, None)
     assert caught.value.code == DataError.UNREADABLE
+
+
+def test_image_of_another_size_than_in_training_is_refused_unless_resized(tmp_path: Path) -> None:
+    path = write_image(tmp_path, (32, 24))
+    with pytest.raises(DataError) as caught:
+        predict_file(NETWORK, path, TASK, None, trained_size=32)
+    assert caught.value.code == DataError.SHAPE
+    assert "(32, 24)" in caught.value.found
+    assert "32 pixels a side" in caught.value.expected
+    assert "--image-size 32" in caught.value.mend
+    assert predict_file(NETWORK, path, TASK, 32, trained_size=32)
+    assert predict_file(NETWORK, path, TASK, None)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_picture_has_one_channel_and_rgb_three(tmp_path: Path, channels: int) -> None:
+    task = TaskSettings(channels=channels)
+    network = initial_network(ModelSettings(), task, 1)
+    shape = (32, 32) if channels == 1 else (32, 32, 3)
+    assert len(predict_file(network, write_image(tmp_path, shape), task, None)) == 4
+
+
+def test_picture_is_classified_as_the_same_array_in_training_data(tmp_path: Path) -> None:
+    federation = tiny_federation(tmp_path)
+    folder = new_run(federation, tmp_path / "run")
+    conduct(folder)
+    network = load_model(folder.global_model)
+    with np.load(tmp_path / "tiny.npz") as archive:
+        images, labels = archive["test_images"], archive["test_labels"]
+    split = as_split(images, labels, 2, 1)
+    expected = predict_logits(network, split.images, torch.device("cpu")).softmax(1).numpy()
+    found = []
+    for number, pixels in enumerate(images):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(pixels).save(path)
+        found.append(predict_file(network, path, federation.task, None, trained_size=8))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (np.argmax(found, axis=1) == labels[:, 0]).mean() > 0.6

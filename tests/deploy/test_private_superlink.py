@@ -26,6 +26,20 @@ def test_environment_sends_nothing_home_and_fetches_nothing() -> None:
     assert "RAY_ADDRESS" not in environment  # somebody else's Ray cluster
 
 
+@pytest.mark.parametrize(
+    ("base", "direct"),
+    [
+        ({}, "127.0.0.1,localhost"),
+        ({"NO_PROXY": "a.b"}, "a.b,127.0.0.1,localhost"),
+        ({"no_proxy": "a.b, localhost"}, "a.b,localhost,127.0.0.1"),
+        ({"NO_PROXY": "a.b,c", "no_proxy": "c,d"}, "a.b,c,d,127.0.0.1,localhost"),
+    ],
+)
+def test_nothing_local_goes_through_a_proxy(base: dict[str, str], direct: str) -> None:
+    environment = flower_environment(Path("/x"), base)
+    assert environment["NO_PROXY"] == environment["no_proxy"] == direct
+
+
 @pytest.mark.slow
 def test_port_taken_in_between_is_not_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -35,7 +49,9 @@ def test_port_taken_in_between_is_not_shared(
         taken.listen()
         ports = iter([taken.getsockname()[1], free_port()])
         monkeypatch.setattr(private_superlink, "free_port", lambda: next(ports))
-        environment = flower_environment(tmp_path)
+        home, log = tmp_path / "home", tmp_path / "superlink.log"
+        environment = flower_environment(home)
         with process_family(os.environ, tmp_path / "log") as members:
-            superlink = start_private_superlink(tmp_path, environment, members)
+            superlink = start_private_superlink(home, environment, members, log)
             assert superlink.port != taken.getsockname()[1]
+        assert log.exists() and (home / "config.toml").exists()

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
-from deploy.processes import ProcessFamily, end_family, family, process_family
+from deploy import processes
+from deploy.processes import ProcessFamily, end_family, family, make_scratch, process_family
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 DETACHING = [
@@ -79,3 +81,50 @@ def test_family_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
     starter.wait()
     assert wait_for(lambda: family(tag) == set())
     assert not psutil.pid_exists(starter.pid) or starter.returncode is not None
+
+
+def test_family_ends_although_its_watchdog_was_killed(tmp_path: Path) -> None:
+    with process_family(os.environ, tmp_path / "log") as members:
+        members.start(SLEEPER, os.environ, tmp_path / "log")
+        watchdogs = [
+            each for each in psutil.Process().children() if members.tag in " ".join(each.cmdline())
+        ]
+        assert len(watchdogs) == 1
+        watchdogs[0].kill()
+    assert family(members.tag) == set()
+    assert not members.scratch.exists()
+
+
+def test_watchdog_is_ours_whatever_lies_where_the_user_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy" / "__init__.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    with process_family(os.environ, tmp_path / "log") as members:
+        members.start(SLEEPER, os.environ, tmp_path / "log")
+    assert (tmp_path / "log").read_text() == ""
+    assert family(members.tag) == set() and not members.scratch.exists()
+
+
+def test_process_that_cannot_be_ended_is_left_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GIVE_UP_SECONDS", 0.5)
+    members = ProcessFamily("unkillable-" + tmp_path.name, tmp_path)
+    process = members.start(STUBBORN, os.environ, tmp_path / "log")
+    time.sleep(0.5)
+    end_family(members.tag)  # patience is longer: nobody was killed
+    process.kill()
+    process.wait(timeout=10)
+
+
+def test_scratch_folder_is_shallow_enough_for_rays_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes.tempfile, "gettempdir", lambda: "/var/folders/ab/" + "c" * 30)
+    scratch = make_scratch()
+    try:
+        assert len(str(scratch)) <= 22
+    finally:
+        scratch.rmdir()

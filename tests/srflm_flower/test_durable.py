@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srflm_flower.durable import append_durably, write_durably
+from srflm_flower.durable import append_durably, sweep_temporaries, write_durably
 from srflm_flower.errors import RunFolderError
 
 
@@ -127,3 +127,26 @@ def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
         with pytest.raises(RunFolderError) as caught:
             write(tmp_path / "file" / "x", b"")
         assert caught.value.code == RunFolderError.NOT_WRITABLE
+
+
+def test_sweep_deletes_what_a_killed_process_left_and_nothing_else(tmp_path: Path) -> None:
+    kept = ["x", ".hidden", ".x.123", f"x.{'a' * 32}", f"a/.x.{'g' * 32}"]
+    for name in [*kept, f".x.{'a' * 32}", f"a/b/.model.safetensors.{'0' * 32}"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    sweep_temporaries(tmp_path)
+    assert files_in(tmp_path) == sorted(Path(name).name for name in kept)
+
+
+def test_sweep_finds_the_temporaries_that_writing_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt  # not an OSError: nobody tidies up, as after kill -9
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_durably(tmp_path / "x", b"new")
+    assert len(files_in(tmp_path)) == 1
+    sweep_temporaries(tmp_path)
+    assert files_in(tmp_path) == []

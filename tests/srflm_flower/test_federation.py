@@ -10,7 +10,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.settings import NpzData
+from clients.settings import RESERVED_NAMES, NpzData
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import (
     BUILT_IN_VENDORS,
@@ -92,13 +92,13 @@ def test_all_wrong_values_are_listed_at_once(tmp_path: Path) -> None:
     lines = found.splitlines()[1:]
     assert len(lines) == 7
     for where in (
-        "seed: found -1; expected: ",
+        "seed: found -1; expected a number not less than 0; change it",
         "colour: found an unknown key; expected ",
-        "run.rounds: found 'many'; expected: ",
-        "training.learning-rate: found 0; expected: ",
-        "training.momentum: found 1.5; expected: ",
-        "task: found ",
-        "model.network: found 'resnet-1000'; expected: ",
+        "run.rounds: found 'many'; expected a whole number; change it",
+        "training.learning-rate: found 0; expected a number greater than 0; change it",
+        "training.momentum: found 1.5; expected a number less than 1; change it",
+        "task.classes: found ['one']; expected at least two class names, all different;",
+        "model.network: found 'resnet-1000'; expected one of 'small-cnn', 'resnet18', ",
     ):
         assert any(line.startswith(f"  - {where}") for line in lines), where
 
@@ -156,14 +156,44 @@ BY_CLASS = {"source": "npz", "path": "x", "partition": {"kind": "by-class"}}
         ),
         (
             {"election": {"policy": "cycle", "server": "aster"}},
-            '`server` names the vendor of policy "fixed", and only of that',
+            "election.server: found 'aster'; expected it with policy = \"fixed\" only; remove it",
         ),
         (
             {"election": {"policy": "fixed"}},
-            '`server` names the vendor of policy "fixed", and only of that',
+            'election.server: found nothing; expected a vendor\'s name, as policy is "fixed"; add',
         ),
         ({"task": {"classes": ["a", "a"]}}, "at least two class names, all different"),
         ({"training": {"learning-rate": float("nan")}}, "training.learning-rate: found nan;"),
+        (
+            {"splits": {"validation": 0.49, "test": 0.49}},
+            "splits.test: found 0.49; expected at most 0.8 together with splits.validation (0.49)",
+        ),
+        (
+            {"aggregation": {"rule": "trimmed-mean"}},
+            "aggregation.trim: found 0.2, which leaves out nobody with 3 clients; expected at"
+            " least 0.34,",
+        ),
+        (
+            {"aggregation": {"rule": "krum"}},
+            "aggregation.faulty: found 1; expected at most 0 with 4 vendors, as krum needs 2 ×"
+            " faulty + 3 = 5 clients",
+        ),
+        (
+            {"aggregation": {"rule": "krum"}, "vendors": [{"name": n} for n in "abc"]},
+            "aggregation.rule: found 'krum' with 3 vendors; expected at least 4 vendors",
+        ),
+        (
+            {"vendors": [{"name": "a", "path": "/a"}, {"name": "b"}]},
+            "vendors.a.path: found '/a'; expected none, as data.source is \"phantom\"; remove it",
+        ),
+        (
+            {"vendors": [{"name": "a", "classes": [0]}, {"name": "b"}]},
+            "vendors.a.classes: found [0]; expected none without data.partition.kind =",
+        ),
+        (
+            {"vendors": [{"name": "a", "max-examples": 9}, {"name": "b"}]},
+            'vendors.a.max-examples: found 9; expected none, as data.source is "phantom"; remove',
+        ),
     ],
 )
 def test_tables_that_contradict_are_refused_and_the_text_teaches(
@@ -186,10 +216,161 @@ def test_error_says_which_command_shows_a_complete_example(tmp_path: Path) -> No
 
 
 def test_missing_file_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"cannot be read \(No such file"):
         load_federation(tmp_path / "none.toml")
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+
+
+def test_folder_in_place_of_the_file_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"is a folder; .* name the file in it"):
         load_federation(tmp_path)
+
+
+def test_nul_in_the_path_of_the_file_is_one_clear_error() -> None:
+    with pytest.raises(ConfigurationError, match="null byte"):
+        load_federation(Path("a\0b.toml"))
+
+
+def test_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "federation.toml"
+    path.write_bytes(b"\xef\xbb\xbfseed = 7")
+    assert load_federation(path).seed == 7
+
+
+@pytest.mark.parametrize("path", ["", "  ", "a\\u0000b"])
+def test_path_that_names_nothing_is_refused(tmp_path: Path, path: str) -> None:
+    found = problems_of(tmp_path, f'data = {{source = "npz", path = "{path}"}}')
+    assert "data.path: found '" in found
+    assert "expected the path of a file or folder" in found
+
+
+def test_home_folder_is_found_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/x")
+    federation = loaded(tmp_path, "data = {source = 'npz', path = '~/y.npz'}")
+    assert isinstance(federation.data, NpzData)
+    assert federation.data.path == Path("/home/x/y.npz")
+    found = problems_of(tmp_path, "data = {source = 'npz', path = '~no-such-user/y.npz'}")
+    assert "expected a user with a home folder" in found
+
+
+def test_wrong_tables_do_not_hide_that_others_do_not_fit_together(tmp_path: Path) -> None:
+    text = """
+    rounds-per-term = 5
+    colour = "red"
+    run = {rounds = 12, round = 3}
+    training = {batch_size = 0}
+    splits = 3
+    [[vendors]]
+    name = "a"
+    path = "x"
+    """
+    lines = problems_of(tmp_path, text).splitlines()[1:]
+    assert [line.split(":")[0].strip(" -") for line in lines] == [
+        "training.batch_size",
+        "splits",
+        "training.batch-size",
+        "run.round",
+        "colour",
+        "vendors",
+        "run.rounds",
+        "vendors.a.path",
+    ]
+
+
+def test_number_of_rounds_that_is_wrong_does_not_hide_a_roster_of_one(tmp_path: Path) -> None:
+    found = problems_of(tmp_path, "run = {rounds = 0}\nvendors = [{name = 'a'}]")
+    assert "run.rounds: found 0; expected a number not less than 1" in found
+    assert "vendors: found 1; expected at least two" in found
+    assert found.startswith("2 problem(s)")
+
+
+def test_wrong_vendor_does_not_hide_what_the_others_lack(tmp_path: Path) -> None:
+    text = "data = {source = 'files'}\n[[vendors]]\nname = 'A'\n[[vendors]]\nname = 'b'"
+    found = problems_of(tmp_path, text)
+    assert "vendors.0.name: found 'A'; expected 1 to 40 lower-case letters" in found
+    assert "vendors.b.path: found nothing" in found
+    assert found.startswith("2 problem(s)")
+
+
+@pytest.mark.parametrize("vendors", ["[]", "3"])
+def test_empty_roster_is_one_problem(tmp_path: Path, vendors: str) -> None:
+    text = f"vendors = {vendors}\nelection = {{policy = 'fixed', server = 'a'}}"
+    assert problems_of(tmp_path, text).startswith("1 problem(s)")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("run = {rounds = '3'}", "run.rounds: found '3'; expected a whole number"),
+        ("run = {rounds = true}", "run.rounds: found true; expected a whole number"),
+        ("run = {rounds = 3.0}", "run.rounds: found 3.0; expected a whole number"),
+        ("run = {mixed-precision = 1}", "run.mixed-precision: found 1; expected true or false"),
+        ("run = 3", "run: found 3; expected a table"),
+        ("training = {decay = '1'}", "training.decay: found '1'; expected a number;"),
+        ("training = {decay = 2}", "training.decay: found 2; expected a number not greater than 1"),
+        ("training = {decay = inf}", "training.decay: found inf; expected a "),
+        ("name = 3", "name: found 3; expected text in quotes"),
+        ("name = '-'", "name: found '-'; expected 1 to 40 letters, digits,"),
+        ("vendors = 3", "vendors: found 3; expected an array of [[vendors]] tables"),
+        ("vendors = [1]", "vendors.0: found 1; expected a table"),
+        ("vendors = [{}]", "vendors.0.name: found nothing; expected a value; add it"),
+        ("task = {classes = 'a'}", "task.classes: found 'a'; expected an array;"),
+        ("task = {classes = ['a', 1]}", "task.classes.1: found 1; expected text in quotes"),
+        ("task = {spatial-dims = 4}", "task.spatial-dims: found 4; expected one of 2, 3;"),
+        ("task = {kind = 'x'}", "task.kind: found 'x'; expected 'classification';"),
+        ("data = 3", "data: found 3; expected a table"),
+        ("data = {}", "data.source: found nothing; expected one of 'phantom', 'npz', 'files'; add"),
+        (
+            "data = {source='x'}",
+            "data.source: found 'x'; expected one of 'phantom', 'npz', 'files'",
+        ),
+        ("data = {source='npz', path=3}", "data.path: found 3; expected a path as text in quotes"),
+        (
+            "data = {source='npz', path='x', partition={alpha=1}}",
+            "data.partition.kind: found nothing; expected one of 'dirichlet', 'by-class'; add it",
+        ),
+        ("files = 3", "files: found an unknown key"),
+    ],
+)
+def test_wrong_value_is_explained_without_jargon(tmp_path: Path, text: str, problem: str) -> None:
+    found = problems_of(tmp_path, text)
+    assert problem in found
+    for jargon in ("Input", "valid ", "instance", "tuple", "discriminator"):
+        assert jargon not in found
+
+
+def test_whole_number_is_fine_where_a_number_is_expected(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "training = {decay = 1}").training.decay == 1.0
+
+
+def test_key_with_underscores_is_renamed(tmp_path: Path) -> None:
+    text = "rounds_per_term = 2\ntraining = {learning_rate = 1}\nrun = {no_such = 1}"
+    lines = problems_of(tmp_path, text).splitlines()[1:]
+    assert [line.removeprefix("  - ") for line in lines] == [
+        "rounds_per_term: found rounds_per_term; expected rounds-per-term; rename it",
+        "training.learning_rate: found learning_rate; expected learning-rate; rename it",
+        "run.no_such: found an unknown key; expected a documented one; correct or remove it",
+    ]
+    assert Federation.model_validate({"rounds_per_term": 2}).rounds_per_term == 2
+
+
+@pytest.mark.parametrize("name", RESERVED_NAMES)
+def test_vendor_may_not_have_the_name_of_a_model(tmp_path: Path, name: str) -> None:
+    text = f"vendors = [{{name = '{name}'}}, {{name = 'b'}}]"
+    assert f"vendors.0.name: found '{name}'; expected none of" in problems_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("vendors", "settings"),
+    [
+        (4, {"rule": "trimmed-mean", "trim": 0.34}),
+        (6, {"rule": "trimmed-mean", "trim": 0.2}),
+        (4, {"rule": "krum", "faulty": 0}),
+        (6, {"rule": "krum", "faulty": 1}),
+    ],
+)
+def test_robust_rule_with_clients_enough_is_fine(vendors: int, settings: dict[str, Any]) -> None:
+    rule = built_in_federation(vendors).changed(aggregation=settings).aggregation.rule
+    assert rule == settings["rule"]
 
 
 @pytest.mark.parametrize("content", [b"[run\n", b"seed = 1\nseed = 2", b"\xff\xfe", b"a b c"])
@@ -298,7 +479,7 @@ CHANGES: list[dict[str, Any]] = [
     {"model__norm": "group"},
     {"training__decay": 0.123},
     {"election__loss_weight": 3.25},
-    {"aggregation__rule": "krum"},
+    {"aggregation__rule": "krum", "aggregation__faulty": 0},
 ]
 
 

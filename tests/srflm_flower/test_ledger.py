@@ -71,7 +71,7 @@ def test_another_record_for_a_committed_term_is_refused(tmp_path: Path) -> None:
 )
 def test_record_that_does_not_follow_is_refused(record: TermRecord, problem: str) -> None:
     with pytest.raises(LedgerError, match=problem) as caught:
-        check_follows(CHAIN, record, FEDERATION)
+        check_follows(CHAIN[-1], record, FEDERATION)
     assert caught.value.code == "SRFLM-L1"
     assert "restore the ledger from another site" in caught.value.mend
 
@@ -83,7 +83,7 @@ def test_first_record_stands_on_the_federation() -> None:
 
 
 def test_term_of_several_rounds_may_follow() -> None:
-    check_follows(CHAIN, make_record(5, CHAIN[-1].hash, round=9), FEDERATION)
+    check_follows(CHAIN[-1], make_record(5, CHAIN[-1].hash, round=9), FEDERATION)
 
 
 def test_ledger_of_another_federation_is_refused(tmp_path: Path) -> None:
@@ -171,7 +171,28 @@ def test_first_line_that_a_crash_cut_short_leaves_an_empty_ledger(tmp_path: Path
     path = written(tmp_path, CHAIN[:1])
     path.write_bytes(path.read_bytes()[:20])
     assert read(path) == []
-    assert path.read_bytes() == b""
+    Ledger(path, FEDERATION).append(CHAIN[0])
+    assert read(path) == CHAIN[:1]
+
+
+def test_reading_changes_nothing_on_the_disk(tmp_path: Path) -> None:
+    """Another process may be in the middle of writing the last line."""
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes()[:-7])
+    before = path.stat()
+    assert read(path) == CHAIN[:3]
+    assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
+
+
+def test_ledger_that_keeps_few_records_checks_them_all_the_same(tmp_path: Path) -> None:
+    path = written(tmp_path, CHAIN[:3])
+    ledger = Ledger(path, FEDERATION, keep=2)
+    assert (len(ledger), list(ledger.records())) == (3, CHAIN[1:3])
+    ledger.append(CHAIN[0])  # known already: left as it is
+    ledger.append(CHAIN[3])
+    assert (len(ledger), ledger.last()) == (4, CHAIN[3])
+    with pytest.raises(LedgerError):
+        ledger.append(CHAIN[1].model_copy(update={"server": "b"}))
 
 
 def test_growth_by_another_process_is_seen(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def federation() -> Federation:
 
 
 def summary_of(records: list[TermRecord], stopped: tuple[str, str] | None = None) -> RunSummary:
-    return summarise(federation(), records, 1.23456, {}, {}, stopped)
+    test = {vendor: {"personalised": {"accuracy": 0.5}} for vendor in "ab"}
+    return summarise(federation(), records, 1.23456, test, {}, stopped)
 
 
 # ---- spans ---------------------------------------------------------------------------------------

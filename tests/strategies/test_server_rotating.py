@@ -316,7 +316,7 @@ def test_crash_at_any_message_loses_nothing(
     tmp_path: Path, unbroken: RunFolder, after_delivery: bool
 ) -> None:
     """Kill all at every few messages, resume, and compare with the unbroken run."""
-    for count in itertools.count(0, 3 if after_delivery else 4):
+    for count in itertools.count(0, 5 if after_delivery else 6):
         run = run_in(tmp_path, f"run-{count}")
         try:
             conduct(run, crash_at_message(count, after_delivery))
@@ -390,3 +390,53 @@ def test_model_whose_content_has_another_hash_is_refused(tmp_path: Path) -> None
 
     conduct(run, altering)
     assert codes == {MessageRefused.MODEL}
+
+
+def test_vendor_that_trains_but_cannot_serve_has_its_turn_once_a_cycle(tmp_path: Path) -> None:
+    run = run_in(tmp_path, run__rounds=9, election__by_turn_rounds=0)
+    conduct(run, raising_at(at("c", [wire.FINETUNE])))
+    records = records_of(run)
+    assert sum(record.attempt for record in records) <= 4  # not in every term
+    assert {record.server for record in records} == {"a", "b", "d"}
+    served = [record.server for record in records]
+    assert max(served.count(vendor) for vendor in "abd") <= 4
+
+
+def test_proposal_is_committed_though_its_server_is_gone(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+
+    def crash_at_commit(message: Message, deliver: Deliver) -> Message | None:
+        if message.metadata.message_type == wire.COMMIT:
+            raise Crash
+        return deliver(message)
+
+    with pytest.raises(Crash):
+        conduct(run, crash_at_commit)
+    assert records_of(run) == []
+    summary = conduct(run, silent_at(at("a")))
+    assert [record.term for record in records_of(run)] == [1, 2, 3]
+    assert records_of(run)[0].server == "a"
+    assert "no final figures from a" in summary.what_happened
+
+
+def test_vendor_that_stands_in_brings_the_update_that_it_made_as_a_client(tmp_path: Path) -> None:
+    run = run_in(tmp_path, run__rounds=1)
+    conduct(run, raising_at(at("a", [wire.FINETUNE])))
+    record = records_of(run)[0]
+    assert (record.server, record.stale_server) == ("b", True)
+    epoch = -(-record.ballots["b"].examples // 8)
+    assert record.steps["b"] > epoch  # one epoch in either role
+
+
+def test_sites_are_not_asked_again_who_is_there_after_all_have_stored_a_record(
+    tmp_path: Path,
+) -> None:
+    opened: list[int] = []
+
+    def spy(message: Message, deliver: Deliver) -> Message | None:
+        if message.metadata.message_type == wire.OPEN:
+            opened.append(wire.unpack(message, wire.OpenTerm).envelope.term)
+        return deliver(message)
+
+    conduct(run_in(tmp_path), spy)
+    assert set(opened) == {1}

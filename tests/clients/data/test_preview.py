@@ -20,7 +20,7 @@ from clients.settings import (
     TaskSettings,
     VendorSettings,
 )
-from srflm_flower.errors import ConfigurationError
+from srflm_flower.errors import ConfigurationError, RunFolderError
 
 TWO = (VendorSettings(name="a"), VendorSettings(name="b"))
 
@@ -72,3 +72,17 @@ def test_preview_of_data_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
         write_data_preview(tmp_path / "p.png", plan_of(FileData(source="files")))
     assert not (tmp_path / "p.png").exists()
+
+
+@pytest.mark.parametrize("source", ["phantom", "npz"])
+def test_missing_folder_is_made_and_a_folder_is_not_written_over(
+    phantom_npz: Path, tmp_path: Path, source: str
+) -> None:
+    data: DataSettings = PhantomData(image_size=32)
+    if source == "npz":
+        data = NpzData(source="npz", path=phantom_npz, partition=DirichletPartition(alpha=1.0))
+    write_data_preview(tmp_path / "new" / "er" / "p.png", plan_of(data))
+    assert min(size_of(tmp_path / "new" / "er" / "p.png")) > 200
+    with pytest.raises(RunFolderError, match="could not be written") as caught:
+        write_data_preview(tmp_path / "new", plan_of(data))
+    assert caught.value.code == RunFolderError.NOT_WRITABLE

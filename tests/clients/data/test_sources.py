@@ -219,3 +219,23 @@ def test_data_are_read_once_a_process() -> None:
     assert load_vendor_data(plan_of(), "a") is load_vendor_data(plan_of(), "a")
     other = load_vendor_data(plan_of(seed=66), "a")
     assert not torch.equal(other.train.images, load_vendor_data(plan_of(), "a").train.images)
+
+
+def test_vendors_of_one_file_read_it_once(
+    phantom_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[object] = []
+    load = np.load
+    monkeypatch.setattr(np, "load", lambda *a, **k: decoded.append(a) or load(*a, **k))
+    for name in "ab":
+        load_vendor_data(plan_of(data=dirichlet(phantom_npz)), name)
+    assert len(decoded) == 1
+
+
+def test_limit_on_one_vendor_leaves_the_shared_file_as_it_was(phantom_npz: Path) -> None:
+    vendors = (
+        VendorSettings(name="a", path=phantom_npz, max_examples=20),
+        VendorSettings(name="b", path=phantom_npz),
+    )
+    plan = plan_of(data=FileData(source="files"), vendors=vendors)
+    assert [len(load_vendor_data(plan, name).train) for name in "ab"] == [20, 80]

@@ -45,6 +45,9 @@ def check(data: VendorData, **changes: Any) -> None:
         ((5, 28, 28, 1), 2, (5, 1, 28, 28)),
         ((5, 3, 28, 20), 2, (5, 3, 28, 20)),
         ((5, 4, 28, 20), 2, (5, 4, 28, 20)),
+        ((5, 2, 28, 20), 2, (5, 2, 28, 20)),
+        ((5, 28, 20, 2), 2, (5, 2, 28, 20)),
+        ((5, 3, 28, 1), 2, (5, 1, 3, 28)),
         ((5, 16, 17, 18), 3, (5, 1, 16, 17, 18)),
         ((5, 16, 17, 18, 3), 3, (5, 3, 16, 17, 18)),
         ((5, 1, 16, 17, 18), 3, (5, 1, 16, 17, 18)),
@@ -53,7 +56,7 @@ def check(data: VendorData, **changes: Any) -> None:
 def test_images_come_out_channels_first(
     shape: tuple[int, ...], dims: int, expected: tuple[int, ...]
 ) -> None:
-    split = as_split(np.zeros(shape, np.uint8), np.zeros(5), dims)
+    split = as_split(np.zeros(shape, np.uint8), np.zeros(5), dims, expected[1])
     assert split.images.shape == expected
     assert split.images.dtype == torch.float32
     assert split.images.is_contiguous()
@@ -61,21 +64,21 @@ def test_images_come_out_channels_first(
 
 def test_channels_last_images_keep_their_pixels() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 10, 3), dtype=np.uint8)
-    split = as_split(images, np.zeros(2), 2)
+    split = as_split(images, np.zeros(2), 2, 3)
     back = (split.images.movedim(1, -1).numpy() + 1) / 2 * 255
     np.testing.assert_allclose(back, images, atol=1e-3)
 
 
 def test_bytes_and_fractions_both_map_to_minus_one_to_one() -> None:
-    of_bytes = as_split(np.array([[[0, 255]], [[51, 204]]], np.uint8), np.zeros(2), 2)
-    of_fractions = as_split(np.array([[[0, 1.0]], [[0.2, 0.8]]]), np.zeros(2), 2)
+    of_bytes = as_split(np.array([[[0, 255]], [[51, 204]]], np.uint8), np.zeros(2), 2, 1)
+    of_fractions = as_split(np.array([[[0, 1.0]], [[0.2, 0.8]]]), np.zeros(2), 2, 1)
     np.testing.assert_allclose(of_bytes.images.flatten(), [-1, 1, -0.6, 0.6], atol=1e-6)
     torch.testing.assert_close(of_bytes.images, of_fractions.images)
 
 
 def test_raw_arrays_are_left_as_they_were() -> None:
     images = np.full((2, 8, 8), 0.25, np.float32)
-    as_split(images, np.zeros(2), 2)
+    as_split(images, np.zeros(2), 2, 1)
     assert (images == 0.25).all()
 
 
@@ -83,7 +86,7 @@ def test_raw_arrays_are_left_as_they_were() -> None:
 @given(labels=st.lists(st.integers(0, 7), max_size=9), column=st.booleans())
 def test_labels_come_out_flat(labels: list[int], column: bool) -> None:
     raw = np.array(labels, np.uint8)
-    split = as_split(np.zeros((len(labels), 8, 8)), raw[:, None] if column else raw, 2)
+    split = as_split(np.zeros((len(labels), 8, 8)), raw[:, None] if column else raw, 2, 1)
     assert split.labels.dtype == torch.int64
     assert split.labels.tolist() == labels
     assert len(split) == len(labels)
@@ -145,6 +148,13 @@ def test_images_that_do_not_fit_the_task_are_refused(train: Split) -> None:
     assert error.code == DataError.SHAPE
     assert str(tuple(train.images.shape)) in error.found
     assert "task.channels and task.spatial-dims" in error.mend
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_splits_of_different_size_are_refused(name: str) -> None:
+    error = refused(replace(GOOD, **{name: split_of(0, 1, size=9)}))
+    assert error.code == DataError.SHAPE
+    assert f"{name} images of size (9, 9), train images of size (8, 8)" in error.found
 
 
 def test_images_without_a_label_each_are_refused() -> None:

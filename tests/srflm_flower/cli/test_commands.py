@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from clients.networks import get_weights, initial_network
 from srflm_flower.cli import app
 from srflm_flower.errors import ConfigurationError, DataError, RunFolderError
 from srflm_flower.federation import built_in_federation
+from srflm_flower.model_file import ModelFile
 from tests.support.commands import SRFLM, run
 from tests.support.tiny import conduct, new_run, tiny_federation, write_tiny_npz
 
@@ -184,3 +186,60 @@ def test_compare_gives_every_method_the_same_number_of_gradient_steps(tmp_path: 
     assert set(data["table"]["local"]) == {"personalised"}
     assert (tmp_path / "cmp" / "comparison.png").stat().st_size > 5000
     assert "| srflm |" in (tmp_path / "cmp" / "comparison.md").read_text()
+
+
+# ---- predict -----------------------------------------------------------------------------------
+
+
+def tiny_model(folder: Path, **notes: object) -> Path:
+    federation = tiny_federation(folder)
+    network = initial_network(federation.model, federation.task, 1)
+    file = ModelFile(federation.model, federation.task, get_weights(network), notes)
+    file.write(folder / "model.safetensors")
+    return folder / "model.safetensors"
+
+
+def write_pictures(folder: Path, count: int, size: int = 8) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for number in range(count):
+        pixels = rng.integers(0, 255, (size, size), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def test_predict_classifies_all_it_can_and_names_the_rest(tmp_path: Path) -> None:
+    model, folder = tiny_model(tmp_path), write_pictures(tmp_path / "images", 2)
+    for name in ("Thumbs.db", "0broken.png", ".hidden.png"):
+        (folder / name).write_bytes(b"no image")
+    result = CliRunner().invoke(app, ["predict", str(model), str(folder)])
+    assert result.exit_code == 1
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert [Path(row["file"]).name for row in rows] == ["0.png", "1.png"]
+    for name in ("Thumbs.db", "0broken.png", ".hidden.png"):
+        assert name in result.stderr
+
+
+def test_predict_without_an_image_prints_nothing_on_stdout(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "text" / name).write_text("no image")
+    for folder in ("empty", "text", "none"):
+        result = CliRunner().invoke(app, ["predict", str(model), str(tmp_path / folder)])
+        assert isinstance(result.exception, DataError)
+        assert result.exception.code == DataError.MISSING
+        assert result.stdout == ""
+
+
+def test_predict_refuses_another_size_than_in_training_unless_told_to_resize(
+    tmp_path: Path,
+) -> None:
+    model = tiny_model(tmp_path, **{"image-size": 8})
+    assert "0.png" in invoke("predict", model, write_pictures(tmp_path / "same", 1))
+    other = write_pictures(tmp_path / "other", 1, size=12)
+    with pytest.raises(DataError, match="--image-size 8") as error:
+        invoke("predict", model, other)
+    assert error.value.code == DataError.SHAPE
+    assert "0.png" in invoke("predict", model, other, "--image-size", 8)

@@ -1,0 +1,292 @@
+"""What is wrong with a federation file: one line each, in the words of who has to mend it.
+
+Each line says where, what was found, what was expected, and how to mend it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from clients.settings import (
+    ByClassPartition,
+    DirichletPartition,
+    FileData,
+    NpzData,
+    PhantomData,
+)
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from srflm_flower.federation import Federation
+
+Location = tuple[int | str, ...]
+Tables = frozenset[str]
+
+# ---- tables that do not fit together -----------------------------------------------------------
+
+
+def problems_between_tables(federation: Federation, broken: Tables = frozenset()) -> list[str]:
+    """Return the problems between the tables that are not ``broken`` in themselves."""
+    return [
+        problem for check, tables in _CHECKS if not broken & tables for problem in check(federation)
+    ]
+
+
+def _roster(federation: Federation) -> list[str]:
+    names, problems = federation.roster, []
+    if len(names) < 2:
+        problems.append(
+            f"vendors: found {len(names)}; expected at least two; add a [[vendors]] table"
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        problems.append(
+            f"vendors: found {', '.join(twice)} more than once; expected different names;"
+            " rename one"
+        )
+    return problems
+
+
+def _fixed_server(federation: Federation) -> list[str]:
+    server, names = federation.election.server, federation.roster
+    if server is None or server in names or not names:
+        return []
+    return [
+        f"election.server: found {server!r}; expected one of {', '.join(names)}; correct the name"
+    ]
+
+
+def _min_clients(federation: Federation) -> list[str]:
+    clients, found = len(federation.vendors) - 1, federation.aggregation.min_clients
+    if clients < 1 or found <= clients:
+        return []
+    return [
+        f"aggregation.min-clients: found {found}; expected at most {clients}, all vendors but the"
+        " server; lower it"
+    ]
+
+
+def _robust_rule(federation: Federation) -> list[str]:
+    """Check that the clients alone are enough, as the server's stale update may be missing."""
+    rule, vendors = federation.aggregation.rule, len(federation.vendors)
+    if rule not in ("trimmed-mean", "krum") or vendors < 2:
+        return []
+    if vendors < 4:
+        return [
+            f"aggregation.rule: found {rule!r} with {vendors} vendors; expected at least 4 vendors"
+            ' for this rule; add vendors, or set rule = "mean"'
+        ]
+    if rule == "krum":
+        return _krum(federation.aggregation.faulty, vendors)
+    return _trimmed_mean(federation.aggregation.trim, vendors)
+
+
+def _trimmed_mean(trim: float, vendors: int) -> list[str]:
+    """Check ⌊trim · clients⌋ ≥ 1 (Yin et al., ICML 2018: the mean of what is left)."""
+    clients = vendors - 1
+    if math.floor(trim * clients) >= 1:
+        return []
+    return [
+        f"aggregation.trim: found {trim}, which leaves out nobody with {clients} clients; expected"
+        f" at least {math.ceil(100 / clients) / 100}, so that the largest and the smallest update"
+        " are left out; raise it, add vendors, or choose another aggregation.rule"
+    ]
+
+
+def _krum(faulty: int, vendors: int) -> list[str]:
+    """Check clients ≥ 2f + 3 (Blanchard et al., NeurIPS 2017, proposition 4.2)."""
+    most = (vendors - 4) // 2
+    if faulty <= most:
+        return []
+    return [
+        f"aggregation.faulty: found {faulty}; expected at most {most} with {vendors} vendors, as"
+        f" krum needs 2 × faulty + 3 = {2 * faulty + 3} clients besides the server; lower it, add"
+        " vendors, or choose another aggregation.rule"
+    ]
+
+
+def _rounds(federation: Federation) -> list[str]:
+    if federation.run.rounds % federation.rounds_per_term == 0:
+        return []
+    return [
+        f"run.rounds: found {federation.run.rounds}; expected a multiple of rounds-per-term"
+        f" ({federation.rounds_per_term}); change one of them"
+    ]
+
+
+def _vendor_paths(federation: Federation) -> list[str]:
+    if isinstance(federation.data, FileData):
+        return [
+            f"vendors.{vendor.name}.path: found nothing; expected this vendor's file or folder, as"
+            ' data.source is "files"; add path = "…"'
+            for vendor in federation.vendors
+            if vendor.path is None
+        ]
+    return [
+        f"vendors.{vendor.name}.path: found {_short(vendor.path)}; expected none, as data.source"
+        f' is "{federation.data.source}"; remove it, or set data.source = "files"'
+        for vendor in federation.vendors
+        if vendor.path is not None
+    ]
+
+
+def _vendor_classes(federation: Federation) -> list[str]:
+    if _is_by_class(federation):
+        return [
+            f"vendors.{vendor.name}.classes: found nothing; expected this vendor's labels, as"
+            ' data.partition.kind is "by-class"; add classes = […]'
+            for vendor in federation.vendors
+            if not vendor.classes
+        ]
+    return [
+        f"vendors.{vendor.name}.classes: found {_short(vendor.classes)}; expected none without"
+        ' data.partition.kind = "by-class"; remove it, or set this partition'
+        for vendor in federation.vendors
+        if vendor.classes is not None
+    ]
+
+
+def _is_by_class(federation: Federation) -> bool:
+    data = federation.data
+    return isinstance(data, NpzData) and isinstance(data.partition, ByClassPartition)
+
+
+def _vendor_labels(federation: Federation) -> list[str]:
+    classes = len(federation.task.classes)
+    return [
+        f"vendors.{vendor.name}.classes: found {label}; expected 0 to {classes - 1}; correct it,"
+        " or complete task.classes"
+        for vendor in federation.vendors
+        if _is_by_class(federation)
+        for label in vendor.classes or ()
+        if not 0 <= label < classes
+    ]
+
+
+def _vendor_limits(federation: Federation) -> list[str]:
+    return [
+        f"vendors.{vendor.name}.max-examples: found {vendor.max_examples}; expected none, as"
+        ' data.source is "phantom"; remove it, and set data.examples'
+        for vendor in federation.vendors
+        if isinstance(federation.data, PhantomData) and vendor.max_examples is not None
+    ]
+
+
+_CHECKS: tuple[tuple[Callable[[Federation], list[str]], Tables], ...] = (
+    (_roster, frozenset({"vendors"})),
+    (_fixed_server, frozenset({"vendors", "election"})),
+    (_min_clients, frozenset({"vendors", "aggregation"})),
+    (_robust_rule, frozenset({"vendors", "aggregation"})),
+    (_rounds, frozenset({"run", "rounds_per_term"})),
+    # Of broken [[vendors]] tables the others are still there, each to be checked by itself.
+    (_vendor_paths, frozenset({"data"})),
+    (_vendor_classes, frozenset({"data"})),
+    (_vendor_labels, frozenset({"data", "task"})),
+    (_vendor_limits, frozenset({"data"})),
+)
+
+# ---- tables that are wrong in themselves -------------------------------------------------------
+
+_CHOICES: Mapping[str, tuple[type[Any], ...]] = {
+    "source": (PhantomData, NpzData, FileData),
+    "kind": (DirichletPartition, ByClassPartition),
+}
+
+_EXPECTED: Mapping[str, str] = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text in quotes",
+    "path_type": "a path as text in quotes",
+    "bool_type": "true or false",
+    "greater_than": "a number greater than {gt:g}",
+    "greater_than_equal": "a number not less than {ge:g}",
+    "less_than": "a number less than {lt:g}",
+    "less_than_equal": "a number not greater than {le:g}",
+    "too_short": "an array of at least {min_length}",
+    "tuple_type": "an array",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+
+
+def problems_within(error: ErrorDetails) -> list[str]:
+    """Translate one error of pydantic."""
+    where, found = ".".join(map(str, place(error["loc"]))), _short(error["input"])
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "value_error" if not where:
+            return str(context["error"]).splitlines()
+        case "value_error":
+            return [f"{where}: found {found}; {context['error']}"]
+        case "extra_forbidden":
+            return [
+                f"{where}: found an unknown key; expected a documented one; correct or remove it"
+            ]
+        case "missing":
+            return [f"{where}: found nothing; expected a value; add it"]
+        case "union_tag_not_found":
+            key = context["discriminator"].strip("'")
+            return [f"{where}.{key}: found nothing; expected one of {_choices(key)}; add it"]
+        case "union_tag_invalid":
+            key = context["discriminator"].strip("'")
+            where, found = f"{where}.{key}", repr(context["tag"])
+    return [f"{where or 'the file'}: found {found}; expected {_expected(error)}; change it"]
+
+
+def place(location: Location) -> Location:
+    """Return the location as in the file, without the names that pydantic has for choices."""
+    return tuple(
+        part
+        for index, part in enumerate(location)
+        if not (index == 1 and location[0] == "data")
+        and not (index == 3 and location[:3:2] == ("data", "partition"))
+    )
+
+
+def _expected(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "literal_error":
+            choices = str(context["expected"]).replace(" or ", ", ")
+            return f"one of {choices}" if ", " in choices else choices
+        case "union_tag_invalid":
+            return f"one of {context['expected_tags']}"
+        case "string_pattern_mismatch":
+            letters = "letters" if "A-Z" in context["pattern"] else "lower-case letters"
+            return f"1 to 40 {letters}, digits, '_', '-' or '.', the first a letter or digit"
+        case "tuple_type" if error["loc"] == ("vendors",):
+            return "an array of [[vendors]] tables"
+        case kind if kind in _EXPECTED:
+            return _EXPECTED[kind].format(**context)
+    return error["msg"]
+
+
+def _choices(key: str) -> str:
+    return ", ".join(
+        repr(get_args(model.model_fields[key].annotation)[0]) for model in _CHOICES[key]
+    )
+
+
+def _short(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case Path():
+            text = repr(str(value))
+        case dict():
+            return "a table"
+        case list() | tuple():
+            text = repr(list(value))
+        case str() | int() | float():
+            text = repr(value)
+        case _:
+            text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,38 @@
+"""What a term asks for, phase by phase, as the messages that carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flwr.app import Message
+
+from srflm_flower import messages as wire
+from strategies.conversation import request
+from strategies.model import Model
+from strategies.open_term import OpenTerm
+from strategies.term_plan import Role, TermPlan
+
+
+def work(
+    term: OpenTerm, plan: TermPlan, vendor: str, round_number: int, model: Model, role: Role
+) -> wire.Train:
+    """Return a vendor's work in a round: E_c epochs as a client, E_s as the server."""
+    return wire.Train(
+        envelope=term.envelope,
+        round=round_number,
+        model=model.hash,
+        learning_rate=plan.learning_rate_in(round_number),
+        epochs=plan.client_epochs if role == "client" else plan.server_epochs,
+        steps=plan.steps(vendor, round_number, role) if plan.steps is not None else None,
+    )
+
+
+def evaluation_requests(term: OpenTerm, models: Mapping[str, Model]) -> list[Message]:
+    """Ask all for the metrics of ``models``; the server's own node has them already."""
+    evaluation = wire.EvaluateModels(
+        envelope=term.envelope, models={name: model.hash for name, model in models.items()}
+    )
+    return [
+        request(evaluation, wire.EVALUATE, node, () if vendor == term.server else models.values())
+        for vendor, node in term.node_of.items()
+    ]
