@@ -23,7 +23,7 @@ lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## every figure in the README, from one run (about an hour on two cores)
+bench: $(STAMP)  ## every figure in the README, from one run (an hour or two on two cores)
 	$(BIN)/python -m benchmarks.run_all
 
 setup: $(STAMP)  ## make the virtual environment and install

@@ -34,7 +34,7 @@ from srflm_flower.run_folder import create_run_folder
 
 TARGET = 1.10
 PHASES = ("open", "train", "finetune", "evaluate")
-EPOCHS = 15
+EPOCHS = 10
 EXAMPLES = 160
 """A vendor, over all splits."""
 COMMIT = "commit and the rest"
@@ -145,7 +145,7 @@ class RoundOverhead:
 
 def run(quick: bool, folder: Path) -> RoundOverhead:
     """Measure all cases, or in a hurry the first alone."""
-    cases, pairs, rounds = (CASES[:1], 1, 4) if quick else (CASES, 3, 9)
+    cases, pairs, rounds = (CASES[:1], 1, 4) if quick else (CASES, 2, 7)
     return RoundOverhead(tuple(measure(case, pairs, rounds, folder) for case in cases))
 
 
