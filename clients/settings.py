@@ -156,7 +156,7 @@ class ModelSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """Local training in both roles (SRFLM.md, steps 1, 3, 4); epochs as E_c and E_s there."""
+    """Local training in both roles (README.md, steps 1, 3, 4); epochs as E_c and E_s there."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = Field(default=0.01, gt=0)

@@ -1,7 +1,7 @@
 """Choose which global model of a run is released: by validation, among all that were evaluated.
 
 Fine-tuning on one vendor's data can hurt the global model, so the averaged and the fine-tuned
-model of every term are both candidates (SRFLM.md, "Lessons").
+model of every term are both candidates (README.md, "One round").
 """
 
 from __future__ import annotations

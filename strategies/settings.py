@@ -30,7 +30,7 @@ class Settings(BaseModel):
 
 
 class ElectionSettings(Settings):
-    """How the next provisional server is chosen (SRFLM.md, step 5).
+    """How the next provisional server is chosen (README.md, step 5).
 
     ``loss_weight`` is the paper's λ.  For the first ``by_turn_rounds`` rounds (the paper's K)
     vendors serve in the order of the roster.  ``server`` names the server of policy ``fixed``.
@@ -55,7 +55,7 @@ class ElectionSettings(Settings):
 
 
 class AggregationSettings(Settings):
-    """How the server averages (SRFLM.md, step 2).
+    """How the server averages (README.md, step 2).
 
     ``include_stale_server``: whether the mean has the server's own weights from the last round in
     which it was a client: ``never``; ``once-trained`` (only if it ever was one); ``always`` (as the
