@@ -6,7 +6,6 @@ Whatever goes wrong at a site, the server gets a code; the text stays in the sit
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
@@ -47,8 +46,3 @@ def _failure(message: Message, where: SimulatedSite | None, code: str, text: str
         vendor, attempt = where.vendor, where.highest_attempt()
     reply = wire.Reply(vendor=vendor, status="failed", code=code, attempt=attempt)
     return Message(wire.pack(reply), reply_to=message)
-
-
-def forget(folder: Path) -> None:
-    """Drop what this process keeps in memory for the run in ``folder``."""
-    SimulatedSite.forget(folder)
