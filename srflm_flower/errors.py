@@ -8,10 +8,13 @@
     ├── TrainingDiverged           SRFLM-T1   the loss or a weight is not finite
     ├── UpdateRejected             SRFLM-U1   a vendor's reply is not a usable model update
     ├── MessageRefused             SRFLM-P…   a message does not fit this site's view of the term
+    ├── BundleRefused              SRFLM-B1   an app bundle is not the one that all agreed on
     ├── LedgerError                SRFLM-L…   a ledger is damaged or belongs to another federation
     ├── FederationStopped          SRFLM-F…   the run cannot go on; all committed terms are kept
     ├── RunFolderError             SRFLM-R…   the run's folder is in use, missing, or not writable
-    └── SimulationError            SRFLM-S1   Flower's simulation did not start or broke off
+    ├── DeploymentError            SRFLM-E…   a site cannot be brought up, down, or reached
+    ├── SimulationError            SRFLM-S1   Flower's simulation did not start or broke off
+    └── IdentityError              SRFLM-I…   a site's keys or certificates are missing or wrong
 
 Only :attr:`SrflmError.code` ever leaves a site; the texts stay in the site's own log.
 """
@@ -86,7 +89,28 @@ class MessageRefused(SrflmError):
     MALFORMED: Final = "SRFLM-P6"
     MODEL: Final = "SRFLM-P7"
     NOT_SHARED: Final = "SRFLM-P8"
-    codes = (FEDERATION, TERM, ATTEMPT, SERVER, PARENT, MALFORMED, MODEL, NOT_SHARED)
+    SIGNATURE: Final = "SRFLM-P9"
+    NO_VOTE: Final = "SRFLM-P10"
+    NO_ORDER: Final = "SRFLM-P11"
+    codes = (
+        FEDERATION,
+        TERM,
+        ATTEMPT,
+        SERVER,
+        PARENT,
+        MALFORMED,
+        MODEL,
+        NOT_SHARED,
+        SIGNATURE,
+        NO_VOTE,
+        NO_ORDER,
+    )
+
+
+class BundleRefused(SrflmError):
+    """A run or an app bundle is not the agreed one; raised before anything of it was parsed."""
+
+    codes = ("SRFLM-B1",)
 
 
 class LedgerError(SrflmError):
@@ -114,10 +138,29 @@ class RunFolderError(SrflmError):
     codes = (BUSY, NOT_WRITABLE, NOT_A_RUN)
 
 
+class DeploymentError(SrflmError):
+    """A site cannot be brought up, down, or reached."""
+
+    UP: Final = "SRFLM-E1"
+    NOT_UP: Final = "SRFLM-E2"
+    NOT_DOWN: Final = "SRFLM-E3"
+    NO_OUTCOME: Final = "SRFLM-E4"
+    codes = (UP, NOT_UP, NOT_DOWN, NO_OUTCOME)
+
+
 class SimulationError(SrflmError):
     """Flower's simulation did not start, or broke off without a summary of the run."""
 
     codes = ("SRFLM-S1",)
+
+
+class IdentityError(SrflmError):
+    """A site's keys or certificates are missing, wrong, or out of date."""
+
+    MISSING: Final = "SRFLM-I1"
+    CERTIFICATE: Final = "SRFLM-I2"
+    KEY: Final = "SRFLM-I3"
+    codes = (MISSING, CERTIFICATE, KEY)
 
 
 INTERNAL_ERROR: Final = "SRFLM-X1"

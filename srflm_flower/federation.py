@@ -27,7 +27,6 @@ from clients.settings import (
     SplitSettings,
     TaskSettings,
     TrainingSettings,
-    VendorSettings,
 )
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation_problems import (
@@ -37,6 +36,7 @@ from srflm_flower.federation_problems import (
     problems_between_tables,
     problems_within,
 )
+from srflm_flower.member import Member
 from srflm_flower.records import canonical_json
 from strategies.settings import AggregationSettings, ElectionSettings, Settings, kebab
 from strategies.term_plan import StepPlan, TermPlan
@@ -59,13 +59,18 @@ class RunSettings(Settings):
 
 
 class Federation(Settings):
-    """A federation: roster, task, data, model, training, election, aggregation, and the run."""
+    """A federation: roster, task, data, model, training, election, aggregation, and the run.
+
+    ``bundle`` is the hash of the Flower app that all sites have installed (deployment only).
+    """
 
     name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
     seed: int = Field(default=65, ge=0)
     rounds_per_term: int = Field(default=1, ge=1)
-    vendors: Annotated[tuple[VendorSettings, ...], Strict(False)] = tuple(
-        VendorSettings(name=v) for v in BUILT_IN_VENDORS
+    evaluate_averaged: bool = True
+    bundle: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    vendors: Annotated[tuple[Member, ...], Strict(False)] = tuple(
+        Member(name=v) for v in BUILT_IN_VENDORS
     )
     task: TaskSettings = TaskSettings()
     data: DataSettings = PhantomData()
@@ -97,6 +102,17 @@ class Federation(Settings):
             vendor.pop("path", None)
         return hashlib.sha256(canonical_json(agreed)).hexdigest()
 
+    def member(self, vendor: str) -> Member:
+        """Return a vendor's settings; raises :class:`ConfigurationError` for a stranger."""
+        for member in self.vendors:
+            if member.name == vendor:
+                return member
+        raise ConfigurationError(
+            f"the vendor {vendor!r}",
+            f"one of the roster: {', '.join(self.roster)}",
+            "correct the vendor's name, or get the consortium's current federation file",
+        )
+
     def model_notes(self) -> dict[str, Any]:
         """Return what every model file of this federation notes: whose it is, the image size."""
         size = None if isinstance(self.data, NpzData) else self.data.image_size
@@ -126,6 +142,7 @@ class Federation(Settings):
             answer_deadline=self.run.answer_deadline,
             work_deadline=self.run.work_deadline,
             steps=steps,
+            evaluate_averaged=self.evaluate_averaged,
         )
 
     def changed(self, **changes: Any) -> Federation:
@@ -218,7 +235,9 @@ def _in_kebab_case(value: Any, respelled: dict[Location, str], at: Location = ()
         here = (*at, kebab(key))
         if here[-1] != key:
             respelled[here] = key
-        if here[-1] == key or here[-1] not in value:
+        if key == "node-keys":  # its keys are vendors' names
+            tree[key] = each
+        elif here[-1] == key or here[-1] not in value:
             tree[here[-1]] = _in_kebab_case(each, respelled, here)
     return tree
 

@@ -17,6 +17,7 @@ from clients.settings import (
     NpzData,
     PhantomData,
 )
+from srflm_flower.member import deployment_problems
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -49,6 +50,10 @@ def _roster(federation: Federation) -> list[str]:
             " rename one"
         )
     return problems
+
+
+def _sites(federation: Federation) -> list[str]:
+    return deployment_problems(federation.vendors)
 
 
 def _fixed_server(federation: Federation) -> list[str]:
@@ -178,6 +183,7 @@ def _vendor_limits(federation: Federation) -> list[str]:
 
 _CHECKS: tuple[tuple[Callable[[Federation], list[str]], Tables], ...] = (
     (_roster, frozenset({"vendors"})),
+    (_sites, frozenset({"vendors"})),
     (_fixed_server, frozenset({"vendors", "election"})),
     (_min_clients, frozenset({"vendors", "aggregation"})),
     (_robust_rule, frozenset({"vendors", "aggregation"})),

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from srflm_flower.errors import MessageRefused
 from srflm_flower.messages import Envelope
+from srflm_flower.quorum import owner
 
 
 @dataclass(frozen=True)
 class View:
     """What a site knows: its federation, the last term in its ledger, who may serve the next.
 
-    ``attempt`` is the highest attempt at the next term that it has seen.
+    ``attempt`` is the highest attempt at the next term that it has granted.
     """
 
     federation: str
@@ -24,27 +25,43 @@ class View:
     attempt: int
 
 
-def check_envelope(envelope: Envelope, view: View, any_term: bool = False) -> None:
-    """Raise :class:`MessageRefused` unless the envelope fits ``view``.
+def check_sender(envelope: Envelope, view: View, sender: str | None = None) -> None:
+    """Raise :class:`MessageRefused` for another federation's message, or one in a false name.
 
-    ``any_term`` allows other terms than the site's next one: for the messages by which a site that
-    has missed terms is found and brought up to date, or a stored record is acknowledged again.
+    ``sender`` is the vendor on whose SuperLink the message lay; a simulation does not know it.
     """
     if envelope.federation != view.federation:
         raise _refused(
             "another federation's hash", "this site's federation", MessageRefused.FEDERATION
         )
+    if sender is not None and envelope.server != sender:
+        raise _refused(
+            f"a message of {sender!r} in the name of {envelope.server!r}",
+            "the sender's own name",
+            MessageRefused.SERVER,
+        )
+
+
+def check_envelope(
+    envelope: Envelope, view: View, any_term: bool = False, sender: str | None = None
+) -> None:
+    """Raise :class:`MessageRefused` unless the envelope fits ``view``.
+
+    ``any_term`` allows other terms than the site's next one: for the messages by which a site that
+    has missed terms is found, or a stored record is acknowledged again.
+    """
+    check_sender(envelope, view, sender)
     if envelope.term != view.head_term + 1:
         if any_term:
             return
         raise _refused(f"term {envelope.term}", f"term {view.head_term + 1}", MessageRefused.TERM)
-    if envelope.attempt < view.attempt:
+    if envelope.attempt < max(view.attempt, 0):
         raise _refused(
             f"attempt {envelope.attempt}", f"{view.attempt} or higher", MessageRefused.ATTEMPT
         )
-    owner = view.ranking[envelope.attempt % len(view.ranking)]
-    if envelope.server != owner:
-        raise _refused(f"server {envelope.server!r}", f"{owner!r}", MessageRefused.SERVER)
+    expected = owner(envelope.attempt, view.ranking)
+    if envelope.server != expected:
+        raise _refused(f"server {envelope.server!r}", f"{expected!r}", MessageRefused.SERVER)
 
 
 def _refused(found: str, expected: str, code: str) -> MessageRefused:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.ledger import Ledger
 from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.model_store import ModelStore
-from srflm_flower.records import TermRecord, canonical_json
+from srflm_flower.records import (
+    Certificate,
+    Committed,
+    Noun,
+    Proposal,
+    TermRecord,
+    canonical_json,
+)
 from srflm_flower.release import released
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.weights import Weights, hash_weights
+
+
+class _Stored(Noun):
+    """What the proposal's file holds."""
+
+    attempt: int
+    proposal: Proposal
 
 
 class RunJournal:
@@ -43,22 +57,42 @@ class RunJournal:
             return self._initial
         return self._at_hand.get(model) or self._store.get(model)
 
-    def proposal(self) -> TermRecord | None:
-        """Return the proposal that was stored and not yet committed."""
+    def committed(self, first: int) -> Sequence[Committed]:
+        """Return the records from term ``first`` on; in a simulation nobody signs."""
+        accepted = dict.fromkeys(self._federation.roster, "")
+        return [
+            Committed(
+                record=record,
+                certificate=Certificate(attempt=record.attempt, acceptances=accepted),
+            )
+            for record in self.records()[first - 1 :]
+        ]
+
+    def sign(self, record: TermRecord) -> Proposal:
+        """Return the record as it is: in a simulation nobody signs."""
+        return Proposal(record=record)
+
+    def proposal(self) -> tuple[int, Proposal] | None:
+        """Return what was last proposed in the open term, and under which attempt."""
         if not self._folder.proposal.exists():
             return None
-        record = TermRecord.model_validate_json(self._folder.proposal.read_bytes())
-        return record if record.term == len(self.records()) + 1 else None
+        stored = _Stored.model_validate_json(self._folder.proposal.read_bytes())
+        if stored.proposal.record.term != len(self.records()) + 1:
+            return None
+        return stored.attempt, stored.proposal
 
-    def propose(self, record: TermRecord, models: dict[str, Weights]) -> None:
-        """Store a proposal and its models durably."""
+    def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
+        """Store a proposal and its models durably; the folder's lock keeps others out."""
         for name, weights in models.items():
             self._store.put(weights, name)
-        self._at_hand = dict(models)
-        write_durably(self._folder.proposal, canonical_json(record.model_dump(mode="json")))
+        self._at_hand.update(models)
+        stored = _Stored(attempt=attempt, proposal=proposal)
+        write_durably(self._folder.proposal, canonical_json(stored.model_dump(mode="json")))
+        return proposal
 
-    def commit(self, record: TermRecord) -> None:
+    def commit(self, committed: Committed) -> None:
         """Release the best global model so far, append the record, and drop the proposal."""
+        record = committed.record
         self._release([*self.records(), record])
         self._ledger.append(record)
         self._folder.proposal.unlink(missing_ok=True)

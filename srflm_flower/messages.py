@@ -1,31 +1,41 @@
 """The messages of a term, typed: what each phase asks for and what a site answers.
 
-Every message is one Flower ``RecordDict``: the noun below as JSON, and the model weights that
-travel with it as array records named by their hash.  README, "A term, message by message", has
+Every message is one Flower ``RecordDict``: the noun below as JSON, and the models that travel with
+it, as safetensors bytes under their hash.  README, "A term, message by message", has
 the table of phases.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Literal, TypeVar
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from pydantic import Field, ValidationError
+from safetensors import SafetensorError
 
 from srflm_flower.errors import MessageRefused
-from srflm_flower.records import Ballot, Metrics, Noun, TermRecord
+from srflm_flower.records import Ballot, Committed, Grant, Metrics, Noun, Proposal, RunOrder
+from srflm_flower.weights import decode_weights, encode_weights, from_arrays, to_arrays
 
 OPEN = "query.open"
 TRAIN = "train.local"
 RECALL = "train.recall"
 FINETUNE = "train.finetune"
 EVALUATE = "evaluate.models"
+ACCEPT = "query.accept"
 COMMIT = "query.commit"
+RECORDS = "query.records"
+MODEL = "query.model"
+VOTES = "query.votes"
+ORDER = "query.order"
 SHARE = "query.personalised"
 
 _NOUN = "noun"
-_MODEL = "model:"
+_MODELS = "model:"
+_BLOCK = "safetensors"
 
 
 class Envelope(Noun):
@@ -37,21 +47,30 @@ class Envelope(Noun):
     server: str
 
 
-class OpenTerm(Noun):
-    """Phase 1: the server opens a term on top of ``parent`` and its ``model``."""
+class Request(Noun):
+    """What every request has."""
 
     envelope: Envelope
+
+
+class OpenTerm(Request):
+    """Phase 1: the server opens a term on top of ``parent`` and its ``model``.
+
+    An attempt above 0 asks for the site's vote.  ``order`` is the run order that the server
+    follows, for sites that have missed it.
+    """
+
     parent: str
     model: str
+    order: RunOrder | None = None
 
 
-class Train(Noun):
+class Train(Request):
     """Phases 2 and 3: train ``model`` on the site's own data.
 
     Work is given in epochs, or in gradient steps where ``steps`` is set.
     """
 
-    envelope: Envelope
     round: int
     model: str
     learning_rate: float
@@ -59,41 +78,80 @@ class Train(Noun):
     steps: int | None = None
 
 
-class RecallUpdate(Noun):
+class RecallUpdate(Request):
     """Phase 2, to the server's own node: send the last update that it made as a client.
 
     With ``or_initial`` a vendor that never was a client sends the initial weights.
     """
 
-    envelope: Envelope
     round: int
     or_initial: bool
 
 
-class EvaluateModels(Noun):
+class EvaluateModels(Request):
     """Phase 4: evaluate models (name → hash) on one of the site's splits.
 
     With ``select`` they are candidates for the site's personalised model, whose metrics are
     answered too, under the name ``personalised``.
     """
 
-    envelope: Envelope
     models: dict[str, str]
     split: Literal["validation", "test"] = "validation"
     select: bool = True
 
 
-class Commit(Noun):
-    """Phase 5: the new term record, after those that the site has missed (oldest first)."""
+class Accept(Request):
+    """Phase 5, first half: store the proposed record and its model.
 
-    envelope: Envelope
-    records: tuple[TermRecord, ...]
+    ``grants`` show that a majority has granted an attempt above 0.
+    """
+
+    proposal: Proposal
+    grants: tuple[Grant, ...] = ()
 
 
-class ShareBest(Noun):
+class Commit(Request):
+    """Phase 5, second half: records that are committed, oldest first.
+
+    It also brings a site up to date that has missed terms, and may come from any vendor: the
+    certificates speak for themselves.
+    """
+
+    records: tuple[Committed, ...]
+
+
+class FetchRecords(Request):
+    """From a server that has missed terms: send the committed records from ``first`` on."""
+
+    first: int
+
+
+class FetchModel(Request):
+    """From a server that lacks the model of a committed or accepted record: send it."""
+
+    model: str
+
+
+class TellVotes(Request):
+    """From a site that has lost its state: tell which term is open, and whether you voted in it."""
+
+
+class VotesTold(Noun):
+    """How far a site is: its open term, and whether it has accepted a record in it."""
+
+    term: int
+    accepted: bool
+    forgetful: bool
+
+
+class OrderRun(Request):
+    """Before the first term of a run: follow ``order`` (a site's policy may refuse)."""
+
+    order: RunOrder
+
+
+class ShareBest(Request):
     """After the last term: send the personalised model (a site's policy may refuse)."""
-
-    envelope: Envelope
 
 
 class Reply(Noun):
@@ -101,7 +159,9 @@ class Reply(Noun):
 
     ``code`` tells why a request failed; ``needs`` lists the hashes of models that the site lacks
     and that the request must carry when it is sent again.  ``head_term`` is the last term in the
-    site's ledger, ``attempt`` the highest that it has seen for the next one.
+    site's ledger, ``attempt`` the highest that it has seen for the next one.  ``grant`` answers an
+    opening that asks for a vote, with the proposal that was ``accepted`` before; ``signature`` is
+    that of an acceptance.
     """
 
     vendor: str
@@ -114,6 +174,11 @@ class Reply(Noun):
     steps: int = 0
     update: str = ""
     metrics: dict[str, Metrics] = Field(default_factory=dict)
+    grant: Grant | None = None
+    accepted: Proposal | None = None
+    signature: str = ""
+    records: tuple[Committed, ...] = ()
+    votes: VotesTold | None = None
 
 
 AnyNoun = TypeVar("AnyNoun", bound=Noun)
@@ -127,8 +192,19 @@ def pack(noun: Noun, models: Mapping[str, ArrayRecord] | None = None) -> RecordD
 
 
 def with_models(content: RecordDict, models: Mapping[str, ArrayRecord]) -> RecordDict:
-    """Return ``content`` with ``models`` (hash → arrays) added."""
-    return RecordDict({**content, **{_MODEL + name: arrays for name, arrays in models.items()}})
+    """Return ``content`` with ``models`` (hash → arrays) added, each as one block of bytes.
+
+    Flower sends every array as several objects, each with a request of its own on every hop.
+    """
+    blocks = {
+        _MODELS + name: ArrayRecord({_BLOCK: Array(np.frombuffer(_encoded(arrays), np.uint8))})
+        for name, arrays in models.items()
+    }
+    return RecordDict({**content, **blocks})
+
+
+def _encoded(arrays: ArrayRecord) -> bytes:
+    return encode_weights(from_arrays(arrays))
 
 
 def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
@@ -147,13 +223,37 @@ def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
         ) from error
 
 
+def envelope_of(message: Message) -> Envelope | None:
+    """Return the envelope of a request of any kind, or None where there is no valid one."""
+    try:
+        noun = json.loads(str(message.content.config_records[_NOUN]["json"]))
+        return Envelope.model_validate(noun["envelope"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def has_models(message: Message) -> bool:
+    """Return whether models came with ``message``."""
+    return any(name.startswith(_MODELS) for name in message.content.array_records)
+
+
 def models_in(message: Message) -> dict[str, ArrayRecord]:
-    """Return the models (claimed hash → arrays) that came with ``message``."""
+    """Return the models (claimed hash → arrays) that came with ``message``.
+
+    Raises ValueError when one cannot be decoded.
+    """
     return {
-        name.removeprefix(_MODEL): arrays
-        for name, arrays in message.content.array_records.items()
-        if name.startswith(_MODEL)
+        name.removeprefix(_MODELS): _decoded(block)
+        for name, block in message.content.array_records.items()
+        if name.startswith(_MODELS)
     }
+
+
+def _decoded(block: ArrayRecord) -> ArrayRecord:
+    try:
+        return to_arrays(decode_weights(block[_BLOCK].numpy().tobytes()))
+    except (KeyError, SafetensorError) as error:
+        raise ValueError("a model that cannot be decoded") from error
 
 
 def payload_bytes(content: RecordDict) -> int:

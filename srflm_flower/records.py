@@ -98,6 +98,57 @@ class TermRecord(Noun):
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
 
 
+class Proposal(Noun):
+    """A term record that a server proposes, signed by the server that made it."""
+
+    record: TermRecord
+    signature: str = ""
+
+
+class Grant(Noun):
+    """A vendor's promise to obey no server below ``attempt``, with what it has accepted before.
+
+    ``accepted`` is the hash of the record accepted under ``accepted_attempt``, or empty.
+    """
+
+    vendor: str
+    attempt: int
+    accepted_attempt: int = -1
+    accepted: str = ""
+    signature: str = ""
+
+
+class Certificate(Noun):
+    """Why a record counts as committed: who accepted it under ``attempt``, with signatures.
+
+    ``proposal`` is the signature of the server that made the record.
+    """
+
+    attempt: int
+    proposal: str = ""
+    acceptances: dict[str, str]
+
+
+class Committed(Noun):
+    """A committed term record and its certificate: what a ledger is made of."""
+
+    record: TermRecord
+    certificate: Certificate
+
+
+class RunOrder(Noun):
+    """An order to run terms until ``rounds`` SRFLM rounds are committed.  The highest number holds.
+
+    ``rounds`` below what is committed, or what will be after the open term, ends the run.
+    """
+
+    number: int = Field(ge=1)
+    federation: str
+    rounds: int = Field(ge=0)
+    vendor: str
+    signature: str = ""
+
+
 def canonical_json(value: object) -> bytes:
     """Encode plain data as JSON that is the same for equal values: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

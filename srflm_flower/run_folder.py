@@ -13,8 +13,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +22,7 @@ from pathlib import Path
 from srflm_flower.durable import not_writable, sweep_temporaries, write_durably
 from srflm_flower.errors import RunFolderError
 from srflm_flower.federation import Federation, load_federation
+from srflm_flower.locks import AlreadyLocked, locked
 
 ELSEWHERE = "free space, or choose another folder with --out"
 
@@ -114,38 +113,12 @@ class RunFolder:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Hold the lock ``path``.  It goes with the process, so a crash leaves nothing behind."""
+    """Hold the lock ``path``; raises :class:`RunFolderError` when another process has it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise not_writable(path, error) from error
-    with file:
-        try:
-            _lock(file.fileno())
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-        except (BlockingIOError, PermissionError) as error:
-            file.seek(0)
-            raise _busy(path.parent, file.read().strip() or "unknown") from error
-        except OSError as error:
-            raise not_writable(path, error) from error
-        yield
-
-
-def _lock(handle: int) -> None:
-    """Lock an open file; raises OSError at once when another process has it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        # Windows lets nobody read what is locked: lock beyond the text that names the holder.
-        os.lseek(handle, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with locked(path):
+            yield
+    except AlreadyLocked as error:
+        raise _busy(path.parent, error.holder) from error
 
 
 def _busy(folder: Path, holder: str) -> RunFolderError:

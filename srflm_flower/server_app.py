@@ -1,4 +1,4 @@
-"""The Flower ServerApp of a simulation: one process that runs all terms, whoever serves them."""
+"""The Flower ServerApp: in a simulation it runs all terms, at a deployed site one task and ends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
 from srflm_flower.conduct import Run
+from srflm_flower.deployed_site import deployed_site
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.event_log import EventLog
 from srflm_flower.federation import Federation, built_in_federation, load_federation
 from srflm_flower.records import TermRecord
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import folder_note
+from srflm_flower.task import Task
 from srflm_flower.term_line import term_line
+from srflm_flower.term_server import perform
 from strategies.term_plan import Observer
 
 app = ServerApp()
@@ -24,7 +27,15 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Conduct the run that the run configuration describes, or resume the one in its folder."""
+    """Conduct the run that the run configuration describes, or resume the one in its folder.
+
+    At a deployed site: do the task that the site's launcher has handed over.
+    """
+    site = deployed_site()
+    if site is not None:
+        outcome = perform(site, Task.model_validate_json(str(context.run_config["task"])), grid)
+        log(INFO, "%s", outcome.result)
+        return
     folder = _folder(grid, context)
     try:
         _conduct(grid, folder)

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from flwr.app import Context
+from flwr.app import Context, Message, RecordDict
 from torch import nn
 
-from clients.data.sources import load_vendor_data
-from clients.device import choose_device
-from clients.learner import Learner
 from clients.networks import get_weights, initial_network
 from srflm_flower.errors import SrflmError
 from srflm_flower.federation import Federation
@@ -25,6 +22,7 @@ from srflm_flower.model_store import ModelStore
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.site import Site
 from srflm_flower.site_state import SiteState
+from srflm_flower.vendor_learner import vendor_learner
 from srflm_flower.weights import Weights
 
 
@@ -56,25 +54,20 @@ class SimulatedSite:
         key = (self.run.folder.path, self.vendor)
         if key not in self._sites:
             federation = self.run.federation
-            learner = Learner(
-                self.vendor,
-                load_vendor_data(federation.data_plan(), self.vendor),
-                self.run.network,
-                federation.training,
-                federation.seed,
-                choose_device(federation.run.device),
-                federation.run.mixed_precision,
-            )
+            learner = vendor_learner(federation, self.vendor, self.run.network)
             self._sites[key] = Site(
                 self.vendor,
                 federation,
-                learner,
+                lambda: learner,
                 self.run.initial,
                 self._state(),
                 ModelStore(self.run.folder.site_store),
-                shares_best=True,
             )
         return self._sites[key]
+
+    def answer(self, message: Message) -> RecordDict:
+        """Answer a message; raises :class:`SrflmError` when it is refused or fails."""
+        return self.site().answer(message)
 
     def log(self, text: str) -> None:
         """Append to the site's own log; a full disk must not hide the error itself."""
@@ -85,7 +78,7 @@ class SimulatedSite:
         """Return the highest attempt at the next term that the site has seen."""
         try:
             state = self._state()
-            return state.attempt(len(state.ledger) + 1)
+            return max(0, state.ledger.votes(len(state.ledger) + 1).granted)
         except (SrflmError, OSError, ValueError):
             return 0
 

@@ -7,20 +7,24 @@ last on its own disk, and answers with nothing but the reply's declared fields a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
-from flwr.app import Message, RecordDict
+from flwr.app import ArrayRecord, Message, RecordDict
 
 from clients.learner import Learner
 from clients.training import Work
 from srflm_flower import messages as wire
 from srflm_flower.errors import MessageRefused
 from srflm_flower.federation import Federation
-from srflm_flower.fencing import View, check_envelope
 from srflm_flower.model_store import ModelStore
+from srflm_flower.participant import Genesis, Participant
 from srflm_flower.records import Ballot
+from srflm_flower.signatures import Keys, NoKeys
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
 from srflm_flower.weights import Weights, from_arrays, hash_weights, to_arrays
-from strategies.election import Ranking, election_policy, first_ranking
+from strategies.election import election_policy, first_ranking
 
 
 class NeedsModels(Exception):
@@ -31,95 +35,91 @@ class NeedsModels(Exception):
         super().__init__(f"needs {len(self.needs)} model(s)")
 
 
-class Site:
-    """One vendor's site.
+@dataclass(frozen=True)
+class SitePolicy:
+    """What a site decides for itself.
 
-    ``shares_best`` is the site's own policy on sending its personalised model.
+    ``shares_best``: send the personalised model when asked.  ``obeys``: the vendors whose run
+    orders it follows; None are all.
     """
+
+    shares_best: bool = True
+    obeys: tuple[str, ...] | None = None
+
+
+From = Literal["server", "server-of-any-term", "member"]
+Handler = Callable[[Any, Message], RecordDict]
+
+
+class Site:
+    """One vendor's site.  ``find_learner`` reads the vendor's data."""
 
     def __init__(
         self,
         vendor: str,
         federation: Federation,
-        learner: Learner,
+        find_learner: Callable[[], Learner],
         initial: Weights,
         state: SiteState,
         models: ModelStore,
-        shares_best: bool,
+        keys: Keys | None = None,
+        policy: SitePolicy = SitePolicy(),
     ) -> None:
-        self.vendor, self.federation, self.learner = vendor, federation, learner
-        self.initial, self.state, self.models = initial, state, models
-        self.shares_best = shares_best
+        self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
+        self.initial, self.state, self.models, self.policy = initial, state, models, policy
         self._initial_hash = hash_weights(initial)
-        self._federation_hash = federation.hash
+        self.participant = participant_of(
+            vendor, federation, self._initial_hash, state, keys or NoKeys(), policy
+        )
+        self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
+            wire.OPEN: (wire.OpenTerm, "server-of-any-term", self._open),
+            wire.TRAIN: (wire.Train, "server", self._train),
+            wire.RECALL: (wire.RecallUpdate, "server", self._recall),
+            wire.FINETUNE: (wire.Train, "server", self._finetune),
+            wire.EVALUATE: (wire.EvaluateModels, "server", self._evaluate),
+            wire.ACCEPT: (wire.Accept, "server-of-any-term", self._accept),
+            wire.COMMIT: (wire.Commit, "member", self._commit),
+            wire.RECORDS: (wire.FetchRecords, "member", self._records),
+            wire.MODEL: (wire.FetchModel, "member", self._model),
+            wire.VOTES: (wire.TellVotes, "member", self._votes),
+            wire.ORDER: (wire.OrderRun, "member", self._order),
+            wire.SHARE: (wire.ShareBest, "server", self._share),
+        }
 
-    def answer(self, message: Message) -> RecordDict:
+    @cached_property
+    def learner(self) -> Learner:
+        """The vendor's learner: its data is read when it is first needed."""
+        return self._find_learner()
+
+    def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Do what ``message`` asks and return the reply's content.
 
-        Raises :class:`srflm_flower.errors.SrflmError` when it is refused or fails.
+        ``sender`` is the vendor on whose SuperLink it lay, where that is known.  Raises
+        :class:`srflm_flower.errors.SrflmError` when it is refused or fails.
         """
-        handlers: dict[str, Callable[[Message], RecordDict]] = {
-            wire.OPEN: self._open,
-            wire.TRAIN: self._train,
-            wire.RECALL: self._recall,
-            wire.FINETUNE: self._finetune,
-            wire.EVALUATE: self._evaluate,
-            wire.COMMIT: self._commit,
-            wire.SHARE: self._share,
-        }
+        kind, allowed, handler = self._handlers[message.metadata.message_type]
+        request = wire.unpack(message, kind)
+        if allowed == "member":
+            self.participant.admit_member(request.envelope, sender)
+        else:
+            any_term = allowed == "server-of-any-term"
+            self.participant.admit_server(request.envelope, sender, any_term)
         try:
-            return handlers[message.metadata.message_type](message)
+            return handler(request, message)
         except NeedsModels as error:
             return self._reply(status="needs-models", needs=error.needs)
 
-    # ---- the site's view ---------------------------------------------------------------------
-
-    def view(self) -> View:
-        """Return what this site knows about the federation."""
-        last = self.state.ledger.last()
-        head_term = last.term if last is not None else 0
-        return View(
-            federation=self._federation_hash,
-            head_term=head_term,
-            ranking=last.ranking if last is not None else self._first_ranking(),
-            attempt=self.state.attempt(head_term + 1),
-        )
-
-    def _first_ranking(self) -> Ranking:
-        policy = election_policy(self.federation.election, self.federation.seed)
-        return first_ranking(policy, self.federation.roster)
-
-    def _admit(self, envelope: wire.Envelope, any_term: bool = False) -> View:
-        view = self.view()
-        check_envelope(envelope, view, any_term)
-        if envelope.term == view.head_term + 1:
-            self.state.note_attempt(envelope.term, envelope.attempt)
-        return view
-
     # ---- the phases --------------------------------------------------------------------------
 
-    def _open(self, message: Message) -> RecordDict:
-        opening = wire.unpack(message, wire.OpenTerm)
-        view = self._admit(opening.envelope, any_term=True)
-        if opening.envelope.term == view.head_term + 1:
-            last = self.state.ledger.last()
-            parent = last.hash if last is not None else self._federation_hash
-            model = last.model if last is not None else self._initial_hash
-            if (opening.parent, opening.model) != (parent, model):
-                raise MessageRefused(
-                    "a term on top of another record or model",
-                    "the head of this site's ledger",
-                    "compare the sites' ledgers; all must start from the same seed",
-                    MessageRefused.PARENT,
-                )
-        return self._reply(head_term=view.head_term)
+    def _open(self, opening: wire.OpenTerm, message: Message) -> RecordDict:
+        return wire.pack(self.participant.open(opening))
 
-    def _train(self, message: Message) -> RecordDict:
-        work = wire.unpack(message, wire.Train)
-        self._admit(work.envelope)
-        stored = self.state.update(work.envelope.term, work.round)
-        if stored is None or stored[1].start != work.model:
-            stored = self._train_anew(work, self._weights(message, work.model))
+    def _train(self, work: wire.Train, message: Message) -> RecordDict:
+        """Train once: two servers of one term that ask at the same time get the same update."""
+        with self.state.training():
+            stored = self.state.update(work.envelope.term, work.round)
+            if stored is None or stored[1].start != work.model:
+                stored = self._train_anew(work, self._weights(message, work.model))
         weights, notes = stored
         return self._update_reply(weights, notes.ballot, notes.steps)
 
@@ -136,9 +136,7 @@ class Site:
         self.state.store_update(trained.weights, notes)
         return trained.weights, notes
 
-    def _recall(self, message: Message) -> RecordDict:
-        recall = wire.unpack(message, wire.RecallUpdate)
-        self._admit(recall.envelope)
+    def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
         stored = self.state.last_update()
         if stored is None and not recall.or_initial:
             return self._reply()
@@ -149,9 +147,7 @@ class Site:
         fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
         return self._update_reply(weights, notes.ballot, notes.steps if fresh else 0)
 
-    def _finetune(self, message: Message) -> RecordDict:
-        work = wire.unpack(message, wire.Train)
-        self._admit(work.envelope)
+    def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         start = self._weights(message, work.model)
         self.models.put(start, work.model)
         trained = self.learner.train(start, _work(work), "server", work.round)
@@ -159,9 +155,7 @@ class Site:
         ballot = Ballot(examples=trained.examples, loss=trained.loss)
         return self._update_reply(trained.weights, ballot, trained.steps)
 
-    def _evaluate(self, message: Message) -> RecordDict:
-        evaluation = wire.unpack(message, wire.EvaluateModels)
-        self._admit(evaluation.envelope)
+    def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
         models = self._all_weights(message, evaluation.models.values())
         term, metrics = evaluation.envelope.term, {}
         for name, model in evaluation.models.items():
@@ -180,23 +174,43 @@ class Site:
             each["examples"] = float(len(self.learner.data.split(evaluation.split)))
         return self._reply(metrics=metrics)
 
-    def _commit(self, message: Message) -> RecordDict:
-        commit = wire.unpack(message, wire.Commit)
-        self._admit(commit.envelope, any_term=True)
-        model = commit.records[-1].model
+    def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
+        self.participant.check_acceptable(proposed)
+        model = proposed.proposal.record.model
         self.models.put(self._weights(message, model), model)
-        for record in commit.records:
-            self.state.ledger.append(record)
-        self.state.forget_updates()
-        recent = self.state.ledger.records()
-        self.models.keep_only({record.model for record in recent})
-        return self._reply(head_term=recent[-1].term)
+        return wire.pack(self.participant.accept(proposed))
 
-    def _share(self, message: Message) -> RecordDict:
-        share = wire.unpack(message, wire.ShareBest)
-        self._admit(share.envelope)
+    def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
+        self.participant.check_commit(commit)  # before any of it is stored
+        newest = commit.records[-1].record
+        if newest.term <= len(self.state.ledger):
+            return wire.pack(self.participant.commit(commit))
+        self.models.put(self._weights(message, newest.model), newest.model)
+        reply = self.participant.commit(commit)
+        self.state.forget_updates()
+        recent = self.state.ledger.records(reply.head_term - 1)
+        open_term = self.state.ledger.accepted(reply.head_term + 1)
+        kept = {record.model for record in recent}
+        self.models.keep_only(kept | ({open_term.record.model} if open_term else set()))
+        return wire.pack(reply)
+
+    def _records(self, wanted: wire.FetchRecords, message: Message) -> RecordDict:
+        return wire.pack(self.participant.records(wanted))
+
+    def _model(self, wanted: wire.FetchModel, message: Message) -> RecordDict:
+        weights = self._weights(message, wanted.model)
+        arrays = {wanted.model: to_arrays(weights)}
+        return wire.with_models(self._reply(update=wanted.model), arrays)
+
+    def _votes(self, wanted: wire.TellVotes, message: Message) -> RecordDict:
+        return wire.pack(self.participant.tell_votes())
+
+    def _order(self, ordered: wire.OrderRun, message: Message) -> RecordDict:
+        return wire.pack(self.participant.follow(ordered.order))
+
+    def _share(self, share: wire.ShareBest, message: Message) -> RecordDict:
         best = self.state.best()
-        if best is None or not self.shares_best:
+        if best is None or not self.policy.shares_best:
             raise MessageRefused(
                 "a request for the personalised model",
                 "that this site has one and shares it",
@@ -225,7 +239,7 @@ class Site:
         whose content has another hash than the message claims.
         """
         found, needs = {}, []
-        sent = wire.models_in(message)
+        sent = self._sent(message)
         for name in dict.fromkeys(names):
             if name in sent:
                 found[name] = from_arrays(sent[name])
@@ -246,6 +260,18 @@ class Site:
             raise NeedsModels(needs)
         return found
 
+    @staticmethod
+    def _sent(message: Message) -> dict[str, ArrayRecord]:
+        try:
+            return wire.models_in(message)
+        except ValueError as error:
+            raise MessageRefused(
+                str(error),
+                "safetensors",
+                "install the same version at every site",
+                MessageRefused.MODEL,
+            ) from error
+
     def _reply(self, **fields: object) -> RecordDict:
         return wire.pack(
             wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)
@@ -261,3 +287,23 @@ class Site:
 
 def _work(work: wire.Train) -> Work:
     return Work(work.learning_rate, work.epochs, work.steps)
+
+
+def participant_of(
+    vendor: str,
+    federation: Federation,
+    initial: str,
+    state: SiteState,
+    keys: Keys,
+    policy: SitePolicy,
+) -> Participant:
+    """Return the vendor's part in the protocol; ``initial`` is the hash of the initial model."""
+    election = election_policy(federation.election, federation.seed)
+    genesis = Genesis(
+        federation=federation.hash,
+        roster=federation.roster,
+        ranking=first_ranking(election, federation.roster),
+        model=initial,
+    )
+    obeys = policy.obeys if policy.obeys is not None else federation.roster
+    return Participant(vendor, genesis, state.ledger, keys, obeys)

@@ -2,8 +2,7 @@
 
 ::
 
-    ledger.jsonl                     the term records that it has stored
-    attempt.json                     the highest attempt seen for the next term
+    ledger.sqlite                    term records, votes, proposals, run orders
     updates/t<term>-r<round>.safetensors   what it trained as a client, to be sent again
     best.safetensors                 its personalised model
     site.log                         errors in full; they never leave the site
@@ -11,18 +10,20 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.durable import append_durably, write_durably
-from srflm_flower.ledger import Ledger
+from srflm_flower.durable import append_durably
+from srflm_flower.locks import locked
 from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.records import Ballot, Metrics
+from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.weights import Weights
 
 
@@ -65,25 +66,15 @@ class SiteState:
         self, folder: Path, federation: str, model: ModelSettings, task: TaskSettings
     ) -> None:
         self._folder, self._model, self._task = folder, model, task
-        self.ledger = Ledger(folder / "ledger.jsonl", federation, keep=2)
-
-    # ---- attempts ----------------------------------------------------------------------------
-
-    def attempt(self, term: int) -> int:
-        """Return the highest attempt that was seen for ``term``."""
-        path = self._folder / "attempt.json"
-        if not path.exists():
-            return 0
-        seen = json.loads(path.read_bytes())
-        return int(seen["attempt"]) if seen["term"] == term else 0
-
-    def note_attempt(self, term: int, attempt: int) -> None:
-        """Remember ``attempt`` if it is the highest for ``term``."""
-        if attempt > self.attempt(term):
-            data = json.dumps({"term": term, "attempt": attempt}).encode()
-            write_durably(self._folder / "attempt.json", data)
+        self.ledger = SiteLedger(folder / "ledger.sqlite", federation)
 
     # ---- updates -----------------------------------------------------------------------------
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Wait until no other process of this site trains, and keep the others waiting."""
+        with locked(self._folder / "training.lock", wait=True):
+            yield
 
     def store_update(self, weights: Weights, notes: UpdateNotes) -> None:
         """Keep an update, to send it again rather than train again."""

@@ -9,6 +9,7 @@ from flwr.app import Message
 
 from srflm_flower import messages as wire
 from srflm_flower.errors import NO_REPLY, FederationStopped, SrflmError
+from srflm_flower.quorum import has_majority
 from srflm_flower.records import Noun, majority
 from strategies.model import Model
 from strategies.open_term import OpenTerm
@@ -59,18 +60,21 @@ class Conversation:
         phase: str,
         deadline: float,
         at_hand: Iterable[Model] = (),
+        majority_decides: bool = False,
     ) -> dict[str, Message]:
         """Return the replies of the vendors that did what was asked; note the others as absent.
 
-        ``at_hand`` are models that a site may ask for; any other is looked up by ``find``.
+        ``at_hand`` are models that a site may ask for; any other is looked up by ``find``.  Where a
+        ``majority_decides``, the others are not waited for much longer.
         """
+        enough = self._majority_is_done if majority_decides else None
         models = {model.hash: model for model in at_hand}
         waiting = {message.metadata.dst_node_id: message for message in requests}
         asked = [v for v, node in self.term.node_of.items() if node in waiting]
         failed: dict[str, str] = {}
         done: dict[str, Message] = {}
         while waiting:
-            answers = self.term.exchange.ask(waiting, deadline, phase, self._report(phase))
+            answers = self.term.exchange.ask(waiting, deadline, phase, self._report(phase), enough)
             again = {}
             for node, message in answers.items():
                 reply, vendor = parse_reply(message), self.term.vendor_at(node)
@@ -78,7 +82,7 @@ class Conversation:
                     continue
                 if reply.status == "done":
                     done[vendor] = message
-                elif reply.status == "needs-models" and not wire.models_in(waiting[node]):
+                elif reply.status == "needs-models" and not wire.has_models(waiting[node]):
                     again[node] = self._with_models(waiting[node], reply.needs, models)
                 else:
                     failed[vendor] = reply.code
@@ -87,6 +91,11 @@ class Conversation:
             if vendor not in done:
                 self.term.note_absence(vendor, phase, failed.get(vendor, NO_REPLY))
         return done
+
+    def _majority_is_done(self, answers: Mapping[int, Message]) -> bool:
+        replies = filter(None, map(parse_reply, answers.values()))
+        done = [reply.vendor for reply in replies if reply.status == "done"]
+        return has_majority(done, self.term.roster)
 
     def _with_models(
         self, message: Message, needs: Iterable[str], at_hand: Mapping[str, Model]

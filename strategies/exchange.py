@@ -21,6 +21,8 @@ FIRST_POLL_SECONDS = 0.01
 SLOWEST_POLL_SECONDS = 0.2
 """Between polls a fiftieth of the time waited so far passes: a reply is found 2 % late at most."""
 
+GRACE_SECONDS = 5.0
+
 Key = TypeVar("Key", str, int)
 
 
@@ -58,11 +60,13 @@ class Exchange:
         deadline: float,
         phase: str,
         on_reply: Callable[[Key, Message], None] | None = None,
+        enough: Callable[[Mapping[Key, Message]], bool] | None = None,
     ) -> dict[Key, Message]:
         """Return the replies that arrive within ``deadline`` seconds, by the key of the request.
 
         A reply that comes later is never looked at: its id is forgotten.  ``on_reply`` is called
-        as each one arrives.
+        as each one arrives.  Once they are ``enough``, the others have twice the time that it took
+        so far, :data:`GRACE_SECONDS` at least.
         """
         started = self.clock()
         keys = list(messages)
@@ -77,9 +81,11 @@ class Exchange:
                     replies[key] = reply
                     if on_reply is not None:
                         on_reply(key, reply)
-            if not waiting or self.clock() - started >= deadline:
-                break
             waited = self.clock() - started
+            if enough is not None and enough(replies):
+                deadline, enough = min(deadline, waited + max(GRACE_SECONDS, 2 * waited)), None
+            if not waiting or waited >= deadline:
+                break
             self.sleep(min(max(FIRST_POLL_SECONDS, waited / 50), SLOWEST_POLL_SECONDS))
         self.meter.add(
             phase,

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from srflm_flower.errors import NO_REPLY, FederationStopped
 from srflm_flower.messages import Envelope, Reply
-from srflm_flower.records import Absence, Ballot, TermRecord, VendorMetrics, lost_servers
+from srflm_flower.records import (
+    Absence,
+    Ballot,
+    Grant,
+    Proposal,
+    TermRecord,
+    VendorMetrics,
+    lost_servers,
+)
 from strategies.election import Election, ElectionPolicy
 from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
@@ -32,6 +40,14 @@ def nobody_served(term: int, lost: Iterable[Absence]) -> FederationStopped:
     )
 
 
+@dataclass(frozen=True)
+class Vote:
+    """A vendor's vote for an attempt, with the proposal that it had accepted before."""
+
+    grant: Grant
+    accepted: Proposal | None
+
+
 @dataclass
 class OpenTerm:
     """One attempt at a term, from its opening to its commit."""
@@ -44,6 +60,7 @@ class OpenTerm:
     exchange: Exchange
     meter: CostMeter
     node_of: dict[str, int] = field(default_factory=dict)
+    votes: dict[str, Vote] = field(default_factory=dict)
     absences: list[Absence] = field(default_factory=list)
     ballots: dict[str, Ballot] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)

@@ -10,7 +10,7 @@ trained again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from logging import INFO
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -20,16 +20,23 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from srflm_flower import messages as wire
 from srflm_flower.errors import FederationStopped, UpdateRejected
-from srflm_flower.records import Absence, TermRecord, VendorMetrics
-from srflm_flower.weights import to_arrays
+from srflm_flower.records import Absence, Proposal, RunOrder, TermRecord, VendorMetrics
+from srflm_flower.weights import Weights, to_arrays
 from strategies.aggregation import Update, aggregate
 from strategies.answers import checked_update, mean_metrics
+from strategies.committing import (
+    acceptance_requests,
+    certified,
+    commit_requests,
+    fetch_model,
+    obliged,
+)
 from strategies.conversation import Conversation, parse_reply, request, require_majority
 from strategies.election import ElectionPolicy, Ranking, first_ranking
 from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
 from strategies.open_term import OpenTerm, ServerLost, nobody_served
-from strategies.opening import AttemptTaken, open_term
+from strategies.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
 from strategies.requests import evaluation_requests, work
 from strategies.settings import AggregationSettings
 from strategies.term_plan import Observer, TermJournal, TermPlan, silent
@@ -38,7 +45,8 @@ from strategies.term_plan import Observer, TermJournal, TermPlan, silent
 class ServerRotating(Strategy):
     """Elect a provisional server each term, average, let it fine-tune, evaluate, commit, hand over.
 
-    ``clock`` and ``sleep`` are passed in so that tests need not wait.
+    ``order`` is the run order that it follows, where there is one.  ``clock`` and ``sleep`` are
+    passed in so that tests need not wait.
     """
 
     def __init__(
@@ -48,11 +56,12 @@ class ServerRotating(Strategy):
         aggregation: AggregationSettings,
         journal: TermJournal,
         observer: Observer = silent,
+        order: RunOrder | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.plan, self.election, self.aggregation = plan, election, aggregation
-        self.journal, self.observer = journal, observer
+        self.journal, self.observer, self.order = journal, observer, order
         self._clock, self._sleep = clock, sleep
         self._term: OpenTerm | None = None
         self._everyone: dict[str, int] = {}
@@ -99,81 +108,82 @@ class ServerRotating(Strategy):
         return records[-1].ranking if records else first_ranking(self.election, self.plan.roster)
 
     def run_term(self, grid: Grid) -> TermRecord:
-        """Run one term to its commit and return its record.
+        """Run one term to its commit, with one server after another, and return its record.
 
-        Raises :class:`FederationStopped` when no majority can be reached, or when every vendor
-        has failed as server.
+        For one process that stands in for every server, as in a simulation.  Raises
+        :class:`FederationStopped` when no majority can be reached, or when every vendor has failed
+        as server; :class:`LedgerError` when sites know more than the journal.
         """
-        proposal = self.journal.proposal()
-        if proposal is not None:  # stored before a crash: this and no other outcome is committed
-            return self._commit(self._open_without_server(grid, proposal.attempt), proposal)
+        stored = self.journal.proposal()
+        attempt = stored[0] if stored is not None else 0
         lost: list[Absence] = []
-        attempt = 0
         while len(lost) < len(self.plan.roster):
             try:
-                term = self._open(grid, attempt)
-                term.absences[:0] = lost
-                return self._commit(term, self._attempt(term, grid))
+                return self.serve(grid, attempt, lost)
             except AttemptTaken as taken:
                 attempt = taken.attempt
+            except Behind as error:
+                raise ahead_of_server(error) from error
             except ServerLost as error:
                 lost.append(error.absence)
                 attempt += 1
                 self.observer("server-lost", **error.absence.model_dump())
         raise nobody_served(len(self.journal.records()) + 1, lost)
 
-    def _attempt(self, term: OpenTerm, grid: Grid) -> TermRecord:
-        """Run phases 2 to 4 and store the proposal."""
+    def serve(self, grid: Grid, attempt: int, lost: Sequence[Absence] = ()) -> TermRecord:
+        """Run one attempt at the term to come, to its commit; ``lost`` are the servers before.
+
+        What was proposed before is proposed again: what a vote tells, or this attempt's own.
+        Raises also :class:`AttemptTaken`, :class:`Behind`, :class:`ServerLost`.
+        """
+        stored = self.journal.proposal()
+        term = self._open(grid, attempt, needs_server=stored is None)
+        term.absences[:0] = lost
+        if stored is not None and stored[0] == attempt:
+            return self._commit(term, stored[1])
+        proposal, models = obliged(term), {}
+        if proposal is not None:
+            model = fetch_model(self._conversation(term), proposal.record.model, self.plan)
+            models = {model.hash: model.weights}
+        elif stored is not None:
+            proposal = stored[1]
+        else:
+            if term.server not in term.node_of:
+                raise ServerLost(next(a for a in term.absences if a.vendor == term.server))
+            proposal, models = self._work(term, grid)
+        return self._commit(term, self.journal.propose(attempt, proposal, models))
+
+    def _work(self, term: OpenTerm, grid: Grid) -> tuple[Proposal, dict[str, Weights]]:
+        """Run phases 2 to 4; return what is to be proposed, and its models."""
         model = averaged = term.start
         last_round = term.first_round + self.plan.rounds_per_term - 1
         for round_number in range(term.first_round, last_round + 1):
             averaged = self._train(term, round_number, model, grid)
             model = self._finetune(term, round_number, averaged)
         models = {"averaged": averaged, "finetuned": model}
-        evaluations = evaluation_requests(term, models)
-        replies = self._ask(term, evaluations, "evaluate", models.values())
+        evaluated = models if self.plan.evaluate_averaged else {"finetuned": model}
+        replies = self._ask(term, evaluation_requests(term, evaluated), "evaluate", models.values())
         self.aggregate_evaluate(last_round, replies.values())
-        record = term.record(
-            self.election,
-            self.journal.records(),
-            last_round,
-            self.plan.learning_rate_in(last_round),
-            models,
-        )
-        self.journal.propose(record, {each.hash: each.weights for each in models.values()})
-        return record
+        learning_rate, history = self.plan.learning_rate_in(last_round), self.journal.records()
+        record = term.record(self.election, history, last_round, learning_rate, models)
+        kept = {each.hash: each.weights for each in models.values()}
+        return self.journal.sign(record), kept
 
     # ---- phase 1: open -----------------------------------------------------------------------
 
     def converse(self, grid: Grid) -> Conversation:
         """Open the term to come without running it: for questions after the last term."""
-        return self._conversation(self._open_without_server(grid, attempt=0))
-
-    def _open_without_server(self, grid: Grid, attempt: int) -> OpenTerm:
+        attempt = 0
         while True:
             try:
-                return self._open(grid, attempt, needs_server=False)
+                return self._conversation(self._open(grid, attempt, needs_server=False))
             except AttemptTaken as taken:
                 attempt = taken.attempt
 
-    def _open(self, grid: Grid, attempt: int, needs_server: bool = True) -> OpenTerm:
-        records, ranking = self.journal.records(), self.next_ranking()
-        start = records[-1].model if records else self.journal.genesis()
-        meter = CostMeter()
-        term = OpenTerm(
-            envelope=wire.Envelope(
-                federation=self.plan.federation,
-                term=len(records) + 1,
-                attempt=attempt,
-                server=ranking[attempt % len(ranking)],
-            ),
-            roster=self.plan.roster,
-            parent=records[-1].hash if records else self.plan.federation,
-            start=Model.of_weights(self.journal.weights(start), start),
-            first_round=self.rounds_done() + 1,
-            exchange=Exchange(grid, meter, self._clock, self._sleep),
-            meter=meter,
-        )
+    def _open(self, grid: Grid, attempt: int, needs_server: bool) -> OpenTerm:
+        exchange = Exchange(grid, CostMeter(), self._clock, self._sleep)
+        ranking = self.next_ranking()
+        term = new_attempt(self.plan, self.journal, ranking, attempt, exchange)
         self._term = term
         if needs_server:
             self.observer("term-opened", **term.envelope.model_dump(exclude={"federation"}))
@@ -181,10 +191,7 @@ class ServerRotating(Strategy):
         if everyone and attempt == 0:  # all have just acknowledged the commit: no need to ask
             term.node_of = everyone
             return term
-        resuming = self.journal.proposal() is not None
-        open_term(term, self._conversation(term), grid, self.plan, records, resuming)
-        if needs_server and term.server not in term.node_of:
-            raise ServerLost(next(a for a in term.absences if a.vendor == term.server))
+        open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
         return term
 
     # ---- phase 2: train ----------------------------------------------------------------------
@@ -196,7 +203,7 @@ class ServerRotating(Strategy):
 
         The wire carries the hash of ``arrays``, not the arrays: a site that lacks them asks.
         """
-        term = self._opened()
+        term = self.opened()
         known = arrays is term.start.arrays
         model = term.start if known else Model.of_arrays(arrays)
         requests = [
@@ -217,7 +224,7 @@ class ServerRotating(Strategy):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Average the usable updates; drop the others with a note.  No arrays when too few came."""
-        term = self._opened()
+        term = self.opened()
         template = term.start.weights
         updates: dict[str, Update] = {}
         for message in replies:
@@ -282,13 +289,13 @@ class ServerRotating(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the evaluation messages for one model, the fine-tuned one."""
-        return evaluation_requests(self._opened(), {"finetuned": Model.of_arrays(arrays)})
+        return evaluation_requests(self.opened(), {"finetuned": Model.of_arrays(arrays)})
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """Note every vendor's metrics; return their means."""
-        term = self._opened()
+        term = self.opened()
         for message in replies:
             reply = parse_reply(message)
             if reply is not None and reply.metrics:
@@ -298,18 +305,19 @@ class ServerRotating(Strategy):
 
     # ---- phase 5: commit ---------------------------------------------------------------------
 
-    def _commit(self, term: OpenTerm, record: TermRecord) -> TermRecord:
-        """Broadcast the stored proposal; it is committed once a majority has stored it."""
-        commit = wire.Commit(envelope=term.envelope, records=(record,))
-        requests = [request(commit, wire.COMMIT, node) for node in term.node_of.values()]
-        stored = self._ask(term, requests, "commit")
+    def _commit(self, term: OpenTerm, proposal: Proposal) -> TermRecord:
+        """Let all accept the stored proposal; a majority commits it, and all are told."""
+        answers = self._ask(term, acceptance_requests(term, proposal), "commit")
         require_majority(
-            self.plan.roster, len(stored), "stored the term record", term.envelope.term
+            self.plan.roster, len(answers), "stored the term record", term.envelope.term
         )
-        self.journal.commit(record)
+        committed = certified(term, proposal, answers)
+        self.journal.commit(committed)
+        record = committed.record
         self.observer("term-committed", record=record.model_dump(mode="json"))
+        told = self._ask(term, commit_requests(term, committed), "commit")
         self._term = None
-        self._everyone = term.node_of if len(stored) == len(self.plan.roster) else {}
+        self._everyone = term.node_of if len(told) == len(self.plan.roster) else {}
         return record
 
     # ------------------------------------------------------------------------------------------
@@ -317,7 +325,9 @@ class ServerRotating(Strategy):
     def _ask(
         self, term: OpenTerm, requests: Iterable[Message], phase: str, at_hand: Iterable[Model] = ()
     ) -> dict[str, Message]:
-        return self._conversation(term).ask(requests, phase, self.plan.work_deadline, at_hand)
+        patience = self.plan.work_deadline
+        decided = phase == "commit"
+        return self._conversation(term).ask(requests, phase, patience, at_hand, decided)
 
     def _conversation(self, term: OpenTerm) -> Conversation:
         def find(name: str) -> Model:
@@ -325,7 +335,8 @@ class ServerRotating(Strategy):
 
         return Conversation(term, find, self.observer)
 
-    def _opened(self) -> OpenTerm:
+    def opened(self) -> OpenTerm:
+        """Return the attempt that is under way; raises RuntimeError when there is none."""
         if self._term is None:
             raise RuntimeError("no term is open: call run_term or start")
         return self._term

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from srflm_flower.records import TermRecord
+from srflm_flower.records import Committed, Proposal, TermRecord
 from srflm_flower.weights import Weights
 
 Role = Literal["client", "server"]
@@ -20,7 +20,8 @@ class TermPlan:
     """The agreed part of every term (README.md, "One round"), the same at all sites.
 
     ``learning_rate`` is that of round 1 and is multiplied by ``decay`` after every round;
-    deadlines are in seconds.
+    deadlines are in seconds.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated,
+    and the average stays with the server: it need not travel.
     """
 
     federation: str
@@ -33,6 +34,7 @@ class TermPlan:
     answer_deadline: float = 60.0
     work_deadline: float = 3600.0
     steps: StepPlan | None = None
+    evaluate_averaged: bool = True
 
     def learning_rate_in(self, round_number: int) -> float:
         """Return the learning rate of a round (counted from 1): lr · decay^(round − 1)."""
@@ -42,8 +44,8 @@ class TermPlan:
 class TermJournal(Protocol):
     """What outlives the process that runs a term.
 
-    A proposal is stored before the first commit message leaves; after a crash the same proposal
-    is committed, never another one.
+    A proposal is stored before the first message with it leaves; after a crash the same proposal
+    is made under its attempt, never another one.
     """
 
     def records(self) -> Sequence[TermRecord]:
@@ -58,16 +60,24 @@ class TermJournal(Protocol):
         """Return the weights of the head's model, of the initial one, or of the proposal."""
         ...
 
-    def proposal(self) -> TermRecord | None:
-        """Return the proposal that was stored and not yet committed."""
+    def committed(self, first: int) -> Sequence[Committed]:
+        """Return the committed records from term ``first`` on with their certificates."""
         ...
 
-    def propose(self, record: TermRecord, models: dict[str, Weights]) -> None:
-        """Store a proposal and its models durably."""
+    def sign(self, record: TermRecord) -> Proposal:
+        """Sign a record that this server has made."""
         ...
 
-    def commit(self, record: TermRecord) -> None:
-        """Append the proposal to the ledger, durably."""
+    def proposal(self) -> tuple[int, Proposal] | None:
+        """Return what was last proposed in the open term, and under which attempt."""
+        ...
+
+    def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
+        """Store a proposal and its models durably; return the one of this attempt: the first."""
+        ...
+
+    def commit(self, committed: Committed) -> None:
+        """Append a committed record to the ledger, durably."""
         ...
 
 

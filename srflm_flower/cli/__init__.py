@@ -8,7 +8,21 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from srflm_flower.cli import compare, config, data, predict, simulate
+from srflm_flower.cli import (
+    compare,
+    config,
+    consortium,
+    data,
+    down,
+    poc,
+    predict,
+    run,
+    simulate,
+    site,
+    status,
+    up,
+    verify,
+)
 from srflm_flower.errors import ConfigurationError, SrflmError
 
 app = typer.Typer(
@@ -20,6 +34,15 @@ app = typer.Typer(
 app.command("simulate")(simulate.simulate)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
+app.command("up")(up.up)
+app.command("down")(down.down)
+app.command("status")(status.status)
+app.command("run")(run.run)
+app.command("stop")(run.stop)
+app.command("verify")(verify.verify)
+app.add_typer(poc.app, name="poc")
+app.add_typer(site.app, name="site")
+app.add_typer(consortium.app, name="consortium")
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
 

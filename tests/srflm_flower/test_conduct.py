@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from srflm_flower.errors import RunFolderError, SrflmError
 from srflm_flower.model_file import read_model_file
 from srflm_flower.release import released
 from srflm_flower.run_folder import RunFolder
+from srflm_flower.site_ledger import SiteLedger
 from tests.support.faults import Crash
 from tests.support.tiny import VENDORS, conduct, new_run, records_of, tiny_federation
 
@@ -108,16 +110,17 @@ def test_site_whose_disk_is_full_is_absent_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_in(tmp_path)
-    append = durable.append_durably
+    connect = SiteLedger._connect
 
-    def full(path: Path, line: bytes) -> None:
-        if "c" in path.parts:
-            raise durable.not_writable(path, OSError(errno.ENOSPC, "No space left"))
-        append(path, line)
+    def full(ledger: SiteLedger) -> sqlite3.Connection:
+        if "c" in ledger._path.parts:
+            raise sqlite3.OperationalError("database or disk is full")
+        return connect(ledger)
 
-    monkeypatch.setattr("srflm_flower.ledger.append_durably", full)
+    monkeypatch.setattr(SiteLedger, "_connect", full)
     assert conduct(run).status == "completed"
     assert len(records_of(run)) == 3
+    monkeypatch.undo()
     assert records_of(run, "c") == []
 
 

@@ -9,9 +9,9 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from srflm_flower import messages as wire
 from srflm_flower.errors import MessageRefused
 from srflm_flower.flower_private import message_without_superlink
-from srflm_flower.records import Ballot, Noun
+from srflm_flower.records import Ballot, Grant, Noun, Proposal, RunOrder
 from srflm_flower.weights import from_arrays, hash_weights, to_arrays
-from tests.support.records import make_record
+from tests.support.records import make_committed, make_record
 
 ENVELOPE = wire.Envelope(federation="f", term=3, attempt=1, server="a")
 NOUNS = [
@@ -19,7 +19,20 @@ NOUNS = [
     wire.Train(envelope=ENVELOPE, round=3, model="m", learning_rate=0.1 + 0.2, epochs=2, steps=5),
     wire.RecallUpdate(envelope=ENVELOPE, round=1, or_initial=True),
     wire.EvaluateModels(envelope=ENVELOPE, models={"averaged": "m"}, split="test", select=False),
-    wire.Commit(envelope=ENVELOPE, records=(make_record(1), make_record(2))),
+    wire.Accept(
+        envelope=ENVELOPE,
+        proposal=Proposal(record=make_record(1), signature="5"),
+        grants=(Grant(vendor="a", attempt=1, accepted_attempt=0, accepted="r"),),
+    ),
+    wire.Commit(
+        envelope=ENVELOPE,
+        records=(make_committed(make_record(1)), make_committed(make_record(2))),
+    ),
+    wire.FetchRecords(envelope=ENVELOPE, first=2),
+    wire.FetchModel(envelope=ENVELOPE, model="m"),
+    wire.OrderRun(
+        envelope=ENVELOPE, order=RunOrder(number=1, federation="f", rounds=3, vendor="a")
+    ),
     wire.ShareBest(envelope=ENVELOPE),
     wire.Reply(vendor="a", status="done", ballot=Ballot(examples=3, loss=0.1), update="u"),
 ]

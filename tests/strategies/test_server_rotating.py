@@ -34,6 +34,7 @@ ALL_KINDS = (
     wire.RECALL,
     wire.FINETUNE,
     wire.EVALUATE,
+    wire.ACCEPT,
     wire.COMMIT,
     wire.SHARE,
 )
@@ -227,7 +228,7 @@ def test_site_that_lost_its_state_comes_back(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     federation = run.federation()
     conduct(run)
-    (run.site("c") / "ledger.jsonl").unlink()
+    (run.site("c") / "ledger.sqlite").unlink()
     longer = federation.changed(run__rounds=4)
     run.federation_file.write_text(longer.to_toml(), encoding="utf-8")
     conduct(run)
@@ -406,7 +407,7 @@ def test_proposal_is_committed_though_its_server_is_gone(tmp_path: Path) -> None
     run = run_in(tmp_path)
 
     def crash_at_commit(message: Message, deliver: Deliver) -> Message | None:
-        if message.metadata.message_type == wire.COMMIT:
+        if message.metadata.message_type == wire.ACCEPT:
             raise Crash
         return deliver(message)
 

@@ -32,11 +32,19 @@ def at(vendor: str, kinds: Collection[str] = (), term: int | None = None) -> Cho
 
 def term_of(message: Message) -> int:
     """Return the term in a message's envelope."""
-    kinds = (wire.OpenTerm, wire.Train, wire.RecallUpdate, wire.EvaluateModels, wire.Commit)
-    by_type = dict(
-        zip((wire.OPEN, wire.TRAIN, wire.RECALL, wire.EVALUATE, wire.COMMIT), kinds, strict=True)
-    )
-    by_type |= {wire.FINETUNE: wire.Train, wire.SHARE: wire.ShareBest}
+    by_type: dict[str, type[wire.Request]] = {
+        wire.OPEN: wire.OpenTerm,
+        wire.TRAIN: wire.Train,
+        wire.RECALL: wire.RecallUpdate,
+        wire.FINETUNE: wire.Train,
+        wire.EVALUATE: wire.EvaluateModels,
+        wire.ACCEPT: wire.Accept,
+        wire.COMMIT: wire.Commit,
+        wire.RECORDS: wire.FetchRecords,
+        wire.MODEL: wire.FetchModel,
+        wire.ORDER: wire.OrderRun,
+        wire.SHARE: wire.ShareBest,
+    }
     return wire.unpack(message, by_type[message.metadata.message_type]).envelope.term
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from srflm_flower.records import Ballot, TermRecord, VendorMetrics
+from srflm_flower.records import Ballot, Certificate, Committed, TermRecord, VendorMetrics
 
 FEDERATION = "f" * 64
 
@@ -49,3 +49,11 @@ def make_chain(length: int) -> list[TermRecord]:
         parent = records[-1].hash if records else FEDERATION
         records.append(make_record(term, parent, server="ab"[term % 2]))
     return records
+
+
+def make_committed(record: TermRecord, *vendors: str) -> Committed:
+    """Return ``record`` with a certificate that nobody has signed."""
+    acceptances = dict.fromkeys(vendors or ("a", "b"), "")
+    return Committed(
+        record=record, certificate=Certificate(attempt=record.attempt, acceptances=acceptances)
+    )

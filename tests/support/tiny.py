@@ -15,6 +15,7 @@ from srflm_flower.memory_grid import Fault, MemoryGrid, no_fault
 from srflm_flower.records import TermRecord
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import SimulatedSite
+from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.summary import RunSummary
 from strategies.term_plan import Observer, silent
 
@@ -78,5 +79,7 @@ def conduct(folder: RunFolder, fault: Fault = no_fault, observer: Observer = sil
 
 def records_of(folder: RunFolder, vendor: str | None = None) -> list[TermRecord]:
     """Return the records in the run's ledger, or in a vendor's own."""
-    path = folder.ledger if vendor is None else folder.site(vendor) / "ledger.jsonl"
-    return list(Ledger(path, folder.federation().hash).records())
+    federation = folder.federation().hash
+    if vendor is None:
+        return list(Ledger(folder.ledger, federation).records())
+    return list(SiteLedger(folder.site(vendor) / "ledger.sqlite", federation).records())

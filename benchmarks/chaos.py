@@ -1,0 +1,201 @@
+"""A federation of real sites under thirty faults: is every term committed, once, everywhere?
+
+Four sites on this machine run 20 terms of trivial work.  Meanwhile, at random instants: kill -9 of
+any process of any site, of the whole serving site, of a supervisor; a site stopped for a minute; a
+link cut (the edge lets nothing through); a full disk where this user may mount one.  At the end all
+ledgers must be equal and verified.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from benchmarks.chaos_faults import (
+    Fault,
+    bring_back,
+    cut_off,
+    fill_disk,
+    freeze,
+    kill_program,
+    kill_site,
+    serving_now,
+    small_disk,
+)
+from benchmarks.section import main
+from deploy.local_consortium import bring_up_all, make_or_open
+from deploy.run_orders import order_rounds
+from deploy.site_control import bring_down
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.federation import Federation, built_in_federation
+from srflm_flower.verification import verify_site
+
+SEED = 14
+KINDS = (
+    *("program",) * 8,
+    *("task",) * 3,
+    *("serving-site",) * 3,
+    *("site",) * 2,
+    "freeze",
+    "cut",
+    "disk",
+)
+LONGEST_SECONDS = 2400.0
+
+
+@dataclass
+class Chaos:
+    """What was done, and what became of it."""
+
+    sites: dict[str, DeployedSite]
+    wanted_faults: int
+    wanted_terms: int
+    freeze_seconds: float
+    full_disk: str | None
+    faults: list[Fault] = field(default_factory=list)
+    handovers: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    verified: bool = False
+    standins: int = 0
+
+    def strike(self, chooser: random.Random) -> None:
+        """Do one random fault and mend what does not mend itself."""
+        kind = chooser.choice(KINDS)
+        if kind == "disk" and self.full_disk is None:
+            kind = "cut"
+        serving = serving_now(self.sites)
+        victim = chooser.choice(sorted(self.sites))
+        if kind in ("serving-site", "task") and serving is not None:
+            victim = serving
+        site = self.sites[victim]
+        term = max(len(each.state.ledger) for each in self.sites.values()) + 1
+        at = time.time()
+        match kind:
+            case "program":
+                kind = f"kill {kill_program(site, chooser)}"
+            case "task":
+                kind = f"kill {kill_program(site, chooser, 'task')}"
+            case "serving-site" | "site":
+                kill_site(site)
+                time.sleep(chooser.uniform(1, 25))
+                bring_back(site)
+            case "freeze":
+                freeze(site, self.freeze_seconds)
+            case "cut":
+                cut_off(site, self.freeze_seconds / 2)
+            case "disk":
+                assert self.full_disk is not None
+                site = self.sites[self.full_disk]
+                fill_disk(site.settings.state, self.freeze_seconds / 2)
+        self.faults.append(Fault(kind, site.vendor, at, term))
+        print(f"fault {len(self.faults)}: {kind} at {site.vendor} in term {term}", file=sys.stderr)
+
+    def run(self) -> None:
+        """Strike until there were faults and terms enough; then wait until all sites agree."""
+        chooser, started = random.Random(SEED), time.monotonic()
+        order_rounds(next(iter(self.sites.values())), self.wanted_terms)
+        while not self._done() and time.monotonic() - started < LONGEST_SECONDS:
+            time.sleep(chooser.uniform(0.5, 6.0))
+            if len(self.faults) < self.wanted_faults:
+                self.strike(chooser)
+        while not self._equal() and time.monotonic() - started < LONGEST_SECONDS:
+            time.sleep(1.0)
+        self.seconds = time.monotonic() - started
+        hashes = {verify_site(site).hashes for site in self.sites.values()}
+        self.verified = len(hashes) == 1 and len(next(iter(hashes))) >= self.wanted_terms
+        records = next(iter(self.sites.values())).state.ledger.records()
+        self.standins = sum(record.attempt > 0 for record in records)
+        self.handovers = [
+            seconds for fault in self.faults if (seconds := self._until_next_opening(fault))
+        ]
+
+    def _terms(self) -> list[int]:
+        return [len(site.state.ledger) for site in self.sites.values()]
+
+    def _done(self) -> bool:
+        return max(self._terms()) >= self.wanted_terms and len(self.faults) >= self.wanted_faults
+
+    def _equal(self) -> bool:
+        return min(self._terms()) >= self.wanted_terms
+
+    def _until_next_opening(self, fault: Fault) -> float | None:
+        """Return the seconds from the death of the serving site to the next server's opening."""
+        if fault.kind != "serving-site":
+            return None
+        openings = [
+            event["time"] - fault.at
+            for vendor, site in self.sites.items()
+            if vendor != fault.site
+            for event in map(json.loads, (site.settings.state / "audit.jsonl").open())
+            if event["type"] == "query.open"
+            and event["vendor"] != fault.site
+            and event["time"] > fault.at
+        ]
+        return min(openings, default=None)
+
+    def as_markdown(self) -> str:
+        """Return the figures."""
+        kinds = Counter(fault.kind for fault in self.faults)
+        lines = [
+            f"{self.wanted_terms} terms on {len(self.sites)} sites, {len(self.faults)} faults in"
+            f" {self.seconds:.0f} s: "
+            + ("**all terms committed, ledgers equal and verified**" if self.verified else "FAILED")
+            + f"; in {self.standins} terms another vendor stood in.",
+            "",
+            "| fault | times |",
+            "|---|---|",
+            *(f"| {kind} | {count} |" for kind, count in kinds.most_common()),
+        ]
+        if self.handovers:
+            lines += [
+                "",
+                "From the death of the serving site to the next server's opening, seconds: "
+                f"median {median(self.handovers):.1f}, "
+                + ", ".join(f"{each:.1f}" for each in sorted(self.handovers)),
+            ]
+        return "\n".join(lines)
+
+
+def small_federation(vendors: int) -> Federation:
+    """Return the phantom with hardly any work: what is measured is the protocol."""
+    return built_in_federation(vendors).changed(
+        data__examples=60,
+        data__image_size=32,
+        training__client_epochs=1,
+        training__server_epochs=1,
+        run__answer_deadline=20.0,
+        run__work_deadline=60.0,
+    )
+
+
+def run(quick: bool, folder: Path) -> Chaos:
+    """Run the federation under faults; quick: 8 faults over 6 terms, and shorter ones."""
+    federation = small_federation(4)
+    victim = federation.roster[-1]
+    sites = make_or_open(folder / "sites", federation)
+    with small_disk(sites[victim].settings.state, 64) as mounted:
+        try:
+            unseen = bring_up_all(sites)
+            assert not unseen, unseen
+            chaos = Chaos(
+                dict(sites),
+                wanted_faults=8 if quick else 30,
+                wanted_terms=6 if quick else 20,
+                freeze_seconds=15.0 if quick else 60.0,
+                full_disk=victim if mounted else None,
+            )
+            chaos.run()
+        finally:
+            for site in sites.values():
+                bring_down(site.folder)
+    return chaos
+
+
+if __name__ == "__main__":
+    sys.exit(main("chaos", run, __doc__.splitlines()[0]))

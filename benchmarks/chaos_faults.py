@@ -1,0 +1,159 @@
+"""Faults for a federation of real sites: what may break at a hospital, done on purpose.
+
+Every fault picks its victim by the given generator, strikes, waits, and mends what does not mend
+itself (a site that is down is brought up, a stopped process goes on, space is freed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from deploy.processes import TAG, family
+from deploy.site_control import prepare, read_notes, start_detached
+from deploy.site_layout import Layout
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.quorum import owner
+
+PROGRAMS = ("superlink", "supernodes", "supernode", "worker", "task", "launcher", "edge")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What was done to whom, when (seconds since the epoch), and in which term."""
+
+    kind: str
+    site: str
+    at: float
+    term: int
+
+
+def processes_of(site: DeployedSite) -> dict[str, list[psutil.Process]]:
+    """Return program → processes of a site that is up; ``task`` are ServerApps and ClientApps."""
+    notes = read_notes(Layout.of(site.settings))
+    found: dict[str, list[psutil.Process]] = {}
+    for name, pid in (notes.programs if notes else {}).items():
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            found[name] = [process]
+            children = process.children(recursive=True)
+            if name == "edge":
+                found[name] = children or [process]
+            elif name == "supernodes":
+                found["supernode"] = children
+            elif name == "worker":
+                found["task"] = children
+    return {name: each for name, each in found.items() if each}
+
+
+def serving_now(sites: dict[str, DeployedSite]) -> str | None:
+    """Return who serves the open term, as the site that is furthest sees it."""
+    best = max(sites.values(), key=lambda site: len(site.state.ledger))
+    ledger = best.state.ledger
+    head, votes = ledger.last(), ledger.votes(len(ledger) + 1)
+    if votes.granted < 0:
+        return None
+    ranking = head.ranking if head is not None else best.site.participant.genesis.ranking
+    return owner(votes.granted, ranking)
+
+
+def kill_program(site: DeployedSite, chooser: random.Random, kind: str | None = None) -> str:
+    """Kill a random process of a site; its supervisor starts it again.  Return what it was."""
+    found = processes_of(site)
+    name = kind if kind in found else chooser.choice(sorted(found))
+    with contextlib.suppress(psutil.Error):
+        chooser.choice(found[name]).kill()
+    return name
+
+
+def kill_site(site: DeployedSite) -> None:
+    """Kill every process of a site at once, its supervisor first, as a power cut does."""
+    notes = read_notes(Layout.of(site.settings))
+    if notes is None:
+        return
+    with contextlib.suppress(psutil.Error):
+        members = [psutil.Process(notes.supervisor)]
+        for child in members[0].children():
+            with contextlib.suppress(psutil.Error):
+                members += [child, *child.children(recursive=True)]
+                members += list(family(child.environ().get(TAG, "")))
+        for process in dict.fromkeys(members):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
+def bring_back(site: DeployedSite, within: float = 60.0) -> None:
+    """Bring a killed site up again, once the last of its processes has let go of its files."""
+    until = time.monotonic() + within
+    while True:
+        try:
+            start_detached(prepare(site.folder), site.folder)
+            return
+        except Exception:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1.0)
+
+
+@contextmanager
+def stopped(processes: list[psutil.Process]) -> Iterator[None]:
+    """Stop processes (SIGSTOP) while the block runs."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGCONT)
+
+
+def freeze(site: DeployedSite, seconds: float) -> None:
+    """Stop every process of a site for a while, as a suspended virtual machine."""
+    everything = [each for group in processes_of(site).values() for each in group]
+    with stopped(everything):
+        time.sleep(seconds)
+
+
+def cut_off(site: DeployedSite, seconds: float) -> None:
+    """Let nothing through the site's edge for a while: packets vanish in both directions."""
+    with stopped(processes_of(site).get("edge", [])):
+        time.sleep(seconds)
+
+
+def fill_disk(folder: Path, seconds: float) -> None:
+    """Leave no byte free on the file system of ``folder`` for a while."""
+    filler = folder / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"\0" * 65_536):
+                pass
+        time.sleep(seconds)
+    finally:
+        filler.unlink(missing_ok=True)
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
+    """Give ``folder`` a file system of its own, where this user may; say whether it was so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=False)

@@ -1,0 +1,221 @@
+"""What a deployed term costs: four real sites on this machine, keys, mutual TLS, and all.
+
+Seconds a term with trivial work (warm workers, and stock ones), from a commit to the next server's
+first message, bytes on the wire for a model of 45 MB, idle memory and CPU of a site, and a rotating
+term against one with a fixed server.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from benchmarks.chaos import small_federation
+from benchmarks.chaos_faults import processes_of
+from benchmarks.markdown import table
+from benchmarks.process_memory import MIB, resident
+from benchmarks.section import main
+from deploy.local_consortium import bring_up_all, make_or_open
+from deploy.run_orders import order_rounds
+from deploy.site_control import bring_down, read_notes
+from deploy.site_layout import Layout
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.federation import Federation
+from srflm_flower.weights import encode_weights
+
+Sites = Mapping[str, DeployedSite]
+PATIENCE = 900.0
+IDLE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A site without a run: PSS in MiB, CPU in percent of one core."""
+
+    memory: float
+    cpu: float
+    by_program: dict[str, float]
+
+
+@dataclass(frozen=True)
+class DeploymentCost:
+    """What was measured; seconds are medians over terms."""
+
+    warm: float
+    stock: float
+    handover: float
+    handover_worst: float
+    model_bytes: int
+    wire_ratio: float
+    wire_seconds: float
+    idle: Idle
+    rotating: float
+    fixed: float
+
+    def as_markdown(self) -> str:
+        """Return the figures."""
+        rows = [
+            ["a term with trivial work, warm workers", f"{self.warm:.2f} s", "≤ 3 s"],
+            ["the same, stock workers with our polling", f"{self.stock:.2f} s", "–"],
+            [
+                "commit → next server's first message, median (worst)",
+                f"{self.handover:.2f} ({self.handover_worst:.2f}) s",
+                "≤ 1 s",
+            ],
+            [
+                f"bytes on the wire a round / 2·(N−1)·|W|, |W| = {self.model_bytes / 1e6:.1f} MB",
+                f"{self.wire_ratio:.3f}",
+                "≤ 1.1",
+            ],
+            ["a round with that model", f"{self.wire_seconds:.1f} s", "–"],
+            ["idle memory of a site (PSS)", f"{self.idle.memory:.0f} MiB", "≤ 614 MiB"],
+            ["idle CPU of a site", f"{self.idle.cpu:.1f} % of a core", "≤ 3 %"],
+            [
+                f"a term with {self.fixed:.0f} s of work: rotating / fixed server",
+                f"{self.rotating / self.fixed:.2f}",
+                "≤ 1.1",
+            ],
+        ]
+        parts = ", ".join(f"{name} {mib:.0f}" for name, mib in self.idle.by_program.items())
+        return table(["what", "measured", "goal"], rows) + f"\n\nIdle memory by program: {parts}."
+
+
+def with_sites(
+    folder: Path, federation: Federation, work: Callable[[Sites], Any], **settings: object
+) -> Any:
+    """Bring sites up, do ``work``, bring them down."""
+    sites = make_or_open(folder, federation, **settings)
+    try:
+        unseen = bring_up_all(sites)
+        assert not unseen, unseen
+        return work(sites)
+    finally:
+        for site in sites.values():
+            bring_down(site.folder)
+
+
+def run_terms(sites: Sites, terms: int) -> list[float]:
+    """Run terms; return the seconds from each commit to the next, at the servers."""
+    first = next(iter(sites.values()))
+    wanted, until = len(first.state.ledger) + terms, time.monotonic() + PATIENCE
+    order_rounds(first, wanted)
+    while any(len(site.state.ledger) < wanted for site in sites.values()):
+        assert time.monotonic() < until, "the terms did not end"
+        time.sleep(0.2)
+    time.sleep(2.0)  # the last server is telling the others
+    ends = sorted(e["time"] for e in events(sites) if e["event"] == "term-committed")
+    return [later - earlier for earlier, later in pairwise(ends)]
+
+
+def events(sites: Sites) -> list[dict[str, Any]]:
+    """Return what the servers noted, in order."""
+    found = []
+    for site in sites.values():
+        path = site.settings.logs / "events.jsonl"
+        if path.exists():
+            found += [json.loads(line) for line in path.read_text().splitlines()]
+    return sorted(found, key=lambda event: event["time"])
+
+
+def handovers(sites: Sites) -> list[float]:
+    """Return the seconds from each commit to the opening of the next term."""
+    seconds, committed = [], None
+    for event in events(sites):
+        if event["event"] == "term-committed":
+            committed = event["time"]
+        elif event["event"] == "term-opened" and committed is not None:
+            seconds.append(event["time"] - committed)
+            committed = None
+    return seconds
+
+
+def measure_idle(sites: Sites) -> Idle:
+    """Measure one site that has nothing to do."""
+    time.sleep(60.0)  # polling slows down
+    site = next(iter(sites.values()))
+    groups = dict(processes_of(site))
+    notes = read_notes(Layout.of(site.settings))
+    assert notes is not None
+    supervisor = psutil.Process(notes.supervisor)
+    own = [p for p in supervisor.children() if "watchdog" in " ".join(p.cmdline())]
+    groups["supervisor"] = [supervisor, *own]
+    processes = [process for group in groups.values() for process in group]
+    before = sum(cpu_seconds(process) for process in processes)
+    time.sleep(IDLE_SECONDS)
+    spent = sum(cpu_seconds(process) for process in processes) - before
+    by_program = {name: resident(group) / MIB for name, group in groups.items()}
+    return Idle(sum(by_program.values()), 100 * spent / IDLE_SECONDS, by_program)
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU time that a process has used."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def wire_bytes(sites: Sites) -> int:
+    """Return the bytes that have crossed the edges inwards and back, as nginx counts them."""
+    total = 0
+    for site in sites.values():
+        log = Layout.of(site.settings).edge / "logs" / "in.jsonl"
+        for line in log.read_text().splitlines() if log.exists() else []:
+            entry = json.loads(line)
+            total += int(entry["in"]) + int(entry["out"])
+    return total
+
+
+def run(quick: bool, folder: Path) -> DeploymentCost:
+    """Measure everything; quick: fewer terms."""
+    trivial, terms = small_federation(4), 4 if quick else 8
+
+    def warm_work(sites: Sites) -> tuple[list[float], list[float], Idle]:
+        run_terms(sites, 1)  # everything is imported once
+        seconds = run_terms(sites, terms)
+        return seconds, handovers(sites), measure_idle(sites)
+
+    warm, gaps, idle = with_sites(folder / "warm", trivial, warm_work)
+    stock = with_sites(folder / "stock", trivial, lambda sites: run_terms(sites, 3), worker="stock")
+    heavy = trivial.changed(model__network="resnet18", evaluate_averaged=False)
+
+    def heavy_work(sites: Sites) -> tuple[int, float, float]:
+        run_terms(sites, 1)
+        before, rounds = wire_bytes(sites), 2 if quick else 4
+        seconds = run_terms(sites, rounds)
+        site = next(iter(sites.values()))
+        size = len(encode_weights(site.initial))
+        least = 2 * (len(sites) - 1) * size * rounds
+        return size, (wire_bytes(sites) - before) / least, median(seconds[-rounds:])
+
+    size, ratio, wire_seconds = with_sites(folder / "heavy", heavy, heavy_work)
+    working = trivial.changed(
+        data__examples=400, training__client_epochs=24, training__server_epochs=12
+    )
+    steady = 2 if quick else 3
+    rotating = with_sites(folder / "rotating", working, lambda s: run_terms(s, steady + 1))
+    fixed_server = working.changed(election__policy="fixed", election__server=working.roster[0])
+    fixed = with_sites(folder / "fixed", fixed_server, lambda s: run_terms(s, steady + 1))
+    return DeploymentCost(
+        warm=median(warm),
+        stock=median(stock),
+        handover=median(gaps),
+        handover_worst=max(gaps),
+        model_bytes=size,
+        wire_ratio=ratio,
+        wire_seconds=wire_seconds,
+        idle=idle,
+        rotating=median(rotating),
+        fixed=median(fixed),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main("deployment_cost", run, __doc__.splitlines()[0]))

@@ -1,0 +1,130 @@
+"""Children that a process forks: their own log, no inherited habits, gone when their parent is.
+
+On Linux the kernel tells a child at once that its parent has died; everywhere, a thread of the
+child looks.  The child is asked to end first, so that it can say goodbye to its server, and ended
+shortly afterwards whether it has or not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOOK_SECONDS = 1.0
+GOODBYE_SECONDS = 8.0
+PR_SET_PDEATHSIG = 1
+IMPORTING = {"OPENBLAS_NUM_THREADS": "1", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+OWN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def fork_child(work: Callable[[], object], log: Path | None = None) -> int:
+    """Run ``work`` in a child and return its process id; its output goes to ``log`` if given.
+
+    The caller should have one thread only: a lock that another thread holds at the fork stays
+    locked in the child for ever.
+    """
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A signal between the fork and the reset would run the parent's handler in the child.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, OWN_SIGNALS)
+    child = os.fork()
+    if child == 0:
+        _live(work, log, parent, blocked)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    return child
+
+
+@contextmanager
+def importing_without_threads() -> Iterator[None]:
+    """Let what is imported in this block start no threads, and not ask for CUDA by using it.
+
+    OpenBLAS starts its threads when numpy is imported, and whoever has asked CUDA how many devices
+    there are cannot fork children that use one.
+    """
+    before = {name: os.environ.get(name) for name in IMPORTING}
+    os.environ.update(IMPORTING)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
+
+
+def threads() -> int:
+    """Return how many threads this process has, those of libraries included where /proc says."""
+    try:
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
+    except FileNotFoundError:
+        return threading.active_count()
+
+
+def _live(
+    work: Callable[[], object], log: Path | None, parent: int, blocked: set[int | signal.Signals]
+) -> None:
+    """Be the child; never return, whatever happens, into the code of the parent."""
+    code = 1
+    try:
+        for number in OWN_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        _die_with(parent)
+        if log is not None:
+            _write_to(log)
+        _forget_the_parents_chance()
+        work()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)  # no clean-up of what belongs to the parent
+
+
+def _die_with(parent: int) -> None:
+    """End this process when ``parent`` ends; it may have ended already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GOODBYE_SECONDS)
+    os._exit(1)
+
+
+def _write_to(log: Path) -> None:
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+
+
+def _forget_the_parents_chance() -> None:
+    """Seed anew: children of one parent must not draw the same numbers, least of all noise."""
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    if "torch" in sys.modules:
+        sys.modules["torch"].seed()

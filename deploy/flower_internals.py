@@ -1,0 +1,348 @@
+"""Everything that a deployed site uses of Flower's non-public interfaces, for ``flwr==1.41.*``.
+
+A stock SuperNode runs whatever bundle a SuperLink hands it, polls every three seconds, and has a
+new Python started for each message.  What it takes to change that:
+
+* :func:`run_supernode`: the stock SuperNode in this process, guarded, and with a pace of our own;
+* :class:`RuntimeApi`: takes tasks and runs them in this process, so that a warm one can be forked;
+* :class:`Control`: starts, lists and stops runs and registers nodes without the command line;
+* :func:`bundle_of`: the bundle of an app folder and the hash that all sites agree on.
+
+With another Flower, ``flower_pins`` refuses.  Without the warm worker a site still works, as stock
+Flower does (``isolation = "subprocess"``); without the guard it must not: no way around that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+from flwr.app import Error
+from flwr.cli.build import build_fab_from_disk
+from flwr.cli.config_utils import get_fab_metadata
+from flwr.cli.install import install_from_fab
+from flwr.common.constant import ErrorCode
+from flwr.common.serde import fab_to_proto, user_config_to_proto
+from flwr.proto import control_pb2, fleet_pb2, runtime_pb2
+from flwr.supercore.auth import load_superexec_auth_secret
+from flwr.supercore.constant import TaskType
+from flwr.supercore.control import ControlHttpClient
+from flwr.supercore.error import ApiErrorCode, FlowerError
+from flwr.supercore.fab import Fab
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
+from flwr.supercore.logger import mirror_output_to_queue
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.run import Run, RunNotRunningException
+from flwr.supercore.runtime import RuntimeHttpClient
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from deploy import flower_pins as pins
+from deploy.bundle_guard import BundleGuard, installing_only
+from deploy.flower_nouns import Hooks, Kind, RunStatus, Task
+from deploy.waits import Waits, ask_for_objects_often
+from srflm_flower.errors import BundleRefused, ConfigurationError
+
+CRASHED = Error(ErrorCode.CLIENT_APP_CRASHED, "The ClientApp's process ended without a reply.")
+ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
+LONGEST_RETRY_SECONDS = 3  # until an unreachable SuperLink is tried again; Flower's is twenty
+
+
+def bundle_of(app_folder: Path) -> tuple[bytes, str]:
+    """Return the Flower App Bundle of a folder, as ``flwr build`` makes it, and its SHA-256.
+
+    The files are stored, not compressed, in sorted order and with a fixed date: the same folder
+    gives the same bytes on every machine.  Raises :class:`ConfigurationError` for no valid app.
+    """
+    try:
+        with warnings.catch_warnings():  # Flower names its patterns in a way that is deprecated
+            warnings.simplefilter("ignore", DeprecationWarning)
+            content = build_fab_from_disk(app_folder)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"{app_folder}: {error}", "a folder with a Flower app", "`flwr build` says more"
+        ) from error
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def install_bundle(app_folder: Path, agreed: str) -> None:
+    """Unpack the bundle of a folder where tasks look for it, so that no two do that at once.
+
+    Raises :class:`BundleRefused` when the folder's bundle is not the agreed one.
+    """
+    installing_only(agreed, install_from_fab)(bundle_of(app_folder)[0], skip_prompt=True)
+
+
+def run_supernode(
+    options: list[str], guard: BundleGuard, hooks: Hooks, note: Path | None = None
+) -> None:
+    """Run the stock ``flower-supernode`` with ``options`` in this process, until it exits.
+
+    ``note`` is a file for the node's id.  With it, a SuperNode signs its predecessor off: after
+    one that was killed, the SuperLink would turn it away for a minute.
+    Raises :class:`ConfigurationError` with another Flower, SystemExit when the SuperNode ends.
+    """
+    pins.require_supported()
+    loop: Any = importlib.import_module(pins.SUPERNODE_LOOP)
+    retries: Any = importlib.import_module(pins.RETRIES)
+    loop._init_connection = guarded(loop._init_connection, guard, hooks, note)
+    loop.time = waits = Waits(hooks, CRASHED)
+    loop._push_messages = waits.watching(loop._push_messages)
+    retries.MAX_RETRY_DELAY = LONGEST_RETRY_SECONDS
+    ask_for_objects_often(importlib.import_module(pins.OBJECTS))
+    sys.argv = ["flower-supernode", *options]
+    importlib.import_module(pins.SUPERNODE_MAIN).flower_supernode()
+
+
+def guarded(
+    connect: Callable[..., Any], guard: BundleGuard, hooks: Hooks, note: Path | None
+) -> Callable[..., Any]:
+    """Return ``connect``, a SuperNode's way to its SuperLink, with the guard in between."""
+
+    @contextmanager
+    def connection(**options: Any) -> Iterator[tuple[Any, ...]]:
+        if note is not None:
+            _sign_off(note, options)
+        with connect(**options) as (node, *calls):
+            if tuple(call.__name__ for call in calls) != pins.CONNECTION:
+                raise RuntimeError("the SuperNode's connection is not the expected one")
+            call = dict(zip(pins.CONNECTION, calls, strict=True))
+            get_run, get_fab = call["get_run"], call["get_fab"]
+            pull, confirm = call["pull_object"], call["confirm_message_received"]
+
+            def confirm_and_tell(run_id: int, message: str) -> None:
+                with _cleaned_up_when_over():
+                    confirm(run_id, message)
+                hooks.on_message()
+
+            def pull_object(*arguments: Any) -> bytes:
+                with _cleaned_up_when_over():
+                    return pull(*arguments)  # type: ignore[no-any-return]
+
+            def get_agreed_run(run_id: int) -> Run:
+                run = get_run(run_id)
+                with _ignored_when_refused():
+                    guard.check_run(run)
+                return run  # type: ignore[no-any-return]
+
+            def get_agreed_bundle(name: str, run_id: int) -> Fab:
+                fab = get_fab(name, run_id)
+                with _ignored_when_refused():
+                    guard.check_bundle(run_id, fab.content, fab.hash_str, get_fab_metadata)
+                return fab  # type: ignore[no-any-return]
+
+            call["get_run"], call["get_fab"] = get_agreed_run, get_agreed_bundle
+            call["pull_object"], call["confirm_message_received"] = pull_object, confirm_and_tell
+            if note is not None:
+                note.write_text(str(node), encoding="ascii")
+            yield (node, *call.values())
+
+    return connection
+
+
+@contextmanager
+def _cleaned_up_when_over() -> Iterator[None]:
+    """Let the loop clean up after a message whose run ends while it is received.
+
+    It does so for exceptions, of which Flower's own for this case is none: the message would stay,
+    be answered, and every later reply would wait for the message after its own.
+    """
+    try:
+        yield
+    except RunNotRunningException as over:
+        raise RuntimeError("the run is over") from over
+
+
+@contextmanager
+def _ignored_when_refused() -> Iterator[None]:
+    """Say what the SuperNode's loop takes as: forget this message, and go on."""
+    try:
+        yield
+    except BundleRefused as refusal:
+        raise RunNotRunningException from refusal
+
+
+def _sign_off(note: Path, options: Mapping[str, Any]) -> None:
+    """Tell the SuperLink that the SuperNode which wrote ``note`` is gone; it may know that."""
+    if not note.exists() or options["authentication_keys"] is None:
+        return
+    with suppress(httpx.HTTPError, ValueError):
+        node = int(note.read_text(encoding="ascii"))
+        signed = NodeAuthHttpInterceptor(*options["authentication_keys"])
+        with FleetHttpClient.from_server_address(
+            options["server_address"],
+            options["insecure"],
+            options["root_certificates"],
+            [RuntimeVersionHttpInterceptor("SuperNode"), signed],
+        ) as client:
+            client.DeactivateNode(fleet_pb2.DeactivateNodeRequest(node_id=node))
+
+
+TYPES: dict[Kind, str] = {"client": TaskType.CLIENT_APP.value, "server": TaskType.SERVER_APP.value}
+
+
+class RuntimeApi:
+    """Where tasks come from: the own SuperLink (kind ``server``) or a SuperNode (``client``).
+
+    Without a root certificate the connection is not encrypted, which is for the loopback
+    interface only.  ``secret`` is the file that was given as --superexec-auth-secret-file.
+    """
+
+    def __init__(
+        self, address: str, kind: Kind, root_certificate: Path | None, secret: Path | None = None
+    ) -> None:
+        self.address, self.kind = address, kind
+        self.problem = ""  # why the last question failed; empty when it did not
+        self._root = root_certificate.read_bytes() if root_certificate else None
+        interceptors: list[Any] = [RuntimeVersionHttpInterceptor("SuperExec")]
+        if secret is not None:
+            master = load_superexec_auth_secret(str(secret))
+            assert master is not None
+            interceptors.append(
+                SuperExecAuthHttpInterceptor(master_secret=master, protected_methods=[ACQUIRE])
+            )
+        # No retries: one address that does not answer must not keep the others waiting.
+        self._client = RuntimeHttpClient.from_server_address(
+            address, self._root is None, self._root, interceptors
+        )
+
+    def acquire(self) -> Task | None:
+        """Take the oldest task that waits; None when there is none, or no answer."""
+        request = runtime_pb2.AcquireTaskRequest(supported_task_types=[TYPES[self.kind]])
+        try:
+            answer = self._client.AcquireTask(request)
+        except (httpx.HTTPError, ValueError) as error:
+            self.problem = f"{type(error).__name__}: {error}"
+            return None
+        self.problem = ""
+        if not answer.HasField("task") or not answer.token:
+            return None
+        task = answer.task
+        return Task(self.kind, task.run_id, task.fab_hash, answer.token)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def run_task_in_this_process(self, task: Task, agreed: str) -> None:
+        """Run the task as Flower's own program would; raises SystemExit when it is over.
+
+        A bundle that has not the ``agreed`` hash fails the task before it is unpacked.
+        """
+        name = {"client": pins.CLIENT_TASK, "server": pins.SERVER_TASK}[task.kind]
+        module: Any = importlib.import_module(name)
+        module.install_from_fab = installing_only(agreed, module.install_from_fab)
+        ask_for_objects_often(importlib.import_module(pins.OBJECTS))
+        sys.argv = [f"flwr-{task.kind}app"]
+        more: dict[str, Any] = {}
+        if task.kind == "server":
+            more["log_queue"] = Queue()
+            mirror_output_to_queue(more["log_queue"])
+        getattr(module, name.rpartition(".")[2])(
+            runtime_api_address=self.address,
+            token=task.token,
+            insecure=self._root is None,
+            certificates=self._root,
+            parent_pid=None,
+            runtime_dependency_install=False,
+            **more,
+        )
+
+
+@dataclass(frozen=True)
+class Control:
+    """The own SuperLink's Control API; every method raises httpx.HTTPError when it does not answer.
+
+    Without a root certificate the connection is not encrypted.
+    """
+
+    address: str
+    root_certificate: Path | None
+
+    @contextmanager
+    def _client(self) -> Iterator[ControlHttpClient]:
+        root = self.root_certificate.read_bytes() if self.root_certificate else None
+        interceptors = [RuntimeVersionHttpInterceptor("flwr CLI")]
+        with ControlHttpClient.from_server_address(
+            self.address, root is None, root, interceptors
+        ) as client:
+            yield client
+
+    def start_run(
+        self, bundle: bytes, settings: Mapping[str, bool | int | float | str] | None = None
+    ) -> int:
+        """Submit a run of a bundle and return its id; the run itself starts with its task.
+
+        Raises :class:`ConfigurationError` when the SuperLink does not take it.
+        """
+        fab = Fab(hashlib.sha256(bundle).hexdigest(), bundle, {})
+        request = control_pb2.StartRunRequest(
+            fab=fab_to_proto(fab), override_config=user_config_to_proto(dict(settings or {}))
+        )
+        with self._client() as client:
+            answer = client.StartRun(request)
+        if not answer.HasField("run_id"):
+            raise ConfigurationError(
+                "a bundle that the SuperLink refuses", "one below 10 MB", "read the SuperLink's log"
+            )
+        return int(answer.run_id)
+
+    def stop_run(self, run_id: int) -> bool:
+        """End a run, pending or running; return whether that was so, false when it had ended."""
+        try:
+            with self._client() as client:
+                return bool(client.StopRun(control_pb2.StopRunRequest(run_id=run_id)).success)
+        except httpx.HTTPStatusError as error:
+            if _code(error) == ApiErrorCode.RUN_ALREADY_FINISHED:
+                return False
+            raise
+
+    def runs(self, run_id: int | None = None) -> list[RunStatus]:
+        """Return the runs that the SuperLink knows, newest last, or the one with ``run_id``."""
+        with self._client() as client:
+            answer = client.ListRuns(control_pb2.ListRunsRequest(run_id=run_id))
+        found = sorted(answer.run_dict.values(), key=lambda run: run.pending_at)
+        return [
+            RunStatus(
+                run.run_id,
+                ":".join(filter(None, (run.status.status, run.status.sub_status))),
+                run.status.details,
+                run.fab_hash,
+            )
+            for run in found
+        ]
+
+    def register_node(self, public_key: Path, name: str) -> bool:
+        """Let the SuperNode with this OpenSSH public key in; return whether it is new here."""
+        key: Any = load_ssh_public_key(public_key.read_bytes())
+        request = control_pb2.RegisterNodeRequest(public_key=public_key_to_bytes(key), name=name)
+        try:
+            with self._client() as client:
+                client.RegisterNode(request)
+        except httpx.HTTPStatusError as error:
+            if _code(error) == ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE:
+                return False
+            raise
+        return True
+
+    def nodes(self) -> dict[str, str]:
+        """Return name → status (``registered``, ``online``, ``offline``) of the nodes."""
+        with self._client() as client:
+            answer = client.ListNodes(control_pb2.ListNodesRequest())
+        return {node.name: node.status for node in answer.nodes_info}
+
+
+def _code(error: httpx.HTTPStatusError) -> int | None:
+    """Return Flower's code of an error that its API answered with."""
+    found = FlowerError.from_json(error.response.text)
+    return None if found is None else int(found.code)

@@ -1,0 +1,112 @@
+"""A site's own SuperLink as its launcher uses it: register the peers, start and stop ServerApps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from deploy.bell import Bell
+from deploy.flower_internals import Control
+from deploy.supernodes_config import WORKER_BELL, Strict
+from srflm_flower.errors import SrflmError
+from srflm_flower.task import Outcome, Task, read_outcome, was_abandoned
+
+READY_SECONDS = 120.0
+RETRY_SECONDS = 0.3
+
+
+class LauncherConfig(Strict):
+    """Everything that ``deploy.launcher`` is told."""
+
+    vendor: str
+    federation: str
+    first_ranking: tuple[str, ...]
+    ledger: Path
+    run: Path
+    bells: Path
+    log: Path
+    superlink: str
+    root_certificate: Path
+    bundle: Path
+    node_keys: dict[str, Path]
+    """By vendor: the OpenSSH public key with which its SuperNode comes to this SuperLink."""
+    open_timeout: float | None = None
+    commit_timeout: float | None = None
+    first_open: float
+    first_commit: float
+    """The time-outs before there is any term to learn from."""
+
+
+class OwnSuperLink:
+    """Implements :class:`deploy.launcher.Runs` on the Control API, which only this site reaches."""
+
+    def __init__(self, config: LauncherConfig) -> None:
+        self._config = config
+        self._control = Control(config.superlink, config.root_certificate)
+        self._bundle = config.bundle.read_bytes()
+
+    def prepare(self, stopping: Callable[[], bool]) -> None:
+        """Wait for the SuperLink, let the members' SuperNodes in, end what an old launcher began.
+
+        Raises :class:`TimeoutError` when the SuperLink does not answer.
+        """
+        until = time.monotonic() + READY_SECONDS
+        while not stopping():
+            try:
+                self.register()
+                for run in self._control.runs():
+                    if not run.finished:
+                        self._control.stop_run(run.run_id)
+                return
+            except httpx.HTTPError as error:
+                if time.monotonic() > until:
+                    raise TimeoutError("the own SuperLink does not answer") from error
+                time.sleep(RETRY_SECONDS)
+
+    def register(self) -> None:
+        """Register every member's node key; those that are known already stay."""
+        for vendor, key in self._config.node_keys.items():
+            self._control.register_node(key, vendor)
+
+    def start(self, task: Task) -> int:
+        """Start a run of the ServerApp with ``task``; raises RuntimeError when that fails."""
+        try:
+            run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
+        except (httpx.HTTPError, SrflmError) as error:
+            raise RuntimeError(str(error)) from error
+        Bell(self._config.bells / WORKER_BELL).ring()
+        return run
+
+    def ended(self, run: int, task: str) -> bool:
+        """Return whether a run has ended, in whatever way, or its process is gone.
+
+        Flower takes a minute to miss a ServerApp that was killed; a SuperLink that does not answer
+        has not said that the run has ended.
+        """
+        if was_abandoned(self._config.run, task):
+            return True
+        try:
+            found = self._control.runs(run)
+        except httpx.HTTPStatusError:
+            return True  # a new database does not know it
+        except httpx.HTTPError:
+            return False
+        return not found or found[0].finished
+
+    def stop(self, run: int) -> None:
+        """End a run; one that has ended already, or a dead SuperLink, is no error."""
+        try:
+            self._control.stop_run(run)
+        except httpx.HTTPError:
+            return
+
+    def outcome(self, task: str) -> Outcome | None:
+        """Return what became of a task, once that is known."""
+        return read_outcome(self._config.run, task)
+
+    def nodes(self) -> dict[str, str]:
+        """Return vendor → status of its SuperNode here; raises httpx.HTTPError when it is down."""
+        return self._control.nodes()

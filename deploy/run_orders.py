@@ -1,0 +1,98 @@
+"""Order the federation to run: sign, spread from the own site, wait for what truly happens."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+from deploy.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.site_control import read_notes
+from deploy.site_layout import Layout
+from deploy.supernodes_config import load_config
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.errors import DeploymentError, FederationStopped
+from srflm_flower.records import RunOrder, TermRecord
+from srflm_flower.signatures import sign_order
+from srflm_flower.task import Task
+
+SPREAD_SECONDS = 120.0
+LOOK_SECONDS = 0.2
+
+
+def order_rounds(site: DeployedSite, rounds: int) -> RunOrder:
+    """Order terms until ``rounds`` rounds are committed in all; a majority must follow.
+
+    Raises :class:`DeploymentError` when the site is not up, :class:`FederationStopped` when no
+    majority follows the order.
+    """
+    layout = Layout.of(site.settings)
+    if read_notes(layout) is None:
+        raise DeploymentError(
+            f"the site of {site.vendor} is not up",
+            "a site that runs",
+            f"srflm up {site.folder}",
+            DeploymentError.NOT_UP,
+        )
+    known = site.state.ledger.order()
+    order = sign_order(
+        RunOrder(
+            number=known.number + 1 if known is not None else 1,
+            federation=site.federation.hash,
+            rounds=rounds,
+            vendor=site.vendor,
+        ),
+        site.keys,
+    )
+    task = Task(name=uuid.uuid4().hex, kind="order", order=order)
+    superlink = OwnSuperLink(load_config(LauncherConfig, layout.config("launcher")))
+    _perform(superlink, task)
+    return order
+
+
+def _perform(superlink: OwnSuperLink, task: Task) -> None:
+    """Let the own SuperLink run ``task`` and wait for its outcome."""
+    until, run = time.monotonic() + SPREAD_SECONDS, None
+    while time.monotonic() < until:
+        if run is None:
+            try:
+                run = superlink.start(task)
+            except RuntimeError:  # it is starting
+                time.sleep(1.0)
+                continue
+        outcome = superlink.outcome(task.name)
+        if outcome is not None and outcome.result == "ordered":
+            return
+        if outcome is not None:
+            raise FederationStopped(
+                f"the order was not taken: {outcome.text}",
+                "a majority of sites that are up and follow this vendor's orders",
+                "see `srflm status` at the sites, then order again",
+                outcome.code if outcome.code in FederationStopped.codes else None,
+            )
+        time.sleep(LOOK_SECONDS)
+    raise DeploymentError(
+        "no answer from the own SuperLink",
+        "an outcome of the order",
+        "read the site's logs: superlink.log, worker.log",
+        DeploymentError.NO_OUTCOME,
+    )
+
+
+def follow(
+    site: DeployedSite, order: RunOrder, on_record: Callable[[TermRecord], None]
+) -> RunOrder:
+    """Hand on every record that the own ledger gets until the order, or a later one, is fulfilled.
+
+    Returns the order that was fulfilled.
+    """
+    ledger = site.state.ledger
+    seen = len(ledger)
+    while True:
+        for record in ledger.records(seen + 1):
+            on_record(record)
+            seen = record.term
+        held, head = ledger.order() or order, ledger.last()
+        if (head.round if head is not None else 0) >= held.rounds:
+            return held
+        time.sleep(LOOK_SECONDS)

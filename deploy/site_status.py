@@ -1,0 +1,171 @@
+"""What a site knows about itself and the federation, as plain data: ``srflm status --json``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from pydantic import Field
+
+from deploy.site_control import read_notes
+from deploy.site_layout import Layout
+from deploy.supernodes_config import Strict
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.errors import SrflmError
+from srflm_flower.quorum import owner
+from srflm_flower.summary import summarise
+
+TAIL_BYTES = 65_536
+PHASES = {
+    "query.open": "open",
+    "train.local": "train",
+    "train.recall": "train",
+    "train.finetune": "fine-tune",
+    "evaluate.models": "evaluate",
+    "query.accept": "commit",
+    "query.commit": "commit",
+}
+
+
+class PeerStatus(Strict):
+    """Another member as this site sees it.
+
+    ``node`` is its SuperNode at this site's SuperLink (``online``, ``offline``, ``registered``, or
+    ``unknown``); ``heard`` how many seconds ago a message of its server came, None if never.
+    """
+
+    node: str
+    heard: float | None = None
+
+
+class SiteStatus(Strict):
+    """One site: its programs, its view of the term, its peers, and its last problem."""
+
+    vendor: str
+    federation: str
+    up: bool
+    programs: dict[str, bool] = Field(default_factory=dict)
+    restarts: dict[str, int] = Field(default_factory=dict)
+    rounds: int
+    rounds_ordered: int | None = None
+    running: bool
+    term: int
+    attempt: int | None = None
+    server_now: str | None = None
+    server_next: str
+    phase: str | None = None
+    peers: dict[str, PeerStatus] = Field(default_factory=dict)
+    last_problem: str | None = None
+    what_happened: str
+
+
+def site_status(site: DeployedSite) -> SiteStatus:
+    """Return the status of a site; one that is down is read from its disk."""
+    layout, ledger = Layout.of(site.settings), site.state.ledger
+    notes, head = read_notes(layout), ledger.last()
+    term = head.term + 1 if head is not None else 1
+    order, votes = ledger.order(), ledger.votes(term)
+    running = order is not None and (head.round if head else 0) < order.rounds
+    ranking = head.ranking if head is not None else site.site.participant.genesis.ranking
+    opened = running and votes.granted >= 0
+    audit = tail(site.settings.state / "audit.jsonl")
+    rounds = order.rounds if order is not None else site.federation.run.rounds
+    planned = site.federation.changed(run__rounds=max(1, rounds))
+    summary = summarise(planned, ledger.records(), 0.0, {}, {}, ("", "") if running else None)
+    return SiteStatus(
+        vendor=site.vendor,
+        federation=site.federation.hash,
+        up=notes is not None,
+        programs={name: psutil.pid_exists(pid) for name, pid in notes.programs.items()}
+        if notes
+        else {},
+        restarts=notes.restarts if notes else {},
+        rounds=head.round if head is not None else 0,
+        rounds_ordered=order.rounds if order is not None else None,
+        running=running,
+        term=term,
+        attempt=votes.granted if opened else None,
+        server_now=owner(votes.granted, ranking) if opened else None,
+        server_next=ranking[0],
+        phase=_phase(audit, term) if opened else None,
+        peers=_peers(site, layout, audit, notes is not None),
+        last_problem=_last_problem(layout, site.settings.state),
+        what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
+    )
+
+
+def tail(path: Path) -> list[dict[str, Any]]:
+    """Return the last events of a file of JSON lines."""
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        lines = file.read().splitlines()
+    events = []
+    for line in lines:
+        try:
+            events.append(json.loads(line))
+        except ValueError:  # the first one is cut
+            continue
+    return events
+
+
+def _phase(audit: list[dict[str, Any]], term: int) -> str | None:
+    types = [each["type"] for each in audit if each.get("term") == term]
+    return next((PHASES[each] for each in reversed(types) if each in PHASES), None)
+
+
+def _peers(
+    site: DeployedSite, layout: Layout, audit: list[dict[str, Any]], up: bool
+) -> dict[str, PeerStatus]:
+    heard = {each.get("vendor"): time.time() - each["time"] for each in audit}
+    nodes = _nodes(layout) if up else {}
+    return {
+        peer: PeerStatus(
+            node=nodes.get(peer, "unknown"),
+            heard=round(heard[peer], 1) if peer in heard else None,
+        )
+        for peer in site.federation.roster
+        if peer != site.vendor
+    }
+
+
+def _nodes(layout: Layout) -> dict[str, str]:
+    from deploy.own_superlink import LauncherConfig, OwnSuperLink
+    from deploy.supernodes_config import load_config
+
+    try:
+        return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher"))).nodes()
+    except (httpx.HTTPError, SrflmError, OSError):
+        return {}
+
+
+def _last_problem(layout: Layout, state: Path) -> str | None:
+    """Return the latest problem that the site's programs noted, with its time."""
+    found: deque[tuple[float, str]] = deque(maxlen=1)
+    events = [*tail(layout.logs / "launcher.jsonl"), *tail(layout.logs / "supervisor.jsonl")]
+    events += tail(layout.logs / "refusals.jsonl")
+    for event in sorted(events, key=lambda each: float(each.get("time", 0))):
+        match event.get("event"):
+            case "failed":
+                found.append((event["time"], str(event["problem"])))
+            case "program-ended":
+                found.append((event["time"], f"{event['program']} ended ({event['code']})"))
+            case "bundle-refused":
+                text = f"{event['peer']} sent another app bundle: refused"
+                found.append((event["time"], text))
+            case "problem" | "clock":
+                found.append((event["time"], str(event["text"])))
+    refused = [e for e in tail(state / "audit.jsonl") if e.get("outcome") != "done"]
+    if refused and (not found or refused[-1]["time"] > found[0][0]):
+        last = refused[-1]
+        text = f"refused {last['type']} of {last['vendor']}: {last['outcome']}"
+        found.append((last["time"], text))
+    if not found:
+        return None
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found[0][0]))} {found[0][1]}"

@@ -1,0 +1,64 @@
+"""``srflm run`` and ``srflm stop``: order the federation to run, and to end after its open term."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from srflm_flower.cli.site_options import HERE, SiteFolder
+from srflm_flower.records import TermRecord
+from srflm_flower.term_line import term_line
+
+
+def run(
+    folder: SiteFolder = HERE,
+    rounds: Annotated[
+        int | None, typer.Option(help="rounds to run from here on (default: run.rounds)", min=1)
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="return once a majority follows the order")
+    ] = False,
+) -> None:
+    """Order the federation to run; any one site may, and a majority must follow.
+
+    Ctrl-C stops watching, not the run.  Exit code 1 when fewer rounds than ordered were run.
+    """
+    from deploy.run_orders import follow, order_rounds
+    from deploy.site_status import site_status
+    from srflm_flower.deployed_site import site_at
+
+    site = site_at(folder.resolve())
+    console = Console(highlight=False, soft_wrap=True)
+    head = site.state.ledger.last()
+    done = head.round if head is not None else 0
+    order = order_rounds(site, done + (rounds or site.federation.run.rounds))
+    console.print(f"A majority follows order {order.number}: until round {order.rounds}.")
+    if detach:
+        return
+
+    def show(record: TermRecord) -> None:
+        console.print(escape(term_line(record, site.federation.task.metric)))
+
+    fulfilled = follow(site, order, show)
+    console.print(escape(site_status(site).what_happened))
+    if fulfilled.rounds < order.rounds:
+        console.print(f"Order {fulfilled.number} of {fulfilled.vendor} ended the run early.")
+        raise typer.Exit(1)
+
+
+def stop(folder: SiteFolder = HERE) -> None:
+    """End the run after the term that is open; a later `srflm run` goes on from the ledger."""
+    from deploy.run_orders import order_rounds
+    from srflm_flower.deployed_site import site_at
+
+    site = site_at(folder.resolve())
+    ledger = site.state.ledger
+    head = ledger.last()
+    term, rounds = (head.term + 1, head.round) if head is not None else (1, 0)
+    if ledger.votes(term).granted >= 0:
+        rounds += site.federation.rounds_per_term
+    order_rounds(site, rounds)
+    Console(highlight=False).print(f"The run ends with round {rounds}.")

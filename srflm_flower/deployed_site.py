@@ -1,0 +1,230 @@
+"""Find the site that this process belongs to: the folder in the environment variable SRFLM_SITE.
+
+Only the site's own supervisor sets it.  What a peer's SuperLink sends (run configuration, messages)
+never decides which site, data, or federation is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from flwr.app import Message, RecordDict
+
+from clients.networks import get_weights, initial_network
+from srflm_flower import messages as wire
+from srflm_flower.audit import AuditLog
+from srflm_flower.durable import sync_folder
+from srflm_flower.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
+from srflm_flower.federation import Federation
+from srflm_flower.model_store import ModelStore
+from srflm_flower.records import RunOrder
+from srflm_flower.signatures import VendorKeys
+from srflm_flower.site import Site, SitePolicy
+from srflm_flower.site_settings import SiteSettings, load_site
+from srflm_flower.site_state import SiteState
+from srflm_flower.vendor_learner import vendor_learner
+from srflm_flower.weights import Weights
+
+SITE_VARIABLE = "SRFLM_SITE"
+PEER = "peer"
+"""Name in a SuperNode's node configuration: the vendor on whose SuperLink its messages lie."""
+
+BOOTS = "boots"
+
+
+@dataclass(frozen=True)
+class DeployedSite:
+    """One vendor's site on its own machine."""
+
+    folder: Path
+    settings: SiteSettings
+
+    @property
+    def vendor(self) -> str:
+        """The vendor whose site this is."""
+        return self.settings.vendor
+
+    @cached_property
+    def federation(self) -> Federation:
+        """The federation as this site sees it."""
+        return self.settings.load_federation()
+
+    @cached_property
+    def initial(self) -> Weights:
+        """The weights with which the federation begins; the same at all sites."""
+        federation = self.federation
+        return get_weights(initial_network(federation.model, federation.task, federation.seed))
+
+    @cached_property
+    def keys(self) -> VendorKeys:
+        """This vendor's signing key and everybody's public ones."""
+        public = {m.name: m.signing_key for m in self.federation.vendors if m.signing_key}
+        path = self.settings.identity / "signing.key"
+        try:
+            private = load_pem_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"{path} cannot be read as a private key",
+                "this site's signing key",
+                "restore the identity folder, or ask the consortium for a new membership",
+            ) from error
+        return VendorKeys(private, public)  # type: ignore[arg-type]
+
+    @cached_property
+    def state(self) -> SiteState:
+        """What the site keeps on disk."""
+        federation = self.federation
+        return SiteState(self.settings.state, federation.hash, federation.model, federation.task)
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The models that the site keeps, by hash."""
+        return ModelStore(self.settings.state / "models")
+
+    @cached_property
+    def site(self) -> Site:
+        """The site that answers messages; its data is read when it is first needed."""
+        federation, policy = self.federation, self.settings.policy
+        return Site(
+            self.vendor,
+            federation,
+            lambda: vendor_learner(
+                federation,
+                self.vendor,
+                initial_network(federation.model, federation.task, federation.seed),
+            ),
+            self.initial,
+            self.state,
+            self.models,
+            self.keys,
+            SitePolicy(policy.shares_personalised, policy.runs_from),
+        )
+
+    @property
+    def audit(self) -> AuditLog:
+        """The list of all messages that were accepted or refused."""
+        return AuditLog(self.settings.state / "audit.jsonl")
+
+    def answer(self, message: Message, sender: str) -> RecordDict:
+        """Answer a message that lay on ``sender``'s SuperLink; note it in the audit.
+
+        Raises :class:`SrflmError` when it is refused or fails.
+        """
+        outcome = INTERNAL_ERROR
+        head = len(self.state.ledger)
+        try:
+            reply = self.site.answer(message, sender)
+            outcome = "done"
+            return reply
+        except SrflmError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._note(message, sender, outcome)
+            if len(self.state.ledger) != head or message.metadata.message_type == wire.ORDER:
+                self.tell_next()
+
+    def _note(self, message: Message, sender: str, outcome: str) -> None:
+        envelope = wire.envelope_of(message)
+        self.audit.note(
+            vendor=sender,
+            type=message.metadata.message_type,
+            term=envelope.term if envelope else None,
+            attempt=envelope.attempt if envelope else None,
+            bytes=wire.payload_bytes(message.content),
+            outcome=outcome,
+        )
+
+    # ---- bells: wake those who wait at this site -------------------------------------------------
+
+    @property
+    def bells(self) -> Path:
+        """The folder of bells, by name: ``launcher``, ``worker``, and each peer."""
+        return self.settings.run / "bells"
+
+    def tell_next(self) -> None:
+        """Wake the launcher, and the SuperNode of the vendor that is to serve next."""
+        head = self.state.ledger.last()
+        ranking = head.ranking if head is not None else self.site.participant.genesis.ranking
+        for name in ("launcher", ranking[0]):
+            with contextlib.suppress(OSError):
+                path = self.bells / name
+                path.touch()
+                os.utime(path)
+
+    # ---- the site's own log --------------------------------------------------------------------
+
+    def log(self, text: str) -> None:
+        """Append to the site's own log; a full disk must not hide the error itself."""
+        with contextlib.suppress(SrflmError):
+            self.state.log(text)
+
+    def highest_attempt(self) -> int:
+        """Return the highest attempt at the next term that the site has granted."""
+        try:
+            ledger = self.state.ledger
+            return max(0, ledger.votes(len(ledger) + 1).granted)
+        except (SrflmError, OSError, ValueError):
+            return 0
+
+    # ---- starts --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Note a start of the site, and whether its state was lost or restored from a copy.
+
+        The number of starts stands in the state folder and beside the keys.  Where they differ the
+        state may have forgotten a promise: the site does not vote in the term open then.
+        """
+        ledger, beside = self.state.ledger, self.settings.identity / "starts"
+        known = int(ledger.noted(BOOTS) or 0)
+        expected = int(beside.read_text()) if beside.exists() else 0
+        if known != expected:
+            ledger.forget()
+        beside.write_text(str(max(known, expected) + 1))
+        sync_folder(beside.parent)
+        ledger.note(BOOTS, str(max(known, expected) + 1))
+
+
+def deployed_site() -> DeployedSite | None:
+    """Return the site of this process, or None in a simulation."""
+    folder = os.environ.get(SITE_VARIABLE)
+    return site_at(Path(folder)) if folder else None
+
+
+_sites: dict[Path, DeployedSite] = {}
+
+
+def site_at(folder: Path) -> DeployedSite:
+    """Return the site in ``folder``; it is kept in memory.
+
+    Raises :class:`ConfigurationError` when its files are invalid.
+    """
+    if folder not in _sites:
+        _sites[folder] = DeployedSite(folder, load_site(folder))
+    return _sites[folder]
+
+
+def preload() -> None:
+    """Load what messages need before the first one comes; what fails will fail again, and be told.
+
+    The warm worker calls this: the processes that it forks share the memory.
+    """
+    site = deployed_site()
+    if site is not None:
+        try:
+            _ = site.site.learner
+        except SrflmError as error:
+            site.log(f"preparing the data: {error}")
+
+
+def open_order(site: DeployedSite) -> RunOrder | None:
+    """Return the run order that the site follows, while it is not fulfilled."""
+    order, head = site.state.ledger.order(), site.state.ledger.last()
+    if order is None or (head.round if head is not None else 0) >= order.rounds:
+        return None
+    return order

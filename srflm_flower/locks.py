@@ -1,0 +1,58 @@
+"""Locks between processes.  A lock goes with its process, so a crash leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from srflm_flower.durable import not_writable
+
+
+class AlreadyLocked(Exception):
+    """Another process has the lock; ``holder`` is its id."""
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"locked by process {holder}")
+
+
+@contextmanager
+def locked(path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold the lock ``path``; ``wait`` until it is free, or raise :class:`AlreadyLocked`.
+
+    Raises :class:`srflm_flower.errors.RunFolderError` when the file cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise not_writable(path, error) from error
+    with file:
+        try:
+            _lock(file.fileno(), wait)
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+        except (BlockingIOError, PermissionError) as error:
+            file.seek(0)
+            raise AlreadyLocked(file.read().strip() or "unknown") from error
+        except OSError as error:
+            raise not_writable(path, error) from error
+        yield
+
+
+def _lock(handle: int, wait: bool) -> None:
+    """Lock an open file; raises OSError at once when another process has it, unless ``wait``."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        # Windows lets nobody read what is locked: lock beyond the text that names the holder.
+        os.lseek(handle, 1 << 20, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -1,0 +1,26 @@
+"""Make the learner of a vendor: its data, read as the federation says, on the chosen device."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from clients.data.sources import load_vendor_data
+from clients.device import choose_device
+from clients.learner import Learner
+from srflm_flower.federation import Federation
+
+
+def vendor_learner(federation: Federation, vendor: str, network: nn.Module) -> Learner:
+    """Read the vendor's data and return its learner; ``network`` is its scratch space.
+
+    Raises :class:`srflm_flower.errors.SrflmError` when the data or the device cannot be used.
+    """
+    return Learner(
+        vendor,
+        load_vendor_data(federation.data_plan(), vendor),
+        network,
+        federation.training,
+        federation.seed,
+        choose_device(federation.run.device),
+        federation.run.mixed_precision,
+    )

@@ -1,0 +1,55 @@
+"""A deployed federation and a simulation with the same seed: the same servers, the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import srflm_flower
+from srflm_flower.federation import Federation, load_federation
+from srflm_flower.verification import verify_site
+from tests.support.sites import run_rounds, running_sites
+from tests.support.tiny import conduct, new_run, records_of, tiny_federation
+
+pytestmark = pytest.mark.slow
+REPOSITORY = Path(srflm_flower.__file__).parents[1]
+PBC = REPOSITORY.parent / "shared" / "data" / "pbc" / "pbc8_28.npz"
+
+
+def same_as_simulation(folder: Path, federation: Federation, rounds: int, seconds: float) -> None:
+    simulated = new_run(federation.changed(run__rounds=rounds), folder / "simulated")
+    conduct(simulated)
+    expected = records_of(simulated)
+    with running_sites(folder / "sites", federation) as sites:
+        run_rounds(sites, rounds, seconds)
+        hashes = {vendor: verify_site(site).hashes for vendor, site in sites.items()}
+        assert len(set(hashes.values())) == 1
+        site = next(iter(sites.values()))
+        found = site.state.ledger.records()
+        weights = site.models.get(found[-1].model)
+    assert [record.server for record in found] == [record.server for record in expected]
+    assert [record.attempt for record in found] == [0] * rounds
+    theirs = (folder / "simulated" / "state" / "server" / "models").glob("*.safetensors")
+    by_name = {path.stem: path for path in theirs}
+    from srflm_flower.model_store import ModelStore
+
+    store = ModelStore(by_name[expected[-1].model].parent)
+    for name, array in store.get(expected[-1].model).items():
+        np.testing.assert_allclose(weights[name], array, rtol=0, atol=1e-5)
+
+
+def test_three_sites_with_tiny_data(tmp_path: Path) -> None:
+    federation = tiny_federation(
+        tmp_path, ("a", "b", "c"), run__answer_deadline=30, run__work_deadline=120
+    )
+    same_as_simulation(tmp_path, federation, rounds=4, seconds=180)
+
+
+def test_four_sites_with_blood_cells(tmp_path: Path) -> None:
+    if not PBC.exists():
+        pytest.skip("the PBC images are not there")
+    file = REPOSITORY / "examples" / "pbc" / "dirichlet-0.5.toml"
+    federation = load_federation(file).changed(data__max_examples=800)
+    same_as_simulation(tmp_path, federation, rounds=8, seconds=600)

@@ -1,0 +1,347 @@
+"""What a malicious member, and one who is none, can do to real sites: nothing.
+
+Each attack goes over the wire.  It must be refused and logged, and leave no trace in what the sites
+have promised and committed; afterwards an honest round commits.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from deploy.bundle import write_bundle_folder
+from deploy.flower_internals import bundle_of
+from deploy.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
+from deploy.site_status import tail
+from deploy.supernodes_config import load_config
+from srflm_flower import messages as wire
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.errors import MessageRefused
+from srflm_flower.records import Certificate, Committed, Proposal, TermRecord
+from srflm_flower.signatures import acceptance_statement, sign_proposal
+from srflm_flower.task import Task
+from strategies.model import Model
+from tests.support.quick_sites import content_of
+from tests.support.rogue import Rogue, audited, head_of, rogue_at
+from tests.support.sites import Sites, layout_of, programs_of, run_rounds, running_sites, wait_until
+from tests.support.tiny import tiny_federation
+
+pytestmark = [
+    pytest.mark.slow,
+    # The supervisors, which outlive whoever has started them.
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+]
+P = MessageRefused
+SECONDS = 60.0
+TOO_LARGE = 640 * 1024 * 1024
+"""Ten times what an edge takes."""
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """Three sites that have committed a round."""
+    folder = tmp_path_factory.mktemp("security")
+    federation = tiny_federation(
+        folder, ("a", "b", "c"), run__answer_deadline=30, run__work_deadline=60
+    )
+    with running_sites(folder / "sites", federation) as running:
+        run_rounds(running, 1, SECONDS)
+        yield running
+
+
+@contextmanager
+def unchanged(sites: Sites) -> Iterator[None]:
+    """Check that nothing changes that a site has decided or promised, and that none dies."""
+    before = {vendor: (content_of(site), programs_of(site)) for vendor, site in sites.items()}
+    yield
+    for vendor, site in sites.items():
+        assert (content_of(site), programs_of(site)) == before[vendor]
+
+
+@contextmanager
+def unharmed(sites: Sites) -> Iterator[None]:
+    """Check that nothing changes, and that an honest round is committed afterwards."""
+    with unchanged(sites):
+        yield
+    run_rounds(sites, 1, SECONDS)
+    assert head_of(sites).attempt == 0
+
+
+# ---- 1: a server that is not elected -----------------------------------------------------------
+
+
+def test_server_that_is_not_elected_is_obeyed_by_nobody(sites: Sites) -> None:
+    """Its site's own, honest ServerApp is started where the launcher would not."""
+    vendor = head_of(sites).ranking[1]
+    config = load_config(LauncherConfig, layout_of(sites[vendor]).config("launcher"))
+    superlink, task = OwnSuperLink(config), Task(name="too-early", kind="serve", attempt=0)
+    with unharmed(sites):
+        superlink.start(task)
+        wait_until(lambda: superlink.outcome(task.name) is not None, SECONDS, "no outcome")
+        outcome = superlink.outcome(task.name)
+        assert outcome is not None and outcome.result == "failed"
+        assert P.SERVER in outcome.text
+        for site in sites.values():
+            assert audited(site)[-1] == (vendor, wire.OPEN, P.SERVER)
+
+
+@pytest.mark.parametrize("own_name", [True, False])
+def test_forged_envelopes_of_a_member_that_is_not_elected(sites: Sites, own_name: bool) -> None:
+    elected, vendor = head_of(sites).ranking[:2]
+    with unharmed(sites), rogue_at(sites, vendor) as rogue:
+        head = head_of(sites)
+        envelope = rogue.envelope(server=vendor if own_name else elected)
+        opening = wire.OpenTerm(envelope=envelope, parent=head.hash, model=head.model)
+        rogue.is_refused(P.SERVER, opening, wire.OPEN)
+        rogue.is_refused(P.SERVER, training(envelope, head), wire.TRAIN)
+        wire_proposal = Proposal(record=next_record(head, envelope.server), signature="00" * 64)
+        proposed = wire.Accept(envelope=envelope, proposal=wire_proposal)
+        rogue.is_refused(P.SERVER, proposed, wire.ACCEPT)
+
+
+def training(envelope: wire.Envelope, head: TermRecord, model: str | None = None) -> wire.Train:
+    return wire.Train(
+        envelope=envelope,
+        round=head.round + 1,
+        model=model or head.model,
+        learning_rate=0.1,
+        epochs=1,
+    )
+
+
+def next_record(head: TermRecord, server: str, **changes: object) -> TermRecord:
+    """Return a record that follows ``head`` as it should, made by ``server``."""
+    follows = {"term": head.term + 1, "round": head.round + 1, "parent": head.hash}
+    return head.model_copy(update={**follows, "attempt": 0, "server": server, **changes})
+
+
+# ---- 2: another app ----------------------------------------------------------------------------
+
+
+def test_altered_app_bundle_is_neither_unpacked_nor_run(sites: Sites, tmp_path: Path) -> None:
+    """It has the name, the version, and the settings of the agreed one; only the code is evil."""
+    marker = tmp_path / "marker"
+    app = write_bundle_folder(tmp_path / "app")
+    pyproject = (app / "pyproject.toml").read_text()
+    for module in ("srflm_flower.client_app", "srflm_flower.server_app"):
+        assert f"{module}:app" in pyproject
+        pyproject = pyproject.replace(module, "evil")
+    (app / "pyproject.toml").write_text(pyproject)
+    (app / "evil.py").write_text(f"open({str(marker)!r}, 'a').write('ran')\napp = None\n")
+    bundle, hash_ = bundle_of(app)
+    vendor = head_of(sites).ranking[0]
+    before = {peer: unpacked(site) for peer, site in sites.items()}
+    nodes = {peer: children(site) for peer, site in sites.items()}
+    with unharmed(sites), rogue_at(sites, vendor, bundle) as rogue:
+        head = head_of(sites)
+        opening = wire.OpenTerm(envelope=rogue.envelope(), parent=head.hash, model=head.model)
+        rogue.send(opening, wire.OPEN)
+        for peer in rogue.peers:
+            log = layout_of(sites[peer]).logs / "refusals.jsonl"
+            wait_until(lambda log=log: bool(tail(log)), SECONDS, "no refusal")
+            (line,) = tail(log)
+            found = (line["event"], line["peer"], line["run"], line["found"])
+            assert found == ("bundle-refused", vendor, rogue.run, hash_)
+    assert not marker.exists()
+    assert {peer: unpacked(site) for peer, site in sites.items()} == before
+    assert {peer: children(site) for peer, site in sites.items()} == nodes
+
+
+def unpacked(site: DeployedSite) -> list[str]:
+    apps = layout_of(site).flower_home / "apps"
+    return sorted(str(path.relative_to(apps)) for path in apps.rglob("*") if path.is_file())
+
+
+def children(site: DeployedSite) -> set[int]:
+    """Return the processes of a site's SuperNodes."""
+    return {child.pid for child in psutil.Process(programs_of(site)["supernodes"]).children()}
+
+
+# ---- 3 and 4: the network port -----------------------------------------------------------------
+
+
+def call(
+    site: DeployedSite, path: str, headers: Mapping[str, str], *identity: Path, size: int = 1
+) -> int:
+    """Call a site's network port with the certificate in ``identity``, if any; return the status.
+
+    Of a body that is said to be larger, one byte is sent: an edge must not wait for the rest.
+    """
+    host, port = site.settings.listen.rsplit(":", 1)
+    tls = ssl.create_default_context(cafile=site.settings.identity / "consortium-ca.crt")
+    for folder in identity:
+        tls.load_cert_chain(folder / "site.crt", folder / "site.key")
+    connection = http.client.HTTPSConnection(host, int(port), timeout=20, context=tls)
+    with closing(connection):
+        connection.request("POST", path, b"x", {**headers, "Content-Length": str(size)})
+        return connection.getresponse().status
+
+
+def signed(owner: DeployedSite, at: str) -> dict[str, str]:
+    """Return the headers with which ``owner``'s SuperNode comes to the SuperLink of ``at``."""
+    key = load_ssh_private_key((owner.settings.identity / f"node-{at}.key").read_bytes(), None)
+    context: Any = SimpleNamespace(request=httpx.Request("POST", "https://x"))
+    NodeAuthHttpInterceptor(key, key.public_key()).intercept(context, lambda _: None)  # type: ignore
+    return {name: value for name, value in context.request.headers.items() if "flwr" in name}
+
+
+@contextmanager
+def logged(site: DeployedSite, *expected: tuple[str, int]) -> Iterator[None]:
+    """Check that the edge notes these paths and statuses, in this order, beside all others."""
+    log = layout_of(site).edge / "logs" / "in.jsonl"
+    start = len(log.read_bytes())
+    yield
+    wanted = [*expected]
+
+    def found() -> list[tuple[str, int]]:
+        lines = map(json.loads, log.read_bytes()[start:].splitlines())
+        each = [(line["uri"], line["st"]) for line in lines]
+        return [entry for entry in each if entry in wanted]
+
+    wait_until(lambda: found() == wanted, 5, f"not in {log}: {wanted}")
+
+
+NOT_FOR_PEERS = (
+    "/v1/control/start-run",
+    "/v1/control/list-runs",
+    "/v1/control/register-node",
+    "/v1/runtime/acquire-task",
+    "/v1/runtime/push-messages",
+    "/v1/fleet/register-node",
+    "/v1/fleet/../control/start-run",
+    "/health",
+)
+
+
+def test_only_calls_of_a_supernode_pass_the_edge(sites: Sites) -> None:
+    with unharmed(sites):
+        for owner, at in each_pair(sites):
+            with logged(at, *((path, 404) for path in NOT_FOR_PEERS)):
+                for path in NOT_FOR_PEERS:
+                    headers = signed(owner, at.vendor)
+                    assert call(at, path, headers, owner.settings.identity) == 404, path
+
+
+def each_pair(sites: Sites) -> list[tuple[DeployedSite, DeployedSite]]:
+    return [(one, other) for one in sites.values() for other in sites.values() if one is not other]
+
+
+RARE = "/v1/fleet/get-fab"
+
+
+def test_nobody_comes_in_in_anothers_name(sites: Sites, tmp_path: Path) -> None:
+    foreign = create_consortium(tmp_path / "ca", "tiny")
+    with unharmed(sites):
+        for owner, at in each_pair(sites):
+            (third,) = [s for s in sites.values() if s not in (owner, at)]
+            headers, own = signed(owner, at.vendor), owner.settings.identity
+            stranger = tmp_path / f"{owner.vendor}-{at.vendor}"
+            make_identity(stranger, owner.vendor, tuple(sites))
+            csr = (stranger / "site.csr").read_bytes()
+            install_certificate(
+                stranger, sign_site_certificate(foreign, csr, owner.vendor), foreign.pem
+            )
+            with logged(at, (RARE, 400), (RARE, 400), *[(RARE, 403)] * 4):
+                assert call(at, RARE, headers) == 400, "no certificate"
+                assert call(at, RARE, headers, stranger) == 400, "of another consortium"
+                assert call(at, RARE, headers, third.settings.identity) == 403, "captured"
+                assert call(at, RARE, headers, at.settings.identity) == 403, "captured by itself"
+                assert call(at, RARE, signed(owner, third.vendor), own) == 403, "captured elsewhere"
+                assert call(at, RARE, {}, own) == 403, "no key at all"
+
+
+# ---- 5: false records, models, and amounts -----------------------------------------------------
+
+
+@contextmanager
+def elected_rogue(sites: Sites) -> Iterator[tuple[Rogue, TermRecord]]:
+    """Be the elected server, which has opened its term as it should; give its head, too."""
+    head = head_of(sites)
+    with rogue_at(sites, head.ranking[0]) as rogue:
+        opening = wire.OpenTerm(envelope=rogue.envelope(), parent=head.hash, model=head.model)
+        replies = rogue.ask(opening, wire.OPEN)
+        assert {reply.status for reply in replies.values()} == {"done"}, "honest so far"
+        with unchanged(sites):
+            yield rogue, head
+    run_rounds(sites, 1, SECONDS)
+
+
+def test_forged_records_are_neither_accepted_nor_committed(sites: Sites) -> None:
+    """No majority has signed them, nor those in whose names they are."""
+    with elected_rogue(sites) as (rogue, head):
+        own, victim = rogue.site.vendor, rogue.peers[0]
+        keys = rogue.site.keys
+        record = next_record(head, own)
+        unsigned = Proposal(record=record, signature="00" * 64)
+        rogue.is_refused(
+            P.SIGNATURE, wire.Accept(envelope=rogue.envelope(), proposal=unsigned), wire.ACCEPT
+        )
+        in_anothers_name = sign_proposal(next_record(head, victim), keys)
+        proposed = wire.Accept(envelope=rogue.envelope(), proposal=in_anothers_name)
+        rogue.is_refused(P.SERVER, proposed, wire.ACCEPT)
+        acceptances = {
+            vendor: keys.sign(acceptance_statement(vendor, record, 0)) for vendor in sites
+        }
+        signature = sign_proposal(record, keys).signature
+        certificate = Certificate(attempt=0, proposal=signature, acceptances=acceptances)
+        rogue.is_refused(P.SIGNATURE, commit(rogue, record, certificate), wire.COMMIT)
+
+
+def commit(rogue: Rogue, record: TermRecord, certificate: Certificate) -> wire.Commit:
+    committed = Committed(record=record, certificate=certificate)
+    return wire.Commit(envelope=rogue.envelope(), records=(committed,))
+
+
+def test_altered_record_with_its_true_certificate(sites: Sites) -> None:
+    with elected_rogue(sites) as (rogue, head):
+        (true,) = rogue.site.state.ledger.committed(head.term)
+        for changes in ({"term": head.term + 1, "parent": head.hash}, {"model": "0" * 64}):
+            altered = head.model_copy(update=changes)
+            rogue.is_refused(P.SIGNATURE, commit(rogue, altered, true.certificate), wire.COMMIT)
+        replies = rogue.ask(commit(rogue, head, true.certificate), wire.COMMIT)
+        assert {r.status for r in replies.values()} == {"done"}, "the true one again is harmless"
+
+
+def test_old_term_replayed_by_its_own_server(sites: Sites) -> None:
+    head = head_of(sites)
+    with unharmed(sites), rogue_at(sites, head.server) as rogue:
+        old = rogue.envelope(term=head.term, attempt=head.attempt)
+        rogue.is_refused(P.TERM, training(old, head), wire.TRAIN)
+        record = head.model_copy(update={"learning_rate": 1.0})
+        proposal = sign_proposal(record, rogue.site.keys)
+        rogue.is_refused(P.TERM, wire.Accept(envelope=old, proposal=proposal), wire.ACCEPT)
+
+
+def test_model_with_another_hash(sites: Sites) -> None:
+    with elected_rogue(sites) as (rogue, head):
+        weights = rogue.site.models.get(head.model)
+        false = Model.of_weights({n: 1 + array for n, array in weights.items()}, "1" * 64)
+        rogue.is_refused(P.MODEL, training(rogue.envelope(), head, false.hash), wire.TRAIN, [false])
+        proposal = sign_proposal(
+            next_record(head, rogue.site.vendor, model=false.hash), rogue.site.keys
+        )
+        proposed = wire.Accept(envelope=rogue.envelope(), proposal=proposal)
+        rogue.is_refused(P.MODEL, proposed, wire.ACCEPT, [false])
+
+
+def test_message_ten_times_too_large(sites: Sites) -> None:
+    """As a reply of a member's SuperNode: an edge refuses it before it has come."""
+    path = "/v1/fleet/push-object"
+    with unharmed(sites):
+        for owner, at in each_pair(sites):
+            with logged(at, (path, 413)):
+                headers, own = signed(owner, at.vendor), owner.settings.identity
+                assert call(at, path, headers, own, size=TOO_LARGE) == 413

@@ -1,0 +1,114 @@
+"""A deployed federation in memory: real sites with keys and disks, no processes, no network.
+
+Each vendor's server talks to the sites as Flower would let it; a fault may stand in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flwr.app import Context, Message
+
+from deploy.consortium import make_local_sites
+from srflm_flower.client_app import AtSite, answer_at
+from srflm_flower.deployed_site import DeployedSite, _sites, site_at
+from srflm_flower.federation import Federation
+from srflm_flower.memory_grid import Deliver, Fault, MemoryGrid
+from srflm_flower.quorum import NONE_SEEN
+from srflm_flower.records import RunOrder, TermRecord
+from srflm_flower.signatures import sign_order
+from srflm_flower.succession import Seen, Timeouts, next_turn
+from srflm_flower.term_server import Outcome, Task, perform
+
+SiteFault = Callable[[str, str, Message, Deliver], Message | None]
+"""(server, site, message, deliver) → reply."""
+
+TIMEOUTS = Timeouts(open=5.0, commit=20.0)
+
+
+def pass_on(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
+    """Deliver everything."""
+    return deliver(message)
+
+
+class DeployedFederation:
+    """Sites in one folder, and a clock that jumps from turn to turn."""
+
+    def __init__(self, folder: Path, federation: Federation) -> None:
+        addresses = {v: f"127.0.0.1:{9000 + n}" for n, v in enumerate(federation.roster)}
+        self.folders = make_local_sites(folder, federation, addresses)
+        self.roster = federation.roster
+        self.down: set[str] = set()
+        self.fault: SiteFault = pass_on
+        self.now = 0.0
+        self.seen: dict[str, tuple[int, Seen]] = {}
+        self.outcomes: list[tuple[str, Outcome]] = []
+        self._tasks = 0
+
+    def site(self, vendor: str) -> DeployedSite:
+        """Return a vendor's site as a fresh process would find it."""
+        _sites.pop(self.folders[vendor], None)
+        return site_at(self.folders[vendor])
+
+    def grid(self, server: str) -> MemoryGrid:
+        """Return the grid that ``server``'s SuperLink offers its ServerApp."""
+
+        def answer(message: Message, context: Context) -> Message:
+            vendor = self.roster[context.node_id - 1]
+            return answer_at(lambda: AtSite(self.site(vendor), server), message)
+
+        def fault(message: Message, deliver: Deliver) -> Message | None:
+            vendor = self.roster[message.metadata.dst_node_id - 1]
+            if vendor in self.down:
+                return None
+            return self.fault(server, vendor, message, deliver)
+
+        nowhere: Fault = fault
+        return MemoryGrid(answer, len(self.roster), Path(), nowhere)  # type: ignore[arg-type]
+
+    def perform(self, vendor: str, **task: object) -> Outcome:
+        """Let ``vendor``'s ServerApp do a task."""
+        self._tasks += 1
+        noun = Task.model_validate({"name": f"t{self._tasks}", "kind": "serve"} | task)
+        outcome = perform(self.site(vendor), noun, self.grid(vendor))
+        self.outcomes.append((vendor, outcome))
+        return outcome
+
+    def order(self, vendor: str, rounds: int, number: int = 1) -> Outcome:
+        """Let ``vendor`` order a run."""
+        site = self.site(vendor)
+        order = RunOrder(
+            number=number, federation=site.federation.hash, rounds=rounds, vendor=vendor
+        )
+        return self.perform(vendor, kind="order", order=sign_order(order, site.keys))
+
+    def records(self, vendor: str) -> list[TermRecord]:
+        """Return a site's committed records."""
+        return list(self.site(vendor).state.ledger.records())
+
+    def turn(self) -> str:
+        """Let the vendor whose turn comes first take it; return its name."""
+        due = {}
+        for vendor in self.roster:
+            if vendor in self.down:
+                continue
+            site = self.site(vendor)
+            head = site.state.ledger.last()
+            term = head.term + 1 if head else 1
+            granted = site.state.ledger.votes(term).granted
+            known = self.seen.get(vendor)
+            if known is None or known[0] != term or granted > known[1].attempt:
+                attempt = granted if granted > NONE_SEEN else NONE_SEEN
+                self.seen[vendor] = (term, Seen(attempt, self.now))
+            ranking = head.ranking if head else site.site.participant.genesis.ranking
+            due[vendor] = next_turn(vendor, ranking, self.seen[vendor][1], TIMEOUTS)
+        vendor = min(due, key=lambda v: due[v].due)
+        self.now = max(self.now, due[vendor].due)
+        outcome = self.perform(vendor, attempt=due[vendor].attempt)
+        if outcome.result in ("outvoted", "failed"):
+            attempt = max(outcome.attempt, due[vendor].attempt)
+            term = self.seen[vendor][0]
+            self.seen[vendor] = (term, Seen(attempt, self.now + TIMEOUTS.commit))
+        self.now += 1.0
+        return vendor

@@ -1,0 +1,287 @@
+"""Deployed sites whose learners answer at once: for protocol tests with many schedules.
+
+Keys, ledgers, files, and messages are real.  Disks are not asked to be durable: what is killed here
+is a run of a server, never the machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Message
+
+from clients.learner import Trained
+from clients.training import Work
+from srflm_flower import messages as wire
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.durable import TEMPORARY
+from srflm_flower.memory_grid import Deliver
+from srflm_flower.records import Committed
+from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.site_settings import SiteSettings
+from srflm_flower.weights import Weights
+from tests.support.deployed import DeployedFederation, SiteFault, pass_on
+from tests.support.faults import Crash
+from tests.support.tiny import tiny_federation
+
+TABLES = ("meta", "records", "votes", "proposals", "orders")
+
+
+@dataclass(frozen=True)
+class InstantLearner:
+    """Adds a small number, which depends on the work, to every weight."""
+
+    vendor: str
+    trained: Counter[tuple[str, int, str]]
+    number: int
+
+    @property
+    def data(self) -> Any:
+        """Return data with ten examples in every split."""
+        return SimpleNamespace(split=lambda name: range(10))
+
+    def train(self, weights: Weights, work: Work, role: str, round_number: int) -> Trained:
+        """Count the call; return weights that differ by vendor, role, and round."""
+        self.trained[self.vendor, round_number, role] += 1
+        step = 1e-3 * (self.number + 1) * round_number + (1e-5 if role == "server" else 0.0)
+        moved = {name: array + array.dtype.type(step) for name, array in weights.items()}
+        return Trained(moved, 1.0 / (self.number + round_number), 10 + self.number, 3)
+
+    def evaluate(self, weights: Weights, split: str) -> dict[str, float]:
+        """Return an accuracy that depends on the weights."""
+        first = float(next(iter(weights.values())).flat[0])
+        return {"accuracy": abs(first) % 1.0, "loss": 1.0}
+
+
+class KeptConnection(sqlite3.Connection):
+    """A connection that stays open for the next use."""
+
+    owner: SiteLedger | None = None
+
+    def close(self) -> None:
+        """Stay open."""
+
+    def close_in_earnest(self) -> None:
+        """Close."""
+        super().close()
+
+
+class QuickFederation(DeployedFederation):
+    """A deployed federation that can be emptied, and whose sites stay in memory until restarted."""
+
+    def __init__(self, folder: Path, vendors: tuple[str, ...]) -> None:
+        federation = tiny_federation(
+            folder, vendors, run__answer_deadline=1e-3, run__work_deadline=1e-3
+        )
+        super().__init__(folder / "f", federation)
+        self.trained: Counter[tuple[str, int, str]] = Counter()
+        self.disconnect: Callable[[], None] = lambda: None
+        self._kept: dict[str, DeployedSite] = {}
+
+    def learner(self, federation: object, vendor: str, network: object) -> InstantLearner:
+        """Stand in for :func:`srflm_flower.vendor_learner.vendor_learner`."""
+        return InstantLearner(vendor, self.trained, self.roster.index(vendor))
+
+    def site(self, vendor: str) -> DeployedSite:
+        """Return a vendor's site."""
+        if vendor not in self._kept:
+            self._kept[vendor] = super().site(vendor)
+        return self._kept[vendor]
+
+    def keep(self, vendor: str, settings: SiteSettings) -> None:
+        """Run the vendor's site with other settings until it is restarted."""
+        self._kept[vendor] = DeployedSite(self.folders[vendor], settings)
+
+    def restart(self, vendor: str) -> DeployedSite:
+        """Forget what the site's process remembers; count the start as the launcher does."""
+        self._kept.pop(vendor, None)
+        site = self.site(vendor)
+        site.begin()
+        return site
+
+    def lose_disk(self, vendor: str, copy: Path | None = None) -> DeployedSite:
+        """Delete a site's state, or put an older copy in its place; start the site again."""
+        self.disconnect()
+        shutil.rmtree(self.folders[vendor] / "state", ignore_errors=True)
+        if copy is not None:
+            shutil.copytree(copy, self.folders[vendor] / "state")
+        return self.restart(vendor)
+
+    def turn(self) -> str:
+        """Let those that have forgotten ask the others, as launchers do; then take a turn."""
+        for vendor in self.roster:
+            if vendor not in self.down and self.site(vendor).state.ledger.is_forgetful():
+                self.perform(vendor, kind="sync")
+        return super().turn()
+
+    def clear(self) -> None:
+        """Begin anew, with the same keys."""
+        self.disconnect()
+        for folder in self.folders.values():
+            for name in ("state", "run", "logs"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+            (folder / "identity" / "starts").unlink(missing_ok=True)
+        self._kept = {}
+        self.down, self.fault, self.now = set(), pass_on, 0.0
+        self.seen, self.outcomes = {}, []
+        self.trained.clear()
+        for vendor in self.roster:
+            self.site(vendor).begin()
+
+    def committed(self, vendor: str) -> list[Committed]:
+        """Return a site's committed records with their certificates."""
+        return list(self.site(vendor).state.ledger.committed())
+
+    def head(self, vendor: str) -> int:
+        """Return the last term in a site's ledger."""
+        return len(self.site(vendor).state.ledger)
+
+    def run_to(self, terms: int, most: int = 40) -> None:
+        """Take turns until every site that is up has this many terms."""
+        for _ in range(most):
+            if all(self.head(v) >= terms for v in self.roster if v not in self.down):
+                return
+            self.turn()
+        raise AssertionError(f"stuck: {self.outcomes[-4:]}")
+
+    def agree(self) -> None:
+        """Check that every two ledgers agree as far as both go, and that each holds its head."""
+        longest = max((self.records(v) for v in self.roster), key=len)
+        for vendor in self.roster:
+            records = self.records(vendor)
+            assert records == longest[: len(records)], f"{vendor} has another history"
+            assert [record.term for record in records] == list(range(1, len(records) + 1))
+            if records:
+                assert records[-1].model in self.site(vendor).models
+
+    def complete(self, terms: int = 2) -> None:
+        """Check that the run goes on, with one history, and that no client trains twice."""
+        self.run_to(terms)
+        self.agree()
+        assert {self.head(vendor) for vendor in self.roster} <= {terms, terms + 1}
+        assert self.trained_once(), self.trained
+
+    def trained_once(self) -> bool:
+        """Return whether nobody has done a client's work twice."""
+        return all(n == 1 for (_, _, role), n in self.trained.items() if role == "client")
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Let nobody log."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def quick_federation(folder: Path, vendors: tuple[str, ...]) -> Iterator[QuickFederation]:
+    """Give a federation whose learners and disks take no time."""
+    kept: dict[int, KeptConnection] = {}
+
+    def connect_once(ledger: SiteLedger) -> sqlite3.Connection:
+        if id(ledger) not in kept:
+            db = sqlite3.connect(ledger._path, isolation_level=None, factory=KeptConnection)
+            db.execute("PRAGMA synchronous = OFF")
+            kept[id(ledger)] = db
+            db.owner = ledger  # so that no other ledger gets its number
+        return kept[id(ledger)]
+
+    def disconnect() -> None:
+        for db in kept.values():
+            db.close_in_earnest()
+        kept.clear()
+
+    with pytest.MonkeyPatch.context() as patch, silence():
+        patch.setattr(os, "fsync", lambda handle: None)
+        patch.setattr(SiteLedger, "_connect", connect_once)
+        patch.setattr("strategies.exchange.FIRST_POLL_SECONDS", 1e-4)
+        sites = QuickFederation(folder, vendors)
+        sites.disconnect = disconnect
+        initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
+        for name, stand_in in (
+            ("vendor_learner", sites.learner),
+            ("initial_network", lambda *settings: None),
+            ("get_weights", lambda network: initial),
+        ):
+            patch.setattr(f"srflm_flower.deployed_site.{name}", stand_in)
+        yield sites
+        disconnect()
+
+
+def content_of(site: DeployedSite) -> dict[str, list[Any]]:
+    """Return all that the site has decided, promised, and been told; and the models it keeps."""
+    kept: dict[str, list[Any]] = {}
+    with sqlite3.connect(site.settings.state / "ledger.sqlite") as db:
+        for table in TABLES:
+            kept[table] = sorted(db.execute(f"SELECT * FROM {table}").fetchall())
+    db.close()
+    models = (site.settings.state / "models").glob("*")
+    kept["models"] = sorted(path.name for path in models if not TEMPORARY.fullmatch(path.name))
+    return kept
+
+
+def crash_at(count: int, after_delivery: bool) -> SiteFault:
+    """Kill the server at its ``count``-th message (from 0), before or after it is handled."""
+    seen = -1
+
+    def fault(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
+        nonlocal seen
+        seen += 1
+        if seen == count and not after_delivery:
+            raise Crash
+        reply = deliver(message)
+        if seen == count:
+            raise Crash
+        return reply
+
+    return fault
+
+
+def lost(*kinds: str, to: tuple[str, ...] = (), reply_only: bool = False) -> SiteFault:
+    """Lose messages of these kinds to these sites (all if empty), or only the replies to them."""
+
+    def fault(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
+        chosen = message.metadata.message_type in kinds and (not to or site in to)
+        if chosen and not reply_only:
+            return None
+        reply = deliver(message)
+        return None if chosen else reply
+
+    return fault
+
+
+def split(*groups: str) -> SiteFault:
+    """Let only sites of one group hear each other."""
+
+    def fault(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
+        together = any(server in group and site in group for group in groups)
+        return deliver(message) if together else None
+
+    return fault
+
+
+def kind_of(message: Message) -> str:
+    """Return a message's type."""
+    return str(message.metadata.message_type)
+
+
+def term_in(message: Message) -> int:
+    """Return the term in a request's envelope."""
+    envelope = wire.envelope_of(message)
+    assert envelope is not None
+    return envelope.term

@@ -1,0 +1,299 @@
+"""A model of a federation's votes, to be explored: sites with disks, servers, a network, faults.
+
+A state is a value; a step makes the next one.  Every decision is a function of
+:mod:`srflm_flower.quorum`, handed over as :class:`Rules`, so that broken rules can be tried too.
+
+* The network is the set of all messages ever sent.  One that is delivered stays in it, so it may
+  come again, late, or at nobody's: loss, delay, duplication and partition need no steps.
+* What a server has heard is no state either: when it proposes or commits it names the answers.
+  To hear one disturbs nobody, and after a crash the same answers may come again.
+* A crash takes what is not on the disk.  A step during which the site ``dies`` has written to the
+  disk, but its message does not leave.
+* A site whose disk is lost is forgetful, until :func:`silent_through` says which terms are safe.
+
+A record is named by its parents, its author, the attempt, and a ``'`` for every life that the
+author has lost: ``a0>b1'`` is what vendor ``b`` made under attempt 1, after a crash, on ``a0``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from srflm_flower import quorum
+from srflm_flower.quorum import Accepted, Refusal, Votes
+
+UNKNOWN = 10**9
+"""Through which term a site is silent that has lost its disk and not yet asked enough others."""
+
+
+def silent_through(heard: Mapping[str, Votes], roster: Collection[str]) -> int | None:
+    """Return the last term in which a site that has lost its disk may have voted.
+
+    ``heard`` is what others that are not forgetful have answered since; None says that they are
+    too few.  Whoever has voted in term t knew that a majority had accepted the record of t - 1:
+    one of them is among any majority, and either has moved on to t or still shows that record.
+    """
+    if not quorum.has_majority(heard, roster):
+        return None
+    return max(votes.term + (votes.accepted is not None) for votes in heard.values())
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the sites go by; the defaults are the rules that are to be proved."""
+
+    refusal: Callable[[Votes, int, str | None], Refusal | None] = quorum.refusal
+    grant: Callable[[Votes, int], Votes] = quorum.grant
+    accept: Callable[[Votes, int, str], Votes] = quorum.accept
+    must_propose: Callable[[Iterable[Accepted | None]], Accepted | None] = quorum.must_propose
+    has_majority: Callable[[Collection[str], Collection[str]], bool] = quorum.has_majority
+    silent_through: Callable[[Mapping[str, Votes], Collection[str]], int | None] = silent_through
+    stores_grants: bool = True
+    stores_proposals: bool = True
+    knows_its_loss: bool = True
+    counts_one_attempt: bool = True
+
+
+class Message(NamedTuple):
+    """What is sent; ``site`` says whose answer it is, -1 in what a server sends to all."""
+
+    kind: Literal["open", "granted", "accept", "accepted", "committed"]
+    term: int
+    attempt: int = -1
+    record: str = ""
+    site: int = -1
+    told: Accepted | None = None
+
+
+class Site(NamedTuple):
+    """A site: ``disk`` and ``stored`` are what a crash leaves of ``votes`` and ``proposals``.
+
+    ``running`` is the attempt of its server, ``silent`` the last term in which it takes no part.
+    """
+
+    votes: Votes
+    disk: Votes
+    proposals: tuple[tuple[int, str], ...] = ()
+    stored: tuple[tuple[int, str], ...] = ()
+    ledger: tuple[str, ...] = ()
+    running: int | None = None
+    lives_lost: int = 0
+    silent: int = 0
+    heard: tuple[tuple[str, Votes], ...] = ()
+
+
+class State(NamedTuple):
+    """All sites, all messages sent, all acceptances that ever were, the faults still to come."""
+
+    sites: tuple[Site, ...]
+    sent: frozenset[Message] = frozenset()
+    accepted: frozenset[Message] = frozenset()
+    crashes: int = 0
+    losses: int = 0
+
+
+class Step(NamedTuple):
+    """What happens at a site; ``messages`` is what arrives, or the answers that a server names."""
+
+    kind: Literal["start", "deliver", "propose", "commit", "crash", "lose_disk", "sync"]
+    site: int
+    messages: tuple[Message, ...] = ()
+    attempt: int = -1
+    peer: int = -1
+    dies: bool = False
+
+
+Done = tuple[Site, Message | None]
+
+
+@dataclass(frozen=True)
+class World:
+    """The federation ``a``, ``b``, … and its rules; the succession rotates from term to term."""
+
+    size: int
+    rules: Rules = Rules()
+
+    @property
+    def roster(self) -> tuple[str, ...]:
+        """The vendors."""
+        return tuple("abcdefg"[: self.size])
+
+    def ranking(self, term: int) -> tuple[str, ...]:
+        """Return the succession for a term."""
+        shift = (term - 1) % self.size
+        return self.roster[shift:] + self.roster[:shift]
+
+    def fresh(self, crashes: int = 0, losses: int = 0) -> State:
+        """Return the state in which nothing has happened, and how many faults may."""
+        return State((Site(Votes(1), Votes(1)),) * self.size, crashes=crashes, losses=losses)
+
+    def apply(self, state: State, step: Step) -> tuple[State, Message | None]:
+        """Return the state after a step and what was sent; an impossible step changes nothing."""
+        site, message = state.sites[step.site], None
+        match step.kind:
+            case "start":
+                after, message = self._start(site, step)
+            case "deliver":
+                after, message = self._deliver(site, step)
+            case "propose":
+                after, message = self._propose(site, step)
+            case "commit":
+                after, message = self._commit(site, step)
+            case "crash":
+                after = _crashed(site)
+            case "lose_disk":
+                after = self._without_disk(site)
+            case "sync":
+                after = self._synced(site, state.sites[step.peer], self.roster[step.peer])
+        if message is None and after is site:
+            return state, None
+        accepted = state.accepted
+        if message and message.kind == "accepted":
+            accepted |= {message}
+        if step.dies:
+            after, message = _crashed(after), None
+        sites = (*state.sites[: step.site], after, *state.sites[step.site + 1 :])
+        sent = state.sent if message is None or message in state.sent else state.sent | {message}
+        crashes = state.crashes - (step.dies or step.kind == "crash")
+        losses = state.losses - (step.kind == "lose_disk")
+        return State(sites, sent, accepted, crashes, losses), message
+
+    def _start(self, site: Site, step: Step) -> Done:
+        """Start a server, or start it anew: under the same attempt, if nobody was outvoted."""
+        term, attempt = site.votes.term, step.attempt
+        mine = quorum.owner(attempt, self.ranking(term)) == self.roster[step.site]
+        if not mine or self.rules.refusal(site.votes, attempt, None):
+            return site, None
+        return site._replace(running=attempt), Message("open", term, attempt) if attempt else None
+
+    def _deliver(self, site: Site, step: Step) -> Done:
+        (message,), votes = step.messages, site.votes
+        kind, term, attempt, record = message[:4]
+        if term < votes.term:
+            known = Message("committed", term, record=site.ledger[term - 1])
+            return site, None if kind == "committed" else known
+        if term > votes.term:
+            return site, None
+        if kind == "committed":
+            return _moved_on(site, (*site.ledger, record)), None
+        if self.rules.refusal(votes, attempt, record or None):
+            return site, None
+        if kind == "open":
+            votes = self.rules.grant(votes, attempt)
+            disk = votes if self.rules.stores_grants else site.disk
+            answer = Message("granted", term, attempt, site=step.site, told=votes.accepted)
+            return site._replace(votes=votes, disk=disk), answer
+        votes = self.rules.accept(votes, attempt, record)
+        answer = Message("accepted", term, attempt, record, step.site)
+        return site._replace(votes=votes, disk=votes), answer
+
+    def _propose(self, site: Site, step: Step) -> Done:
+        """Send the stored proposal of this attempt, or store one: as the grants oblige, or new."""
+        if site.running is None:
+            return site, None
+        term, attempt = site.votes.term, site.running
+        if record := dict(site.proposals).get(attempt):
+            return site, Message("accept", term, attempt, record)
+        grants = self.answers(site, step.messages)
+        if attempt and not self._have_majority(grants):
+            return site, None
+        due = self.rules.must_propose(grant.told for grant in grants)
+        own = f"{self.roster[step.site]}{attempt}{chr(39) * site.lives_lost}"
+        record = due.record if due else ">".join((*site.ledger[-1:], own))
+        proposals = (*site.proposals, (attempt, record))
+        stored = proposals if self.rules.stores_proposals else site.stored
+        message = Message("accept", term, attempt, record)
+        return site._replace(proposals=proposals, stored=stored), message
+
+    def _commit(self, site: Site, step: Step) -> Done:
+        record = dict(site.proposals).get(-1 if site.running is None else site.running)
+        if record is None or not self._have_majority(self.answers(site, step.messages)):
+            return site, None
+        ledger = (*site.ledger, record)
+        return _moved_on(site, ledger), Message("committed", len(ledger), record=record)
+
+    def _have_majority(self, answers: Iterable[Message]) -> bool:
+        return self.rules.has_majority({self.roster[each.site] for each in answers}, self.roster)
+
+    def _without_disk(self, site: Site) -> Site:
+        votes = Votes(1, forgetful=self.rules.knows_its_loss)
+        silent = UNKNOWN if self.rules.knows_its_loss else 0
+        return Site(votes, votes, lives_lost=site.lives_lost + 1, silent=silent)
+
+    def _synced(self, site: Site, peer: Site, name: str) -> Site:
+        """Take over a peer's ledger; after a loss of the disk, learn when it may vote again."""
+        ledger = max(site.ledger, peer.ledger, key=len)
+        if site.silent == UNKNOWN and not peer.votes.forgetful:
+            heard = {**dict(site.heard), name: peer.votes}
+            silent = self.rules.silent_through(heard, self.roster)
+            site = site._replace(heard=tuple(sorted(heard.items())))
+            if silent is not None:
+                return _moved_on(site._replace(silent=silent, heard=()), ledger)
+        return site if len(ledger) == len(site.ledger) else _moved_on(site, ledger)
+
+    def answers(self, site: Site, messages: Iterable[Message]) -> list[Message]:
+        """Return which messages are answers that the site's server waits for."""
+        attempt, term = site.running, site.votes.term
+        record = dict(site.proposals).get(-1 if attempt is None else attempt, "")
+        kind, attempts = ("accepted" if record else "granted"), {attempt}
+        if record and not self.rules.counts_one_attempt:
+            attempts = {each.attempt for each in messages}
+        return [
+            each
+            for each in messages
+            if each.kind == kind
+            and (each.term, each.record) == (term, record)
+            and each.attempt in attempts
+        ]
+
+    def violation(self, state: State) -> str | None:
+        """Return what must never be: a fork, a false or double record, a lost one."""
+        chosen: dict[int, str] = {}
+        for term, record in _chosen(state.accepted, self.size):
+            if chosen.setdefault(term, record) != record:
+                return f"term {term} has two outcomes, {chosen[term]} and {record}"
+        chain = tuple(chosen.get(term + 1, "") for term in range(max(chosen, default=0)))
+        if not all(chain[term].startswith(f"{chain[term - 1]}>") for term in range(1, len(chain))):
+            return f"a record is counted twice, or out of order: {chain}"
+        for at, site in enumerate(state.sites):
+            if site.ledger and site.ledger != chain[: len(site.ledger)]:
+                return f"{self.roster[at]} holds {site.ledger}, committed is {chain}"
+        able = [site for site in state.sites if not site.disk.forgetful] if chain else []
+        if 2 * len(able) > self.size:
+            for term, record in chosen.items():
+                if not _recoverable(term, record, able):
+                    return f"{record}, committed in term {term}, is lost"
+        return None
+
+
+def _crashed(site: Site) -> Site:
+    return site._replace(
+        votes=site.disk, proposals=site.stored, running=None, lives_lost=site.lives_lost + 1
+    )
+
+
+def _moved_on(site: Site, ledger: tuple[str, ...]) -> Site:
+    """Open the term after the ledger's last."""
+    term = len(ledger) + 1
+    votes = Votes(term, forgetful=term <= site.silent)
+    return Site(votes, votes, (), (), ledger, None, site.lives_lost, site.silent, heard=site.heard)
+
+
+def _recoverable(term: int, record: str, able: Sequence[Site]) -> bool:
+    """Return whether any server that hears all these sites would learn or re-propose the record."""
+    for site in able:
+        if len(site.ledger) >= term:
+            return True
+    due = quorum.must_propose(site.disk.accepted for site in able if site.disk.term == term)
+    return due is not None and due.record == record
+
+
+@lru_cache(maxsize=100_000)
+def _chosen(accepted: frozenset[Message], size: int) -> tuple[tuple[int, str], ...]:
+    """Return (term, record) for all that a majority ever accepted under one attempt."""
+    count = Counter((each.term, each.attempt, each.record) for each in accepted)
+    return tuple(sorted({(key[0], key[2]) for key, n in count.items() if 2 * n > size}))

@@ -1,0 +1,126 @@
+"""A member's ServerApp in the hands of an attacker, who sends over the wire what he likes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import psutil
+import pytest
+from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.common.serde import run_from_proto
+from flwr.proto.runtime_pb2 import PullTaskInputRequest
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.superlink.grid import HttpGrid
+
+from deploy.bell import Bell
+from deploy.flower_internals import Control, RuntimeApi
+from deploy.own_superlink import LauncherConfig
+from deploy.site_status import tail
+from deploy.supernodes_config import load_config
+from srflm_flower import messages as wire
+from srflm_flower.audit import check_audit
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.records import Noun, TermRecord
+from strategies.conversation import parse_reply, request
+from strategies.model import Model
+from tests.support.sites import Sites, layout_of, programs_of
+
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Rogue:
+    """A member's ServerApp in the hands of an attacker, who sends what he likes."""
+
+    site: DeployedSite
+    sites: Sites
+    grid: HttpGrid
+    run: int
+
+    @property
+    def peers(self) -> list[str]:
+        return [vendor for vendor in self.sites if vendor != self.site.vendor]
+
+    def envelope(self, **changes: object) -> wire.Envelope:
+        """Return the envelope of the term to come, in the rogue's own name."""
+        head = head_of(self.sites)
+        fields = {
+            "federation": head.federation,
+            "term": head.term + 1,
+            "attempt": 0,
+            "server": self.site.vendor,
+        }
+        return wire.Envelope.model_validate(fields | changes)
+
+    def send(self, noun: Noun, kind: str, models: Iterable[Model] = ()) -> dict[str, str]:
+        """Put a message for every peer on the rogue's SuperLink; return peer → its id."""
+        sent = {}
+        for peer in self.peers:
+            node = (layout_of(self.sites[peer]).run / "nodes" / self.site.vendor).read_text()
+            (sent[peer],) = self.grid.push_messages([request(noun, kind, int(node), models)])
+            Bell(layout_of(self.sites[peer]).bells / self.site.vendor).ring()
+        return sent
+
+    def ask(self, noun: Noun, kind: str, models: Iterable[Model] = ()) -> dict[str, wire.Reply]:
+        """Send a message to every peer; return their replies."""
+        waiting, replies = self.send(noun, kind, models), {}
+        until = time.monotonic() + SECONDS
+        while len(replies) < len(waiting) and time.monotonic() < until:
+            left = [each for peer, each in waiting.items() if peer not in replies]
+            for message in self.grid.pull_messages(left):
+                reply = parse_reply(message)
+                assert reply is not None, message
+                replies[reply.vendor] = reply
+            time.sleep(0.05)
+        return replies
+
+    def is_refused(self, code: str, noun: Noun, kind: str, models: Iterable[Model] = ()) -> None:
+        """Check that every peer refuses a message with ``code``, and has that in its audit."""
+        replies = self.ask(noun, kind, models)
+        answered = {peer: (reply.status, reply.code) for peer, reply in replies.items()}
+        assert answered == dict.fromkeys(self.peers, ("failed", code))
+        for peer in self.peers:
+            assert audited(self.sites[peer])[-1] == (self.site.vendor, kind, code)
+
+
+@contextmanager
+def rogue_at(sites: Sites, vendor: str, bundle: bytes | None = None) -> Iterator[Rogue]:
+    """Take the place of a site's ServerApp: its worker sleeps, and its task becomes ours."""
+    layout = layout_of(sites[vendor])
+    config = load_config(LauncherConfig, layout.config("launcher"))
+    address, root = config.superlink, config.root_certificate
+    worker, control = psutil.Process(programs_of(sites[vendor])["worker"]), Control(address, root)
+    worker.suspend()
+    try:
+        run = control.start_run(bundle or config.bundle.read_bytes())
+        with closing(RuntimeApi(address, "server", root, layout.secret)) as api:
+            task = api.acquire()
+        assert task is not None and task.run_id == run, api.problem
+        with (
+            closing(HttpGrid(address, False, root.read_bytes(), token=task.token)) as grid,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            for name, value in (("task_id", 1), ("run_id", run), ("node_id", SUPERLINK_NODE_ID)):
+                patch.setattr(TaskIdentity, f"_{name}", value)
+            given = grid._runtime_client.PullTaskInput(PullTaskInputRequest())
+            grid.set_run(run_from_proto(given.run))
+            yield Rogue(sites[vendor], sites, grid, run)
+        control.stop_run(run)
+    finally:
+        worker.resume()
+
+
+def head_of(sites: Sites) -> TermRecord:
+    heads = [site.state.ledger.last() for site in sites.values()]
+    assert heads[0] is not None and heads == heads[:1] * len(heads)
+    return heads[0]
+
+
+def audited(site: DeployedSite) -> list[tuple[str, str, str]]:
+    """Return (sender, type, outcome) of the messages in a site's audit."""
+    path = site.settings.state / "audit.jsonl"
+    assert check_audit(path) > 0
+    return [(each["vendor"], each["type"], each["outcome"]) for each in tail(path)]

@@ -1,0 +1,83 @@
+"""Real sites on this machine: processes, keys, mutual TLS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from deploy.local_consortium import bring_up_all, make_or_open
+from deploy.run_orders import order_rounds
+from deploy.site_control import bring_down, read_notes
+from deploy.site_layout import Layout
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.federation import Federation
+
+Sites = Mapping[str, DeployedSite]
+
+
+@contextmanager
+def running_sites(folder: Path, federation: Federation, **settings: object) -> Iterator[Sites]:
+    """Bring up a site for every vendor; bring all down afterwards, and see that nothing is left."""
+    sites = make_or_open(folder, federation, **settings)
+    try:
+        assert bring_up_all(sites) == {}
+        yield sites
+    finally:
+        for site in sites.values():
+            bring_down(site.folder)
+    assert processes_about(folder) == []
+
+
+def processes_about(folder: Path) -> list[str]:
+    """Return the command lines of living processes that name ``folder``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+            if str(folder) in line and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(line)
+        except psutil.Error:
+            continue
+    return found
+
+
+def layout_of(site: DeployedSite) -> Layout:
+    """Return where the site's files lie."""
+    return Layout.of(site.settings)
+
+
+def programs_of(site: DeployedSite) -> dict[str, int]:
+    """Return program → process id of a site that is up, its supervisor too."""
+    notes = read_notes(layout_of(site))
+    assert notes is not None, "the site is not up"
+    return {**notes.programs, "supervisor": notes.supervisor}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait; fail with ``what`` when it does not come true."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.1)
+
+
+def rounds_of(site: DeployedSite) -> int:
+    """Return the rounds in the site's ledger."""
+    head = site.state.ledger.last()
+    return head.round if head is not None else 0
+
+
+def run_rounds(sites: Sites, rounds: int, seconds: float, first: str | None = None) -> None:
+    """Order ``rounds`` more rounds at one site and wait until every site has committed them."""
+    starter = sites[first or next(iter(sites))]
+    wanted = rounds_of(starter) + rounds
+    order_rounds(starter, wanted)
+    wait_until(
+        lambda: all(rounds_of(site) >= wanted for site in sites.values()),
+        seconds,
+        f"not all sites committed round {wanted}",
+    )
