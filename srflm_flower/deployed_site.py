@@ -18,7 +18,7 @@ from flwr.app import Message, RecordDict
 from clients.networks import get_weights, initial_network
 from srflm_flower import messages as wire
 from srflm_flower.audit import AuditLog
-from srflm_flower.durable import sync_folder
+from srflm_flower.durable import write_durably
 from srflm_flower.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
@@ -102,7 +102,7 @@ class DeployedSite:
             self.state,
             self.models,
             self.keys,
-            SitePolicy(policy.shares_personalised, policy.runs_from),
+            SitePolicy(policy.shares_personalised, policy.runs_from, needs_order=True),
         )
 
     @property
@@ -182,12 +182,18 @@ class DeployedSite:
         """
         ledger, beside = self.state.ledger, self.settings.identity / "starts"
         known = int(ledger.noted(BOOTS) or 0)
-        expected = int(beside.read_text()) if beside.exists() else 0
+        expected = _number_in(beside)
         if known != expected:
             ledger.forget()
-        beside.write_text(str(max(known, expected) + 1))
-        sync_folder(beside.parent)
+        write_durably(beside, str(max(known, expected) + 1).encode())
         ledger.note(BOOTS, str(max(known, expected) + 1))
+
+
+def _number_in(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def deployed_site() -> DeployedSite | None:

@@ -34,7 +34,11 @@ def deployment_problems(members: Sequence[Member]) -> list[str]:
     problems += _shared(
         [(m.name, m.signing_key) for m in members], "signing-key", "a key that only it has"
     )
-    node_keys = [(m.name, key) for m in members for key in (m.node_keys or {}).values()]
+    node_keys = [
+        (member.name, " ".join(key.split()[:2]))  # without the comment
+        for member in members
+        for key in (member.node_keys or {}).values()
+    ]
     return problems + _shared(node_keys, "node-keys", "a key of its own for every edge")
 
 

@@ -33,6 +33,9 @@ VOTES = "query.votes"
 ORDER = "query.order"
 SHARE = "query.personalised"
 
+MOST = 10**9
+"""No term and no attempt is higher; SQLite's integers end at 2^63."""
+
 _NOUN = "noun"
 _MODELS = "model:"
 _BLOCK = "safetensors"
@@ -42,8 +45,8 @@ class Envelope(Noun):
     """Whose message this is: a site refuses all that does not fit its own view."""
 
     federation: str
-    term: int
-    attempt: int
+    term: int = Field(ge=0, le=MOST)
+    attempt: int = Field(ge=0, le=MOST)
     server: str
 
 

@@ -42,7 +42,8 @@ class Genesis:
 class Participant:
     """One vendor's site in the protocol.
 
-    ``obeys`` are the vendors whose run orders the site follows: its own policy.
+    ``obeys`` are the vendors whose run orders the site follows: its own policy.  With
+    ``needs_order`` it takes part in a term only while such an order is not fulfilled.
     """
 
     vendor: str
@@ -50,6 +51,7 @@ class Participant:
     ledger: SiteLedger
     keys: Keys
     obeys: tuple[str, ...]
+    needs_order: bool = False
 
     # ---- whom it obeys -----------------------------------------------------------------------
 
@@ -105,6 +107,7 @@ class Participant:
             if head is not None
             else (self.genesis.federation, self.genesis.model)
         )
+        self._require_order(head.round if head is not None else 0)
         if (opening.parent, opening.model) != expected:
             raise MessageRefused(
                 "a term on top of another record or model",
@@ -259,12 +262,22 @@ class Participant:
         held = self.ledger.keep_order(order)
         if held.number == order.number and held != order:
             raise MessageRefused(
-                f"two run orders with the number {order.number}",
-                "one",
+                f"a second run order with the number {order.number}",
+                f"the one of {held.vendor}: of two with one number the first name's holds",
                 "give the order again: it gets the next number",
                 MessageRefused.NO_ORDER,
             )
         return self._done(head_term=len(self.ledger))
+
+    def _require_order(self, rounds: int) -> None:
+        order = self.ledger.order() if self.needs_order else None
+        if self.needs_order and (order is None or rounds >= order.rounds):
+            raise MessageRefused(
+                "the opening of a term that no run order asks for",
+                "an order of a vendor that this site obeys, not fulfilled yet",
+                "order a run: `srflm run`",
+                MessageRefused.NO_ORDER,
+            )
 
     def _done(self, **fields: object) -> wire.Reply:
         return wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)

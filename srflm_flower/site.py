@@ -40,11 +40,12 @@ class SitePolicy:
     """What a site decides for itself.
 
     ``shares_best``: send the personalised model when asked.  ``obeys``: the vendors whose run
-    orders it follows; None are all.
+    orders it follows; None are all.  ``needs_order``: take part in no term without one.
     """
 
     shares_best: bool = True
     obeys: tuple[str, ...] | None = None
+    needs_order: bool = False
 
 
 From = Literal["server", "server-of-any-term", "member"]
@@ -183,16 +184,23 @@ class Site:
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
         self.participant.check_commit(commit)  # before any of it is stored
         newest = commit.records[-1].record
-        if newest.term <= len(self.state.ledger):
-            return wire.pack(self.participant.commit(commit))
-        self.models.put(self._weights(message, newest.model), newest.model)
+        if newest.term > len(self.state.ledger):
+            self.models.put(self._weights(message, newest.model), newest.model)
         reply = self.participant.commit(commit)
-        self.state.forget_updates()
-        recent = self.state.ledger.records(reply.head_term - 1)
-        open_term = self.state.ledger.accepted(reply.head_term + 1)
-        kept = {record.model for record in recent}
-        self.models.keep_only(kept | ({open_term.record.model} if open_term else set()))
+        self._tidy(reply.head_term)
         return wire.pack(reply)
+
+    def _tidy(self, head_term: int) -> None:
+        """Delete updates and models that no term needs any more."""
+        self.state.forget_updates()
+        ledger = self.state.ledger
+        kept = {record.model for record in ledger.records(head_term - 1)}
+        accepted, proposed = ledger.accepted(head_term + 1), ledger.proposal(head_term + 1)
+        if accepted is not None:
+            kept.add(accepted.record.model)
+        if proposed is not None:
+            kept |= {proposed[1].record.model, proposed[1].record.averaged_model}
+        self.models.keep_only(kept)
 
     def _records(self, wanted: wire.FetchRecords, message: Message) -> RecordDict:
         return wire.pack(self.participant.records(wanted))
@@ -306,4 +314,4 @@ def participant_of(
         model=initial,
     )
     obeys = policy.obeys if policy.obeys is not None else federation.roster
-    return Participant(vendor, genesis, state.ledger, keys, obeys)
+    return Participant(vendor, genesis, state.ledger, keys, obeys, policy.needs_order)

@@ -210,12 +210,17 @@ class SiteLedger:
             return _order(db)
 
     def keep_order(self, order: RunOrder) -> RunOrder:
-        """Store a run order if its number is higher than those known; return the one that holds."""
+        """Store a run order if its number is higher than those known; return the one that holds.
+
+        Of two with one number every site keeps that of the vendor whose name comes first.
+        """
         with self.deciding() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO orders VALUES (?, ?)",
-                (order.number, order.model_dump_json()),
-            )
+            before = _order(db)
+            if before is None or (before.number, order.vendor) < (order.number, before.vendor):
+                db.execute(
+                    "INSERT OR REPLACE INTO orders VALUES (?, ?)",
+                    (order.number, order.model_dump_json()),
+                )
             held = _order(db)
         assert held is not None
         return held

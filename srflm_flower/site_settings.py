@@ -70,6 +70,8 @@ class SiteSettings(Settings):
         """
         federation = load_federation(self.federation)
         federation.member(self.vendor)
+        for vendor in self.policy.runs_from or ():
+            federation.member(vendor)
         changes: dict[str, object] = {"run__device": self.device}
         if self.data is not None:
             if isinstance(federation.data, PhantomData):

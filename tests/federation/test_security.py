@@ -227,7 +227,7 @@ NOT_FOR_PEERS = (
 
 
 def test_only_calls_of_a_supernode_pass_the_edge(sites: Sites) -> None:
-    with unharmed(sites):
+    with unchanged(sites):
         for owner, at in each_pair(sites):
             with logged(at, *((path, 404) for path in NOT_FOR_PEERS)):
                 for path in NOT_FOR_PEERS:
@@ -244,7 +244,7 @@ RARE = "/v1/fleet/get-fab"
 
 def test_nobody_comes_in_in_anothers_name(sites: Sites, tmp_path: Path) -> None:
     foreign = create_consortium(tmp_path / "ca", "tiny")
-    with unharmed(sites):
+    with unchanged(sites):
         for owner, at in each_pair(sites):
             (third,) = [s for s in sites.values() if s not in (owner, at)]
             headers, own = signed(owner, at.vendor), owner.settings.identity

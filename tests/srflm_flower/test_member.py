@@ -73,7 +73,6 @@ def test_node_key_is_used_on_one_edge_only() -> None:
     assert "found the one of a" in problems(node_keys=keys | {"c": taken})[0]
 
 
-@pytest.mark.xfail(strict=True, reason="keys are compared with their comments")
 def test_comment_does_not_make_another_key() -> None:
     keys = member("b").node_keys or {}
     assert problems(node_keys=keys | {"c": f"{keys['a']} its comment"})

@@ -250,7 +250,7 @@ def test_forged_order_and_a_second_one_with_the_same_number_are_refused(
 ) -> None:
     before = [sites.site(vendor).state.ledger.order() for vendor in NAMES]
     forged = order_of(sites, "a", 9, 2).model_copy(update={"rounds": 99})
-    second = order_of(sites, "a", 9, 1)
+    second = order_of(sites, "c", 9, 1)
     for order, code in ((forged, MessageRefused.SIGNATURE), (second, MessageRefused.NO_ORDER)):
         outcome = sites.perform("a", kind="order", order=order)
         assert outcome.result == "failed"
