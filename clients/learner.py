@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import SplitName, VendorData
 from clients.evaluation import evaluate
 from clients.networks import get_weights, set_weights
@@ -42,11 +43,19 @@ class Learner:
     device: torch.device
     half_precision: bool = True
 
-    def train(self, weights: Weights, work: Work, role: str, round_number: int) -> Trained:
+    def train(
+        self,
+        weights: Weights,
+        work: Work,
+        role: str,
+        round_number: int,
+        checkpoint: Checkpoint | None = None,
+    ) -> Trained:
         """Train ``weights`` on the vendor's own data.
 
         The result depends on nothing but the arguments and the seed: doing it again after a crash
-        gives the same weights.  Raises :class:`srflm_flower.errors.TrainingDiverged`.
+        gives the same weights, and so does going on from a ``checkpoint``.  Raises
+        :class:`srflm_flower.errors.TrainingDiverged`.
         """
         set_weights(self.network, weights)
         seed = derive_seed(self.seed, "train", self.vendor, role, round_number)
@@ -58,6 +67,7 @@ class Learner:
             seed,
             self.device,
             self.half_precision,
+            checkpoint,
         )
         examples = len(self.data.train)
         steps = work.gradient_steps(examples, self.settings.batch_size)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import Split
 from clients.device import mixed_precision
 from clients.settings import TrainingSettings
@@ -79,33 +81,40 @@ def train(
     seed: int,
     device: torch.device,
     half_precision: bool = True,
+    checkpoint: Checkpoint | None = None,
 ) -> float:
     """Train ``network`` in place; return the mean loss over all examples seen.
 
-    The order of the examples and the network's own randomness follow from ``seed`` alone.
-    Raises :class:`TrainingDiverged` when the loss or a weight is not finite at the end.
+    The order of the examples and the network's own randomness follow from ``seed`` alone; with a
+    ``checkpoint`` the work goes on from the last epoch that it holds.  Raises
+    :class:`TrainingDiverged` when the loss or a weight is not finite at the end.
     """
     generator = torch.Generator().manual_seed(seed)
     network.to(device).train()
     images, labels = data.images.to(device), data.labels.to(device)
     optimizer = make_optimizer(network, settings, work.learning_rate)
     anchor = [p.detach().clone() for p in network.parameters()] if work.proximal else []
-    total, seen = torch.zeros((), device=device), 0
+    progress = _Progress(torch.zeros((), device=device))
+    an_epoch = batches(len(data), settings.batch_size)
     steps = work.gradient_steps(len(data), settings.batch_size)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for indices in batch_indices(len(data), settings.batch_size, steps, generator):
+        if checkpoint is not None:
+            progress.resume(checkpoint, network, optimizer, device)
+        order = batch_indices(len(data), settings.batch_size, steps, generator)
+        for indices in islice(order, progress.steps, None):
             chosen = indices.to(device)
             with mixed_precision(device, half_precision):
                 loss = functional.cross_entropy(network(images[chosen]), labels[chosen])
-            total += loss.detach() * len(indices)
-            seen += len(indices)
+            progress.note(loss.detach(), len(indices))
             if anchor:
                 loss = loss + work.proximal / 2 * _squared_distance(network, anchor)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-    mean_loss = float(total) / max(seen, 1)
+            if checkpoint is not None and progress.steps % an_epoch == 0:
+                progress.keep(checkpoint, network, optimizer, device)
+    mean_loss = float(progress.total) / max(progress.seen, 1)
     if not math.isfinite(mean_loss) or not _all_finite(network):
         raise TrainingDiverged(
             f"a loss of {mean_loss} or weights that are not finite after {steps} steps",
@@ -113,6 +122,62 @@ def train(
             "lower training.learning-rate, or look for damaged images",
         )
     return mean_loss
+
+
+@dataclass
+class _Progress:
+    """How far the training is: the sum of losses over examples seen, and the steps done."""
+
+    total: torch.Tensor
+    seen: int = 0
+    steps: int = 0
+
+    def note(self, loss: torch.Tensor, examples: int) -> None:
+        self.total += loss * examples
+        self.seen += examples
+        self.steps += 1
+
+    def keep(
+        self,
+        checkpoint: Checkpoint,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        device: torch.device,
+    ) -> None:
+        checkpoint.keep(
+            {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "random": torch.get_rng_state(),
+                "random-device": _device_random(device),
+                "total": self.total,
+                "seen": self.seen,
+                "steps": self.steps,
+            }
+        )
+
+    def resume(
+        self,
+        checkpoint: Checkpoint,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        device: torch.device,
+    ) -> None:
+        kept = checkpoint.load(device)
+        if kept is None:
+            return
+        network.load_state_dict(kept["network"])
+        optimizer.load_state_dict(kept["optimizer"])
+        torch.set_rng_state(kept["random"].cpu())
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(kept["random-device"].cpu(), device)
+        self.total, self.seen, self.steps = kept["total"], kept["seen"], kept["steps"]
+
+
+def _device_random(device: torch.device) -> torch.Tensor:
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.zeros(0, dtype=torch.uint8)
 
 
 def _squared_distance(network: nn.Module, anchor: list[torch.Tensor]) -> torch.Tensor:

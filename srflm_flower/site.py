@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from flwr.app import ArrayRecord, Message, RecordDict
 
-from clients.learner import Learner
+from clients.learner import Learner, Trained
 from clients.training import Work
 from srflm_flower import messages as wire
 from srflm_flower.errors import MessageRefused
@@ -125,7 +125,7 @@ class Site:
         return self._update_reply(weights, notes.ballot, notes.steps)
 
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
-        trained = self.learner.train(start, _work(work), "client", work.round)
+        trained = self._trained(work, start, "client")
         notes = UpdateNotes(
             term=work.envelope.term,
             round=work.round,
@@ -136,6 +136,14 @@ class Site:
         self._consider(trained.weights, work.envelope.term, "local")
         self.state.store_update(trained.weights, notes)
         return trained.weights, notes
+
+    def _trained(self, work: wire.Train, start: Weights, role: str) -> Trained:
+        """Train, or go on with what an interruption has left of the same work."""
+        key = f"{role} {work.model_dump_json(exclude={'envelope'})}"
+        checkpoint = self.state.checkpoint(role, key)
+        trained = self.learner.train(start, _work(work), role, work.round, checkpoint)
+        checkpoint.drop()
+        return trained
 
     def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
         stored = self.state.last_update()
@@ -151,7 +159,7 @@ class Site:
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         start = self._weights(message, work.model)
         self.models.put(start, work.model)
-        trained = self.learner.train(start, _work(work), "server", work.round)
+        trained = self._trained(work, start, "server")
         self.models.put(trained.weights)
         ballot = Ballot(examples=trained.examples, loss=trained.loss)
         return self._update_reply(trained.weights, ballot, trained.steps)

@@ -4,6 +4,7 @@
 
     ledger.sqlite                    term records, votes, proposals, run orders
     updates/t<term>-r<round>.safetensors   what it trained as a client, to be sent again
+    updates/unfinished-<role>.pt     an interrupted training's last epoch
     best.safetensors                 its personalised model
     site.log                         errors in full; they never leave the site
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from clients.checkpoint import Checkpoint
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.durable import append_durably
 from srflm_flower.locks import locked
@@ -69,6 +71,10 @@ class SiteState:
         self.ledger = SiteLedger(folder / "ledger.sqlite", federation)
 
     # ---- updates -----------------------------------------------------------------------------
+
+    def checkpoint(self, role: str, key: str) -> Checkpoint:
+        """Return where unfinished work in a role is kept; ``key`` names the piece of work."""
+        return Checkpoint(self._folder / "updates" / f"unfinished-{role}.pt", key)
 
     @contextmanager
     def training(self) -> Iterator[None]:

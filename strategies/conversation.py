@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 
 from srflm_flower import messages as wire
 from srflm_flower.errors import NO_REPLY, FederationStopped, SrflmError
@@ -15,6 +16,9 @@ from strategies.model import Model
 from strategies.open_term import OpenTerm
 from strategies.term_plan import Observer
 
+RESEND = 1
+"""How often a request is sent again whose process broke off: a site has kept what it had done."""
+
 FindModel = Callable[[str], Model]
 
 
@@ -22,6 +26,14 @@ def request(noun: Noun, kind: str, node: int, models: Iterable[Model] = ()) -> M
     """Return the message that asks ``node`` for ``noun``, with ``models`` attached."""
     attached = {model.hash: model.arrays for model in models}
     return Message(wire.pack(noun, attached), dst_node_id=node, message_type=kind)
+
+
+def _same_to(message: Message, content: RecordDict) -> Message:
+    return Message(
+        content,
+        dst_node_id=message.metadata.dst_node_id,
+        message_type=message.metadata.message_type,
+    )
 
 
 def parse_reply(message: Message) -> wire.Reply | None:
@@ -72,12 +84,16 @@ class Conversation:
         waiting = {message.metadata.dst_node_id: message for message in requests}
         asked = [v for v, node in self.term.node_of.items() if node in waiting]
         failed: dict[str, str] = {}
+        resent: Counter[int] = Counter()
         done: dict[str, Message] = {}
         while waiting:
             answers = self.term.exchange.ask(waiting, deadline, phase, self._report(phase), enough)
             again = {}
             for node, message in answers.items():
                 reply, vendor = parse_reply(message), self.term.vendor_at(node)
+                if message.has_error() and resent[node] < RESEND:
+                    again[node] = _same_to(waiting[node], waiting[node].content)
+                    resent[node] += 1
                 if reply is None or vendor is None or reply.vendor != vendor:
                     continue
                 if reply.status == "done":
@@ -102,11 +118,7 @@ class Conversation:
     ) -> Message:
         """Return ``message`` with the models that the site needs, to be sent again."""
         models = {name: (at_hand.get(name) or self.find(name)).arrays for name in needs}
-        return Message(
-            wire.with_models(message.content, models),
-            dst_node_id=message.metadata.dst_node_id,
-            message_type=message.metadata.message_type,
-        )
+        return _same_to(message, wire.with_models(message.content, models))
 
     def _report(self, phase: str) -> Callable[[int, Message], None]:
         """Return a callback that tells the observer of every reply as it comes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, Message
+from flwr.app import Array, ArrayRecord, Message
 
 from srflm_flower import messages as wire
 from srflm_flower.errors import UpdateRejected
@@ -41,10 +41,12 @@ def test_update_under_another_name_than_the_reply_says_is_rejected() -> None:
 
 
 def test_update_that_cannot_be_decoded_is_rejected() -> None:
-    sent = to_arrays(TEMPLATE)
-    sent["w"].data = b"no array"
-    with pytest.raises(UpdateRejected, match="cannot be decoded"):
-        checked_update(answer({"u": sent}), REPLY, TEMPLATE)
+    message = answer({"u": to_arrays(TEMPLATE)})
+    [block] = message.content.array_records.values()
+    for damage in (Array(np.zeros(9, np.uint8)), Array(np.zeros(0, np.uint8))):
+        block["safetensors"] = damage
+        with pytest.raises(UpdateRejected, match="cannot be decoded"):
+            checked_update(message, REPLY, TEMPLATE)
 
 
 def test_metrics_are_averaged_over_the_vendors_that_have_them() -> None:

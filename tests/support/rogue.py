@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import pytest
@@ -26,7 +27,8 @@ from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.records import Noun, TermRecord
 from strategies.conversation import parse_reply, request
 from strategies.model import Model
-from tests.support.sites import Sites, layout_of, programs_of
+from tests.support.quick_sites import content_of
+from tests.support.sites import Sites, layout_of, programs_of, run_rounds
 
 SECONDS = 60.0
 
@@ -124,3 +126,27 @@ def audited(site: DeployedSite) -> list[tuple[str, str, str]]:
     path = site.settings.state / "audit.jsonl"
     assert check_audit(path) > 0
     return [(each["vendor"], each["type"], each["outcome"]) for each in tail(path)]
+
+
+@contextmanager
+def unchanged(sites: Sites) -> Iterator[None]:
+    """Check that nothing changes that a site has decided or promised, and that none dies."""
+
+    def now() -> dict[str, Any]:
+        return {vendor: (content_of(site), programs_of(site)) for vendor, site in sites.items()}
+
+    before, seen = now(), None
+    while before != seen:  # a site tidies up after it has committed
+        time.sleep(0.5)
+        before, seen = now(), before
+    yield
+    assert now() == before
+
+
+@contextmanager
+def unharmed(sites: Sites) -> Iterator[None]:
+    """Check that nothing changes, and that an honest round is committed afterwards."""
+    with unchanged(sites):
+        yield
+    run_rounds(sites, 1, SECONDS)
+    assert head_of(sites).attempt == 0
