@@ -61,6 +61,7 @@ def make_local_sites(
         request = (identity / "site.csr").read_bytes()
         certificate = sign_site_certificate(consortium, request, vendor, [host])
         install_certificate(identity, certificate, consortium.pem)
+    (consortium.folder / "consortium-ca.key").unlink()
     agreed = deployed_federation(federation, identities, addresses).to_toml().encode()
     for vendor, site in sites.items():
         write_durably(site / "federation.toml", agreed)

@@ -5,7 +5,6 @@ new Python started for each message.  What it takes to change that:
 
 * :func:`run_supernode`: the stock SuperNode in this process, guarded, and with a pace of our own;
 * :class:`RuntimeApi`: takes tasks and runs them in this process, so that a warm one can be forked;
-* :class:`Control`: starts, lists and stops runs and registers nodes without the command line;
 * :func:`bundle_of`: the bundle of an app folder and the hash that all sites agree on.
 
 With another Flower, ``flower_pins`` refuses.  Without the warm worker a site still works, as stock
@@ -20,28 +19,22 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from flwr.app import Error
 from flwr.cli.build import build_fab_from_disk
 from flwr.cli.config_utils import get_fab_metadata
 from flwr.cli.install import install_from_fab
 from flwr.common.constant import ErrorCode
-from flwr.common.serde import fab_to_proto, user_config_to_proto
-from flwr.proto import control_pb2, fleet_pb2, runtime_pb2
+from flwr.proto import fleet_pb2, runtime_pb2
 from flwr.supercore.auth import load_superexec_auth_secret
 from flwr.supercore.constant import TaskType
-from flwr.supercore.control import ControlHttpClient
-from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
 from flwr.supercore.logger import mirror_output_to_queue
-from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.run import Run, RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
@@ -49,7 +42,8 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from deploy import flower_pins as pins
 from deploy.bundle_guard import BundleGuard, installing_only
-from deploy.flower_nouns import Hooks, Kind, RunStatus, Task
+from deploy.flower_nouns import Hooks, Kind, Task
+from deploy.size_guard import SizeGuard
 from deploy.waits import Waits, ask_for_objects_often
 from srflm_flower.errors import BundleRefused, ConfigurationError
 
@@ -84,7 +78,11 @@ def install_bundle(app_folder: Path, agreed: str) -> None:
 
 
 def run_supernode(
-    options: list[str], guard: BundleGuard, hooks: Hooks, note: Path | None = None
+    options: list[str],
+    guard: BundleGuard,
+    hooks: Hooks,
+    note: Path | None = None,
+    size: SizeGuard | None = None,
 ) -> None:
     """Run the stock ``flower-supernode`` with ``options`` in this process, until it exits.
 
@@ -95,7 +93,7 @@ def run_supernode(
     pins.require_supported()
     loop: Any = importlib.import_module(pins.SUPERNODE_LOOP)
     retries: Any = importlib.import_module(pins.RETRIES)
-    loop._init_connection = guarded(loop._init_connection, guard, hooks, note)
+    loop._init_connection = guarded(loop._init_connection, guard, hooks, note, size)
     loop.time = waits = Waits(hooks, CRASHED)
     loop._push_messages = waits.watching(loop._push_messages)
     retries.MAX_RETRY_DELAY = LONGEST_RETRY_SECONDS
@@ -105,9 +103,14 @@ def run_supernode(
 
 
 def guarded(
-    connect: Callable[..., Any], guard: BundleGuard, hooks: Hooks, note: Path | None
+    connect: Callable[..., Any],
+    guard: BundleGuard,
+    hooks: Hooks,
+    note: Path | None,
+    size: SizeGuard | None = None,
 ) -> Callable[..., Any]:
-    """Return ``connect``, a SuperNode's way to its SuperLink, with the guard in between."""
+    """Return ``connect``, a SuperNode's way to its SuperLink, with the guards in between."""
+    size = size or SizeGuard(None, lambda run, found: None)
 
     @contextmanager
     def connection(**options: Any) -> Iterator[tuple[Any, ...]]:
@@ -117,7 +120,7 @@ def guarded(
             if tuple(call.__name__ for call in calls) != pins.CONNECTION:
                 raise RuntimeError("the SuperNode's connection is not the expected one")
             call = dict(zip(pins.CONNECTION, calls, strict=True))
-            get_run, get_fab = call["get_run"], call["get_fab"]
+            receive, get_run, get_fab = call["receive"], call["get_run"], call["get_fab"]
             pull, confirm = call["pull_object"], call["confirm_message_received"]
 
             def confirm_and_tell(run_id: int, message: str) -> None:
@@ -125,9 +128,15 @@ def guarded(
                     confirm(run_id, message)
                 hooks.on_message()
 
-            def pull_object(*arguments: Any) -> bytes:
+            def receive_next() -> Any:
+                size.begin()
+                return receive()
+
+            def pull_object(run_id: int, name: str) -> bytes:
                 with _cleaned_up_when_over():
-                    return pull(*arguments)  # type: ignore[no-any-return]
+                    part: bytes = pull(run_id, name)
+                size.count(run_id, len(part))
+                return part
 
             def get_agreed_run(run_id: int) -> Run:
                 run = get_run(run_id)
@@ -142,6 +151,7 @@ def guarded(
                 return fab  # type: ignore[no-any-return]
 
             call["get_run"], call["get_fab"] = get_agreed_run, get_agreed_bundle
+            call["receive"] = receive_next
             call["pull_object"], call["confirm_message_received"] = pull_object, confirm_and_tell
             if note is not None:
                 note.write_text(str(node), encoding="ascii")
@@ -257,92 +267,3 @@ class RuntimeApi:
             runtime_dependency_install=False,
             **more,
         )
-
-
-@dataclass(frozen=True)
-class Control:
-    """The own SuperLink's Control API; every method raises httpx.HTTPError when it does not answer.
-
-    Without a root certificate the connection is not encrypted.
-    """
-
-    address: str
-    root_certificate: Path | None
-
-    @contextmanager
-    def _client(self) -> Iterator[ControlHttpClient]:
-        root = self.root_certificate.read_bytes() if self.root_certificate else None
-        interceptors = [RuntimeVersionHttpInterceptor("flwr CLI")]
-        with ControlHttpClient.from_server_address(
-            self.address, root is None, root, interceptors
-        ) as client:
-            yield client
-
-    def start_run(
-        self, bundle: bytes, settings: Mapping[str, bool | int | float | str] | None = None
-    ) -> int:
-        """Submit a run of a bundle and return its id; the run itself starts with its task.
-
-        Raises :class:`ConfigurationError` when the SuperLink does not take it.
-        """
-        fab = Fab(hashlib.sha256(bundle).hexdigest(), bundle, {})
-        request = control_pb2.StartRunRequest(
-            fab=fab_to_proto(fab), override_config=user_config_to_proto(dict(settings or {}))
-        )
-        with self._client() as client:
-            answer = client.StartRun(request)
-        if not answer.HasField("run_id"):
-            raise ConfigurationError(
-                "a bundle that the SuperLink refuses", "one below 10 MB", "read the SuperLink's log"
-            )
-        return int(answer.run_id)
-
-    def stop_run(self, run_id: int) -> bool:
-        """End a run, pending or running; return whether that was so, false when it had ended."""
-        try:
-            with self._client() as client:
-                return bool(client.StopRun(control_pb2.StopRunRequest(run_id=run_id)).success)
-        except httpx.HTTPStatusError as error:
-            if _code(error) == ApiErrorCode.RUN_ALREADY_FINISHED:
-                return False
-            raise
-
-    def runs(self, run_id: int | None = None) -> list[RunStatus]:
-        """Return the runs that the SuperLink knows, newest last, or the one with ``run_id``."""
-        with self._client() as client:
-            answer = client.ListRuns(control_pb2.ListRunsRequest(run_id=run_id))
-        found = sorted(answer.run_dict.values(), key=lambda run: run.pending_at)
-        return [
-            RunStatus(
-                run.run_id,
-                ":".join(filter(None, (run.status.status, run.status.sub_status))),
-                run.status.details,
-                run.fab_hash,
-            )
-            for run in found
-        ]
-
-    def register_node(self, public_key: Path, name: str) -> bool:
-        """Let the SuperNode with this OpenSSH public key in; return whether it is new here."""
-        key: Any = load_ssh_public_key(public_key.read_bytes())
-        request = control_pb2.RegisterNodeRequest(public_key=public_key_to_bytes(key), name=name)
-        try:
-            with self._client() as client:
-                client.RegisterNode(request)
-        except httpx.HTTPStatusError as error:
-            if _code(error) == ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE:
-                return False
-            raise
-        return True
-
-    def nodes(self) -> dict[str, str]:
-        """Return name → status (``registered``, ``online``, ``offline``) of the nodes."""
-        with self._client() as client:
-            answer = client.ListNodes(control_pb2.ListNodesRequest())
-        return {node.name: node.status for node in answer.nodes_info}
-
-
-def _code(error: httpx.HTTPStatusError) -> int | None:
-    """Return Flower's code of an error that its API answered with."""
-    found = FlowerError.from_json(error.response.text)
-    return None if found is None else int(found.code)

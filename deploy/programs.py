@@ -19,6 +19,7 @@ from deploy.supervisor import Program, python_module
 from deploy.worker import Source, WorkerConfig
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.durable import write_durably
+from srflm_flower.weights import encode_weights
 
 PRELOAD = (
     "torch",
@@ -28,6 +29,7 @@ PRELOAD = (
 )
 PREPARE = "srflm_flower.deployed_site:preload"
 FIRST_OPEN_SECONDS = 20.0
+ROOM_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,14 @@ class SitePrograms:
             isolation="process" if self.warm else "subprocess",
             tls=self._tls(),
             secret=self.layout.secret,
+            largest_message=self._largest_message(),
             settings=("task",),
         )
         return self._module("supernodes", config.model_dump_json())
+
+    def _largest_message(self) -> int:
+        """Return the bytes of two models, with room for records and Flower's own framing."""
+        return 2 * len(encode_weights(self.site.initial)) + ROOM_BYTES
 
     def _way_to(self, peer: str) -> int:
         """Return the loopback port behind which ``peer``'s SuperLink answers."""

@@ -103,6 +103,10 @@ def unresolved(site: DeployedSite) -> list[str]:
     return names
 
 
+_detached: list[subprocess.Popen[bytes]] = []
+"""Kept, as Python warns of children that it forgets while they run."""
+
+
 def start_detached(config: Path, folder: Path) -> Notes:
     """Start the supervisor in the background; return its notes once its programs run.
 
@@ -112,13 +116,14 @@ def start_detached(config: Path, folder: Path) -> Notes:
     layout.up.unlink(missing_ok=True)
     layout.logs.mkdir(parents=True, exist_ok=True)
     with (layout.logs / "supervisor.log").open("ab") as output:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # it outlives this process
             python_module("deploy.supervisor", str(config)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _detached.append(child)
     until = time.monotonic() + UP_SECONDS
     while time.monotonic() < until and child.poll() is None:
         notes = read_notes(layout)
@@ -152,6 +157,14 @@ def read_notes(layout: Layout) -> Notes | None:
         return notes
 
 
+def is_alive(process: int) -> bool:
+    """Return whether a process runs; one that has ended and is not waited for does not."""
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def bring_down(folder: Path) -> bool:
     """Stop a site and wait until it is down; return whether it was up.
 
@@ -167,7 +180,7 @@ def bring_down(folder: Path) -> bool:
         return False
     until = time.monotonic() + DOWN_SECONDS
     while time.monotonic() < until:
-        if not psutil.pid_exists(notes.supervisor) or read_notes(layout) is None:
+        if not is_alive(notes.supervisor):
             return True
         time.sleep(0.1)
     raise DeploymentError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from contextlib import ExitStack
@@ -126,7 +127,7 @@ def require_free(address: str) -> None:
             return
     except OSError as error:
         raise ConfigurationError(
-            f"listen = {address!r}, on which nothing can listen ({error.strerror})",
+            f"listen = {address!r}, on which nothing can listen ({os.strerror(error.errno or 0)})",
             "an address of this machine and a free port",
             "end the program that uses it, or change `listen` in site.toml and, with the others,"
             " the address in federation.toml",

@@ -159,6 +159,9 @@ def _last_problem(layout: Layout, state: Path) -> str | None:
             case "bundle-refused":
                 text = f"{event['peer']} sent another app bundle: refused"
                 found.append((event["time"], text))
+            case "message-too-large":
+                text = f"{event['peer']} sent a message of more than {event['found']} bytes"
+                found.append((event["time"], text))
             case "problem" | "clock":
                 found.append((event["time"], str(event["text"])))
     refused = [e for e in tail(state / "audit.jsonl") if e.get("outcome") != "done"]

@@ -23,6 +23,7 @@ from deploy.children import fork_child, importing_without_threads
 from deploy.flower_nouns import Hooks
 from deploy.flower_pins import require_supported
 from deploy.pace import pause, rest
+from deploy.size_guard import SizeGuard
 from deploy.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig, load_config
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
@@ -123,7 +124,12 @@ def serve(config: SupernodesConfig, edge: Edge) -> None:
         lambda run, found: refusals("bundle-refused", peer=edge.peer, run=run, found=found),
         config.settings,
     )
-    run_supernode(options(config, edge), guard, hooks(config, edge), config.notes / edge.peer)
+    size = SizeGuard(
+        config.largest_message,
+        lambda run, found: refusals("message-too-large", peer=edge.peer, run=run, found=found),
+    )
+    note = config.notes / edge.peer
+    run_supernode(options(config, edge), guard, hooks(config, edge), note, size)
 
 
 def hooks(config: SupernodesConfig, edge: Edge) -> Hooks:

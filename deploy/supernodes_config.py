@@ -75,6 +75,8 @@ class SupernodesConfig(Strict):
     """For the Runtime APIs; without it they are not encrypted."""
     secret: Path | None = None
     """File with the secret without which nobody gets a task (isolation ``process`` only)."""
+    largest_message: int | None = None
+    """Bytes; what is larger is dropped while it is received."""
     settings: tuple[str, ...] = ()
     """Names of settings that a peer may change in a run."""
 

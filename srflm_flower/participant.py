@@ -26,6 +26,7 @@ from srflm_flower.signatures import (
 from srflm_flower.site_ledger import SiteLedger
 
 MOST_RECORDS_AT_ONCE = 5000
+MOST_ATTEMPTS_AHEAD = 1000
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,24 @@ class Participant:
                 MessageRefused.SERVER,
             )
 
-    def admit_server(self, envelope: wire.Envelope, sender: str | None, any_term: bool) -> View:
-        """Check a message of the term's server; from then on nobody below it is obeyed."""
+    def admit_server(
+        self,
+        envelope: wire.Envelope,
+        sender: str | None,
+        any_term: bool,
+        order: RunOrder | None = None,
+    ) -> View:
+        """Check a message of the term's server; from then on nobody below it is obeyed.
+
+        ``order`` is the run order that came with it.
+        """
         view = self.view()
         check_envelope(envelope, view, any_term, sender)
+        if order is not None:
+            self.follow(order)
+        if envelope.term == view.head_term + 1:
+            self._require_order()
+            _require_near(envelope.attempt, view.attempt)
         if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
             with self.ledger.deciding() as db:
                 votes = self.ledger.votes_in(db, envelope.term)
@@ -96,8 +111,6 @@ class Participant:
     def open(self, opening: wire.OpenTerm) -> wire.Reply:
         """Compare the parent, follow the run order, and vote if the attempt is above 0."""
         envelope = opening.envelope
-        if opening.order is not None:
-            self.follow(opening.order)
         head = self.ledger.last()
         head_term = head.term if head is not None else 0
         if envelope.term != head_term + 1:
@@ -107,7 +120,6 @@ class Participant:
             if head is not None
             else (self.genesis.federation, self.genesis.model)
         )
-        self._require_order(head.round if head is not None else 0)
         if (opening.parent, opening.model) != expected:
             raise MessageRefused(
                 "a term on top of another record or model",
@@ -269,9 +281,11 @@ class Participant:
             )
         return self._done(head_term=len(self.ledger))
 
-    def _require_order(self, rounds: int) -> None:
-        order = self.ledger.order() if self.needs_order else None
-        if self.needs_order and (order is None or rounds >= order.rounds):
+    def _require_order(self) -> None:
+        if not self.needs_order:
+            return
+        order, head = self.ledger.order(), self.ledger.last()
+        if order is None or (head.round if head is not None else 0) >= order.rounds:
             raise MessageRefused(
                 "the opening of a term that no run order asks for",
                 "an order of a vendor that this site obeys, not fulfilled yet",
@@ -281,6 +295,17 @@ class Participant:
 
     def _done(self, **fields: object) -> wire.Reply:
         return wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)
+
+
+def _require_near(attempt: int, granted: int) -> None:
+    """Raise :class:`MessageRefused` for an attempt that no succession of servers leads to."""
+    if attempt > max(granted, 0) + MOST_ATTEMPTS_AHEAD:
+        raise MessageRefused(
+            f"attempt {attempt} after attempt {granted}",
+            f"at most {MOST_ATTEMPTS_AHEAD} more",
+            "look into the site that sent it",
+            MessageRefused.ATTEMPT,
+        )
 
 
 def _require(reason: Refusal | None) -> None:

@@ -104,7 +104,8 @@ class Site:
             self.participant.admit_member(request.envelope, sender)
         else:
             any_term = allowed == "server-of-any-term"
-            self.participant.admit_server(request.envelope, sender, any_term)
+            order = request.order if isinstance(request, wire.OpenTerm) else None
+            self.participant.admit_server(request.envelope, sender, any_term, order)
         try:
             return handler(request, message)
         except NeedsModels as error:

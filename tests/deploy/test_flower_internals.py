@@ -20,7 +20,8 @@ from flwr.supercore.run import Run, RunNotRunningException
 
 from deploy import flower_internals, flower_pins
 from deploy.bundle_guard import BundleGuard
-from deploy.flower_internals import Control, RuntimeApi, bundle_of, guarded, install_bundle
+from deploy.flower_control import Control
+from deploy.flower_internals import RuntimeApi, bundle_of, guarded, install_bundle
 from deploy.flower_nouns import Hooks, Task
 from deploy.flower_pins import CONNECTION, SUPERNODE_LOOP, differences, require_supported
 from deploy.private_superlink import free_port

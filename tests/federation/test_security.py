@@ -225,6 +225,8 @@ RARE = "/v1/fleet/get-fab"
 
 def test_nobody_comes_in_in_anothers_name(sites: Sites, tmp_path: Path) -> None:
     foreign = create_consortium(tmp_path / "ca", "tiny")
+    consortium = next(iter(sites.values())).folder.parents[1] / "consortium"
+    assert [path.name for path in consortium.iterdir()] == ["consortium-ca.crt"], "nobody can join"
     with unchanged(sites):
         for owner, at in each_pair(sites):
             (third,) = [s for s in sites.values() if s not in (owner, at)]

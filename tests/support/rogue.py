@@ -17,7 +17,8 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
 from deploy.bell import Bell
-from deploy.flower_internals import Control, RuntimeApi
+from deploy.flower_control import Control
+from deploy.flower_internals import RuntimeApi
 from deploy.own_superlink import LauncherConfig
 from deploy.site_status import tail
 from deploy.supernodes_config import load_config
