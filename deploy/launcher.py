@@ -36,7 +36,8 @@ from srflm_flower.task import Outcome, Task
 TICK_SECONDS = 0.05
 LOOK_SECONDS = 1.0
 """The ledger is read when the bell rings, and this often in any case."""
-RUN_CHECK_SECONDS = 1.0
+FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
+"""How often the outcome of a run is looked for, and how often the SuperLink is asked about it."""
 LEAST_RETRY, MOST_RETRY, MOST_SYNC_RETRY = 1.0, 15.0, 3.0
 
 
@@ -93,6 +94,7 @@ class Launcher:
     _retry_at: float = 0.0
     _failures: int = 0
     _over_since: float | None = None
+    _asked: float = -ASK_SECONDS
 
     def step(self) -> Turn | None:
         """Look at the ledger once and do what is due; return this vendor's next turn, if any."""
@@ -150,13 +152,16 @@ class Launcher:
             self.runs.stop(serving.run)
             self.serving = None
             self.log("stopped-run", term=serving.term, run=serving.run)
-        elif (
-            self.runs.ended(serving.run, serving.task.name)
-            and self.runs.outcome(serving.task.name) is None
-        ):
+        elif now - self._asked < ASK_SECONDS:
+            return
+        elif self._ended(serving, now) and self.runs.outcome(serving.task.name) is None:
             self.runs.stop(serving.run)
             self.serving = None
             self._failed(now, "the ServerApp ended without an outcome")
+
+    def _ended(self, serving: Serving, now: float) -> bool:
+        self._asked = now
+        return self.runs.ended(serving.run, serving.task.name)
 
     def _is_over(self, serving: Serving, term: int, now: float) -> bool:
         """Return whether the run serves no purpose any more.
@@ -207,7 +212,7 @@ def watch(launcher: Launcher, bell: Bell, stopping: Callable[[], bool]) -> None:
         now = launcher.clock()
         rung = bell.rung_since(heard)
         due = turn is not None and launcher.serving is None and now >= turn.due
-        following = launcher.serving is not None and now - looked >= RUN_CHECK_SECONDS / 4
+        following = launcher.serving is not None and now - looked >= FOLLOW_SECONDS
         if rung or due or following or now - looked >= LOOK_SECONDS:
             heard, looked = bell.last_rung(), now
             try:

@@ -95,7 +95,8 @@ class Worker:
 
     def _rest(self, heard: float) -> None:
         """Wait for the bell, the end of a child, or the time to ask again."""
-        seconds = pause(time.time() - max(self._active, heard), LEAST_SECONDS, MOST_SECONDS)
+        since = 4 * (time.time() - max(self._active, heard))  # the bell tells of every message
+        seconds = pause(since, LEAST_SECONDS, MOST_SECONDS)
         rest(seconds, lambda: self.stopping or self.bell.rung_since(heard) or self._reap())
 
     def _take(self, source: RuntimeApi) -> bool:

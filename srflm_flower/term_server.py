@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from flwr.serverapp import Grid
 
@@ -31,6 +32,8 @@ from strategies.opening import AttemptTaken, Behind, new_attempt
 from strategies.server_rotating import ServerRotating
 
 ORDER_PATIENCE = 30.0
+FIRST_POLL_SECONDS = 0.1
+"""Every look for replies is a request to the SuperLink; a site may have two cores for all."""
 
 
 def perform(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
@@ -68,7 +71,7 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
         site.state.ledger, site.models, site.initial, federation.roster, site.keys
     )
     strategy = ServerRotating(
-        federation.term_plan(),
+        replace(federation.term_plan(), first_poll=FIRST_POLL_SECONDS),
         election_policy(federation.election, federation.seed),
         federation.aggregation,
         journal,

@@ -17,7 +17,6 @@ from flwr.serverapp import Grid
 from srflm_flower.messages import payload_bytes
 from srflm_flower.records import PhaseCost
 
-FIRST_POLL_SECONDS = 0.01
 SLOWEST_POLL_SECONDS = 0.2
 """Between polls a fiftieth of the time waited so far passes: a reply is found 2 % late at most."""
 
@@ -46,13 +45,15 @@ class CostMeter:
 class Exchange:
     """Pushes messages to a grid and polls for the replies.
 
-    ``clock`` and ``sleep`` are passed in so that tests need not wait.
+    ``clock`` and ``sleep`` are passed in so that tests need not wait; ``first_poll`` is the least
+    pause between polls in seconds.
     """
 
     grid: Grid
     meter: CostMeter
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    first_poll: float = 0.01
 
     def ask(
         self,
@@ -86,7 +87,7 @@ class Exchange:
                 deadline, enough = min(deadline, waited + max(GRACE_SECONDS, 2 * waited)), None
             if not waiting or waited >= deadline:
                 break
-            self.sleep(min(max(FIRST_POLL_SECONDS, waited / 50), SLOWEST_POLL_SECONDS))
+            self.sleep(min(max(self.first_poll, waited / 50), SLOWEST_POLL_SECONDS))
         self.meter.add(
             phase,
             self.clock() - started,

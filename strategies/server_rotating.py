@@ -181,7 +181,7 @@ class ServerRotating(Strategy):
                 attempt = taken.attempt
 
     def _open(self, grid: Grid, attempt: int, needs_server: bool) -> OpenTerm:
-        exchange = Exchange(grid, CostMeter(), self._clock, self._sleep)
+        exchange = Exchange(grid, CostMeter(), self._clock, self._sleep, self.plan.first_poll)
         ranking = self.next_ranking()
         term = new_attempt(self.plan, self.journal, ranking, attempt, exchange)
         self._term = term

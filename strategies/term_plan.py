@@ -21,7 +21,8 @@ class TermPlan:
 
     ``learning_rate`` is that of round 1 and is multiplied by ``decay`` after every round;
     deadlines are in seconds.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated,
-    and the average stays with the server: it need not travel.
+    and the average stays with the server: it need not travel.  ``first_poll`` is the least pause
+    between two looks for replies.
     """
 
     federation: str
@@ -35,6 +36,7 @@ class TermPlan:
     work_deadline: float = 3600.0
     steps: StepPlan | None = None
     evaluate_averaged: bool = True
+    first_poll: float = 0.01
 
     def learning_rate_in(self, round_number: int) -> float:
         """Return the learning rate of a round (counted from 1): lr · decay^(round − 1)."""
