@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from srflm_flower.durable import write_durably
 from srflm_flower.errors import ConfigurationError, DeploymentError
 from srflm_flower.locks import AlreadyLocked, locked
 
+LEFTOVER_SECONDS = 10.0
 UP_SECONDS = 60.0
 DOWN_SECONDS = 60.0
 
@@ -59,6 +61,7 @@ def _prepare(site: DeployedSite, layout: Layout) -> Path:
             "install the version of srflm-flower that the others use, unchanged; or agree on the"
             " new one: change `bundle` in federation.toml at every site",
         )
+    end_leftovers(site, layout)
     require_free(site.settings.listen)
     ports = choose_ports(site.vendor, federation.roster, site.settings.ports)
     site.begin()
@@ -80,6 +83,34 @@ def _prepare(site: DeployedSite, layout: Layout) -> Path:
     write_durably(path, config.model_dump_json().encode())
     path.chmod(0o600)
     return path
+
+
+def end_leftovers(site: DeployedSite, layout: Layout) -> None:
+    """End what an earlier life of this site has left, where supervisor and watchdog were killed.
+
+    The caller holds the site's lock, so none of it belongs to a site that is up.
+    """
+    found = [process for process in psutil.process_iter() if _belongs(process, site, layout)]
+    left = set(found)
+    for process in found:
+        with suppress(psutil.NoSuchProcess):  # a worker of nginx names no folder
+            left |= set(process.children(recursive=True))
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(list(left), timeout=LEFTOVER_SECONDS)
+
+
+def _belongs(process: psutil.Process, site: DeployedSite, layout: Layout) -> bool:
+    """Return whether a process is one of this site's (nginx overwrites its environment)."""
+    try:
+        if process.pid == os.getpid():
+            return False
+        if f"{layout.edge.absolute()}/" in " ".join(process.cmdline()):
+            return True
+        return bool(process.environ().get(SITE_VARIABLE) == str(site.folder))
+    except (psutil.Error, OSError):
+        return False
 
 
 def _require_deployed(site: DeployedSite) -> None:
