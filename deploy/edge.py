@@ -66,13 +66,9 @@ PEER_IDLE_SECONDS: Final = 60
 NGINX_FOLDERS: Final = (Path("/usr/sbin"), Path("/usr/local/sbin"), Path("/opt/homebrew/bin"))
 
 # nginx overwrites its environment, by which `deploy.processes` would find it; its parent keeps it.
-# The signals for end and reload are handed on, and the exit status is nginx's.  Where the parent
-# was killed, the nginx of this very prefix still has the port: it is ended first.
+# The signals for end and reload are handed on, and the exit status is nginx's.
 FOREGROUND: Final = (
-    'pid=$(cat "$0/nginx.pid" 2>/dev/null);'
-    ' if [ -n "$pid" ] && ps -o args= -p "$pid" | grep -qF "$0/"; then'
-    ' kill "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; fi;'
-    ' "$@" & for s in TERM INT QUIT HUP; do trap "kill -$s $!" $s; done;'
+    '"$@" & for s in TERM INT QUIT HUP; do trap "kill -$s $!" $s; done;'
     " while :; do wait $!; code=$?; kill -0 $! 2>/dev/null || exit $code; done"
 )
 
@@ -306,7 +302,7 @@ def nginx_command(nginx: str, prefix: Path) -> list[str]:
 
     TERM ends it, QUIT lets running calls finish first, HUP reads the configuration anew.
     """
-    return ["/bin/sh", "-c", FOREGROUND, str(prefix.absolute()), *_nginx(nginx, prefix)]
+    return ["/bin/sh", "-c", FOREGROUND, "srflm-edge", *_nginx(nginx, prefix)]
 
 
 def _nginx(nginx: str, prefix: Path) -> list[str]:

@@ -160,6 +160,7 @@ OUTBOUND: Final = r"""
       # A peer must not make this site's SuperNode unpack, remember, or go anywhere: it follows
       # redirects.
       proxy_set_header Accept-Encoding "";
+      proxy_pass_header Date;                          # the launcher compares the clocks
       proxy_hide_header Content-Encoding;
       proxy_hide_header Set-Cookie;
       proxy_intercept_errors on;

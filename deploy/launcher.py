@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.bell import Bell
+from deploy.clock_check import clock_problems
 from deploy.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.supernodes_config import load_config
 from srflm_flower.errors import SrflmError
@@ -38,6 +40,7 @@ LOOK_SECONDS = 1.0
 """The ledger is read when the bell rings, and this often in any case."""
 FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
 """How often the outcome of a run is looked for, and how often the SuperLink is asked about it."""
+CLOCKS_AFTER_SECONDS, CLOCKS_EVERY_SECONDS = 20.0, 3600.0
 LEAST_RETRY, MOST_RETRY, MOST_SYNC_RETRY = 1.0, 15.0, 3.0
 
 
@@ -224,6 +227,15 @@ def watch(launcher: Launcher, bell: Bell, stopping: Callable[[], bool]) -> None:
         time.sleep(TICK_SECONDS)
 
 
+def _watch_clocks(config: LauncherConfig, log: EventLog) -> None:
+    """Note clocks that do not agree: soon after the start, and every hour."""
+    time.sleep(CLOCKS_AFTER_SECONDS)
+    while True:
+        for text in clock_problems(config.ways_out, config.root_certificate).values():
+            log("clock", text=text)
+        time.sleep(CLOCKS_EVERY_SECONDS)
+
+
 def main() -> None:
     """Serve the site that the configuration describes, until SIGTERM."""
     stop: list[int] = []
@@ -247,6 +259,7 @@ def main() -> None:
             config.commit_timeout,
         )
 
+    threading.Thread(target=_watch_clocks, args=(config, log), daemon=True).start()
     launcher = Launcher(config.vendor, ledger, config.first_ranking, superlink, timeouts, log)
     log("launcher-ready", vendor=config.vendor)
     watch(launcher, Bell(config.bells / "launcher"), lambda: bool(stop))

@@ -109,7 +109,10 @@ class SitePrograms:
         write_configuration(edge)
         nginx = find_nginx()
         check_configuration(nginx, self.layout.edge)
-        return Program("edge", nginx_command(nginx, self.layout.edge))
+        command = nginx_command(nginx, self.layout.edge)
+        return Program(
+            "edge", python_module("deploy.edge_process", str(self.layout.edge), *command)
+        )
 
     def _supernodes(self, agreed: str) -> Program:
         identity, vendor = self.layout.identity, self.site.vendor
@@ -194,6 +197,7 @@ class SitePrograms:
             root_certificate=self.layout.identity / "loopback-ca.crt",
             bundle=bundle,
             node_keys=keys,
+            ways_out=self.ports.outbound,
             open_timeout=site.settings.timeouts.open,
             commit_timeout=site.settings.timeouts.commit,
             first_open=min(FIRST_OPEN_SECONDS, run.answer_deadline),

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from deploy.bundle import installed_bundle
+from deploy.edge_process import end_edge
 from deploy.flower_environment import flower_environment
 from deploy.pki import check_identity
 from deploy.programs import SitePrograms
@@ -90,25 +91,19 @@ def end_leftovers(site: DeployedSite, layout: Layout) -> None:
 
     The caller holds the site's lock, so none of it belongs to a site that is up.
     """
-    found = [process for process in psutil.process_iter() if _belongs(process, site, layout)]
-    left = set(found)
-    for process in found:
-        with suppress(psutil.NoSuchProcess):  # a worker of nginx names no folder
-            left |= set(process.children(recursive=True))
+    end_edge(layout.edge)
+    left = [process for process in psutil.process_iter() if _belongs(process, site)]
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(list(left), timeout=LEFTOVER_SECONDS)
+    psutil.wait_procs(left, timeout=LEFTOVER_SECONDS)
 
 
-def _belongs(process: psutil.Process, site: DeployedSite, layout: Layout) -> bool:
-    """Return whether a process is one of this site's (nginx overwrites its environment)."""
+def _belongs(process: psutil.Process, site: DeployedSite) -> bool:
+    """Return whether a process is one of this site's programs."""
     try:
-        if process.pid == os.getpid():
-            return False
-        if f"{layout.edge.absolute()}/" in " ".join(process.cmdline()):
-            return True
-        return bool(process.environ().get(SITE_VARIABLE) == str(site.folder))
+        mine = bool(process.environ().get(SITE_VARIABLE) == str(site.folder))
+        return mine and process.pid != os.getpid()
     except (psutil.Error, OSError):
         return False
 

@@ -139,6 +139,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", BOUNDS)
 def test_no_schedule_of_three_sites_breaks_the_rules(bounds: str) -> None:
     found = explore(World(3), **BOUNDS[bounds])
@@ -146,6 +147,7 @@ def test_no_schedule_of_three_sites_breaks_the_rules(bounds: str) -> None:
     assert found.tried > 10_000, "all of it has been explored"
 
 
+@pytest.mark.slow
 def test_no_random_schedule_breaks_the_rules_and_each_can_be_finished() -> None:
     found = try_schedules(Rules(), SCHEDULES, Random(14))
     assert not found.broken, found
@@ -189,6 +191,7 @@ def first_found(rules: Rules) -> Found:
     return next((each for each in found if each.broken), Found(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", BROKEN)
 def test_exploration_finds_the_flaw(rule: str) -> None:
     found = first_found(BROKEN[rule])
@@ -198,6 +201,7 @@ def test_exploration_finds_the_flaw(rule: str) -> None:
     assert replay(World(3), found.trace) is None, "the true rules prevent it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", BROKEN)
 def test_random_schedules_find_the_flaw_too(rule: str) -> None:
     found = try_schedules(BROKEN[rule], SCHEDULES, Random(14))
@@ -205,6 +209,7 @@ def test_random_schedules_find_the_flaw_too(rule: str) -> None:
     assert found.broken
 
 
+@pytest.mark.slow
 def test_random_schedules_find_a_rule_that_is_safe_but_gets_stuck() -> None:
     def never_twice(votes: Votes, attempt: int, record: str | None) -> Refusal | None:
         return "outvoted" if attempt == votes.granted else refusal(votes, attempt, record)

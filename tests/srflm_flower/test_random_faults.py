@@ -135,6 +135,7 @@ def remembered(sites: QuickFederation, history: dict[int, str]) -> None:
             assert history.setdefault(term, record.hash) == record.hash, (vendor, term)
 
 
+@pytest.mark.slow
 def test_no_schedule_makes_two_histories_and_each_run_completes(sites: QuickFederation) -> None:
     schedules = 100 if len(sites.roster) == 3 else 20
     results: set[str] = set()

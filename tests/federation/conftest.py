@@ -1,0 +1,17 @@
+"""Real sites need nginx."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.edge import find_nginx
+from srflm_flower.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nginx() -> str:
+    """Return nginx; skip where it is missing."""
+    try:
+        return find_nginx()
+    except ConfigurationError as error:
+        pytest.skip(f"{error.found}: {error.mend}")
