@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ def make_or_open(
 ) -> dict[str, DeployedSite]:
     """Make a site for every vendor in ``folder``, or open those that are there.
 
+    They share the cores of this machine: each gets its part, one thread at least.
     Raises :class:`ConfigurationError` when the folder holds another federation's sites.
     """
     roster = federation.roster
@@ -39,7 +41,8 @@ def make_or_open(
     if not present:
         first = free_block(len(roster))
         addresses = {v: f"{LOOPBACK}:{first + n}" for n, v in enumerate(roster)}
-        make_local_sites(folder.resolve(), federation, addresses, **settings)
+        threads = {"threads": max(1, (os.cpu_count() or 1) // len(roster))}
+        make_local_sites(folder.resolve(), federation, addresses, **(threads | settings))
     return {vendor: site_at(path) for vendor, path in folders.items()}
 
 

@@ -173,6 +173,7 @@ class SitePrograms:
             secret=self.layout.secret,
             preload=PRELOAD,
             prepare=PREPARE,
+            threads=self.site.settings.threads,
         )
         return self._module("worker", config.model_dump_json())
 

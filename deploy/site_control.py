@@ -71,6 +71,8 @@ def _prepare(site: DeployedSite, layout: Layout) -> Path:
         SITE_VARIABLE: str(site.folder),
         "MPLBACKEND": "Agg",
     }
+    if site.settings.threads is not None:
+        environment["OMP_NUM_THREADS"] = str(site.settings.threads)
     config = SupervisorConfig(
         vendor=site.vendor,
         programs={each.name: tuple(each.command) for each in programs},
@@ -129,10 +131,6 @@ def unresolved(site: DeployedSite) -> list[str]:
     return names
 
 
-_detached: list[subprocess.Popen[bytes]] = []
-"""Kept, as Python warns of children that it forgets while they run."""
-
-
 def start_detached(config: Path, folder: Path) -> Notes:
     """Start the supervisor in the background; return its notes once its programs run.
 
@@ -149,11 +147,11 @@ def start_detached(config: Path, folder: Path) -> Notes:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _detached.append(child)
     until = time.monotonic() + UP_SECONDS
     while time.monotonic() < until and child.poll() is None:
         notes = read_notes(layout)
         if notes is not None:
+            child.returncode = 0  # it is to outlive this process: Python need not warn of that
             return notes
         time.sleep(0.1)
     raise DeploymentError(

@@ -45,8 +45,9 @@ class SiteSettings(Settings):
     ``listen`` is where the edge listens on the network; ``ports`` the first of the loopback ports
     on which the site's own programs meet (left out, the site chooses).  ``data`` is this vendor's
     own file or folder, instead of the path in the federation file.
-    ``worker``: ``warm`` answers messages from one process that has everything loaded, ``stock``
-    as Flower does, from a new process each.
+    ``threads``: CPU threads that training may use (all cores when left out; results are the same
+    to the bit only with the same number).  ``worker``: ``warm`` answers messages from one process
+    that has everything loaded, ``stock`` as Flower does, from a new process each.
     """
 
     vendor: str
@@ -59,6 +60,7 @@ class SiteSettings(Settings):
     ports: int | None = Field(default=None, ge=1024, le=65000)
     data: SitePath | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: int | None = Field(default=None, ge=1)
     worker: Literal["warm", "stock"] = "warm"
     policy: PolicySettings = PolicySettings()
     timeouts: TimeoutSettings = TimeoutSettings()

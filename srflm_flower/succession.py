@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from srflm_flower.quorum import NONE_SEEN, own_attempt, owner
 from srflm_flower.records import TermRecord
@@ -63,15 +64,17 @@ def learnt_timeouts(
     wanted_open: float | None = None,
     wanted_commit: float | None = None,
 ) -> Timeouts:
-    """Return the time-outs: those wanted, or three times what the last terms took at most.
+    """Return the time-outs: those wanted, or three times what the last terms took (their median).
+
+    One term that a frozen site held up must not make everybody wait as long for the next.
 
     ``first_open`` and ``first_commit`` hold before there is any term to learn from.
     """
     recent = records[-RECENT_TERMS:]
     opening = [r.cost["open"].seconds for r in recent if "open" in r.cost]
     whole = [sum(phase.seconds for phase in r.cost.values()) for r in recent]
-    learnt_open = max(LEAST_OPEN_SECONDS, PATIENCE * max(opening)) if opening else first_open
-    learnt_commit = max(LEAST_COMMIT_SECONDS, PATIENCE * max(whole)) if whole else first_commit
+    learnt_open = max(LEAST_OPEN_SECONDS, PATIENCE * median(opening)) if opening else first_open
+    learnt_commit = max(LEAST_COMMIT_SECONDS, PATIENCE * median(whole)) if whole else first_commit
     return Timeouts(
         wanted_open if wanted_open is not None else learnt_open,
         wanted_commit if wanted_commit is not None else learnt_commit,

@@ -9,6 +9,7 @@ import pytest
 
 import srflm_flower
 from srflm_flower.federation import Federation, load_federation
+from srflm_flower.model_store import ModelStore
 from srflm_flower.verification import verify_site
 from tests.support.sites import run_rounds, running_sites
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
@@ -33,14 +34,14 @@ def same_as_simulation(folder: Path, federation: Federation, rounds: int, second
     assert [record.attempt for record in found] == [0] * rounds
     theirs = (folder / "simulated" / "state" / "server" / "models").glob("*.safetensors")
     by_name = {path.stem: path for path in theirs}
-    from srflm_flower.model_store import ModelStore
-
     store = ModelStore(by_name[expected[-1].model].parent)
     for name, array in store.get(expected[-1].model).items():
         np.testing.assert_allclose(weights[name], array, rtol=0, atol=1e-5)
 
 
 def test_three_sites_with_tiny_data(tmp_path: Path) -> None:
+    if PBC.exists():
+        pytest.skip("the blood cells are there: the test below says more")
     federation = tiny_federation(
         tmp_path, ("a", "b", "c"), run__answer_deadline=30, run__work_deadline=120
     )

@@ -467,6 +467,8 @@ def test_hash_ignores_where_the_data_lie(tmp_path: Path) -> None:
 
 
 CHANGES: list[dict[str, Any]] = [
+    {"evaluate_averaged": False},
+    {"bundle": "b" * 64},
     {"name": "other"},
     {"seed": 66},
     {"rounds_per_term": 2, "run__rounds": 12},

@@ -211,7 +211,7 @@ def quick_federation(folder: Path, vendors: tuple[str, ...]) -> Iterator[QuickFe
     with pytest.MonkeyPatch.context() as patch, silence():
         patch.setattr(os, "fsync", lambda handle: None)
         patch.setattr(SiteLedger, "_connect", connect_once)
-        patch.setattr("strategies.exchange.FIRST_POLL_SECONDS", 1e-4)
+        patch.setattr("srflm_flower.term_server.FIRST_POLL_SECONDS", 1e-4)
         sites = QuickFederation(folder, vendors)
         sites.disconnect = disconnect
         initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
