@@ -103,9 +103,11 @@ def test_first_time_outs_hold_until_there_is_a_term_to_learn_from() -> None:
     assert learnt_timeouts([], 60.0, 600.0) == Timeouts(60.0, 600.0)
 
 
-def test_time_outs_are_three_times_what_the_slowest_recent_term_took() -> None:
-    slow, fast = took(1, open=10.0, train=30.0), took(2, open=2.0, train=1.0, commit=1.0)
-    assert learnt_timeouts([slow, fast], 60.0, 600.0) == Timeouts(30.0, 120.0)
+def test_time_outs_are_three_times_what_recent_terms_took() -> None:
+    slow = took(1, open=10.0, train=30.0)
+    assert learnt_timeouts([slow], 60.0, 600.0) == Timeouts(30.0, 120.0)
+    usual = [took(term, open=3.0, train=9.0) for term in (2, 3)]
+    assert learnt_timeouts([slow, *usual], 60.0, 600.0) == Timeouts(9.0, 36.0), "the median"
     later = [slow, *(took(term, open=3.0, train=9.0) for term in range(2, 2 + RECENT_TERMS))]
     assert learnt_timeouts(later, 60.0, 600.0) == Timeouts(9.0, 36.0), "old terms are forgotten"
 
