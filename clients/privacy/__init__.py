@@ -1,0 +1,1 @@
+"""Differential privacy of a vendor's records: what is promised, what is done, what was spent."""

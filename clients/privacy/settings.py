@@ -1,0 +1,55 @@
+"""``[privacy]`` of ``federation.toml``: what all vendors agree to do for their records' privacy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from clients.privacy.mechanism import Mechanism
+from strategies.settings import Settings
+
+Role = Literal["client", "server"]
+GradientMode = Literal["auto", "vmap", "loop", "hooks", "ghost"]
+
+
+class PrivacySettings(Settings):
+    """Record-level differential privacy by DP-SGD, in both roles; ``unit = "none"`` turns it off.
+
+    ``epsilon`` and ``delta`` are what the federation plans for; a site's own policy may ask for
+    less.  A step draws every record with probability q = ``batch_size`` / the vendor's public
+    ``size``, clips every record's gradient to ``clip``, and adds noise of ``client_noise`` ·
+    ``clip`` (``server_noise`` when serving) once.  ``server_terms`` is the most terms that a vendor
+    serves.  ``loss_bound`` (Λ) and ``loss_share`` (a) shape the loss that rides on the gradients.
+    """
+
+    unit: Literal["none", "record"] = "none"
+    epsilon: float = Field(default=8.0, gt=0)
+    delta: float = Field(default=1e-5, gt=0, lt=1)
+    clip: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=64, ge=1)
+    client_noise: float = Field(default=1.0, gt=0)
+    server_noise: float = Field(default=1.0, gt=0)
+    client_steps: int = Field(default=10, ge=1)
+    server_steps: int = Field(default=10, ge=1)
+    server_terms: int | None = Field(default=None, ge=0)
+    loss_bound: float = Field(default=3.0, gt=0)
+    loss_share: float = Field(default=0.3, gt=0, le=1)
+    gradients: GradientMode = "auto"
+    physical_batch: int = Field(default=64, ge=1)
+    random: Literal["system", "secure"] = "system"
+
+    @property
+    def private(self) -> bool:
+        """Whether training is differentially private."""
+        return self.unit != "none"
+
+    def sample_rate(self, size: int) -> float:
+        """Return q for a vendor of the public ``size``."""
+        return self.batch_size / size
+
+    def mechanism(self, size: int, role: Role) -> Mechanism:
+        """Return what one round in ``role`` spends at a vendor of the public ``size``."""
+        noise = self.client_noise if role == "client" else self.server_noise
+        steps = self.client_steps if role == "client" else self.server_steps
+        return Mechanism(noise, self.sample_rate(size), steps)
