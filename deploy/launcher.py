@@ -208,7 +208,12 @@ def _rounds(head: TermRecord | None) -> int:
     return head.round if head is not None else 0
 
 
-def watch(launcher: Launcher, bell: Bell, stopping: Callable[[], bool]) -> None:
+def watch(
+    launcher: Launcher,
+    bell: Bell,
+    stopping: Callable[[], bool],
+    before_step: Callable[[], None] = lambda: None,
+) -> None:
     """Step when the bell rings, when something is due, and every so often, until ``stopping``."""
     looked, heard, turn = -LOOK_SECONDS, 0.0, None
     while not stopping():
@@ -219,6 +224,7 @@ def watch(launcher: Launcher, bell: Bell, stopping: Callable[[], bool]) -> None:
         if rung or due or following or now - looked >= LOOK_SECONDS:
             heard, looked = bell.last_rung(), now
             try:
+                before_step()
                 turn = launcher.step()
             except SrflmError as error:  # a full disk, say: it may pass
                 launcher.problem = f"{error.code}: {error.found}"
@@ -262,7 +268,13 @@ def main() -> None:
     threading.Thread(target=_watch_clocks, args=(config, log), daemon=True).start()
     launcher = Launcher(config.vendor, ledger, config.first_ranking, superlink, timeouts, log)
     log("launcher-ready", vendor=config.vendor)
-    watch(launcher, Bell(config.bells / "launcher"), lambda: bool(stop))
+
+    def prepare_anew() -> None:
+        if superlink.was_restarted():
+            log("superlink-restarted")
+            superlink.prepare(lambda: bool(stop))
+
+    watch(launcher, Bell(config.bells / "launcher"), lambda: bool(stop), prepare_anew)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class SitePrograms:
 
     def _clear(self) -> None:
         """Remove what runs of an earlier start have left: nothing in ``run`` must last."""
-        for name in ("bells", "outcomes", "nodes", "peers", "configs", "superlink.sqlite"):
+        for name in ("bells", "outcomes", "nodes", "peers", "configs"):
             path = self.layout.run / name
             if path.is_dir():
                 shutil.rmtree(path)
@@ -77,7 +77,6 @@ class SitePrograms:
             "--ssl-ca-certfile": identity / "loopback-ca.crt",
             "--ssl-certfile": identity / "loopback.crt",
             "--ssl-keyfile": identity / "loopback.key",
-            "--database": self.layout.database,
         }
         if self.warm:
             options["--superexec-auth-secret-file"] = self.layout.secret
@@ -195,6 +194,7 @@ class SitePrograms:
             bells=self.layout.bells,
             log=self.layout.logs / "launcher.jsonl",
             superlink=f"{LOOPBACK}:{self.ports.superlink}",
+            notes=self.layout.up,
             root_certificate=self.layout.identity / "loopback-ca.crt",
             bundle=bundle,
             node_keys=keys,

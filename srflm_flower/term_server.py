@@ -77,6 +77,7 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
         journal,
         EventLog(site.settings.logs / "events.jsonl"),
         order,
+        task.nodes,
     )
     try:
         strategy.serve(grid, task.attempt)

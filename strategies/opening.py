@@ -80,6 +80,8 @@ def open_term(
     Raises :class:`FederationStopped` without a majority, :class:`AttemptTaken` when a site has
     granted a higher attempt, :class:`Behind` when one has committed what the journal has not.
     """
+    term.was_asked = True
+    term.absences.clear()
     answers = _Answers(term, plan)
     opening = wire.OpenTerm(
         envelope=term.envelope, parent=term.parent, model=term.start.hash, order=order

@@ -25,6 +25,7 @@ class Weather:
     def __init__(self, sites: QuickFederation, seed: int) -> None:
         self.sites, self.random = sites, Random(seed)
         self.severity = self.random.choice((0.02, 0.06, 0.15))
+        sites.launchers_know_nodes = self.random.random() < 0.5
         self.delayed: list[Callable[[], object]] = []
         self.serving = 0
         self.lost_disk: str | None = None

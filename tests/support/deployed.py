@@ -44,6 +44,8 @@ class DeployedFederation:
         self.now = 0.0
         self.seen: dict[str, tuple[int, Seen]] = {}
         self.outcomes: list[tuple[str, Outcome]] = []
+        self.launchers_know_nodes = False
+        """Whether an elected server is told where everybody is, as launchers tell it."""
         self._tasks = 0
 
     def site(self, vendor: str) -> DeployedSite:
@@ -71,6 +73,9 @@ class DeployedFederation:
         """Let ``vendor``'s ServerApp do a task."""
         self._tasks += 1
         noun = Task.model_validate({"name": f"t{self._tasks}", "kind": "serve"} | task)
+        if self.launchers_know_nodes and not self.down and noun.attempt == 0:
+            nodes = {vendor: node for node, vendor in enumerate(self.roster, start=1)}
+            noun = noun.model_copy(update={"nodes": nodes})
         outcome = perform(self.site(vendor), noun, self.grid(vendor))
         self.outcomes.append((vendor, outcome))
         return outcome

@@ -137,6 +137,7 @@ class QuickFederation(DeployedFederation):
             (folder / "identity" / "starts").unlink(missing_ok=True)
         self._kept = {}
         self.down, self.fault, self.now = set(), pass_on, 0.0
+        self.launchers_know_nodes = False
         self.seen, self.outcomes = {}, []
         self.trained.clear()
         for vendor in self.roster:
