@@ -14,6 +14,7 @@ from srflm_flower.cli import (
     consortium,
     data,
     down,
+    export,
     poc,
     predict,
     run,
@@ -40,6 +41,7 @@ app.command("status")(status.status)
 app.command("run")(run.run)
 app.command("stop")(run.stop)
 app.command("verify")(verify.verify)
+app.command("export")(export.export)
 app.add_typer(poc.app, name="poc")
 app.add_typer(site.app, name="site")
 app.add_typer(consortium.app, name="consortium")
