@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flwr.app import Message, RecordDict
+from torch import nn
 
 from clients.networks import get_weights, initial_network
 from srflm_flower import messages as wire
@@ -55,10 +56,16 @@ class DeployedSite:
         return self.settings.load_federation()
 
     @cached_property
+    def _network(self) -> tuple[nn.Module, Weights]:
+        """The learner's scratch space, and a copy of its weights from before any training."""
+        federation = self.federation
+        network = initial_network(federation.model, federation.task, federation.seed)
+        return network, get_weights(network)
+
+    @property
     def initial(self) -> Weights:
         """The weights with which the federation begins; the same at all sites."""
-        federation = self.federation
-        return get_weights(initial_network(federation.model, federation.task, federation.seed))
+        return self._network[1]
 
     @cached_property
     def keys(self) -> VendorKeys:
@@ -93,11 +100,7 @@ class DeployedSite:
         return Site(
             self.vendor,
             federation,
-            lambda: vendor_learner(
-                federation,
-                self.vendor,
-                initial_network(federation.model, federation.task, federation.seed),
-            ),
+            lambda: vendor_learner(federation, self.vendor, self._network[0]),
             self.initial,
             self.state,
             self.models,
