@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deploy.bell import Bell
 from deploy.clock_check import clock_problems
 from deploy.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.supernodes_config import load_config
+from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
 from srflm_flower.records import TermRecord

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 
-from deploy.bell import Bell
 from deploy.flower_control import Control
 from deploy.supernodes_config import WORKER_BELL, Strict
+from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.task import Outcome, Task, read_outcome, was_abandoned
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from deploy.bell import Bell
 from deploy.bundle_guard import BundleGuard
 from deploy.children import end_children, fork_child, importing_without_threads
 from deploy.flower_nouns import Hooks
@@ -25,6 +24,7 @@ from deploy.flower_pins import require_supported
 from deploy.pace import pause, rest
 from deploy.size_guard import SizeGuard
 from deploy.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig, load_config
+from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
 

@@ -19,6 +19,7 @@ from torch import nn
 from clients.networks import get_weights, initial_network
 from srflm_flower import messages as wire
 from srflm_flower.audit import AuditLog
+from srflm_flower.bell import Bell
 from srflm_flower.durable import write_durably
 from srflm_flower.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from srflm_flower.federation import Federation
@@ -156,9 +157,7 @@ class DeployedSite:
         ranking = head.ranking if head is not None else self.site.participant.genesis.ranking
         for name in ("launcher", ranking[0]):
             with contextlib.suppress(OSError):
-                path = self.bells / name
-                path.touch()
-                os.utime(path)
+                Bell(self.bells / name).ring()
 
     # ---- the site's own log --------------------------------------------------------------------
 
