@@ -92,7 +92,7 @@ def follow(
         for record in ledger.records(seen + 1):
             on_record(record)
             seen = record.term
-        held, head = ledger.order() or order, ledger.last()
-        if (head.round if head is not None else 0) >= held.rounds:
+        held = ledger.order() or order
+        if ledger.rounds() >= held.rounds:
             return held
         time.sleep(LOOK_SECONDS)

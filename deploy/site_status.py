@@ -70,7 +70,7 @@ def site_status(site: DeployedSite) -> SiteStatus:
     notes, head = read_notes(layout), ledger.last()
     term = head.term + 1 if head is not None else 1
     order, votes = ledger.order(), ledger.votes(term)
-    running = order is not None and (head.round if head else 0) < order.rounds
+    running = ledger.open_order() is not None
     ranking = head.ranking if head is not None else site.site.participant.genesis.ranking
     opened = running and votes.granted >= 0
     audit = tail(site.settings.state / "audit.jsonl")
@@ -85,7 +85,7 @@ def site_status(site: DeployedSite) -> SiteStatus:
         if notes
         else {},
         restarts=notes.restarts if notes else {},
-        rounds=head.round if head is not None else 0,
+        rounds=ledger.rounds(),
         rounds_ordered=order.rounds if order is not None else None,
         running=running,
         term=term,

@@ -24,7 +24,6 @@ from srflm_flower.durable import write_durably
 from srflm_flower.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
-from srflm_flower.records import RunOrder
 from srflm_flower.signatures import VendorKeys
 from srflm_flower.site import Site, SitePolicy
 from srflm_flower.site_settings import SiteSettings, load_site
@@ -228,11 +227,3 @@ def preload() -> None:
             _ = site.site.learner
         except SrflmError as error:
             site.log(f"preparing the data: {error}")
-
-
-def open_order(site: DeployedSite) -> RunOrder | None:
-    """Return the run order that the site follows, while it is not fulfilled."""
-    order, head = site.state.ledger.order(), site.state.ledger.last()
-    if order is None or (head.round if head is not None else 0) >= order.rounds:
-        return None
-    return order
