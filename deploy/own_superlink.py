@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 
 from deploy.flower_control import Control
-from deploy.supernodes_config import WORKER_BELL, Strict
+from deploy.site_layout import Layout
+from deploy.supernodes_config import WORKER_BELL, Strict, load_config
 from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.task import Outcome, Task, read_outcome, was_abandoned
@@ -112,3 +113,19 @@ class OwnSuperLink:
     def nodes(self) -> dict[str, str]:
         """Return vendor → status of its SuperNode here; raises httpx.HTTPError when it is down."""
         return self._control.nodes()
+
+
+def own_superlink(layout: Layout) -> OwnSuperLink:
+    """Return the SuperLink of a site that has been up.
+
+    Raises :class:`SrflmError` or :class:`OSError` when the files of its last start are missing.
+    """
+    return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher")))
+
+
+def nodes_at(layout: Layout) -> dict[str, str]:
+    """Return vendor → status of its SuperNode; empty when the SuperLink does not answer."""
+    try:
+        return own_superlink(layout).nodes()
+    except (httpx.HTTPError, SrflmError, OSError):
+        return {}

@@ -8,15 +8,14 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 from pydantic import Field
 
+from deploy.own_superlink import nodes_at
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
 from deploy.supernodes_config import Strict
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.errors import SrflmError
 from srflm_flower.quorum import owner
 from srflm_flower.summary import summarise
 
@@ -124,7 +123,7 @@ def _peers(
     site: DeployedSite, layout: Layout, audit: list[dict[str, Any]], up: bool
 ) -> dict[str, PeerStatus]:
     heard = {each.get("vendor"): time.time() - each["time"] for each in audit}
-    nodes = _nodes(layout) if up else {}
+    nodes = nodes_at(layout) if up else {}
     return {
         peer: PeerStatus(
             node=nodes.get(peer, "unknown"),
@@ -133,16 +132,6 @@ def _peers(
         for peer in site.federation.roster
         if peer != site.vendor
     }
-
-
-def _nodes(layout: Layout) -> dict[str, str]:
-    from deploy.own_superlink import LauncherConfig, OwnSuperLink
-    from deploy.supernodes_config import load_config
-
-    try:
-        return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher"))).nodes()
-    except (httpx.HTTPError, SrflmError, OSError):
-        return {}
 
 
 def _last_problem(layout: Layout, state: Path) -> str | None:
