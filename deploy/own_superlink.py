@@ -34,7 +34,7 @@ class LauncherConfig(Strict):
     bundle: Path
     node_keys: dict[str, Path]
     """By vendor: the OpenSSH public key with which its SuperNode comes to this SuperLink."""
-    ways_out: dict[str, int] = {}  # noqa: RUF012 — pydantic copies it
+    ways_out: dict[str, int]
     """By peer: the loopback port of this site's edge that leads to it."""
     open_timeout: float | None = None
     commit_timeout: float | None = None

@@ -66,12 +66,10 @@ class SiteStatus(Strict):
 def site_status(site: DeployedSite) -> SiteStatus:
     """Return the status of a site; one that is down is read from its disk."""
     layout, ledger = Layout.of(site.settings), site.state.ledger
-    notes, head = read_notes(layout), ledger.last()
-    term = head.term + 1 if head is not None else 1
-    order, votes = ledger.order(), ledger.votes(term)
+    notes, view = read_notes(layout), site.site.participant.view()
+    term, order = view.head_term + 1, ledger.order()
     running = ledger.open_order() is not None
-    ranking = head.ranking if head is not None else site.site.participant.genesis.ranking
-    opened = running and votes.granted >= 0
+    opened = running and view.attempt >= 0
     audit = tail(site.settings.state / "audit.jsonl")
     rounds = order.rounds if order is not None else site.federation.run.rounds
     planned = site.federation.changed(run__rounds=max(1, rounds))
@@ -88,9 +86,9 @@ def site_status(site: DeployedSite) -> SiteStatus:
         rounds_ordered=order.rounds if order is not None else None,
         running=running,
         term=term,
-        attempt=votes.granted if opened else None,
-        server_now=owner(votes.granted, ranking) if opened else None,
-        server_next=ranking[0],
+        attempt=view.attempt if opened else None,
+        server_now=owner(view.attempt, view.ranking) if opened else None,
+        server_next=view.ranking[0],
         phase=_phase(audit, term) if opened else None,
         peers=_peers(site, layout, audit, notes is not None),
         last_problem=_last_problem(layout, site.settings.state),

@@ -152,9 +152,7 @@ class DeployedSite:
 
     def tell_next(self) -> None:
         """Wake the launcher, and the SuperNode of the vendor that is to serve next."""
-        head = self.state.ledger.last()
-        ranking = head.ranking if head is not None else self.site.participant.genesis.ranking
-        for name in ("launcher", ranking[0]):
+        for name in ("launcher", self.site.participant.view().ranking[0]):
             with contextlib.suppress(OSError):
                 Bell(self.bells / name).ring()
 
