@@ -99,7 +99,7 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     """
     federation, ledger = site.federation, site.state.ledger
     journal = SiteJournal(ledger, site.models, site.initial, federation.roster, site.keys)
-    exchange = Exchange(grid, CostMeter())
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
     ranking = site.site.participant.view().ranking
     term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
     term.envelope = term.envelope.model_copy(update={"server": site.vendor})
@@ -156,7 +156,7 @@ def _spread(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
         server=site.vendor,
     )
     ordering = wire.OrderRun(envelope=envelope, order=task.order)
-    exchange = Exchange(grid, CostMeter())
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
     following: set[str] = set()
     refusals: dict[str, str] = {}
     until = time.monotonic() + ORDER_PATIENCE
