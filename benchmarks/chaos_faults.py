@@ -59,12 +59,8 @@ def processes_of(site: DeployedSite) -> dict[str, list[psutil.Process]]:
 def serving_now(sites: dict[str, DeployedSite]) -> str | None:
     """Return who serves the open term, as the site that is furthest sees it."""
     best = max(sites.values(), key=lambda site: len(site.state.ledger))
-    ledger = best.state.ledger
-    head, votes = ledger.last(), ledger.votes(len(ledger) + 1)
-    if votes.granted < 0:
-        return None
-    ranking = head.ranking if head is not None else best.site.participant.genesis.ranking
-    return owner(votes.granted, ranking)
+    view = best.site.participant.view()
+    return owner(view.attempt, view.ranking) if view.attempt >= 0 else None
 
 
 def kill_program(site: DeployedSite, chooser: random.Random, kind: str | None = None) -> str:

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deploy.bell import Bell
 from deploy.clock_check import clock_problems
 from deploy.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.supernodes_config import load_config
+from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
-from srflm_flower.records import TermRecord
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.succession import (
     RECENT_TERMS,
@@ -108,8 +107,7 @@ class Launcher:
             if self.serving is None and now >= self._retry_at:
                 self._start(Task(name=uuid.uuid4().hex, kind="sync"), term, now)
             return None
-        order = self.ledger.order()
-        if order is None or _rounds(head) >= order.rounds:
+        if self.ledger.open_order() is None:
             self._seen = None
             return None
         seen = self._look(term, now)
@@ -202,10 +200,6 @@ class Launcher:
         self._retry_at = now + min(LEAST_RETRY * 2**self._failures, most)
         self._failures += 1
         self.log("failed", problem=problem)
-
-
-def _rounds(head: TermRecord | None) -> int:
-    return head.round if head is not None else 0
 
 
 def watch(

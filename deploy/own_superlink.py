@@ -8,10 +8,11 @@ from pathlib import Path
 
 import httpx
 
-from deploy.bell import Bell
 from deploy.flower_control import Control
-from deploy.supernodes_config import WORKER_BELL, Strict
+from deploy.site_layout import Layout
+from deploy.supernodes_config import WORKER_BELL, Strict, load_config
 from deploy.supervisor import Notes
+from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.task import Outcome, Task, read_outcome, was_abandoned
 
@@ -36,7 +37,7 @@ class LauncherConfig(Strict):
     bundle: Path
     node_keys: dict[str, Path]
     """By vendor: the OpenSSH public key with which its SuperNode comes to this SuperLink."""
-    ways_out: dict[str, int] = {}  # noqa: RUF012 — pydantic copies it
+    ways_out: dict[str, int]
     """By peer: the loopback port of this site's edge that leads to it."""
     open_timeout: float | None = None
     commit_timeout: float | None = None
@@ -140,3 +141,19 @@ class OwnSuperLink:
     def nodes(self) -> dict[str, str]:
         """Return vendor → status of its SuperNode here; raises httpx.HTTPError when it is down."""
         return self._control.nodes()
+
+
+def own_superlink(layout: Layout) -> OwnSuperLink:
+    """Return the SuperLink of a site that has been up.
+
+    Raises :class:`SrflmError` or :class:`OSError` when the files of its last start are missing.
+    """
+    return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher")))
+
+
+def nodes_at(layout: Layout) -> dict[str, str]:
+    """Return vendor → status of its SuperNode; empty when the SuperLink does not answer."""
+    try:
+        return own_superlink(layout).nodes()
+    except (httpx.HTTPError, SrflmError, OSError):
+        return {}

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.bundle import RUN_SETTINGS
 from deploy.edge import Edge as NginxEdge
 from deploy.edge import Peer as NginxPeer
 from deploy.edge import check_configuration, find_nginx, nginx_command, write_configuration
@@ -136,7 +137,7 @@ class SitePrograms:
             tls=self._tls(),
             secret=self.layout.secret,
             largest_message=self._largest_message(),
-            settings=("task",),
+            settings=RUN_SETTINGS,
         )
         return self._module("supernodes", config.model_dump_json())
 

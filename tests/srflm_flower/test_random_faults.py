@@ -55,15 +55,13 @@ class Weather:
         if vendor in self.sites.down:
             return
         site = self.sites.site(vendor)
-        head = site.state.ledger.last()
-        ranking = head.ranking if head else site.site.participant.genesis.ranking
-        granted = site.state.ledger.votes(head.term + 1 if head else 1).granted
-        least = max(0, granted + self.random.choice((0, 0, 0, 1)))
+        view = site.site.participant.view()
+        least = max(0, view.attempt + self.random.choice((0, 0, 0, 1)))
         self.serving += 1
         try:
             if site.state.ledger.is_forgetful():
                 self.sites.perform(vendor, kind="sync")
-            self.sites.perform(vendor, attempt=own_attempt(vendor, ranking, least))
+            self.sites.perform(vendor, attempt=own_attempt(vendor, view.ranking, least))
         except Crash:
             if self.random.random() < 0.5:
                 self.sites.restart(vendor)

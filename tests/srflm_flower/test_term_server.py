@@ -304,7 +304,7 @@ def test_order_with_a_higher_number_holds_and_fewer_rounds_end_the_run(
     orders = [sites.site(vendor).state.ledger.order() for vendor in NAMES]
     assert {order.number for order in orders if order} == {2}, "the opening carries it"
     assert sites.order("c", rounds=1, number=3).result == "ordered"
-    assert all(term_server.open_order(sites.site(vendor)) is None for vendor in NAMES)
+    assert all(sites.site(vendor).state.ledger.open_order() is None for vendor in NAMES)
 
 
 def test_damaged_ledger_fails_the_task_and_nothing_is_raised(sites: QuickFederation) -> None:

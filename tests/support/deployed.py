@@ -99,15 +99,13 @@ class DeployedFederation:
             if vendor in self.down:
                 continue
             site = self.site(vendor)
-            head = site.state.ledger.last()
-            term = head.term + 1 if head else 1
-            granted = site.state.ledger.votes(term).granted
+            view = site.site.participant.view()
+            term, granted = view.head_term + 1, view.attempt
             known = self.seen.get(vendor)
             if known is None or known[0] != term or granted > known[1].attempt:
                 attempt = granted if granted > NONE_SEEN else NONE_SEEN
                 self.seen[vendor] = (term, Seen(attempt, self.now))
-            ranking = head.ranking if head else site.site.participant.genesis.ranking
-            due[vendor] = next_turn(vendor, ranking, self.seen[vendor][1], TIMEOUTS)
+            due[vendor] = next_turn(vendor, view.ranking, self.seen[vendor][1], TIMEOUTS)
         vendor = min(due, key=lambda v: due[v].due)
         self.now = max(self.now, due[vendor].due)
         outcome = self.perform(vendor, attempt=due[vendor].attempt)
