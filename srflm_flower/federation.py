@@ -19,6 +19,8 @@ from pydantic import Field, Strict, ValidationError, ValidationInfo, model_valid
 from pydantic_core import ErrorDetails
 
 from clients.data.sources import DataPlan
+from clients.privacy.mechanism import Mechanism
+from clients.privacy.settings import PrivacySettings, Role
 from clients.settings import (
     DataSettings,
     ModelSettings,
@@ -59,7 +61,7 @@ class RunSettings(Settings):
 
 
 class Federation(Settings):
-    """A federation: roster, task, data, model, training, election, aggregation, and the run.
+    """A federation: roster, task, data, model, training, election, aggregation, privacy, the run.
 
     ``bundle`` is the hash of the Flower app that all sites have installed (deployment only).
     """
@@ -79,6 +81,7 @@ class Federation(Settings):
     training: TrainingSettings = TrainingSettings()
     election: ElectionSettings = ElectionSettings()
     aggregation: AggregationSettings = AggregationSettings()
+    privacy: PrivacySettings = PrivacySettings()
     run: RunSettings = RunSettings()
 
     @model_validator(mode="after")
@@ -112,6 +115,15 @@ class Federation(Settings):
             f"one of the roster: {', '.join(self.roster)}",
             "correct the vendor's name, or get the consortium's current federation file",
         )
+
+    def mechanism(self, vendor: str, role: Role) -> Mechanism | None:
+        """Return what a round in ``role`` does with a vendor's records; None without privacy."""
+        member = self.member(vendor)
+        if not self.privacy.private:
+            return None
+        assert member.size is not None  # checked between the tables
+        noise = member.client_noise if role == "client" else member.server_noise
+        return self.privacy.mechanism(member.size, role, noise)
 
     def model_notes(self) -> dict[str, Any]:
         """Return what every model file of this federation notes: whose it is, the image size."""

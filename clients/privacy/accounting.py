@@ -34,8 +34,11 @@ FINE, COARSE = 1e-4, 1e-3
 FINE_UP_TO = 20.0
 """Above this ε, of which COARSE is within 0.01 %, nothing is gained by FINE."""
 
-LARGEST = 100.0
+LARGEST = 150.0
 """Above this ε the RDP bound is reported: nothing is promised any more, and PLD gets costly."""
+
+ORDERS = (*range(2, 65), 80, 96, 128, 192, 256, 512, 1024)
+"""Rényi orders; of whole ones the divergence is a finite sum, quick and without failures."""
 
 
 def merged(history: Iterable[Mechanism]) -> History:
@@ -128,6 +131,11 @@ def _step(mechanism: Mechanism) -> DpEvent:
     return PoissonSampledDpEvent(mechanism.sample_rate, gaussian)
 
 
+def rdp_accountant() -> RdpAccountant:
+    """Return an accountant for the guard."""
+    return RdpAccountant(ORDERS)
+
+
 @lru_cache(maxsize=1024)
 def _pld(known: History, delta: float, bins: float) -> float:
     accountant = PLDAccountant(value_discretization_interval=bins)
@@ -137,7 +145,7 @@ def _pld(known: History, delta: float, bins: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _rdp(known: History, delta: float) -> float:
-    accountant = RdpAccountant()
+    accountant = rdp_accountant()
     accountant.compose(event_of(known))
     return float(accountant.get_epsilon(delta))
 

@@ -74,15 +74,18 @@ def _anchor_at(path: Path, anchor: Anchor, row: Row) -> None:
 def _begin_anew(
     path: Path, anchor: Path, manifests: Sequence[Manifest], reason: str
 ) -> Path | None:
-    """Make a ledger aside in which all is retired, then put it in place: its anchor last."""
+    """Make a ledger aside in which all is retired, then put it in place.
+
+    Its anchor is first: from then on nothing but the new ledger fits.
+    """
     aside, aside_anchor = (each.with_name(f"{each.name}.new") for each in (path, anchor))
     for left in (aside, aside_anchor):
         left.unlink(missing_ok=True)
     ledger = PrivacyLedger(aside, aside_anchor)
     ledger.retire([ledger.enrol(manifest) for manifest in manifests], reason)
+    aside_anchor.replace(anchor)
     kept = _moved_away(path)
     aside.rename(path)
-    aside_anchor.replace(anchor)
     return kept
 
 
