@@ -40,6 +40,8 @@ from srflm_flower.federation_problems import (
 )
 from srflm_flower.member import Member
 from srflm_flower.records import canonical_json
+from strategies.election import ElectionPolicy, election_policy
+from strategies.eligibility import EligibleFirst
 from strategies.settings import AggregationSettings, ElectionSettings, Settings, kebab
 from strategies.term_plan import StepPlan, TermPlan
 
@@ -155,7 +157,18 @@ class Federation(Settings):
             work_deadline=self.run.work_deadline,
             steps=steps,
             evaluate_averaged=self.evaluate_averaged,
+            server_terms=self.server_terms,
         )
+
+    @property
+    def server_terms(self) -> int | None:
+        """The most terms that a vendor serves; None: any number."""
+        return self.privacy.server_terms if self.privacy.private else None
+
+    def election_policy(self) -> ElectionPolicy:
+        """Return the policy by which the next server is elected."""
+        policy = election_policy(self.election, self.seed)
+        return EligibleFirst(policy, self.server_terms) if self.privacy.private else policy
 
     def changed(self, **changes: Any) -> Federation:
         """Return a copy with fields replaced, checked anew; ``a__b=1`` reaches into tables."""

@@ -62,10 +62,12 @@ class Schedule:
     def history(self, client_noise: float, served: int | None = None) -> tuple[Mechanism, ...]:
         """Return what the records will have been through with ``served`` rounds as the server."""
         served = self.server_rounds if served is None else served
-        rounds = ((client_noise, (self.rounds - served) * self.client_steps),)
-        rounds += ((self.server_noise(client_noise), served * self.server_steps),)
+        roles = (
+            (client_noise, (self.rounds - served) * self.client_steps),
+            (self.server_noise(client_noise), served * self.server_steps),
+        )
         return merged(
-            (*self.before, *(Mechanism(s, self.sample_rate, n) for s, n in rounds if n > 0))
+            (*self.before, *(Mechanism(s, self.sample_rate, n) for s, n in roles if n > 0))
         )
 
     def server_noise(self, client_noise: float) -> float:
@@ -113,7 +115,7 @@ def planned(schedule: Schedule, client_noise: float, delta: float) -> Plan:
 
 
 def rounds_affordable(schedule: Schedule, client_noise: float, target: float, delta: float) -> int:
-    """Return for how many rounds the budget lasts with this noise, the server's rounds among them."""
+    """Return for how many rounds the budget lasts with this noise, in both roles together."""
     low, high = 0, 1
     while within(_of_length(schedule, high).history(client_noise), delta, target):
         low, high = high, high * 2
@@ -157,7 +159,7 @@ def _check(schedule: Schedule, target: float, delta: float) -> None:
         check_mechanism(mechanism)
     if not within(schedule.history(MOST_NOISE), delta, target):
         raise PrivacyError(
-            f"ε = {target:g} at δ = {delta:g}, which {schedule.rounds} rounds exceed with any noise",
+            f"ε = {target:g} at δ = {delta:g}, less than {schedule.rounds} rounds with any noise",
             "a budget that is not spent yet",
             "plan fewer rounds or steps, or a larger budget",
             PrivacyError.BUDGET_SPENT,
@@ -186,7 +188,8 @@ def _least_by_rdp(schedule: Schedule, served: int, target: float, delta: float) 
     if within(schedule.history(LEAST_NOISE, served), delta, target):
         return LEAST_NOISE
     interval = LowerEndpointAndGuess(LEAST_NOISE, 1.0)
-    return float(calibrate_dp_mechanism(rdp_accountant, event, target, delta, interval, tol=1e-2))
+    found = calibrate_dp_mechanism(rdp_accountant, event, target, delta, interval, tol=1e-2)
+    return float(found)
 
 
 def _least_by_pld(schedule: Schedule, served: int, target: float, delta: float) -> float:
@@ -208,7 +211,7 @@ def _least_by_pld(schedule: Schedule, served: int, target: float, delta: float) 
 
 
 def _rounded_up(noise: float) -> float:
-    return round(math.ceil(noise * 10**DIGITS - 1e-9) / 10**DIGITS, DIGITS)
+    return float(round(math.ceil(noise * 10**DIGITS - 1e-9) / 10**DIGITS, DIGITS))
 
 
 def _wrong(found: str, expected: str, mend: str) -> PrivacyError:
