@@ -65,6 +65,13 @@ def epsilon(history: Iterable[Mechanism], delta: float) -> float:
     return min(guard, _pld(known, delta, FINE if guard <= FINE_UP_TO else COARSE))
 
 
+def epsilon_quickly(history: Iterable[Mechanism], delta: float) -> float:
+    """Return ε at ``delta`` in a tenth of the time, some thousandths too much: to draw by."""
+    known = merged(history)
+    guard = epsilon_upper(known, delta)
+    return min(guard, _pld(known, delta, COARSE)) if known and guard <= LARGEST else guard
+
+
 def epsilon_upper(history: Iterable[Mechanism], delta: float) -> float:
     """Return the RDP bound on ε at ``delta``: 8 to 15 % above :func:`epsilon`, in 0.1 s."""
     _check_delta_range(delta)

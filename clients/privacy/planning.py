@@ -24,6 +24,7 @@ from clients.privacy.accounting import (
     check_mechanism,
     check_size,
     epsilon,
+    epsilon_quickly,
     epsilon_upper,
     event_of,
     merged,
@@ -135,7 +136,7 @@ def epsilon_by_rounds(
 ) -> list[float]:
     """Return ε after each of so many rounds; the rounds as the server come in proportion."""
     return [
-        epsilon(_of_length(schedule, count).history(client_noise), delta) if count else 0.0
+        epsilon_quickly(_of_length(schedule, count).history(client_noise), delta) if count else 0.0
         for count in rounds
     ]
 
