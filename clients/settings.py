@@ -113,13 +113,18 @@ class VendorSettings(Settings):
     """A member of the federation.
 
     ``path`` is its file or folder (data source ``files``); ``classes`` are its labels (partition
-    ``by-class``); ``max_examples`` limits its training images.
+    ``by-class``); ``max_examples`` limits its training images.  With differential privacy
+    ``size`` is its public size: about how many training records it has, in numbers that everybody
+    may know; ``client_noise`` and ``server_noise`` replace those of ``[privacy]`` for this vendor.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
     path: DataPath | None = None
     classes: Annotated[tuple[int, ...], Strict(False)] | None = None
     max_examples: int | None = Field(default=None, ge=1)
+    size: int | None = Field(default=None, ge=1)
+    client_noise: float | None = Field(default=None, gt=0)
+    server_noise: float | None = Field(default=None, gt=0)
 
     @field_validator("name")
     @classmethod

@@ -18,7 +18,6 @@ from srflm_flower.run_folder import RunFolder
 from srflm_flower.summary import RunSummary, summarise
 from srflm_flower.weights import from_arrays, to_arrays
 from strategies.closing import Closing, close_run
-from strategies.election import election_policy
 from strategies.model import Model
 from strategies.server_rotating import ServerRotating
 from strategies.term_plan import Observer, StepPlan, silent
@@ -48,7 +47,7 @@ class Run:
         journal = RunJournal(self.folder, federation, initial)
         strategy = ServerRotating(
             federation.term_plan(self.steps),
-            election_policy(federation.election, federation.seed),
+            federation.election_policy(),
             federation.aggregation,
             journal,
             self.observer,

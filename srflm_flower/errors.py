@@ -9,6 +9,7 @@
     ├── UpdateRejected             SRFLM-U1   a vendor's reply is not a usable model update
     ├── MessageRefused             SRFLM-P…   a message does not fit this site's view of the term
     ├── BundleRefused              SRFLM-B1   an app bundle is not the one that all agreed on
+    ├── PrivacyError               SRFLM-V…   privacy cannot be accounted for as it must be
     ├── LedgerError                SRFLM-L…   a ledger is damaged or belongs to another federation
     ├── FederationStopped          SRFLM-F…   the run cannot go on; all committed terms are kept
     ├── RunFolderError             SRFLM-R…   the run's folder is in use, missing, or not writable
@@ -117,6 +118,27 @@ class BundleRefused(SrflmError):
     """A run or an app bundle is not the agreed one; raised before anything of it was parsed."""
 
     codes = ("SRFLM-B1",)
+
+
+class PrivacyError(SrflmError):
+    """What was spent, or would be, cannot be accounted for; nothing is trained then."""
+
+    SETTINGS: Final = "SRFLM-V1"
+    LEDGER_MISSING: Final = "SRFLM-V2"
+    LEDGER_DAMAGED: Final = "SRFLM-V3"
+    LEDGER_ROLLED_BACK: Final = "SRFLM-V4"
+    LEDGER_VERSION: Final = "SRFLM-V5"
+    BUDGET_SPENT: Final = "SRFLM-V6"
+    POLICY: Final = "SRFLM-V7"
+    codes = (
+        SETTINGS,
+        LEDGER_MISSING,
+        LEDGER_DAMAGED,
+        LEDGER_ROLLED_BACK,
+        LEDGER_VERSION,
+        BUDGET_SPENT,
+        POLICY,
+    )
 
 
 class LedgerError(SrflmError):

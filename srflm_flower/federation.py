@@ -19,6 +19,8 @@ from pydantic import Field, Strict, ValidationError, ValidationInfo, model_valid
 from pydantic_core import ErrorDetails
 
 from clients.data.sources import DataPlan
+from clients.privacy.mechanism import Mechanism
+from clients.privacy.settings import PrivacySettings, Role
 from clients.settings import (
     DataSettings,
     ModelSettings,
@@ -38,6 +40,8 @@ from srflm_flower.federation_problems import (
 )
 from srflm_flower.member import Member
 from srflm_flower.records import canonical_json
+from strategies.election import ElectionPolicy, election_policy
+from strategies.eligibility import EligibleFirst
 from strategies.settings import AggregationSettings, ElectionSettings, Settings, kebab
 from strategies.term_plan import StepPlan, TermPlan
 
@@ -59,7 +63,7 @@ class RunSettings(Settings):
 
 
 class Federation(Settings):
-    """A federation: roster, task, data, model, training, election, aggregation, and the run.
+    """A federation: roster, task, data, model, training, election, aggregation, privacy, the run.
 
     ``bundle`` is the hash of the Flower app that all sites have installed (deployment only).
     """
@@ -79,6 +83,7 @@ class Federation(Settings):
     training: TrainingSettings = TrainingSettings()
     election: ElectionSettings = ElectionSettings()
     aggregation: AggregationSettings = AggregationSettings()
+    privacy: PrivacySettings = PrivacySettings()
     run: RunSettings = RunSettings()
 
     @model_validator(mode="after")
@@ -113,6 +118,15 @@ class Federation(Settings):
             "correct the vendor's name, or get the consortium's current federation file",
         )
 
+    def mechanism(self, vendor: str, role: Role) -> Mechanism | None:
+        """Return what a round in ``role`` does with a vendor's records; None without privacy."""
+        member = self.member(vendor)
+        if not self.privacy.private:
+            return None
+        assert member.size is not None  # checked between the tables
+        noise = member.client_noise if role == "client" else member.server_noise
+        return self.privacy.mechanism(member.size, role, noise)
+
     def model_notes(self) -> dict[str, Any]:
         """Return what every model file of this federation notes: whose it is, the image size."""
         size = None if isinstance(self.data, NpzData) else self.data.image_size
@@ -143,7 +157,18 @@ class Federation(Settings):
             work_deadline=self.run.work_deadline,
             steps=steps,
             evaluate_averaged=self.evaluate_averaged,
+            server_terms=self.server_terms,
         )
+
+    @property
+    def server_terms(self) -> int | None:
+        """The most terms that a vendor serves; None: any number."""
+        return self.privacy.server_terms if self.privacy.private else None
+
+    def election_policy(self) -> ElectionPolicy:
+        """Return the policy by which the next server is elected."""
+        policy = election_policy(self.election, self.seed)
+        return EligibleFirst(policy, self.server_terms) if self.privacy.private else policy
 
     def changed(self, **changes: Any) -> Federation:
         """Return a copy with fields replaced, checked anew; ``a__b=1`` reaches into tables."""

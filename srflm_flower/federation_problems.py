@@ -18,6 +18,7 @@ from clients.settings import (
     PhantomData,
 )
 from srflm_flower.member import deployment_problems
+from srflm_flower.privacy_problems import privacy_problems, server_terms_problems
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -193,6 +194,8 @@ _CHECKS: tuple[tuple[Callable[[Federation], list[str]], Tables], ...] = (
     (_vendor_classes, frozenset({"data"})),
     (_vendor_labels, frozenset({"data", "task"})),
     (_vendor_limits, frozenset({"data"})),
+    (privacy_problems, frozenset({"privacy"})),
+    (server_terms_problems, frozenset({"privacy", "election", "run", "rounds_per_term"})),
 )
 
 # ---- tables that are wrong in themselves -------------------------------------------------------

@@ -25,7 +25,7 @@ from srflm_flower.release import released_so_far
 from srflm_flower.signatures import Keys, NoKeys
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
 from srflm_flower.weights import Weights, from_arrays, hash_weights, to_arrays
-from strategies.election import election_policy, first_ranking
+from strategies.election import first_ranking
 
 
 class NeedsModels(Exception):
@@ -319,7 +319,7 @@ def participant_of(
     policy: SitePolicy,
 ) -> Participant:
     """Return the vendor's part in the protocol; ``initial`` is the hash of the initial model."""
-    election = election_policy(federation.election, federation.seed)
+    election = federation.election_policy()
     genesis = Genesis(
         federation=federation.hash,
         roster=federation.roster,

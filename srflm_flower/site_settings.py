@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, ValidationError
 
+from clients.privacy.policy import PrivacyPolicy
 from clients.settings import PhantomData
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation, load_federation
@@ -63,6 +64,7 @@ class SiteSettings(Settings):
     threads: int | None = Field(default=None, ge=1)
     worker: Literal["warm", "stock"] = "warm"
     policy: PolicySettings = PolicySettings()
+    privacy: PrivacyPolicy = PrivacyPolicy()
     timeouts: TimeoutSettings = TimeoutSettings()
 
     def load_federation(self) -> Federation:

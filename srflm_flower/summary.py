@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from srflm_flower.federation import Federation
 from srflm_flower.records import Metrics, TermRecord
 from srflm_flower.release import Release, released
+from strategies.eligibility import eligibility_after
 
 
 class VendorSummary(BaseModel):
@@ -111,8 +112,12 @@ def what_happened(
     silent = [vendor for vendor, summary in vendors.items() if not summary.personalised]
     if silent and not stopped:
         parts.append(f"no final figures from {', '.join(silent)}")
+    after = eligibility_after(federation.roster, records, federation.server_terms)
+    reason = after.reason_to_end() if rounds < federation.run.rounds else None
     if stopped:
         parts.append(f"stopped: {stopped[1]}")
+    elif reason is not None:
+        parts.append(f"ended: {reason}")
     return "; ".join(parts)
 
 

@@ -25,7 +25,6 @@ from srflm_flower.site_journal import SiteJournal
 from srflm_flower.task import Outcome, Task, lock_path, outcome_path
 from strategies.catching_up import catch_up_from
 from strategies.conversation import parse_reply, request
-from strategies.election import election_policy
 from strategies.exchange import CostMeter, Exchange
 from strategies.open_term import ServerLost
 from strategies.opening import AttemptTaken, Behind, new_attempt
@@ -72,7 +71,7 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     )
     strategy = ServerRotating(
         replace(federation.term_plan(), first_poll=FIRST_POLL_SECONDS),
-        election_policy(federation.election, federation.seed),
+        federation.election_policy(),
         federation.aggregation,
         journal,
         EventLog(site.settings.logs / "events.jsonl"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from srflm_flower.records import Ballot, TermRecord
@@ -20,13 +20,21 @@ Ranking = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class Readiness:
+    """What a vendor reports about its own budget: whether it can afford a term in each role."""
+
+    can_serve: bool = True
+    can_train: bool = True
+
+
+@dataclass(frozen=True)
 class Election:
     """What a policy may look at: the roster in its agreed order, this term's ballots, the history.
 
     ``history`` holds the records of all committed terms, oldest first, and lacks the term whose
     ballots are counted, of which ``server`` was the server.  ``term`` is the term being elected
     for and ``round`` its first round, both counted from 1.  ``lost_servers`` were elected before
-    ``server`` in its term and failed.
+    ``server`` in its term and failed.  ``readiness`` is what vendors reported about their budgets.
     """
 
     roster: tuple[str, ...]
@@ -36,6 +44,7 @@ class Election:
     term: int
     round: int
     lost_servers: tuple[str, ...] = ()
+    readiness: Mapping[str, Readiness] = field(default_factory=dict)
 
 
 class ElectionPolicy(Protocol):

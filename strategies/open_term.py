@@ -102,6 +102,15 @@ class OpenTerm:
             self.ballots[reply.vendor] = reply.ballot
             self.steps[reply.vendor] = self.steps.get(reply.vendor, 0) + reply.steps
 
+    def too_few_clients(self, least: int) -> FederationStopped:
+        """Return the error for a term with too few usable updates to average."""
+        return FederationStopped(
+            f"{len(self.clients)} usable client updates in term {self.envelope.term}",
+            f"at least {least} (aggregation.min-clients)",
+            "look into the sites' own logs, mend the cause, and resume the run",
+            FederationStopped.TOO_FEW_CLIENTS,
+        )
+
     def record(
         self,
         election: ElectionPolicy,

@@ -20,7 +20,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from srflm_flower import messages as wire
-from srflm_flower.errors import MENDED_BY_OPENING, FederationStopped, UpdateRejected
+from srflm_flower.errors import MENDED_BY_OPENING, UpdateRejected
 from srflm_flower.records import Absence, Proposal, RunOrder, TermRecord, VendorMetrics
 from srflm_flower.weights import Weights, to_arrays
 from strategies.aggregation import Update, aggregate
@@ -34,6 +34,7 @@ from strategies.committing import (
 )
 from strategies.conversation import Conversation, parse_reply, request, require_majority
 from strategies.election import ElectionPolicy, Ranking, first_ranking
+from strategies.eligibility import eligibility_after
 from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
 from strategies.open_term import OpenTerm, ServerLost, nobody_served
@@ -89,7 +90,7 @@ class ServerRotating(Strategy):
             raise ValueError("initial_arrays are not the model that the journal begins with")
         self.summary()
         result = Result()
-        while self.rounds_done() < num_rounds:
+        while self.rounds_done() < num_rounds and self.can_go_on():
             record = self.run_term(grid)
             result.arrays = to_arrays(self.journal.weights(record.model))
             result.evaluate_metrics_clientapp[record.round] = mean_metrics(record.metrics)
@@ -102,6 +103,14 @@ class ServerRotating(Strategy):
         """Return the number of SRFLM rounds that are committed."""
         records = self.journal.records()
         return records[-1].round if records else 0
+
+    def can_go_on(self) -> bool:
+        """Return whether somebody may serve the next term; the observer is told why not."""
+        records, most = self.journal.records(), self.plan.server_terms
+        reason = eligibility_after(self.plan.roster, records, most).reason_to_end()
+        if reason is not None:
+            self.observer("ended", reason=reason)
+        return reason is None
 
     def next_ranking(self) -> Ranking:
         """Return the succession of the term to come: its elected server first."""
@@ -262,12 +271,7 @@ class ServerRotating(Strategy):
         )
         averaged, _ = self.aggregate_train(round_number, replies.values())
         if averaged is None:
-            raise FederationStopped(
-                f"{len(term.clients)} usable client updates in term {term.envelope.term}",
-                f"at least {self.aggregation.min_clients} (aggregation.min-clients)",
-                "look into the sites' own logs, mend the cause, and resume the run",
-                FederationStopped.TOO_FEW_CLIENTS,
-            )
+            raise term.too_few_clients(self.aggregation.min_clients)
         return Model.of_arrays(averaged)
 
     # ---- phase 3: fine-tune ------------------------------------------------------------------
@@ -325,8 +329,6 @@ class ServerRotating(Strategy):
         self._everyone = term.node_of if len(told) == len(self.plan.roster) else {}
         return record
 
-    # ------------------------------------------------------------------------------------------
-
     def _ask(
         self, term: OpenTerm, requests: Iterable[Message], phase: str, at_hand: Iterable[Model] = ()
     ) -> dict[str, Message]:
@@ -334,10 +336,8 @@ class ServerRotating(Strategy):
         return self._conversation(term).ask(requests, phase, patience, at_hand, decided)
 
     def _conversation(self, term: OpenTerm) -> Conversation:
-        def find(name: str) -> Model:
-            return Model.of_weights(self.journal.weights(name), name)
-
-        return Conversation(term, find, self.observer)
+        find = self.journal.weights
+        return Conversation(term, lambda name: Model.of_weights(find(name), name), self.observer)
 
     def opened(self) -> OpenTerm:
         """Return the attempt that is under way; raises RuntimeError when there is none."""

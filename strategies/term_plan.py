@@ -22,7 +22,7 @@ class TermPlan:
     ``learning_rate`` is that of round 1 and is multiplied by ``decay`` after every round;
     deadlines are in seconds.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated,
     and the average stays with the server: it need not travel.  ``first_poll`` is the least pause
-    between two looks for replies.
+    between two looks for replies.  ``server_terms`` is the most terms that a vendor serves.
     """
 
     federation: str
@@ -37,6 +37,7 @@ class TermPlan:
     steps: StepPlan | None = None
     evaluate_averaged: bool = True
     first_poll: float = 0.01
+    server_terms: int | None = None
 
     def learning_rate_in(self, round_number: int) -> float:
         """Return the learning rate of a round (counted from 1): lr · decay^(round − 1)."""

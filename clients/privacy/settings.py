@@ -19,8 +19,9 @@ class PrivacySettings(Settings):
     ``epsilon`` and ``delta`` are what the federation plans for; a site's own policy may ask for
     less.  A step draws every record with probability q = ``batch_size`` / the vendor's public
     ``size``, clips every record's gradient to ``clip``, and adds noise of ``client_noise`` ·
-    ``clip`` (``server_noise`` when serving) once.  ``server_terms`` is the most terms that a vendor
-    serves.  ``loss_bound`` (Λ) and ``loss_share`` (a) shape the loss that rides on the gradients.
+    ``clip`` (``server_noise`` when serving) once; a vendor's own noise in ``[[vendors]]`` comes
+    first.  ``server_terms`` is the most terms that a vendor serves.  ``loss_bound`` (Λ) and
+    ``loss_share`` (a) shape the loss that rides on the gradients.
     """
 
     unit: Literal["none", "record"] = "none"
@@ -32,7 +33,7 @@ class PrivacySettings(Settings):
     server_noise: float = Field(default=1.0, gt=0)
     client_steps: int = Field(default=10, ge=1)
     server_steps: int = Field(default=10, ge=1)
-    server_terms: int | None = Field(default=None, ge=0)
+    server_terms: int | None = Field(default=None, ge=1)
     loss_bound: float = Field(default=3.0, gt=0)
     loss_share: float = Field(default=0.3, gt=0, le=1)
     gradients: GradientMode = "auto"
@@ -48,8 +49,12 @@ class PrivacySettings(Settings):
         """Return q for a vendor of the public ``size``."""
         return self.batch_size / size
 
-    def mechanism(self, size: int, role: Role) -> Mechanism:
-        """Return what one round in ``role`` spends at a vendor of the public ``size``."""
-        noise = self.client_noise if role == "client" else self.server_noise
+    def mechanism(self, size: int, role: Role, noise: float | None = None) -> Mechanism:
+        """Return what one round in ``role`` spends at a vendor of the public ``size``.
+
+        ``noise`` is the vendor's own noise multiplier in this role, if it has one.
+        """
+        if noise is None:
+            noise = self.client_noise if role == "client" else self.server_noise
         steps = self.client_steps if role == "client" else self.server_steps
         return Mechanism(noise, self.sample_rate(size), steps)

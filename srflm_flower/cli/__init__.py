@@ -17,6 +17,7 @@ from srflm_flower.cli import (
     export,
     poc,
     predict,
+    privacy,
     run,
     simulate,
     site,
@@ -47,6 +48,7 @@ app.add_typer(site.app, name="site")
 app.add_typer(consortium.app, name="consortium")
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
+app.add_typer(privacy.app, name="privacy")
 
 
 def main() -> None:

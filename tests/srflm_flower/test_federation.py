@@ -482,6 +482,8 @@ CHANGES: list[dict[str, Any]] = [
     {"training__decay": 0.123},
     {"election__loss_weight": 3.25},
     {"aggregation__rule": "krum", "aggregation__faulty": 0},
+    {"privacy__epsilon": 4.0},
+    {"vendors": [{"name": name, "size": 100} for name in BUILT_IN_VENDORS]},
 ]
 
 

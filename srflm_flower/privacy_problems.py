@@ -1,0 +1,69 @@
+"""What is wrong with ``[privacy]`` of a federation file and the vendors' public sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from srflm_flower.federation import Federation
+    from srflm_flower.member import Member
+
+
+def privacy_problems(federation: Federation) -> list[str]:
+    """Return what is wrong with the vendors' sizes and noise."""
+    if not federation.privacy.private:
+        return [
+            f'vendors.{vendor.name}.{name}: found it, where privacy.unit is "none"; expected it'
+            ' with differential privacy only; remove it, or set privacy.unit = "record"'
+            for vendor in federation.vendors
+            for name in ("client-noise", "server-noise")
+            if getattr(vendor, name.replace("-", "_")) is not None
+        ]
+    return [
+        problem for vendor in federation.vendors for problem in _size_problems(federation, vendor)
+    ]
+
+
+def _size_problems(federation: Federation, vendor: Member) -> Iterator[str]:
+    place, batch, delta = (
+        f"vendors.{vendor.name}",
+        federation.privacy.batch_size,
+        (federation.privacy.delta),
+    )
+    if vendor.size is None:
+        yield (
+            f"{place}.size: found nothing; expected the vendor's public size, about how many"
+            ' training records it has, as privacy.unit is "record"; add size = …, in a number'
+            " that everybody may know (`srflm config check` counts them)"
+        )
+        return
+    if batch > vendor.size:
+        yield (
+            f"privacy.batch-size: found {batch}, more than the {vendor.size} records of"
+            f" {vendor.name}; expected fewer than the smallest vendor has; lower it"
+        )
+    elif batch == vendor.size:
+        yield (
+            f"privacy.batch-size: found {batch}, all records of {vendor.name}: a sample rate of 1;"
+            " expected a rate below 1; lower it"
+        )
+    if delta * vendor.size >= 1:
+        yield (
+            f"privacy.delta: found {delta:g}, not below 1/{vendor.size}, one over the records of"
+            f" {vendor.name}: it would let a whole record be published; expected less; lower it"
+        )
+
+
+def server_terms_problems(federation: Federation) -> list[str]:
+    """Return whether a server that is fixed serves more terms than a vendor may."""
+    most = federation.privacy.server_terms
+    terms = federation.run.rounds // federation.rounds_per_term
+    if not federation.privacy.private or most is None or federation.election.policy != "fixed":
+        return []
+    if terms <= most:
+        return []
+    return [
+        f'privacy.server-terms: found {most}, where election.policy = "fixed" has one vendor serve'
+        f" all {terms} terms; expected at least as many; raise it, or choose another policy"
+    ]
