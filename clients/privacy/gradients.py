@@ -107,7 +107,7 @@ class HookGradients(RecordGradients):
 
     def per_record(self, images: torch.Tensor, targets: torch.Tensor) -> PerRecord:
         """Return every record's gradient and loss."""
-        losses = self.loss(output_of(self.network(images)), targets)
+        losses = self.loss(_output_with_gradient(self.network, images), targets)
         losses.sum().backward()
         rows = [p.grad_sample for p in self._trained]  # type: ignore[attr-defined]
         self._hooks.set_grad_sample_to_none()
@@ -148,7 +148,7 @@ class GhostGradients:
         self, images: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the losses (B,), with their graph, and the norms of their gradients (B,)."""
-        losses = self.loss(output_of(self.network(images)), targets)
+        losses = self.loss(_output_with_gradient(self.network, images), targets)
         losses.sum().backward(retain_graph=True)
         _forget_gradients(self._trained)
         return losses, self._hooks.get_norm_sample()
@@ -177,6 +177,11 @@ def _attach(mode: str, network: nn.Module) -> Any:
             'set privacy.gradients = "auto"',
             PrivacyError.GRADIENTS,
         ) from error
+
+
+def _output_with_gradient(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return outputs; images with a gradient keep PyTorch from warning of hooks without one."""
+    return output_of(network(images.detach().requires_grad_()))
 
 
 def _forget_gradients(parameters: list[nn.Parameter]) -> None:

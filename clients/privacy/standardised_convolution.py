@@ -6,6 +6,8 @@ costs no privacy; with group normalisation it recovers some accuracy that noise 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -43,7 +45,7 @@ class StandardisedConv3d(nn.Conv3d):
         )
 
 
-STANDARDISED: dict[type[nn.Module], type[nn.Module]] = {
+STANDARDISED: dict[type[nn.Module], Any] = {
     nn.Conv2d: StandardisedConv2d,
     nn.Conv3d: StandardisedConv3d,
 }
@@ -59,4 +61,4 @@ def standardise_weights(network: nn.Module) -> None:
         if type(module) not in STANDARDISED or not isinstance(module, nn.Conv2d | nn.Conv3d):
             continue
         if module.padding_mode == "zeros" and module.weight[0].numel() > 1:
-            nn.Module.__setattr__(module, "__class__", STANDARDISED[type(module)])
+            module.__class__ = STANDARDISED[type(module)]
