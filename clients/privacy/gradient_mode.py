@@ -23,17 +23,17 @@ from srflm_flower.errors import PrivacyError
 TOLERANCE = 1e-2
 """Relative, in float32: kinks of ReLU and max-pooling may fall to the other side."""
 
-GRADIENT_MEMORY = 2**27
+GRADIENT_MEMORY = 2**29
 """Bytes that the per-record gradients of a physical batch may take on a CPU."""
+
+LARGE = 2**25
+"""Bytes of one record's gradient from which on the loop is the faster one on a CPU."""
 
 CPU_BATCH = 16
 """More records at once are slower on a CPU: they no longer fit its caches."""
 
 GPU_SHARE = 4
 """On a GPU they may take this part of the free memory (one in so many)."""
-
-SMALLEST_BATCH = 4
-"""With fewer records at once ``vmap`` is slower than the loop."""
 
 
 def choose_mode(
@@ -45,14 +45,14 @@ def choose_mode(
 ) -> Mode:
     """Return the mode to use; ``auto`` is ``vmap``, or ``loop`` where that is not to be had.
 
-    That is when PyTorch cannot vectorise an operator of the network, or memory is too short for
-    more than a few records' gradients.  ``probe`` and ``targets`` are made up, two records or more.
+    That is when PyTorch cannot vectorise an operator of the network, or where its gradients are so
+    large that handling many at once takes longer (and far more memory) than one after the other.  ``probe`` and ``targets`` are made up, two records or more.
     Raises :class:`PrivacyError` when the mode that is named gives other gradients than the loop.
     """
     if wanted != "auto":
         check_mode(wanted, network, probe, targets, loss)
         return wanted
-    if records_at_once(network, SMALLEST_BATCH, probe.device) < SMALLEST_BATCH:
+    if probe.device.type == "cpu" and _gradient_size(network) >= LARGE:
         return "loop"
     try:
         check_mode("vmap", network, probe, targets, loss)
@@ -63,12 +63,15 @@ def choose_mode(
 
 def records_at_once(network: nn.Module, most: int, device: torch.device) -> int:
     """Return how many records' gradients fit into memory, from 1 to ``most``."""
-    size = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
     if device.type == "cuda":
         memory = torch.cuda.mem_get_info(device)[0] // GPU_SHARE
     else:
         memory, most = GRADIENT_MEMORY, min(most, CPU_BATCH)
-    return max(1, min(most, memory // max(size, 1)))
+    return max(1, min(most, memory // max(_gradient_size(network), 1)))
+
+
+def _gradient_size(network: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
 
 
 def check_mode(

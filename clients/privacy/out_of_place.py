@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from monai.networks.blocks.dynunet_block import UnetResBlock
 from monai.networks.blocks.segresnet_block import ResBlock
-from monai.networks.blocks.squeeze_and_excitation import SEBlock
 from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
 from monai.networks.nets.segresnet_ds import SegResBlock
 from torch import nn
@@ -65,23 +64,12 @@ class OutOfPlaceUnetResBlock(UnetResBlock):
         return torch.as_tensor(self.lrelu(inner + shortcut))
 
 
-class OutOfPlaceSEBlock(SEBlock):
-    """The squeeze-and-excitation block: act(F(x) + shortcut(x))."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return features."""
-        shortcut = self.project(x)
-        inner = self.se_layer(self.conv3(self.conv2(self.conv1(x))))
-        return torch.as_tensor(self.act(inner + shortcut))
-
-
 OUT_OF_PLACE: dict[type[nn.Module], type[nn.Module]] = {
     ResNetBlock: OutOfPlaceResNetBlock,
     ResNetBottleneck: OutOfPlaceResNetBottleneck,
     ResBlock: OutOfPlaceSegResNetBlock,
     SegResBlock: OutOfPlaceSegResNetDSBlock,
     UnetResBlock: OutOfPlaceUnetResBlock,
-    SEBlock: OutOfPlaceSEBlock,
 }
 """A block of MONAI (exactly this class) → the same block without ``+=``."""
 

@@ -79,7 +79,7 @@ def test_noise_of_empty_batches_has_exactly_the_promised_scale(kind: Kind) -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_coordinate_has_the_same_noise(kind: Kind) -> None:
-    noise = released_noise(not_private_randomness(kind, 8), 4000, 1)[:, -1]
+    noise = released_noise(not_private_randomness(kind, 8), 1500, 1)[:, -1]
     assert p_value(noise) > 1e-3
     assert stats.kstest(noise.numpy(), "norm").pvalue > 1e-3
 
@@ -144,15 +144,15 @@ def test_private_randomness_cannot_be_copied_or_stored(kind: Kind) -> None:
         copy.deepcopy(private_randomness(kind))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_forked_process_has_noise_of_its_own(kind: Kind) -> None:
-    program = f"""
-import os, sys, torch
+def test_forked_process_has_noise_of_its_own() -> None:
+    program = """
+import os, torch
 from clients.privacy.noise import private_randomness
-def draw(): return private_randomness({kind!r}).gaussian(torch.zeros(4), 1.0).tolist()
+def draw(): return [private_randomness(k).gaussian(torch.zeros(1), 1.0).item() for k in KINDS]
+KINDS = "system", "secure"
 draw()
 child = os.fork()
-print(draw(), flush=True)
+print(*draw(), flush=True)
 if child: os.waitpid(child, 0)
 """
     done = subprocess.run(
@@ -163,8 +163,8 @@ if child: os.waitpid(child, 0)
         timeout=60,
         check=True,
     )
-    parent, forked = done.stdout.split("\n")[:2]
-    assert parent != forked
+    numbers = done.stdout.split()
+    assert len(numbers) == 4 and len(set(numbers)) == 4
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -85,5 +85,3 @@ def test_the_sweep_sees_a_class_weighted_mean() -> None:
         for clip in CLIPS
     )
     assert worst > 1.1
-
-
