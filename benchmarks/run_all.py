@@ -16,6 +16,7 @@ from benchmarks import (
     compare_pbc,
     deployment_cost,
     many_vendors,
+    private_step,
     round_overhead,
     throughput,
 )
@@ -26,6 +27,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "round_overhead": round_overhead.run,
     "many_vendors": many_vendors.run,
     "throughput": throughput.run,
+    "private_step": private_step.run,
     "compare_pbc": compare_pbc.run,
     "deployment_cost": deployment_cost.run,
     "chaos": chaos.run,

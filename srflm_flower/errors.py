@@ -6,6 +6,7 @@
     ├── ConfigurationError         SRFLM-C…   a federation file or an option is wrong
     ├── DataError                  SRFLM-D…   a vendor's data cannot be used
     ├── TrainingDiverged           SRFLM-T1   the loss or a weight is not finite
+    ├── PrivacyError               SRFLM-G…   differential privacy cannot be guaranteed
     ├── UpdateRejected             SRFLM-U1   a vendor's reply is not a usable model update
     ├── MessageRefused             SRFLM-P…   a message does not fit this site's view of the term
     ├── BundleRefused              SRFLM-B1   an app bundle is not the one that all agreed on
@@ -71,6 +72,16 @@ class TrainingDiverged(SrflmError):
     """The loss or a weight became infinite or NaN; the update is not sent."""
 
     codes = ("SRFLM-T1",)
+
+
+class PrivacyError(SrflmError):
+    """Training with these settings could not be differentially private; nothing was trained."""
+
+    NETWORK: Final = "SRFLM-G1"
+    LOSS: Final = "SRFLM-G2"
+    GRADIENTS: Final = "SRFLM-G3"
+    MECHANISM: Final = "SRFLM-G4"
+    codes = (NETWORK, LOSS, GRADIENTS, MECHANISM)
 
 
 class UpdateRejected(SrflmError):

@@ -22,6 +22,12 @@ class PrivacySettings(Settings):
     ``clip`` (``server_noise`` when serving) once; a vendor's own noise in ``[[vendors]]`` comes
     first.  ``server_terms`` is the most terms that a vendor serves.  ``loss_bound`` (Λ) and
     ``loss_share`` (a) shape the loss that rides on the gradients.
+
+    ``gradients`` names how per-record gradients are computed, ``physical_batch`` how many of them
+    at once at most; neither changes the result.  ``random`` is where the noise comes from.
+    ``copies`` is the augmentation multiplicity: so many flipped and shifted copies of an image,
+    their gradients averaged before clipping.  ``trainable_layers`` trains only the layers that run
+    last, so many of them; the others stay as they began.
     """
 
     unit: Literal["none", "record"] = "none"
@@ -39,6 +45,9 @@ class PrivacySettings(Settings):
     gradients: GradientMode = "auto"
     physical_batch: int = Field(default=64, ge=1)
     random: Literal["system", "secure"] = "system"
+    copies: int = Field(default=1, ge=1)
+    weight_standardisation: bool = False
+    trainable_layers: int | None = Field(default=None, ge=1)
 
     @property
     def private(self) -> bool:

@@ -1,0 +1,55 @@
+"""What is protected, a record or a patient, and how its images are packed into physical batches.
+
+A unit's gradient is the mean over its views: its records, each in some augmented copies.  It is
+clipped once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of a data set: ``members`` are the records of each, int64 (count,)."""
+
+    members: Sequence[torch.Tensor]
+    copies: int = 1
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def single(self) -> bool:
+        """Whether every unit has a single view."""
+        return self.copies == 1 and all(len(records) == 1 for records in self.members)
+
+    def views(self, unit: int) -> torch.Tensor:
+        """Return the record that each view of a unit shows."""
+        return self.members[unit].repeat_interleave(self.copies)
+
+    def packs(self, drawn: Sequence[int], most: int) -> Iterator[list[int]]:
+        """Divide units into packs of at most ``most`` views; a larger unit has its own pack."""
+        pack: list[int] = []
+        size = 0
+        for unit in drawn:
+            views = len(self.members[unit]) * self.copies
+            if pack and size + views > most:
+                yield pack
+                pack, size = [], 0
+            pack.append(unit)
+            size += views
+        if pack:
+            yield pack
+
+
+def make_units(records: int, groups: torch.Tensor | None = None, copies: int = 1) -> Units:
+    """Return one unit a record, or, with ``groups`` (records,), one for each value in it."""
+    if groups is None:
+        return Units(torch.arange(records).split(1) if records else (), copies)
+    if groups.shape != (records,):
+        raise ValueError(f"expected a group for each of {records} records: {tuple(groups.shape)}")
+    return Units([(groups == group).nonzero().flatten() for group in groups.unique()], copies)
