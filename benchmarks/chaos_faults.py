@@ -22,6 +22,7 @@ from deploy.processes import TAG, family
 from deploy.site_control import prepare, read_notes, start_detached
 from deploy.site_layout import Layout
 from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.errors import SrflmError
 from srflm_flower.quorum import owner
 
 PROGRAMS = ("superlink", "supernodes", "supernode", "worker", "task", "launcher", "edge")
@@ -94,7 +95,7 @@ def bring_back(site: DeployedSite, within: float = 60.0) -> None:
         try:
             start_detached(prepare(site.folder), site.folder)
             return
-        except Exception:
+        except SrflmError:
             if time.monotonic() > until:
                 raise
             time.sleep(1.0)
