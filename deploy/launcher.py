@@ -23,6 +23,7 @@ from deploy.supernodes_config import load_config
 from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
+from srflm_flower.quorum import Votes
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.succession import (
     RECENT_TERMS,
@@ -110,8 +111,9 @@ class Launcher:
         if self.ledger.open_order() is None:
             self._seen = None
             return None
-        seen = self._look(term, now)
-        if self.ledger.votes(term).forgetful:
+        votes = self.ledger.votes(term)
+        seen = self._look(votes, now)
+        if votes.forgetful:
             return None
         ranking = head.ranking if head is not None else self.first_ranking
         turn = next_turn(self.vendor, ranking, seen, self.timeouts())
@@ -120,9 +122,9 @@ class Launcher:
             self._start(task, term, now)
         return turn
 
-    def _look(self, term: int, now: float) -> Seen:
+    def _look(self, votes: Votes, now: float) -> Seen:
         """Note the highest attempt that this site has granted, and since when that is known."""
-        granted = self.ledger.votes(term).granted
+        term, granted = votes.term, votes.granted
         if self._seen is None or self._seen[0] != term:
             self._seen = (term, Seen(granted, now))
             self._failures, self._retry_at = 0, 0.0

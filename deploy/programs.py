@@ -65,8 +65,6 @@ class SitePrograms:
             path = self.layout.run / name
             if path.is_dir():
                 shutil.rmtree(path)
-            for file in self.layout.run.glob(f"{name}*"):
-                file.unlink(missing_ok=True)
         for folder in (self.layout.bells, self.layout.logs, self.layout.run / "outcomes"):
             folder.mkdir(parents=True, exist_ok=True)
 
