@@ -11,6 +11,9 @@ from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import SplitName, VendorData
 from clients.evaluation import evaluate
 from clients.networks import get_weights, set_weights
+from clients.privacy.settings import Role
+from clients.privacy.spending import Spender
+from clients.privacy.training import train_privately
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.training import Work, train
@@ -32,7 +35,7 @@ class Learner:
     """Trains and evaluates one vendor's data.
 
     ``network`` is scratch space: every call loads the weights that it is given, so learners of
-    one process may share it.
+    one process may share it.  With a ``spender`` training is differentially private.
     """
 
     vendor: str
@@ -42,22 +45,27 @@ class Learner:
     seed: int
     device: torch.device
     half_precision: bool = True
+    spender: Spender | None = None
 
     def train(
         self,
         weights: Weights,
         work: Work,
-        role: str,
+        role: Role,
         round_number: int,
         checkpoint: Checkpoint | None = None,
+        term: int = 0,
     ) -> Trained:
         """Train ``weights`` on the vendor's own data.
 
         The result depends on nothing but the arguments and the seed: doing it again after a crash
-        gives the same weights, and so does going on from a ``checkpoint``.  Raises
-        :class:`srflm_flower.errors.TrainingDiverged`.
+        gives the same weights, and so does going on from a ``checkpoint``.  Private training is
+        different every time, and spends.  Raises :class:`srflm_flower.errors.TrainingDiverged`,
+        :class:`srflm_flower.errors.PrivacyError`.
         """
         set_weights(self.network, weights)
+        if self.spender is not None:
+            return self._train_privately(self.spender, work, role, term, round_number)
         seed = derive_seed(self.seed, "train", self.vendor, role, round_number)
         loss = train(
             self.network,
@@ -72,6 +80,23 @@ class Learner:
         examples = len(self.data.train)
         steps = work.gradient_steps(examples, self.settings.batch_size)
         return Trained(get_weights(self.network), loss, examples, steps)
+
+    def _train_privately(
+        self, spender: Spender, work: Work, role: Role, term: int, round_number: int
+    ) -> Trained:
+        """Train by the agreed mechanism; what is told of the data is noisy or public."""
+        with spender.spending(role, term, round_number) as mechanism:
+            outcome = train_privately(
+                self.network,
+                self.data.train,
+                mechanism,
+                spender.settings,
+                self.settings,
+                work.learning_rate,
+                self.device,
+                proximal=work.proximal,
+            )
+        return Trained(get_weights(self.network), outcome.loss, spender.size, outcome.steps)
 
     def evaluate(self, weights: Weights, split: SplitName) -> dict[str, float]:
         """Return the metrics of ``weights`` on one of the vendor's own splits."""

@@ -10,6 +10,8 @@ from monai.networks.nets import DenseNet121, EfficientNetBN, resnet18
 from torch import nn
 from torch.nn import functional
 
+from clients.privacy.networks import make_dp_ready, make_probe
+from clients.privacy.standardised_convolution import standardise_weights
 from clients.seeds import derive_seed
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.weights import Weights
@@ -54,6 +56,17 @@ class SmallCNN(nn.Module):
 
 def build_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
     """Return the network that ``model`` names, for the images and classes of ``task``."""
+    network = _stock_network(model, task)
+    if not model.dp_ready:
+        if model.weight_standardisation:
+            standardise_weights(network)
+        return network
+    shape = (task.channels, *[SMALLEST_SIDE] * task.spatial_dims)
+    probe = make_probe(shape, torch.device("cpu"))
+    return make_dp_ready(network, probe, model.weight_standardisation)
+
+
+def _stock_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
     network: nn.Module
     dims, channels, classes = task.spatial_dims, task.channels, len(task.classes)
     match model.network:

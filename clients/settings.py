@@ -154,10 +154,16 @@ class SplitSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """The network, by name; ``norm`` is the normalisation of ``small-cnn``."""
+    """The network, by name; ``norm`` is the normalisation of ``small-cnn``.
+
+    ``dp_ready`` makes it ready for differential privacy (no batch norm, nothing in place), which
+    happens by itself where privacy is on.  ``weight_standardisation`` goes with it.
+    """
 
     network: Network = "small-cnn"
     norm: Literal["batch", "group"] = "batch"
+    dp_ready: bool = False
+    weight_standardisation: bool = False
 
 
 class TrainingSettings(Settings):

@@ -26,6 +26,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
 from srflm_flower.signatures import VendorKeys
 from srflm_flower.site import Site, SitePolicy
+from srflm_flower.site_privacy import PrivacyAccount, site_ledger
 from srflm_flower.site_settings import SiteSettings, load_site
 from srflm_flower.site_state import SiteState
 from srflm_flower.vendor_learner import vendor_learner
@@ -88,6 +89,11 @@ class DeployedSite:
         federation = self.federation
         return SiteState(self.settings.state, federation.hash, federation.model, federation.task)
 
+    @property
+    def account(self) -> PrivacyAccount:
+        """The site's privacy ledger and policy."""
+        return PrivacyAccount(site_ledger(self.settings), self.settings.privacy)
+
     @cached_property
     def models(self) -> ModelStore:
         """The models that the site keeps, by hash."""
@@ -100,7 +106,7 @@ class DeployedSite:
         return Site(
             self.vendor,
             federation,
-            lambda: vendor_learner(federation, self.vendor, self._network[0]),
+            lambda: vendor_learner(federation, self.vendor, self._network[0], self.account),
             self.initial,
             self.state,
             self.models,

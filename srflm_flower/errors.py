@@ -6,11 +6,10 @@
     ├── ConfigurationError         SRFLM-C…   a federation file or an option is wrong
     ├── DataError                  SRFLM-D…   a vendor's data cannot be used
     ├── TrainingDiverged           SRFLM-T1   the loss or a weight is not finite
-    ├── PrivacyError               SRFLM-G…   differential privacy cannot be guaranteed
     ├── UpdateRejected             SRFLM-U1   a vendor's reply is not a usable model update
     ├── MessageRefused             SRFLM-P…   a message does not fit this site's view of the term
     ├── BundleRefused              SRFLM-B1   an app bundle is not the one that all agreed on
-    ├── PrivacyError               SRFLM-V…   privacy cannot be accounted for as it must be
+    ├── PrivacyError               SRFLM-V…   privacy cannot be guaranteed, or is used up
     ├── LedgerError                SRFLM-L…   a ledger is damaged or belongs to another federation
     ├── FederationStopped          SRFLM-F…   the run cannot go on; all committed terms are kept
     ├── RunFolderError             SRFLM-R…   the run's folder is in use, missing, or not writable
@@ -74,16 +73,6 @@ class TrainingDiverged(SrflmError):
     codes = ("SRFLM-T1",)
 
 
-class PrivacyError(SrflmError):
-    """Training with these settings could not be differentially private; nothing was trained."""
-
-    NETWORK: Final = "SRFLM-G1"
-    LOSS: Final = "SRFLM-G2"
-    GRADIENTS: Final = "SRFLM-G3"
-    MECHANISM: Final = "SRFLM-G4"
-    codes = (NETWORK, LOSS, GRADIENTS, MECHANISM)
-
-
 class UpdateRejected(SrflmError):
     """A reply is not a usable model update: wrong names, shapes, or values that are not finite."""
 
@@ -132,7 +121,7 @@ class BundleRefused(SrflmError):
 
 
 class PrivacyError(SrflmError):
-    """What was spent, or would be, cannot be accounted for; nothing is trained then."""
+    """Privacy cannot be guaranteed or accounted for, or is used up; nothing is trained then."""
 
     SETTINGS: Final = "SRFLM-V1"
     LEDGER_MISSING: Final = "SRFLM-V2"
@@ -141,6 +130,11 @@ class PrivacyError(SrflmError):
     LEDGER_VERSION: Final = "SRFLM-V5"
     BUDGET_SPENT: Final = "SRFLM-V6"
     POLICY: Final = "SRFLM-V7"
+    NETWORK: Final = "SRFLM-V8"
+    LOSS: Final = "SRFLM-V9"
+    GRADIENTS: Final = "SRFLM-V10"
+    MECHANISM: Final = "SRFLM-V11"
+    UNDECLARED: Final = "SRFLM-V12"
     codes = (
         SETTINGS,
         LEDGER_MISSING,
@@ -149,6 +143,11 @@ class PrivacyError(SrflmError):
         LEDGER_VERSION,
         BUDGET_SPENT,
         POLICY,
+        NETWORK,
+        LOSS,
+        GRADIENTS,
+        MECHANISM,
+        UNDECLARED,
     )
 
 

@@ -87,6 +87,12 @@ class Federation(Settings):
     run: RunSettings = RunSettings()
 
     @model_validator(mode="after")
+    def _network_is_ready(self) -> Federation:
+        if self.privacy.private and not self.model.dp_ready:
+            self.__dict__["model"] = self.model.model_copy(update={"dp_ready": True})
+        return self
+
+    @model_validator(mode="after")
     def _tables_fit_together(self, info: ValidationInfo) -> Federation:
         problems = problems_between_tables(self, (info.context or {}).get("broken", frozenset()))
         if problems:
@@ -158,6 +164,7 @@ class Federation(Settings):
             steps=steps,
             evaluate_averaged=self.evaluate_averaged,
             server_terms=self.server_terms,
+            min_clients=self.aggregation.min_clients,
         )
 
     @property

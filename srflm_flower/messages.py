@@ -17,7 +17,16 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 
 from srflm_flower.errors import MessageRefused
-from srflm_flower.records import Ballot, Committed, Grant, Metrics, Noun, Proposal, RunOrder
+from srflm_flower.records import (
+    Ballot,
+    Committed,
+    Grant,
+    Metrics,
+    Noun,
+    Proposal,
+    RunOrder,
+    VendorPrivacy,
+)
 from srflm_flower.weights import decode_weights, encode_weights, from_arrays, to_arrays
 
 OPEN = "query.open"
@@ -166,7 +175,7 @@ class Reply(Noun):
     and that the request must carry when it is sent again.  ``head_term`` is the last term in the
     site's ledger, ``attempt`` the highest that it has seen for the next one.  ``grant`` answers an
     opening that asks for a vote, with the proposal that was ``accepted`` before; ``signature`` is
-    that of an acceptance.
+    that of an acceptance; ``privacy`` goes with an evaluation.
     """
 
     vendor: str
@@ -184,6 +193,7 @@ class Reply(Noun):
     signature: str = ""
     records: tuple[Committed, ...] = ()
     votes: VotesTold | None = None
+    privacy: VendorPrivacy | None = None
 
 
 AnyNoun = TypeVar("AnyNoun", bound=Noun)
@@ -240,7 +250,7 @@ def envelope_of(message: Message) -> Envelope | None:
 
 def has_models(message: Message) -> bool:
     """Return whether models came with ``message``."""
-    return bool(_blocks(message))
+    return bool(_blocks(message.content))
 
 
 def models_in(message: Message) -> dict[str, ArrayRecord]:
@@ -248,13 +258,18 @@ def models_in(message: Message) -> dict[str, ArrayRecord]:
 
     Raises ValueError when one cannot be decoded.
     """
-    return {name.removeprefix(_MODELS): _decoded(block) for name, block in _blocks(message).items()}
+    return models_of(message.content)
 
 
-def _blocks(message: Message) -> dict[str, object]:
-    """Return the blocks of bytes in ``message``, small and large, by their names there."""
-    records: Mapping[str, Mapping[str, object]] = message.content.config_records
-    found = {**records.get(_NOUN, {}), **message.content.array_records}
+def models_of(content: RecordDict) -> dict[str, ArrayRecord]:
+    """Return the models (claimed hash → arrays) in a message's content; raises as above."""
+    return {name.removeprefix(_MODELS): _decoded(block) for name, block in _blocks(content).items()}
+
+
+def _blocks(content: RecordDict) -> dict[str, object]:
+    """Return the blocks of bytes in ``content``, small and large, by their names there."""
+    records: Mapping[str, Mapping[str, object]] = content.config_records
+    found = {**records.get(_NOUN, {}), **content.array_records}
     return {name: block for name, block in found.items() if name.startswith(_MODELS)}
 
 

@@ -51,6 +51,19 @@ class VendorMetrics(Noun):
     personalised: Metrics = {}
 
 
+class VendorPrivacy(Noun):
+    """What one vendor's training records have been through, and what it can still afford.
+
+    ε at ``delta`` for one record added or removed: over all rounds, both roles, and every
+    federation of that site.
+    """
+
+    epsilon: float = Field(ge=0)
+    delta: float = Field(gt=0, lt=1)
+    can_serve: bool
+    can_train: bool
+
+
 class PhaseCost(Noun):
     """What a phase of a term took: wall-clock seconds and payload bytes as the server saw them."""
 
@@ -65,7 +78,8 @@ class TermRecord(Noun):
     ``ranking`` is the succession for the *next* term: its first vendor is elected, the rest
     stand in for it in this order.  ``round`` counts SRFLM rounds, the last one of this term.
     ``clients`` are the vendors whose updates were averaged, with the server's own last one if
-    ``stale_server``.
+    ``stale_server``.  ``privacy`` is what vendors have last reported of theirs; ``ended`` says why
+    no further term can follow.
     """
 
     schema_version: Literal[1] = 1
@@ -84,6 +98,8 @@ class TermRecord(Noun):
     averaged_model: str
     model: str
     metrics: dict[str, VendorMetrics]
+    privacy: dict[str, VendorPrivacy] = {}
+    ended: str = ""
     cost: dict[str, PhaseCost]
     parent: str
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.privacy.ledger import LEDGER_FILE, PrivacyLedger
 from srflm_flower.durable import not_writable, sweep_temporaries, write_durably
 from srflm_flower.errors import RunFolderError
 from srflm_flower.federation import Federation, load_federation
@@ -86,6 +87,11 @@ class RunFolder:
     def site(self, vendor: str) -> Path:
         """The state folder of a simulated site."""
         return self.path / "state" / "sites" / vendor
+
+    def privacy_ledger(self, vendor: str) -> PrivacyLedger:
+        """The privacy ledger of a simulated site; its anchor lies outside of the site's folder."""
+        anchors = self.path / "state" / "anchors"
+        return PrivacyLedger(self.site(vendor) / LEDGER_FILE, anchors / f"{vendor}.anchor")
 
     def federation(self) -> Federation:
         """Return the run's federation."""

@@ -21,6 +21,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.site import Site
+from srflm_flower.site_privacy import PrivacyAccount
 from srflm_flower.site_state import SiteState
 from srflm_flower.vendor_learner import vendor_learner
 from srflm_flower.weights import Weights
@@ -54,7 +55,8 @@ class SimulatedSite:
         key = (self.run.folder.path, self.vendor)
         if key not in self._sites:
             federation = self.run.federation
-            learner = vendor_learner(federation, self.vendor, self.run.network)
+            account = PrivacyAccount(self.run.folder.privacy_ledger(self.vendor))
+            learner = vendor_learner(federation, self.vendor, self.run.network, account)
             self._sites[key] = Site(
                 self.vendor,
                 federation,

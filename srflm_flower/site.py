@@ -7,21 +7,24 @@ last on its own disk, and answers with nothing but the reply's declared fields a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from flwr.app import ArrayRecord, Message, RecordDict
 
 from clients.learner import Learner, Trained
+from clients.privacy.settings import Role
 from clients.training import Work
 from srflm_flower import messages as wire
 from srflm_flower.errors import MessageRefused
 from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
+from srflm_flower.outgoing import check_outgoing
 from srflm_flower.participant import Genesis, Participant
-from srflm_flower.records import Ballot
+from srflm_flower.records import Ballot, VendorPrivacy
 from srflm_flower.release import released_so_far
+from srflm_flower.released_metrics import released_metrics
 from srflm_flower.signatures import Keys, NoKeys
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
 from srflm_flower.weights import Weights, from_arrays, hash_weights, to_arrays
@@ -108,9 +111,10 @@ class Site:
             order = request.order if isinstance(request, wire.OpenTerm) else None
             self.participant.admit_server(request.envelope, sender, any_term, order)
         try:
-            return handler(request, message)
+            answer = handler(request, message)
         except NeedsModels as error:
-            return self._reply(status="needs-models", needs=error.needs)
+            answer = self._reply(status="needs-models", needs=error.needs)
+        return check_outgoing(answer, self.initial, self.federation, self.vendor)
 
     # ---- the phases --------------------------------------------------------------------------
 
@@ -121,29 +125,24 @@ class Site:
         """Train once: two servers of one term that ask at the same time get the same update."""
         with self.state.training():
             stored = self.state.update(work.envelope.term, work.round)
-            if stored is None or stored[1].start != work.model:
+            if stored is None or not _is_of(work, stored[1]):
                 stored = self._train_anew(work, self._weights(message, work.model))
         weights, notes = stored
         return self._update_reply(weights, notes.ballot, notes.steps)
 
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
         trained = self._trained(work, start, "client")
-        notes = UpdateNotes(
-            term=work.envelope.term,
-            round=work.round,
-            start=work.model,
-            ballot=Ballot(examples=trained.examples, loss=trained.loss),
-            steps=trained.steps,
-        )
+        notes = _notes(work, trained)
         self._consider(trained.weights, work.envelope.term, "local")
         self.state.store_update(trained.weights, notes)
         return trained.weights, notes
 
-    def _trained(self, work: wire.Train, start: Weights, role: str) -> Trained:
+    def _trained(self, work: wire.Train, start: Weights, role: Role) -> Trained:
         """Train, or go on with what an interruption has left of the same work."""
         key = f"{role} {work.model_dump_json(exclude={'envelope'})}"
         checkpoint = self.state.checkpoint(role, key)
-        trained = self.learner.train(start, _work(work), role, work.round, checkpoint)
+        term = work.envelope.term
+        trained = self.learner.train(start, _work(work), role, work.round, checkpoint, term)
         checkpoint.drop()
         return trained
 
@@ -159,12 +158,18 @@ class Site:
         return self._update_reply(weights, notes.ballot, notes.steps if fresh else 0)
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
+        """Fine-tune once: asked again, by a server that was restarted, the site sends the same."""
         start = self._weights(message, work.model)
         self.models.put(start, work.model)
-        trained = self._trained(work, start, "server")
-        self.models.put(trained.weights)
-        ballot = Ballot(examples=trained.examples, loss=trained.loss)
-        return self._update_reply(trained.weights, ballot, trained.steps)
+        with self.state.training():
+            stored = self.state.finetuned()
+            if stored is None or not _is_of(work, stored[1]):
+                trained = self._trained(work, start, "server")
+                stored = trained.weights, _notes(work, trained)
+                self.state.store_finetuned(*stored)
+        weights, notes = stored
+        self.models.put(weights)
+        return self._update_reply(weights, notes.ballot, notes.steps)
 
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
         models = self._all_weights(message, evaluation.models.values())
@@ -181,9 +186,12 @@ class Site:
             metrics["personalised"] = (
                 best.metrics if chosen_on else self.learner.evaluate(best.weights, evaluation.split)
             )
-        for each in metrics.values():
-            each["examples"] = float(len(self.learner.data.split(evaluation.split)))
-        return self._reply(metrics=metrics)
+        released = released_metrics(self.learner, metrics, evaluation.split, term)
+        return self._reply(metrics=released, privacy=self._privacy())
+
+    def _privacy(self) -> VendorPrivacy | None:
+        spender = self.learner.spender
+        return VendorPrivacy(**asdict(spender.spent())) if spender is not None else None
 
     def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
         self.participant.check_acceptable(proposed)
@@ -304,6 +312,21 @@ class Site:
             vendor=self.vendor, status="done", update=name, ballot=ballot, steps=steps
         )
         return wire.pack(reply, {name: arrays})
+
+
+def _notes(work: wire.Train, trained: Trained) -> UpdateNotes:
+    return UpdateNotes(
+        term=work.envelope.term,
+        round=work.round,
+        start=work.model,
+        ballot=Ballot(examples=trained.examples, loss=trained.loss),
+        steps=trained.steps,
+    )
+
+
+def _is_of(work: wire.Train, notes: UpdateNotes) -> bool:
+    done = notes.term, notes.round, notes.start
+    return done == (work.envelope.term, work.round, work.model)
 
 
 def _work(work: wire.Train) -> Work:

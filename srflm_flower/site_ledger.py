@@ -215,10 +215,15 @@ class SiteLedger:
             return _order(db)
 
     def open_order(self) -> RunOrder | None:
-        """Return the run order that holds, while fewer rounds are committed than it asks for."""
+        """Return the run order that holds, while there is something to do.
+
+        Nothing is once as many rounds are committed as it asks for, or no further term can follow.
+        """
         with self._open() as db:
-            order = _order(db)
-            return order if order is not None and _rounds(db) < order.rounds else None
+            order, head = _order(db), _last(db)
+        if order is None or (head is not None and (head.ended or head.round >= order.rounds)):
+            return None
+        return order
 
     def keep_order(self, order: RunOrder) -> RunOrder:
         """Store a run order if its number is higher than those known; return the one that holds.

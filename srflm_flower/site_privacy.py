@@ -1,11 +1,58 @@
-"""Where a site's privacy ledger lies: with its state, and its anchor beside its keys."""
+"""A site's privacy: where its ledger lies, and who spends from it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from clients.data.vendor_data import VendorData
+from clients.privacy.accounting import check_size
 from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
+from clients.privacy.manifest import manifest_of
+from clients.privacy.policy import ROLES, PrivacyPolicy, budget
+from clients.privacy.spending import Spender
+from srflm_flower.errors import PrivacyError
+from srflm_flower.federation import Federation
 from srflm_flower.site_settings import SiteSettings
+
+
+@dataclass(frozen=True)
+class PrivacyAccount:
+    """What a site owns: its ledger, and its own policy."""
+
+    ledger: PrivacyLedger
+    policy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
+
+    def spender(self, federation: Federation, vendor: str, data: VendorData) -> Spender | None:
+        """Return who spends for the vendor's training data; None without differential privacy.
+
+        Raises :class:`PrivacyError` when the site requires what the federation does not offer, when
+        the data are too few, or when the ledger cannot be used.
+        """
+        settings = federation.privacy
+        if not settings.private:
+            if self.policy.required:
+                raise PrivacyError(
+                    f"the federation {federation.name!r} without differential privacy",
+                    "training with it, which this site requires",
+                    'set privacy.unit = "record" in federation.toml, or privacy.required in'
+                    " site.toml",
+                    PrivacyError.POLICY,
+                )
+            return None
+        spent_at = budget(settings, self.policy, federation.rounds_per_term)
+        check_size(settings.batch_size, len(data.train), spent_at.delta)
+        mechanisms = {role: federation.mechanism(vendor, role) for role in ROLES}
+        return Spender(
+            self.ledger,
+            self.policy,
+            settings,
+            spent_at,
+            self.ledger.enrol(manifest_of(data.train)),
+            federation.member(vendor).size or len(data.train),
+            {role: each for role, each in mechanisms.items() if each is not None},
+            federation.hash,
+        )
 
 
 def ledger_path(settings: SiteSettings) -> Path:

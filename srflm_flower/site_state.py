@@ -4,6 +4,7 @@
 
     ledger.sqlite                    term records, votes, proposals, run orders
     updates/t<term>-r<round>.safetensors   what it trained as a client, to be sent again
+    updates/finetuned.safetensors    what it trained last as the server
     updates/unfinished-<role>.pt     an interrupted training's last epoch
     best.safetensors                 its personalised model
     site.log                         errors in full; they never leave the site
@@ -91,6 +92,20 @@ class SiteState:
         """Return the update of ``term`` and ``round_number`` if there is one."""
         path = self._update_path(term, round_number)
         return self._read_update(path) if path.exists() else None
+
+    def store_finetuned(self, weights: Weights, notes: UpdateNotes) -> None:
+        """Keep what this vendor trained last as the server."""
+        file = ModelFile(self._model, self._task, weights, notes.model_dump(mode="json"))
+        file.write(self._finetuned_path)
+
+    def finetuned(self) -> tuple[Weights, UpdateNotes] | None:
+        """Return what this vendor trained last as the server."""
+        path = self._finetuned_path
+        return self._read_update(path) if path.exists() else None
+
+    @property
+    def _finetuned_path(self) -> Path:
+        return self._folder / "updates" / "finetuned.safetensors"
 
     def last_update(self) -> tuple[Weights, UpdateNotes] | None:
         """Return the latest update that this vendor made as a client."""

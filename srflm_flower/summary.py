@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 from srflm_flower.federation import Federation
 from srflm_flower.records import Metrics, TermRecord
 from srflm_flower.release import Release, released
-from strategies.eligibility import eligibility_after
 
 
 class VendorSummary(BaseModel):
@@ -112,11 +111,10 @@ def what_happened(
     silent = [vendor for vendor, summary in vendors.items() if not summary.personalised]
     if silent and not stopped:
         parts.append(f"no final figures from {', '.join(silent)}")
-    after = eligibility_after(federation.roster, records, federation.server_terms)
-    reason = after.reason_to_end() if rounds < federation.run.rounds else None
+    reason = records[-1].ended if records and rounds < federation.run.rounds else ""
     if stopped:
         parts.append(f"stopped: {stopped[1]}")
-    elif reason is not None:
+    elif reason:
         parts.append(f"ended: {reason}")
     return "; ".join(parts)
 

@@ -8,19 +8,25 @@ from clients.data.sources import load_vendor_data
 from clients.device import choose_device
 from clients.learner import Learner
 from srflm_flower.federation import Federation
+from srflm_flower.site_privacy import PrivacyAccount
 
 
-def vendor_learner(federation: Federation, vendor: str, network: nn.Module) -> Learner:
+def vendor_learner(
+    federation: Federation, vendor: str, network: nn.Module, account: PrivacyAccount
+) -> Learner:
     """Read the vendor's data and return its learner; ``network`` is its scratch space.
 
-    Raises :class:`srflm_flower.errors.SrflmError` when the data or the device cannot be used.
+    Private training spends from ``account``.  Raises :class:`srflm_flower.errors.SrflmError` when
+    the data, the device, or the account cannot be used.
     """
+    data = load_vendor_data(federation.data_plan(), vendor)
     return Learner(
         vendor,
-        load_vendor_data(federation.data_plan(), vendor),
+        data,
         network,
         federation.training,
         federation.seed,
         choose_device(federation.run.device),
         federation.run.mixed_precision,
+        account.spender(federation, vendor, data),
     )

@@ -8,7 +8,7 @@ same.  Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from srflm_flower.records import TermRecord
@@ -84,22 +84,18 @@ class EligibleFirst:
     def rank(self, election: Election) -> Ranking:
         """Return the policy's ranking, stably divided into those who may serve and the others."""
         ranking = self.policy.rank(election)
-        may = set(self.eligibility(election).may_serve())
+        may = set(eligibility(election, self.server_terms).may_serve())
         return (*(v for v in ranking if v in may), *(v for v in ranking if v not in may))
 
-    def eligibility(self, election: Election) -> Eligibility:
-        """Return what decides for the term being elected for: the term before counts already."""
-        served = terms_served(election.history)
-        if election.server is not None:
-            served.update({election.server, *election.lost_servers})
-        return Eligibility(election.roster, served, self.server_terms, election.readiness)
+
+def eligibility(election: Election, server_terms: int | None) -> Eligibility:
+    """Return what decides for the term being elected for: the term before counts already."""
+    served = terms_served(election.history)
+    if election.server is not None:
+        served.update({election.server, *election.lost_servers})
+    return Eligibility(election.roster, served, server_terms, election.readiness)
 
 
-def eligibility_after(
-    roster: Sequence[str],
-    history: Iterable[TermRecord],
-    server_terms: int | None,
-    readiness: Mapping[str, Readiness] | None = None,
-) -> Eligibility:
-    """Return what decides about the term after these committed ones."""
-    return Eligibility(tuple(roster), terms_served(history), server_terms, readiness or {})
+def reason_to_end(election: Election, server_terms: int | None, min_clients: int) -> str | None:
+    """Return why no term can follow the one whose ballots are counted; None if one can."""
+    return eligibility(election, server_terms).reason_to_end(min_clients)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from srflm_flower.errors import NO_REPLY, FederationStopped
@@ -12,11 +12,9 @@ from srflm_flower.records import (
     Ballot,
     Grant,
     Proposal,
-    TermRecord,
     VendorMetrics,
-    lost_servers,
+    VendorPrivacy,
 )
-from strategies.election import Election, ElectionPolicy
 from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
 
@@ -71,6 +69,7 @@ class OpenTerm:
     stale_server: bool = False
     was_asked: bool = False
     metrics: dict[str, VendorMetrics] = field(default_factory=dict)
+    privacy: dict[str, VendorPrivacy] = field(default_factory=dict)
 
     @property
     def server(self) -> str:
@@ -102,6 +101,14 @@ class OpenTerm:
             self.ballots[reply.vendor] = reply.ballot
             self.steps[reply.vendor] = self.steps.get(reply.vendor, 0) + reply.steps
 
+    def note_evaluation(self, reply: Reply) -> None:
+        """Note a vendor's metrics, and what it tells of its privacy."""
+        if reply.privacy is not None:
+            self.privacy[reply.vendor] = reply.privacy
+        if reply.metrics:
+            known = {k: v for k, v in reply.metrics.items() if k in VendorMetrics.model_fields}
+            self.metrics[reply.vendor] = VendorMetrics(**known)
+
     def too_few_clients(self, least: int) -> FederationStopped:
         """Return the error for a term with too few usable updates to average."""
         return FederationStopped(
@@ -109,42 +116,4 @@ class OpenTerm:
             f"at least {least} (aggregation.min-clients)",
             "look into the sites' own logs, mend the cause, and resume the run",
             FederationStopped.TOO_FEW_CLIENTS,
-        )
-
-    def record(
-        self,
-        election: ElectionPolicy,
-        history: Sequence[TermRecord],
-        last_round: int,
-        learning_rate: float,
-        models: Mapping[str, Model],
-    ) -> TermRecord:
-        """Hold the election and return the term's record; the mappings follow the roster."""
-        ballots = {v: self.ballots[v] for v in self.roster if v in self.ballots}
-        ranking = election.rank(
-            Election(
-                roster=self.roster,
-                ballots=ballots,
-                history=history,
-                server=self.server,
-                term=self.envelope.term + 1,
-                round=last_round + 1,
-                lost_servers=lost_servers(self.absences, self.envelope.attempt),
-            )
-        )
-        return TermRecord(
-            **self.envelope.model_dump(),
-            round=last_round,
-            clients=self.clients,
-            stale_server=self.stale_server,
-            ballots=ballots,
-            ranking=ranking,
-            absences=tuple(self.absences),
-            learning_rate=learning_rate,
-            steps={v: self.steps[v] for v in self.roster if v in self.steps},
-            averaged_model=models["averaged"].hash,
-            model=models["finetuned"].hash,
-            metrics={v: self.metrics[v] for v in self.roster if v in self.metrics},
-            cost=dict(self.meter.phases),
-            parent=self.parent,
         )

@@ -21,7 +21,7 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from srflm_flower import messages as wire
 from srflm_flower.errors import MENDED_BY_OPENING, UpdateRejected
-from srflm_flower.records import Absence, Proposal, RunOrder, TermRecord, VendorMetrics
+from srflm_flower.records import Absence, Proposal, RunOrder, TermRecord
 from srflm_flower.weights import Weights, to_arrays
 from strategies.aggregation import Update, aggregate
 from strategies.answers import checked_update, mean_metrics
@@ -34,11 +34,11 @@ from strategies.committing import (
 )
 from strategies.conversation import Conversation, parse_reply, request, require_majority
 from strategies.election import ElectionPolicy, Ranking, first_ranking
-from strategies.eligibility import eligibility_after
 from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
 from strategies.open_term import OpenTerm, ServerLost, nobody_served
 from strategies.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
+from strategies.outcome import outcome
 from strategies.requests import evaluation_requests, work
 from strategies.settings import AggregationSettings
 from strategies.term_plan import Observer, TermJournal, TermPlan, silent
@@ -106,11 +106,11 @@ class ServerRotating(Strategy):
 
     def can_go_on(self) -> bool:
         """Return whether somebody may serve the next term; the observer is told why not."""
-        records, most = self.journal.records(), self.plan.server_terms
-        reason = eligibility_after(self.plan.roster, records, most).reason_to_end()
-        if reason is not None:
+        records = self.journal.records()
+        reason = records[-1].ended if records else ""
+        if reason:
             self.observer("ended", reason=reason)
-        return reason is None
+        return not reason
 
     def next_ranking(self) -> Ranking:
         """Return the succession of the term to come: its elected server first."""
@@ -176,8 +176,8 @@ class ServerRotating(Strategy):
         evaluated = models if self.plan.evaluate_averaged else {"finetuned": model}
         replies = self._ask(term, evaluation_requests(term, evaluated), "evaluate", models.values())
         self.aggregate_evaluate(last_round, replies.values())
-        learning_rate, history = self.plan.learning_rate_in(last_round), self.journal.records()
-        record = term.record(self.election, history, last_round, learning_rate, models)
+        history = self.journal.records()
+        record = outcome(term, self.plan, self.election, history, last_round, models)
         kept = {each.hash: each.weights for each in models.values()}
         return self.journal.sign(record), kept
 
@@ -307,9 +307,8 @@ class ServerRotating(Strategy):
         term = self.opened()
         for message in replies:
             reply = parse_reply(message)
-            if reply is not None and reply.metrics:
-                known = {k: v for k, v in reply.metrics.items() if k in VendorMetrics.model_fields}
-                term.metrics[reply.vendor] = VendorMetrics(**known)
+            if reply is not None:
+                term.note_evaluation(reply)
         return mean_metrics(term.metrics) if term.metrics else None
 
     # ---- phase 5: commit ---------------------------------------------------------------------

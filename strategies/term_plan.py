@@ -22,7 +22,8 @@ class TermPlan:
     ``learning_rate`` is that of round 1 and is multiplied by ``decay`` after every round;
     deadlines are in seconds.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated,
     and the average stays with the server: it need not travel.  ``first_poll`` is the least pause
-    between two looks for replies.  ``server_terms`` is the most terms that a vendor serves.
+    between two looks for replies.  ``server_terms`` is the most terms that a vendor serves,
+    ``min_clients`` the fewest clients of a term.
     """
 
     federation: str
@@ -38,6 +39,7 @@ class TermPlan:
     evaluate_averaged: bool = True
     first_poll: float = 0.01
     server_terms: int | None = None
+    min_clients: int = 1
 
     def learning_rate_in(self, round_number: int) -> float:
         """Return the learning rate of a round (counted from 1): lr · decay^(round − 1)."""

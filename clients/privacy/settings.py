@@ -28,6 +28,10 @@ class PrivacySettings(Settings):
     ``copies`` is the augmentation multiplicity: so many flipped and shifted copies of an image,
     their gradients averaged before clipping.  ``trainable_layers`` trains only the layers that run
     last, so many of them; the others stay as they began.
+
+    ``metrics``: what leaves a site of the metrics on validation and test data: accuracies with
+    noise (``metrics_noise``; a budget of its own for those records), nothing, or everything as it
+    is, which no ε covers.
     """
 
     unit: Literal["none", "record"] = "none"
@@ -45,8 +49,9 @@ class PrivacySettings(Settings):
     gradients: GradientMode = "auto"
     physical_batch: int = Field(default=64, ge=1)
     random: Literal["system", "secure"] = "system"
+    metrics: Literal["noisy", "withheld", "exact"] = "noisy"
+    metrics_noise: float = Field(default=5.0, gt=0)
     copies: int = Field(default=1, ge=1)
-    weight_standardisation: bool = False
     trainable_layers: int | None = Field(default=None, ge=1)
 
     @property
