@@ -18,12 +18,14 @@ SCHEDULE = Schedule(
 )
 
 
+@pytest.mark.slow
 def test_figure_of_the_literature_is_found_again() -> None:
     """dp-accounting's own calibration: q = 0.064, 400 steps, ε = 4 needs σ = 1.609."""
     found = plan(replace(SCHEDULE, rounds=20, server_rounds=5), 4.0, DELTA)
     assert found.client_noise == pytest.approx(1.609, abs=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "schedule",
     [
