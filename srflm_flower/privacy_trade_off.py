@@ -20,7 +20,7 @@ def trade_off(plan: FederationPlan) -> TradeOff:
     vendor = plan.most_demanding
     chosen = plan.plans[vendor]
     schedule, noise = chosen.schedule, chosen.client_noise
-    rounds = sorted({round(schedule.rounds * n / POINTS) for n in range(POINTS + 1)})
+    rounds = sorted({0, 1, *(round(schedule.rounds * n / POINTS) for n in range(1, POINTS + 1))})
     return TradeOff(
         vendor,
         plan.epsilon,

@@ -174,10 +174,9 @@ class PrivacyLedger:
     def _anchored(self) -> Anchor | None:
         """Return the anchor; None for a site that has never had a ledger."""
         anchor = read_anchor(self._anchor)
+        if anchor is not None and anchor.rows == 0:  # it was begun, perhaps not to the end
+            self._file.make()
         if anchor is not None and not self._file.exists():
-            if anchor.rows == 0:  # it was begun and not used
-                self._file.make()
-                return anchor
             raise PrivacyError(
                 f"no file {self._file.path}, although this site has spent some of its privacy",
                 "the privacy ledger as this site wrote it",
@@ -196,8 +195,8 @@ class PrivacyLedger:
 
     def _check_reaches(self, books: Books, anchor: Anchor) -> None:
         """Raise :class:`PrivacyError` unless all that was anchored is in the ledger."""
-        reached = books.rows[anchor.rows - 1].hash if anchor.rows <= len(books.rows) else ""
-        if anchor.rows and reached != anchor.head:
+        hashes = [books.first_parent, *(row.hash for row in books.rows)]
+        if anchor.rows >= len(hashes) or hashes[anchor.rows] != anchor.head:
             raise PrivacyError(
                 f"{self._file.path} with {len(books.rows)} rows, where row {anchor.rows} was"
                 " written before: an older copy, or another ledger",
@@ -217,7 +216,7 @@ class PrivacyLedger:
     def _advance(self) -> None:
         """Note the last row in the anchor, while nobody else writes: it never goes back."""
         with self._writing() as (_, books):
-            anchor = self._anchored()
+            anchor = read_anchor(self._anchor)
             assert anchor is not None
             changes = {"rows": len(books.rows), "head": books.rows[-1].hash}
             write_anchor(self._anchor, anchor.model_copy(update=changes))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from srflm_flower.report.rendering import (
     BLACK,
@@ -77,6 +77,7 @@ def _draw_rounds(axes: Axes, trade_off: TradeOff) -> None:
     axes.plot([trade_off.rounds], [trade_off.over_rounds[0].y[-1]], "o", color=BLUE, zorder=4)
     axes.set_xlabel("rounds, those as the server among them")
     axes.set_ylabel("ε spent")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(0, trade_off.rounds * 1.02)
     axes.set_ylim(0, trade_off.epsilon * 1.6)
     axes.legend(title="noise multiplier σ (client)", loc="lower right", fontsize=8)
@@ -89,8 +90,9 @@ def _draw_noise(axes: Axes, trade_off: TradeOff) -> None:
     axes.annotate(
         f"the plan: σ = {trade_off.noise:.3g}",
         (trade_off.epsilon, trade_off.noise),
-        xytext=(6, 8),
+        xytext=(-8, -10),
         textcoords="offset points",
+        ha="right",
         color=INK,
         fontsize=8,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.privacy.policy import PrivacyPolicy
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.site_settings import SITE_FILE, SiteSettings, load_site
 from tests.support.tiny import tiny_federation, write_tiny_npz
@@ -69,6 +70,11 @@ def test_all_problems_are_told_at_once(site: Path) -> None:
         'vendor = "a"\n[policy]\nshares-personalised = "yes"\n',
         'vendor = "a"\n[policy]\nruns-from = "a"\n',
         'vendor = "a"\n[timeouts]\ncommit = inf\n',
+        'vendor = "a"\n[privacy]\nmax-epsilon = 0\n',
+        'vendor = "a"\n[privacy]\ndelta = 1\n',
+        'vendor = "a"\n[privacy]\nmin-noise = -1\n',
+        'vendor = "a"\n[privacy]\nroles = ["judge"]\n',
+        'vendor = "a"\n[privacy]\nepsilon = 3\n',
         "vendor = ",
         "",
     ],
@@ -88,6 +94,14 @@ def test_policy_is_read_as_it_is_written(site: Path) -> None:
     policy = load_site(write(site, text)).policy
     assert (policy.runs_from, policy.shares_personalised) == (("a", "b"), True)
     assert load_site(write(site, 'vendor = "a"\n[policy]\nruns-from = []\n')).policy.runs_from == ()
+
+
+def test_privacy_policy_is_read_as_it_is_written(site: Path) -> None:
+    assert load_site(site).privacy == PrivacyPolicy()
+    text = 'vendor = "a"\n[privacy]\nmax-epsilon = 2\ndelta = 1e-6\nmin-noise = 1.1\n'
+    privacy = load_site(write(site, text + 'roles = ["client"]\nrequired = true\n')).privacy
+    assert (privacy.max_epsilon, privacy.delta, privacy.min_noise) == (2, 1e-6, 1.1)
+    assert (privacy.roles, privacy.required) == (("client",), True)
 
 
 def test_own_data_and_device_change_nothing_that_was_agreed(site: Path, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from clients.privacy.mechanism import Mechanism
 from srflm_flower.errors import PrivacyError
 
 DELTA = 1e-5
-FINEST = 3e-5
-SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 24))]
+FINEST = 5e-5
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 24))]
 
 mechanisms = st.builds(
     Mechanism,
@@ -77,8 +77,8 @@ def test_figure_agrees_with_opacus(seed: int) -> None:
     assert found <= guard + 1e-9
 
 
-@given(st.lists(mechanisms, max_size=2), mechanisms)
-@settings(max_examples=15, deadline=None)
+@given(st.lists(mechanisms, max_size=1), mechanisms)
+@settings(max_examples=8, deadline=None)
 def test_more_uses_never_cost_less(history: list[Mechanism], more: Mechanism) -> None:
     before, after = epsilon(history, DELTA), epsilon([*history, more], DELTA)
     assert after >= before - 1e-9
@@ -96,8 +96,8 @@ def test_order_and_grouping_do_not_matter(history: list[Mechanism], rng: random.
     assert merged(merged(history)) == merged(history)
 
 
-@given(st.lists(mechanisms, max_size=2), st.floats(0.01, 30))
-@settings(max_examples=15, deadline=None)
+@given(st.lists(mechanisms, max_size=1), st.floats(0.01, 30))
+@settings(max_examples=8, deadline=None)
 def test_budget_is_kept_exactly_when_the_figure_is_within_it(
     history: list[Mechanism], limit: float
 ) -> None:
