@@ -46,8 +46,9 @@ def choose_mode(
     """Return the mode to use; ``auto`` is ``vmap``, or ``loop`` where that is not to be had.
 
     That is when PyTorch cannot vectorise an operator of the network, or where its gradients are so
-    large that handling many at once takes longer (and far more memory) than one after the other.  ``probe`` and ``targets`` are made up, two records or more.
-    Raises :class:`PrivacyError` when the mode that is named gives other gradients than the loop.
+    large that handling many at once takes longer (and far more memory) than one after the other.
+    ``probe`` and ``targets`` are made up, two records or more.  Raises :class:`PrivacyError` when
+    the mode that is named gives other gradients than the loop.
     """
     if wanted != "auto":
         check_mode(wanted, network, probe, targets, loss)

@@ -120,7 +120,10 @@ class HookGradients(RecordGradients):
 
 
 class GhostGradients:
-    """Opacus' fast gradient clipping."""
+    """Opacus' fast gradient clipping.
+
+    Its norms are in float32; what they lack of the true ones is within the optimizer's margin.
+    """
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         register_samplers()
@@ -138,7 +141,7 @@ class GhostGradients:
                 optimizer.accumulate_clipped([torch.zeros_like(p) for p in self._trained], released)
                 return
             losses, norms = self.norms(images[kept], targets[kept])
-        factors = optimizer.clip_factors(norms).to(losses.dtype)
+        factors = optimizer.clip_factors(norms.cpu()).to(losses)
         self._hooks.disable_hooks()
         sums = torch.autograd.grad((factors * losses).sum(), self._trained)
         self._hooks.enable_hooks()

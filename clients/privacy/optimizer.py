@@ -77,7 +77,7 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
         broken = ~norms.isfinite()
         if broken.any():  # 0 · NaN is NaN, so these are zeroed themselves
             gradients = [
-                torch.where(broken.view(-1, *[1] * (g.ndim - 1)), g.new_zeros(()), g)
+                torch.where(broken.view(-1, *[1] * (g.ndim - 1)).to(g.device), g.new_zeros(()), g)
                 for g in gradients
             ]
         for parameter, each in zip(self.params, gradients, strict=True):
@@ -96,9 +96,9 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
         self._add_losses(losses)
 
     def _add_losses(self, losses: torch.Tensor) -> None:
-        finite = losses.detach().double().nan_to_num(nan=self.loss_bound)
+        finite = losses.detach().cpu().double().nan_to_num(nan=self.loss_bound)
         clipped = finite.clamp(0.0, self.loss_bound) * self.loss_scale
-        self._loss += clipped.sum().cpu()
+        self._loss += clipped.sum()
 
     def pre_step(self, closure: object = None) -> bool:
         """Add noise to the sums, an empty batch's too, and average."""
@@ -132,16 +132,18 @@ def _add_weighted(total: torch.Tensor, gradients: torch.Tensor, factors: torch.T
     if len(gradients) == 1:
         total.add_(gradients[0], alpha=float(factors[0]))
     else:
-        total.view(-1).addmv_(gradients.flatten(1).t(), factors.to(total.dtype))
+        total.view(-1).addmv_(gradients.flatten(1).t(), factors.to(total))
 
 
 def record_norms(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the Euclidean norm over all parameters for each record: (B,), float64.
+    """Return the Euclidean norm over all parameters for each record: (B,), float64, on the CPU.
 
-    Partial sums of at most 65 536 numbers in float32, added in float64.
+    On a CPU partial sums are of at most 65 536 numbers in float32; they are added in float64.
     """
-    squares = torch.zeros(len(gradients[0]), dtype=torch.float64, device=gradients[0].device)
+    parts = []
     for gradient in gradients:
-        for part in gradient.flatten(1).split(CHUNK, dim=1):
-            squares += torch.linalg.vector_norm(part, dim=1).double().square()
-    return squares.sqrt()
+        flat = gradient.flatten(1)
+        whole = flat.device.type != "cpu"
+        for part in [flat] if whole else flat.split(CHUNK, dim=1):
+            parts.append(torch.linalg.vector_norm(part, dim=1))
+    return torch.stack(parts).cpu().double().square().sum(0).sqrt()
