@@ -18,6 +18,7 @@ from deploy.supernodes_config import Strict
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.errors import SrflmError
 from srflm_flower.quorum import owner
+from srflm_flower.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
 from srflm_flower.summary import summarise
 
 TAIL_BYTES = 65_536
@@ -25,6 +26,7 @@ PHASES = {
     "query.open": "open",
     "train.local": "train",
     "train.recall": "train",
+    **dict.fromkeys((KEYS, SHARES, MASKED, CONFIRM, UNMASK), "aggregate"),
     "train.finetune": "fine-tune",
     "evaluate.models": "evaluate",
     "query.accept": "commit",

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from srflm_flower.errors import MessageRefused
 from srflm_flower.records import Ballot, Committed, Grant, Metrics, Noun, Proposal, RunOrder
+from srflm_flower.secure_aggregation.nouns import KeyCard
 from srflm_flower.weights import decode_weights, encode_weights, from_arrays, to_arrays
 
 OPEN = "query.open"
@@ -164,7 +165,8 @@ class Reply(Noun):
     and that the request must carry when it is sent again.  ``head_term`` is the last term in the
     site's ledger, ``attempt`` the highest that it has seen for the next one.  ``grant`` answers an
     opening that asks for a vote, with the proposal that was ``accepted`` before; ``signature`` is
-    that of an acceptance.
+    that of an acceptance.  ``keys``, ``shares`` (by vendor), and ``signature`` answer the questions
+    of secure aggregation.
     """
 
     vendor: str
@@ -182,6 +184,8 @@ class Reply(Noun):
     signature: str = ""
     records: tuple[Committed, ...] = ()
     votes: VotesTold | None = None
+    keys: KeyCard | None = None
+    shares: dict[str, str] = Field(default_factory=dict)
 
 
 AnyNoun = TypeVar("AnyNoun", bound=Noun)
