@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import compare_pbc, many_vendors, round_overhead, throughput
+from benchmarks import compare_pbc, many_vendors, round_overhead, secure_aggregation, throughput
 from benchmarks.machine import this_machine
 from benchmarks.section import Benchmark, measure, section
 
@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "round_overhead": round_overhead.run,
     "many_vendors": many_vendors.run,
     "throughput": throughput.run,
+    "secure_aggregation": secure_aggregation.run,
     "compare_pbc": compare_pbc.run,
 }
 HEAD = "# Results of the benchmarks\n\nWritten by `python -m benchmarks.run_all`; do not edit.\n"

@@ -46,8 +46,9 @@ class Quantiser:
         """
         encoded = np.empty(sum(array.size for array in start.values()), np.uint32)
         for name, part in _parts(start):
-            moved = update[name].astype(np.float64) - start[name]
-            scaled = np.rint(moved.ravel() / self.step)
+            with np.errstate(over="ignore"):  # what becomes infinite is refused
+                moved = update[name].astype(np.float64) - start[name]
+                scaled = np.rint(moved.ravel() / self.step)
             if not (np.abs(scaled) <= self.most).all():
                 raise UpdateRejected(
                     f"{name!r} moved by more than {self.limit:g}, or is not finite",
