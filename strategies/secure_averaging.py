@@ -90,8 +90,7 @@ class _Session:
         start: Model,
     ) -> None:
         self._conversation, self._plan, self._start = conversation, plan, start
-        self._threshold = threshold_of(len(plan.roster))
-        self._needed = max(self._threshold, settings.min_clients)
+        self._threshold = threshold_of(len(plan.roster), settings.min_clients)
         self._about: dict[str, Any] = {
             "envelope": conversation.term.envelope,
             "round": round_number,
@@ -172,7 +171,7 @@ class _Session:
 
     def _enough(self, found: Found) -> Found:
         """Return what was found, if it is of enough clients."""
-        if len(found) >= self._needed:
+        if len(found) >= self._threshold:
             return found
         term = self._conversation.term
         codes = {a.code for a in term.absences if a.attempt == term.envelope.attempt}
@@ -190,8 +189,8 @@ class _Session:
     def _stopped(self, found: str) -> FederationStopped:
         return FederationStopped(
             f"{found} in the secure aggregation of term {self._conversation.term.envelope.term}",
-            f"{self._needed}, a majority of the clients (or aggregation.min-clients); nothing was"
-            " revealed",
+            f"{self._threshold}, a majority of the clients (or aggregation.min-clients);"
+            " nothing was revealed",
             "look into the sites' own logs, bring more sites back, and resume the run",
             FederationStopped.TOO_FEW_CLIENTS,
         )

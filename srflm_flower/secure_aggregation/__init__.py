@@ -11,11 +11,15 @@ server to the clients, after they have trained::
     confirm   the set of clients that have sent their masked update, signed by each of them
     unmask    shares of the survivors' seeds, and of the mask keys of those that were lost
 
-The threshold is a majority of the federation's clients: so many must take part to the end, so many
-shares recover a secret, and so many must have confirmed the same set before anybody helps to
-unmask.  ``quantising``, ``masking``, ``sharing``, ``keys``, ``client``, and ``server`` are pure;
-``notes`` keeps a site's secrets of the open term, ``site`` answers messages.
+The threshold is a majority of the federation's clients (``aggregation.min-clients`` may raise it):
+so many must take part to the end, so many shares recover a secret, and so many must have confirmed
+the same set before anybody helps to unmask.  ``quantising``, ``masking``, ``sharing``, ``keys``,
+``client``, and ``server`` are pure; ``notes`` keeps a site's secrets of the open term, ``site``
+answers messages.
 
-It holds against a server that sends what it likes, alone.  Vendors that pool what they know
-learn the sum of the others, as with any sum; of two servers of one term each learns one sum.
+It holds against a server that sends what it likes, alone; with some of the C clients on its side
+as long as they are fewer than 2 · threshold − C (for them to sign two sets).  Vendors that pool
+what they know learn the sum of the others, as with any sum.  Of the servers of one term each learns
+one sum, and two that pool theirs learn the difference.  The server cannot look at single updates:
+a vendor that sends nonsense spoils the mean, one that signs nonsense stops the term.
 """

@@ -6,6 +6,7 @@ never reveals its shares of both secrets of one peer, whatever the server asks.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -41,8 +42,9 @@ class Notes(Noun):
     """What a client knows about one aggregation; secrets and shares are hexadecimal.
 
     ``listed`` is the digest of ``cards``.  ``sealed`` are its own shares by recipient; ``seeds``
-    and ``mask_keys`` the shares it has got, by the client whose secret it is.  ``released`` says
-    that it has helped to unmask.
+    and ``mask_keys`` the shares it has got, by the client whose secret it is.  ``masked`` is the
+    SHA-256 of the quantised update that it has masked; ``released`` says that it has helped to
+    unmask.
     """
 
     context: Context
@@ -54,6 +56,7 @@ class Notes(Noun):
     sealed: dict[str, str] = Field(default_factory=dict)
     seeds: dict[str, str] = Field(default_factory=dict)
     mask_keys: dict[str, str] = Field(default_factory=dict)
+    masked: str = ""
     survivors: tuple[str, ...] = ()
     released: bool = False
 
@@ -84,7 +87,7 @@ class Client:
     @property
     def threshold(self) -> int:
         """How many clients must take part to the end."""
-        return threshold_of(len(self.roster))
+        return threshold_of(len(self.roster), self.fewest)
 
     # ---- keys --------------------------------------------------------------------------------
 
@@ -131,10 +134,7 @@ class Client:
         allowed = set(self.roster) - {notes.context.server}
         if len(set(names)) != len(names) or not set(names) <= allowed:
             _refuse("a list with a stranger, the server, or one client twice", "clients, once each")
-        if len(names) < max(self.threshold, self.fewest):
-            _refuse(
-                f"keys of {len(names)} clients", f"of {max(self.threshold, self.fewest)} at least"
-            )
+        self._check_enough(len(names))
         if self.card(notes) not in cards:
             _refuse("a list without this site's own keys", "the keys that it has sent")
         for card in cards:
@@ -172,6 +172,13 @@ class Client:
             seeds[sender] = plain[:SECRET_BYTES].hex()
             mask_keys[sender] = plain[SECRET_BYTES:].hex()
         return notes.model_copy(update={"seeds": seeds, "mask_keys": mask_keys})
+
+    def commit_to(self, notes: Notes, values: Residues) -> Notes:
+        """Note which update is masked: the difference of two under one mask would be in clear."""
+        digest = hashlib.sha256(values.tobytes()).hexdigest()
+        if notes.masked not in ("", digest):
+            _refuse("a second update to mask in one aggregation", "the first one")
+        return notes.model_copy(update={"masked": digest})
 
     def mask(self, notes: Notes, values: Residues) -> None:
         """Mask ``values`` in place: y = x + m(seed) + Σ ± m(pair), over the sharers."""
@@ -228,9 +235,8 @@ class Client:
         )
 
     def _check_enough(self, count: int) -> None:
-        needed = max(self.threshold, self.fewest)
-        if count < needed:
-            _refuse(f"{count} clients that agree", f"{needed} at least; nothing is revealed")
+        if count < self.threshold:
+            _refuse(f"{count} clients that agree", f"{self.threshold} at least")
 
 
 def _about(listed: str, sender: str, recipient: str) -> bytes:

@@ -50,9 +50,13 @@ class KeyCard(Noun):
     signature: str = ""
 
 
-def threshold_of(vendors: int) -> int:
-    """Return how many clients must take part to the end: a majority of all but the server."""
-    return majority(vendors - 1)
+def threshold_of(vendors: int, min_clients: int = 1) -> int:
+    """Return how many clients must take part to the end: a majority of all but the server.
+
+    ``min_clients`` may ask for more; then fewer may be lost, and more must collude with a server
+    to break the sum up.
+    """
+    return max(majority(vendors - 1), min_clients)
 
 
 def list_digest(context: Context, cards: tuple[KeyCard, ...]) -> str:

@@ -80,11 +80,12 @@ class SecureSite:
         update = self.find_update(asked, message)
         if update is None:
             raise _refused("a masked update that this site does not have", "train first")
-        with self.notes.writing():
-            notes = self.client.receive(self._begun(asked), asked.shares)
-            self.notes.keep(notes)
         weights, start = update
         masked = self.quantiser.encode(weights, start)
+        with self.notes.writing():
+            notes = self.client.receive(self._begun(asked), asked.shares)
+            notes = self.client.commit_to(notes, masked)
+            self.notes.keep(notes)
         self.client.mask(notes, masked)
         return secure.with_masked(self._reply(), masked)
 

@@ -62,7 +62,7 @@ class Aggregation:
     @property
     def threshold(self) -> int:
         """How many clients must stay."""
-        return threshold_of(len(self.roster))
+        return threshold_of(len(self.roster), self.fewest)
 
     def run(
         self,
@@ -98,6 +98,7 @@ class Aggregation:
         for vendor in vendors:
             self.receive(vendor)
             self.masked[vendor] = inputs[vendor].copy()
+            self.notes[vendor] = self.clients[vendor].commit_to(self.notes[vendor], inputs[vendor])
             self.clients[vendor].mask(self.notes[vendor], self.masked[vendor])
 
     def receive(self, vendor: str) -> None:

@@ -170,6 +170,13 @@ def test_second_set_of_sharers_is_refused() -> None:
         aggregation.clients["c0"].receive(aggregation.notes["c0"], fewer)
 
 
+def test_second_update_under_one_mask_is_refused() -> None:
+    aggregation = after("masked")
+    other = random_inputs(["c0"], SIZE, seed=1)["c0"]
+    with pytest.raises(MessageRefused, match="second update"):
+        aggregation.clients["c0"].commit_to(aggregation.notes["c0"], other)
+
+
 def test_second_set_of_survivors_is_refused() -> None:
     aggregation = after("confirm")
     with pytest.raises(MessageRefused, match="second set of survivors"):
