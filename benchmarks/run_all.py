@@ -18,6 +18,7 @@ from benchmarks import (
     many_vendors,
     private_step,
     round_overhead,
+    secure_aggregation,
     throughput,
 )
 from benchmarks.machine import this_machine
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "many_vendors": many_vendors.run,
     "throughput": throughput.run,
     "private_step": private_step.run,
+    "secure_aggregation": secure_aggregation.run,
     "compare_pbc": compare_pbc.run,
     "deployment_cost": deployment_cost.run,
     "chaos": chaos.run,

@@ -17,6 +17,7 @@ from deploy.site_layout import Layout
 from deploy.supernodes_config import Strict
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.quorum import owner
+from srflm_flower.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
 from srflm_flower.summary import summarise
 
 TAIL_BYTES = 65_536
@@ -24,6 +25,7 @@ PHASES = {
     "query.open": "open",
     "train.local": "train",
     "train.recall": "train",
+    **dict.fromkeys((KEYS, SHARES, MASKED, CONFIRM, UNMASK), "aggregate"),
     "train.finetune": "fine-tune",
     "evaluate.models": "evaluate",
     "query.accept": "commit",

@@ -54,6 +54,11 @@ class Where(Protocol):
 @app.query("votes")
 @app.query("order")
 @app.query("personalised")
+@app.query("keys")
+@app.query("shares")
+@app.query("masked")
+@app.query("confirm")
+@app.query("unmask")
 def answer(message: Message, context: Context) -> Message:
     """Answer one message of a term, at the site or simulated site that this process belongs to."""
 

@@ -12,11 +12,14 @@ from pathlib import Path
 from srflm_flower.errors import RunFolderError
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 RESUME = "free space or choose another folder, then resume the run: committed terms are kept"
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, private: bool = False) -> None:
     """Replace ``path`` by ``data``: write to a temporary file, fsync, rename, fsync the folder.
+
+    Only its owner can read a ``private`` file.
 
     Raises :class:`RunFolderError` when the disk is full or the folder cannot be written; the old
     content stays.
@@ -25,7 +28,8 @@ def write_durably(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        with temporary.open("xb") as file:
+        mode = 0o600 if private else 0o666
+        with os.fdopen(os.open(temporary, _NEW, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

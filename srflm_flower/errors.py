@@ -6,7 +6,7 @@
     ├── ConfigurationError         SRFLM-C…   a federation file or an option is wrong
     ├── DataError                  SRFLM-D…   a vendor's data cannot be used
     ├── TrainingDiverged           SRFLM-T1   the loss or a weight is not finite
-    ├── UpdateRejected             SRFLM-U1   a vendor's reply is not a usable model update
+    ├── UpdateRejected             SRFLM-U…   a vendor's reply is not a usable model update
     ├── MessageRefused             SRFLM-P…   a message does not fit this site's view of the term
     ├── BundleRefused              SRFLM-B1   an app bundle is not the one that all agreed on
     ├── PrivacyError               SRFLM-V…   privacy cannot be guaranteed, or is used up
@@ -74,9 +74,14 @@ class TrainingDiverged(SrflmError):
 
 
 class UpdateRejected(SrflmError):
-    """A reply is not a usable model update: wrong names, shapes, or values that are not finite."""
+    """A reply is not a usable model update: wrong names, shapes, or values that are not finite.
 
-    codes = ("SRFLM-U1",)
+    In secure aggregation a site refuses itself what is out of range: the server cannot see it.
+    """
+
+    UNUSABLE: Final = "SRFLM-U1"
+    OUT_OF_RANGE: Final = "SRFLM-U2"
+    codes = (UNUSABLE, OUT_OF_RANGE)
 
 
 class MessageRefused(SrflmError):
@@ -93,6 +98,8 @@ class MessageRefused(SrflmError):
     SIGNATURE: Final = "SRFLM-P9"
     NO_VOTE: Final = "SRFLM-P10"
     NO_ORDER: Final = "SRFLM-P11"
+    INCONSISTENT: Final = "SRFLM-P12"
+    SECOND_SUM: Final = "SRFLM-P13"
     codes = (
         FEDERATION,
         TERM,
@@ -105,6 +112,8 @@ class MessageRefused(SrflmError):
         SIGNATURE,
         NO_VOTE,
         NO_ORDER,
+        INCONSISTENT,
+        SECOND_SUM,
     )
 
 

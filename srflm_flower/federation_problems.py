@@ -19,6 +19,7 @@ from clients.settings import (
 )
 from srflm_flower.member import deployment_problems
 from srflm_flower.privacy_problems import privacy_problems, server_terms_problems
+from srflm_flower.secure_aggregation.nouns import LEAST_CLIENTS
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -115,6 +116,32 @@ def _krum(faulty: int, vendors: int) -> list[str]:
     ]
 
 
+def _secure(federation: Federation) -> list[str]:
+    """Check that sums can be kept apart from what they are sums of."""
+    aggregation, vendors = federation.aggregation, len(federation.vendors)
+    if not aggregation.secure:
+        return []
+    problems, mend = [], "or set aggregation.secure = false"
+    if aggregation.rule != "mean":
+        problems.append(
+            f"aggregation.rule: found {aggregation.rule!r}; expected 'mean' with"
+            f" aggregation.secure, as the server sees no single update; change it, {mend}"
+        )
+    if vendors <= LEAST_CLIENTS:
+        problems.append(
+            f"aggregation.secure: found true with {vendors} vendors; expected at least"
+            f" {LEAST_CLIENTS + 1}, as each of two clients learns the other's update from their"
+            f" mean; add vendors, {mend}"
+        )
+    if federation.evaluate_averaged:
+        problems.append(
+            "evaluate-averaged: found true; expected false with aggregation.secure, as who takes"
+            " its own update off the mean, or one term's mean off another server's, learns more"
+            f" than a sum; set it to false, {mend}"
+        )
+    return problems
+
+
 def _rounds(federation: Federation) -> list[str]:
     if federation.run.rounds % federation.rounds_per_term == 0:
         return []
@@ -188,6 +215,7 @@ _CHECKS: tuple[tuple[Callable[[Federation], list[str]], Tables], ...] = (
     (_fixed_server, frozenset({"vendors", "election"})),
     (_min_clients, frozenset({"vendors", "aggregation"})),
     (_robust_rule, frozenset({"vendors", "aggregation"})),
+    (_secure, frozenset({"vendors", "aggregation", "evaluate_averaged"})),
     (_rounds, frozenset({"run", "rounds_per_term"})),
     # Of broken [[vendors]] tables the others are still there, each to be checked by itself.
     (_vendor_paths, frozenset({"data"})),

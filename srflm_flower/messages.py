@@ -27,6 +27,7 @@ from srflm_flower.records import (
     RunOrder,
     VendorPrivacy,
 )
+from srflm_flower.secure_aggregation.nouns import KeyCard
 from srflm_flower.weights import decode_weights, encode_weights, from_arrays, to_arrays
 
 OPEN = "query.open"
@@ -175,7 +176,8 @@ class Reply(Noun):
     and that the request must carry when it is sent again.  ``head_term`` is the last term in the
     site's ledger, ``attempt`` the highest that it has seen for the next one.  ``grant`` answers an
     opening that asks for a vote, with the proposal that was ``accepted`` before; ``signature`` is
-    that of an acceptance; ``privacy`` goes with an evaluation.
+    that of an acceptance; ``privacy`` goes with an evaluation.  ``keys``, ``shares`` (by vendor),
+    and ``signature`` answer the questions of secure aggregation.
     """
 
     vendor: str
@@ -194,6 +196,8 @@ class Reply(Noun):
     records: tuple[Committed, ...] = ()
     votes: VotesTold | None = None
     privacy: VendorPrivacy | None = None
+    keys: KeyCard | None = None
+    shares: dict[str, str] = Field(default_factory=dict)
 
 
 AnyNoun = TypeVar("AnyNoun", bound=Noun)

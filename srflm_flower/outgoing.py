@@ -52,6 +52,8 @@ DECLARED: Mapping[str, Declared] = {
         "metrics on validation or test data",
         "accuracies with noise and a budget of their own, or withheld (privacy.metrics)",
     ),
+    "keys": Declared("public keys of secure aggregation", PUBLIC),
+    "shares": Declared("sealed or opened shares of its secrets", "of fresh keys, not of records"),
     "privacy": Declared("ε so far, and which roles it can afford", "follows from what is agreed"),
 }
 """Fields of :class:`srflm_flower.messages.Reply`.  The weights are DP-SGD's output; that a site
@@ -66,7 +68,7 @@ def check_outgoing(
     ``expected`` has the names of the network's weights.  Raises :class:`PrivacyError`.
     """
     noun = content.config_records.get("noun")
-    if not isinstance(noun, ConfigRecord) or set(content) - {"noun", *_models(content)}:
+    if not isinstance(noun, ConfigRecord) or any(map(_is_strange, content)):
         raise _undeclared("records that no answer has")
     reply = wire.Reply.model_validate_json(str(noun["json"]))
     told = reply.model_dump(exclude_defaults=True)
@@ -79,8 +81,9 @@ def check_outgoing(
     return content
 
 
-def _models(content: RecordDict) -> list[str]:
-    return [name for name, each in content.items() if isinstance(each, ArrayRecord)]
+def _is_strange(name: str) -> bool:
+    """Tell a record that is no noun, no model, and no masked update."""
+    return name not in ("noun", "masked") and not name.startswith("model:")
 
 
 def _check_weights(arrays: ArrayRecord, expected: Weights) -> None:

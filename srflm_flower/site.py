@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import Message, RecordDict
 
 from clients.learner import Learner, Trained
 from clients.privacy.settings import Role
@@ -19,24 +19,19 @@ from clients.training import Work
 from srflm_flower import messages as wire
 from srflm_flower.errors import MessageRefused
 from srflm_flower.federation import Federation
+from srflm_flower.known_models import NeedsModels, find_models
 from srflm_flower.model_store import ModelStore
 from srflm_flower.outgoing import check_outgoing
 from srflm_flower.participant import Genesis, Participant
 from srflm_flower.records import Ballot, VendorPrivacy
 from srflm_flower.release import released_so_far
 from srflm_flower.released_metrics import released_metrics
+from srflm_flower.secure_aggregation.messages import SecureRequest
+from srflm_flower.secure_aggregation.site import secure_site
 from srflm_flower.signatures import Keys, NoKeys
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
-from srflm_flower.weights import Weights, from_arrays, hash_weights, to_arrays
+from srflm_flower.weights import Weights, hash_weights, to_arrays
 from strategies.election import first_ranking
-
-
-class NeedsModels(Exception):
-    """The site lacks models that it is asked to work on; the server sends the message again."""
-
-    def __init__(self, needs: Iterable[str]) -> None:
-        self.needs = tuple(needs)
-        super().__init__(f"needs {len(self.needs)} model(s)")
 
 
 @dataclass(frozen=True)
@@ -73,8 +68,9 @@ class Site:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
         self.initial, self.state, self.models, self.policy = initial, state, models, policy
         self._initial_hash = hash_weights(initial)
+        keys = keys or NoKeys()
         self.participant = participant_of(
-            vendor, federation, self._initial_hash, state, keys or NoKeys(), policy
+            vendor, federation, self._initial_hash, state, keys, policy
         )
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
             wire.OPEN: (wire.OpenTerm, "server-of-any-term", self._open),
@@ -90,6 +86,10 @@ class Site:
             wire.ORDER: (wire.OrderRun, "member", self._order),
             wire.SHARE: (wire.ShareBest, "server", self._share),
         }
+        for kind, (noun, handler) in secure_site(
+            vendor, federation, keys, state, self._update_and_start
+        ).items():
+            self._handlers[kind] = (noun, "server", handler)
 
     @cached_property
     def learner(self) -> Learner:
@@ -116,6 +116,14 @@ class Site:
             answer = self._reply(status="needs-models", needs=error.needs)
         return check_outgoing(answer, self.initial, self.federation, self.vendor)
 
+    def _update_and_start(
+        self, asked: SecureRequest, message: Message
+    ) -> tuple[Weights, Weights] | None:
+        stored = self.state.update(asked.envelope.term, asked.round)
+        if stored is None or stored[1].start != asked.model:
+            return None
+        return stored[0], self._weights(message, asked.model)
+
     # ---- the phases --------------------------------------------------------------------------
 
     def _open(self, opening: wire.OpenTerm, message: Message) -> RecordDict:
@@ -128,6 +136,8 @@ class Site:
             if stored is None or not _is_of(work, stored[1]):
                 stored = self._train_anew(work, self._weights(message, work.model))
         weights, notes = stored
+        if self.federation.aggregation.secure:
+            return self._reply(ballot=notes.ballot, steps=notes.steps)
         return self._update_reply(weights, notes.ballot, notes.steps)
 
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
@@ -147,6 +157,7 @@ class Site:
         return trained
 
     def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
+        self._check_own(recall.envelope)
         stored = self.state.last_update()
         if stored is None and not recall.or_initial:
             return self._reply()
@@ -159,6 +170,7 @@ class Site:
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         """Fine-tune once: asked again, by a server that was restarted, the site sends the same."""
+        self._check_own(work.envelope)
         start = self._weights(message, work.model)
         self.models.put(start, work.model)
         with self.state.training():
@@ -211,6 +223,7 @@ class Site:
     def _tidy(self, head_term: int) -> None:
         """Delete updates and models that no term needs any more."""
         self.state.forget_updates()
+        self.state.secure_notes.forget_through(head_term)
         ledger = self.state.ledger
         kept = {record.model for record in ledger.records(head_term - 1)}
         release = released_so_far(ledger, self._metric)
@@ -250,6 +263,16 @@ class Site:
 
     # ------------------------------------------------------------------------------------------
 
+    def _check_own(self, envelope: wire.Envelope) -> None:
+        """Check that weights of this vendor alone go to no other vendor's server."""
+        if envelope.server != self.vendor:
+            raise MessageRefused(
+                f"a request of {envelope.server!r} for weights that are for the own server only",
+                f"one of {self.vendor!r}",
+                "look into the server that sent it",
+                MessageRefused.SERVER,
+            )
+
     @property
     def _metric(self) -> str:
         return self.federation.task.metric
@@ -262,44 +285,7 @@ class Site:
         return self._all_weights(message, [model])[model]
 
     def _all_weights(self, message: Message, names: Iterable[str]) -> dict[str, Weights]:
-        """Return models by hash: the initial one, those in the message, those on disk.
-
-        Raises :class:`NeedsModels` for those that are nowhere, :class:`MessageRefused` for one
-        whose content has another hash than the message claims.
-        """
-        found, needs = {}, []
-        sent = self._sent(message)
-        for name in dict.fromkeys(names):
-            if name in sent:
-                found[name] = from_arrays(sent[name])
-                if hash_weights(found[name]) != name:
-                    raise MessageRefused(
-                        "a model whose content has another hash",
-                        f"the model {name[:12]}…",
-                        "look for a fault between the sites",
-                        MessageRefused.MODEL,
-                    )
-            elif name == self._initial_hash:
-                found[name] = self.initial
-            elif (stored := self.models.find(name)) is not None:
-                found[name] = stored
-            else:
-                needs.append(name)
-        if needs:
-            raise NeedsModels(needs)
-        return found
-
-    @staticmethod
-    def _sent(message: Message) -> dict[str, ArrayRecord]:
-        try:
-            return wire.models_in(message)
-        except ValueError as error:
-            raise MessageRefused(
-                str(error),
-                "safetensors",
-                "install the same version at every site",
-                MessageRefused.MODEL,
-            ) from error
+        return find_models(message, names, {self._initial_hash: self.initial}, self.models)
 
     def _reply(self, **fields: object) -> RecordDict:
         return wire.pack(

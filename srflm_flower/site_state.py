@@ -7,6 +7,7 @@
     updates/finetuned.safetensors    what it trained last as the server
     updates/unfinished-<role>.pt     an interrupted training's last epoch
     best.safetensors                 its personalised model
+    secure/                          secrets of secure aggregation in the open term
     site.log                         errors in full; they never leave the site
 """
 
@@ -26,6 +27,7 @@ from srflm_flower.durable import append_durably
 from srflm_flower.locks import locked
 from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.records import Ballot, Metrics
+from srflm_flower.secure_aggregation.notes import NotesOnDisk
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.weights import Weights
 
@@ -70,6 +72,7 @@ class SiteState:
     ) -> None:
         self._folder, self._model, self._task = folder, model, task
         self.ledger = SiteLedger(folder / "ledger.sqlite", federation)
+        self.secure_notes = NotesOnDisk(folder / "secure")
 
     # ---- updates -----------------------------------------------------------------------------
 

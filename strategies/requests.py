@@ -10,6 +10,7 @@ from srflm_flower import messages as wire
 from strategies.conversation import request
 from strategies.model import Model
 from strategies.open_term import OpenTerm
+from strategies.settings import AggregationSettings
 from strategies.term_plan import Role, TermPlan
 
 
@@ -25,6 +26,29 @@ def work(
         epochs=plan.client_epochs if role == "client" else plan.server_epochs,
         steps=plan.steps(vendor, round_number, role) if plan.steps is not None else None,
     )
+
+
+def training_requests(
+    term: OpenTerm,
+    plan: TermPlan,
+    aggregation: AggregationSettings,
+    round_number: int,
+    model: Model,
+) -> list[Message]:
+    """Ask the clients to train, and the server's own node for its last update where it counts."""
+    requests = [
+        request(work(term, plan, vendor, round_number, model, "client"), wire.TRAIN, node)
+        for vendor, node in term.node_of.items()
+        if vendor != term.server
+    ]
+    if aggregation.include_stale_server != "never":
+        recall = wire.RecallUpdate(
+            envelope=term.envelope,
+            round=round_number,
+            or_initial=aggregation.include_stale_server == "always",
+        )
+        requests.append(request(recall, wire.RECALL, term.node_of[term.server]))
+    return requests
 
 
 def evaluation_requests(term: OpenTerm, models: Mapping[str, Model]) -> list[Message]:

@@ -39,7 +39,8 @@ from strategies.model import Model
 from strategies.open_term import OpenTerm, ServerLost, nobody_served
 from strategies.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
 from strategies.outcome import outcome
-from strategies.requests import evaluation_requests, work
+from strategies.requests import evaluation_requests, training_requests, work
+from strategies.secure_averaging import secure_mean
 from strategies.settings import AggregationSettings
 from strategies.term_plan import Observer, TermJournal, TermPlan, silent
 
@@ -218,19 +219,7 @@ class ServerRotating(Strategy):
         term = self.opened()
         known = arrays is term.start.arrays
         model = term.start if known else Model.of_arrays(arrays)
-        requests = [
-            request(work(term, self.plan, vendor, server_round, model, "client"), wire.TRAIN, node)
-            for vendor, node in term.node_of.items()
-            if vendor != term.server
-        ]
-        if self.aggregation.include_stale_server != "never":
-            recall = wire.RecallUpdate(
-                envelope=term.envelope,
-                round=server_round,
-                or_initial=self.aggregation.include_stale_server == "always",
-            )
-            requests.append(request(recall, wire.RECALL, term.node_of[term.server]))
-        return requests
+        return training_requests(term, self.plan, self.aggregation, server_round, model)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -269,6 +258,9 @@ class ServerRotating(Strategy):
         require_majority(
             self.plan.roster, term.reachable(), "answered in training", term.envelope.term
         )
+        if self.aggregation.secure:
+            talk, agreed = self._conversation(term), (self.plan, self.aggregation)
+            return Model.of_arrays(secure_mean(talk, *agreed, round_number, model, replies))
         averaged, _ = self.aggregate_train(round_number, replies.values())
         if averaged is None:
             raise term.too_few_clients(self.aggregation.min_clients)

@@ -61,6 +61,8 @@ class AggregationSettings(Settings):
     which it was a client: ``never``; ``once-trained`` (only if it ever was one); ``always`` (as the
     paper's demo: the initial weights when it never was one).  ``trim`` is the fraction cut off each
     tail by ``trimmed-mean``; ``faulty`` the number of faulty vendors that ``krum`` tolerates.
+    With ``secure`` the server learns only the clients' sum (rule ``mean``), rounded to multiples of
+    ``secure_range`` · 2^-27 (10 vendors); no weight may change by more than this range in a round.
     """
 
     rule: Literal["mean", "weighted-mean", "trimmed-mean", "krum"] = "mean"
@@ -68,3 +70,5 @@ class AggregationSettings(Settings):
     trim: float = Field(default=0.2, ge=0, lt=0.5)
     faulty: int = Field(default=1, ge=0)
     min_clients: int = Field(default=1, ge=1)
+    secure: bool = False
+    secure_range: float = Field(default=64.0, gt=0)

@@ -80,7 +80,23 @@ def test_election_quorum_and_records_know_neither_flower_nor_clocks() -> None:
 
 def test_the_algorithms_use_only_the_nouns_of_the_application() -> None:
     used = set().union(*(modules_from(path, "srflm_flower") for path in files_of("strategies")))
-    assert used == {"errors", "records", "quorum", "messages", "weights", "flower_private"}
+    assert used == {
+        "errors",
+        "records",
+        "quorum",
+        "messages",
+        "weights",
+        "flower_private",
+        "secure_aggregation",
+    }
+
+
+def test_the_rules_of_secure_aggregation_know_neither_flower_nor_torch_nor_files() -> None:
+    shell = {"messages.py", "notes.py", "site.py"}
+    paths = files_of("srflm_flower/secure_aggregation")
+    pure = [path for path in paths if path.name not in shell]
+    assert len(pure) >= 7
+    assert offenders(pure, "flwr", "torch", "pathlib", "time", "clients", "deploy") == {}
 
 
 def test_the_algorithms_do_not_know_the_data() -> None:

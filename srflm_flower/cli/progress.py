@@ -16,6 +16,7 @@ from srflm_flower.term_line import term_line
 _PHASES = {
     "open": "opening the term",
     "train": "clients train",
+    "aggregate": "clients aggregate securely",
     "finetune": "server fine-tunes",
     "evaluate": "all evaluate",
     "commit": "committing",

@@ -23,6 +23,7 @@ MODELS = {
 PHASES = {
     "open": "open the term",
     "train": "train at the clients",
+    "aggregate": "aggregate securely",
     "finetune": "fine-tune at the server",
     "evaluate": "evaluate at all vendors",
     "commit": "commit the record",

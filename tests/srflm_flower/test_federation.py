@@ -183,6 +183,22 @@ BY_CLASS = {"source": "npz", "path": "x", "partition": {"kind": "by-class"}}
             "aggregation.rule: found 'krum' with 3 vendors; expected at least 4 vendors",
         ),
         (
+            {"aggregation": {"secure": True, "rule": "krum", "faulty": 0}},
+            "aggregation.rule: found 'krum'; expected 'mean' with aggregation.secure",
+        ),
+        (
+            {"aggregation": {"secure": True, "rule": "weighted-mean"}},
+            "aggregation.rule: found 'weighted-mean'; expected 'mean' with aggregation.secure",
+        ),
+        (
+            {"aggregation": {"secure": True}, "vendors": [{"name": n} for n in "abc"]},
+            "aggregation.secure: found true with 3 vendors; expected at least 4, as each of two",
+        ),
+        (
+            {"aggregation": {"secure": True}},
+            "evaluate-averaged: found true; expected false with aggregation.secure",
+        ),
+        (
             {"vendors": [{"name": "a", "path": "/a"}, {"name": "b"}]},
             "vendors.a.path: found '/a'; expected none, as data.source is \"phantom\"; remove it",
         ),
@@ -373,6 +389,18 @@ def test_robust_rule_with_clients_enough_is_fine(vendors: int, settings: dict[st
     assert rule == settings["rule"]
 
 
+@pytest.mark.parametrize("vendors", [4, 10, 50])
+def test_secure_mean_with_clients_enough_is_fine(vendors: int) -> None:
+    federation = built_in_federation(vendors)
+    assert federation.changed(evaluate_averaged=False, aggregation__secure=True).aggregation.secure
+
+
+@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf")])
+def test_secure_range_must_be_a_positive_number(value: float) -> None:
+    with pytest.raises(ConfigurationError, match="secure_range"):
+        Federation().changed(aggregation__secure_range=value)
+
+
 @pytest.mark.parametrize("content", [b"[run\n", b"seed = 1\nseed = 2", b"\xff\xfe", b"a b c"])
 def test_file_that_is_not_toml_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "federation.toml"
@@ -484,6 +512,7 @@ CHANGES: list[dict[str, Any]] = [
     {"aggregation__rule": "krum", "aggregation__faulty": 0},
     {"privacy__epsilon": 4.0},
     {"vendors": [{"name": name, "size": 100} for name in BUILT_IN_VENDORS]},
+    {"aggregation__secure_range": 32.0},
 ]
 
 

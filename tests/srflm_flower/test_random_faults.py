@@ -94,12 +94,17 @@ class Weather:
         return self.random.random() < self.severity * factor
 
 
-@pytest.fixture(scope="module", params=["abc", "abcde"])
+SECURE = {"aggregation__secure": True, "evaluate_averaged": False}
+
+
+@pytest.fixture(scope="module", params=["abc", "abcde", "abcde, securely"])
 def sites(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[QuickFederation]:
     folder = tmp_path_factory.mktemp("sites")
-    with quick_federation(folder, tuple(request.param)) as federation:
+    names, _, securely = request.param.partition(", ")
+    changes = SECURE if securely else {}
+    with quick_federation(folder, tuple(names), **changes) as federation:
         yield federation
 
 

@@ -32,20 +32,9 @@ def at(vendor: str, kinds: Collection[str] = (), term: int | None = None) -> Cho
 
 def term_of(message: Message) -> int:
     """Return the term in a message's envelope."""
-    by_type: dict[str, type[wire.Request]] = {
-        wire.OPEN: wire.OpenTerm,
-        wire.TRAIN: wire.Train,
-        wire.RECALL: wire.RecallUpdate,
-        wire.FINETUNE: wire.Train,
-        wire.EVALUATE: wire.EvaluateModels,
-        wire.ACCEPT: wire.Accept,
-        wire.COMMIT: wire.Commit,
-        wire.RECORDS: wire.FetchRecords,
-        wire.MODEL: wire.FetchModel,
-        wire.ORDER: wire.OrderRun,
-        wire.SHARE: wire.ShareBest,
-    }
-    return wire.unpack(message, by_type[message.metadata.message_type]).envelope.term
+    envelope = wire.envelope_of(message)
+    assert envelope is not None
+    return envelope.term
 
 
 def silent_at(chosen: Chosen) -> Fault:

@@ -83,10 +83,9 @@ class KeptConnection(sqlite3.Connection):
 class QuickFederation(DeployedFederation):
     """A deployed federation that can be emptied, and whose sites stay in memory until restarted."""
 
-    def __init__(self, folder: Path, vendors: tuple[str, ...]) -> None:
-        federation = tiny_federation(
-            folder, vendors, run__answer_deadline=1e-3, run__work_deadline=1e-3
-        )
+    def __init__(self, folder: Path, vendors: tuple[str, ...], **changes: object) -> None:
+        deadlines = {"run__answer_deadline": 1e-3, "run__work_deadline": 1e-3}
+        federation = tiny_federation(folder, vendors, **deadlines, **changes)
         super().__init__(folder / "f", federation)
         self.trained: Counter[tuple[str, int, str]] = Counter()
         self.disconnect: Callable[[], None] = lambda: None
@@ -192,8 +191,10 @@ def silence() -> Iterator[None]:
 
 
 @contextmanager
-def quick_federation(folder: Path, vendors: tuple[str, ...]) -> Iterator[QuickFederation]:
-    """Give a federation whose learners and disks take no time."""
+def quick_federation(
+    folder: Path, vendors: tuple[str, ...], **changes: object
+) -> Iterator[QuickFederation]:
+    """Give a federation whose learners and disks take no time; ``changes`` are to its file."""
     kept: dict[int, KeptConnection] = {}
 
     def connect_once(ledger: SiteLedger) -> sqlite3.Connection:
@@ -213,7 +214,7 @@ def quick_federation(folder: Path, vendors: tuple[str, ...]) -> Iterator[QuickFe
         patch.setattr(os, "fsync", lambda handle: None)
         patch.setattr(SiteLedger, "_connect", connect_once)
         patch.setattr("srflm_flower.term_server.FIRST_POLL_SECONDS", 1e-4)
-        sites = QuickFederation(folder, vendors)
+        sites = QuickFederation(folder, vendors, **changes)
         sites.disconnect = disconnect
         initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
         for name, stand_in in (

@@ -1,0 +1,263 @@
+"""Secure aggregation against plain: bytes and seconds for a model of 45 MB.
+
+A federation in memory, with real sites, keys, files, and messages: clients that have trained are
+asked for their updates, until the server has the mean.  Nothing is trained and nothing travels over
+a network: what is measured is what secure aggregation costs besides.  Clients are asked one after
+another on this machine, so their seconds are given for one of them (the slowest).  The means must
+be equal up to the rounding step.  A B A B …; the lost client does not send its masked update.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import Context, Error, Message, RecordDict
+
+from benchmarks.markdown import table
+from benchmarks.round_times import UnequalWork
+from benchmarks.section import main
+from benchmarks.spread import Spread, spread
+from clients.learner import Learner
+from srflm_flower import messages as wire
+from srflm_flower.client_app import answer_at
+from srflm_flower.federation import Federation, built_in_federation
+from srflm_flower.memory_grid import Deliver, MemoryGrid
+from srflm_flower.model_store import ModelStore
+from srflm_flower.records import Ballot
+from srflm_flower.secure_aggregation import messages as secure
+from srflm_flower.secure_aggregation.quantising import agreed_quantiser
+from srflm_flower.signatures import VendorKeys
+from srflm_flower.site import Site
+from srflm_flower.site_state import SiteState, UpdateNotes
+from srflm_flower.weights import Weights, from_arrays, hash_weights
+from strategies.aggregation import Update, aggregate
+from strategies.answers import checked_update
+from strategies.conversation import Conversation
+from strategies.exchange import CostMeter, Exchange
+from strategies.model import Model
+from strategies.open_term import OpenTerm
+from strategies.requests import training_requests
+from strategies.secure_averaging import secure_mean
+from strategies.term_plan import silent
+
+PARAMETERS = 11_250_000
+"""Of single precision: 45 MB."""
+
+DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One way for one number of vendors."""
+
+    vendors: int
+    way: str
+    sent: Spread
+    received: Spread
+    at_client: Spread
+    at_server: Spread
+
+
+@dataclass(frozen=True)
+class SecureAggregation:
+    """All ways and numbers of vendors."""
+
+    parameters: int
+    measured: tuple[Measured, ...]
+
+    def as_markdown(self) -> str:
+        """Return the table."""
+        columns = ("vendors", "way", "server sends MB", "server gets MB")
+        rows = [
+            (
+                each.vendors,
+                each.way,
+                f"{each.sent.median / 1e6:.3f}",
+                f"{each.received.median / 1e6:.3f}",
+                each.at_client,
+                each.at_server,
+            )
+            for each in self.measured
+        ]
+        what = f"Model of {4 * self.parameters / 1e6:.1f} MB; medians (range).\n\n"
+        return what + table((*columns, "seconds at a client", "seconds at the server"), rows)
+
+
+def run(quick: bool, folder: Path) -> SecureAggregation:
+    """Measure 4 and 10 vendors, or in a hurry 4 with a tenth of the model."""
+    parameters, pairs = (PARAMETERS // 10, 2) if quick else (PARAMETERS, 5)
+    measured: list[Measured] = []
+    for vendors in (4,) if quick else (4, 10):
+        measured += measure(vendors, parameters, pairs, folder / str(vendors))
+    return SecureAggregation(parameters, tuple(measured))
+
+
+@dataclass
+class _Sample:
+    """What one aggregation took."""
+
+    mean: Weights
+    sent: int
+    received: int
+    at_client: float
+    at_server: float
+
+
+def measure(vendors: int, parameters: int, pairs: int, folder: Path) -> list[Measured]:
+    """Measure all ways in turn; raise :class:`UnequalWork` when their means differ."""
+    start = {"w": np.zeros(parameters, np.float32)}
+    ways: dict[str, Callable[[], _Sample]] = {}
+    for way in ("plain", "secure", "secure, a client lost"):
+        sites = _Sites(vendors, start, folder / way, way != "plain", way.endswith("lost"))
+        ways[way] = sites.aggregate
+    samples: dict[str, list[_Sample]] = {way: [] for way in ways}
+    for _ in range(pairs):
+        for way, once in ways.items():
+            samples[way].append(once())
+        step = agreed_quantiser(64.0, vendors).step
+        _check_same(samples["secure"][-1].mean, samples["plain"][-1].mean, step)
+    return [
+        Measured(
+            vendors,
+            way,
+            spread([float(each.sent) for each in of_way]),
+            spread([float(each.received) for each in of_way]),
+            spread([each.at_client for each in of_way]),
+            spread([each.at_server for each in of_way]),
+        )
+        for way, of_way in samples.items()
+    ]
+
+
+def _check_same(securely: Weights, plainly: Weights, step: float) -> None:
+    """Raise :class:`UnequalWork` unless the means agree up to half a step and rounding."""
+    for name, array in plainly.items():
+        difference = float(np.abs(securely[name] - array).max())
+        if not difference <= step / 2 + 1e-7:
+            raise UnequalWork(f"the means {name} differ by {difference}")
+
+
+@dataclass
+class _Timed:
+    """A site; adds up the seconds that it takes to answer."""
+
+    site: Site
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def vendor(self) -> str:
+        return self.site.vendor
+
+    def answer(self, message: Message) -> RecordDict:
+        started = time.perf_counter()
+        reply = self.site.answer(message)
+        self.seconds[self.vendor] += time.perf_counter() - started  # type: ignore[assignment]
+        return reply
+
+    def log(self, text: str) -> None:
+        raise RuntimeError(text)
+
+    def highest_attempt(self) -> int:
+        return 0
+
+
+class _Sites:
+    """Sites that have trained round 1; the first vendor serves."""
+
+    def __init__(
+        self, vendors: int, start: Weights, folder: Path, securely: bool, one_lost: bool
+    ) -> None:
+        self._federation = built_in_federation(vendors).changed(
+            evaluate_averaged=False,
+            aggregation__secure=securely,
+            aggregation__include_stale_server="never",
+            run__work_deadline=DEADLINE,
+        )
+        self._start = Model.of_weights(start, hash_weights(start))
+        self._seconds: Counter[str] = Counter()
+        roster = self._federation.roster
+        private = {vendor: Ed25519PrivateKey.generate() for vendor in roster}
+        public = {v: key.public_key().public_bytes_raw().hex() for v, key in private.items()}
+        self._sites = []
+        for number, vendor in enumerate(roster):
+            keys = VendorKeys(private[vendor], public)
+            site = _trained(self._federation, vendor, number, start, folder, keys)
+            self._sites.append(_Timed(site, self._seconds))
+        self._lost = vendors if one_lost else 0
+
+    def aggregate(self) -> _Sample:
+        """Ask for the updates; return their mean and what it took."""
+        self._seconds.clear()
+        federation, plan = self._federation, self._federation.term_plan()
+        grid = MemoryGrid(self._answer, len(self._sites), Path(), self._fault)  # type: ignore[arg-type]
+        roster, meter = federation.roster, CostMeter()
+        envelope = wire.Envelope(federation=federation.hash, term=1, attempt=0, server=roster[0])
+        term = OpenTerm(envelope, roster, "", self._start, 1, Exchange(grid, meter), meter)
+        term.node_of = {vendor: node for node, vendor in enumerate(roster, start=1)}
+        conversation = Conversation(term, lambda name: self._start, silent)
+        started = time.perf_counter()
+        asking = training_requests(term, plan, federation.aggregation, 1, self._start)
+        trained = conversation.ask(asking, "train", DEADLINE, [self._start])
+        if federation.aggregation.secure:
+            mean = secure_mean(conversation, plan, federation.aggregation, 1, self._start, trained)
+        else:
+            template = self._start.weights
+            updates = {
+                vendor: Update(checked_update(m, wire.unpack(m, wire.Reply), template), 1)
+                for vendor, m in trained.items()
+            }
+            mean = aggregate(updates, federation.aggregation)
+        whole = time.perf_counter() - started
+        return _Sample(
+            from_arrays(mean),
+            sum(cost.bytes_sent for cost in meter.phases.values()),
+            sum(cost.bytes_received for cost in meter.phases.values()),
+            max(self._seconds.values()),
+            whole - sum(self._seconds.values()),
+        )
+
+    def _answer(self, message: Message, context: Context) -> Message:
+        return answer_at(lambda: self._sites[context.node_id - 1], message)
+
+    def _fault(self, message: Message, deliver: Deliver) -> Message | None:
+        if (message.metadata.dst_node_id, message.metadata.message_type) == (
+            self._lost,
+            secure.MASKED,
+        ):
+            return Message(Error(code=2, reason="lost"), reply_to=message)
+        return deliver(message)
+
+
+def _trained(
+    federation: Federation,
+    vendor: str,
+    number: int,
+    start: Weights,
+    folder: Path,
+    keys: VendorKeys,
+) -> Site:
+    """Return a site with an update for round 1: noise that depends on the vendor only."""
+    rng = np.random.default_rng(number)
+    update = {n: a + rng.normal(0, 0.01, a.shape).astype(a.dtype) for n, a in start.items()}
+    state = SiteState(folder / vendor, federation.hash, federation.model, federation.task)
+    ballot = Ballot(examples=1, loss=1.0)
+    model = hash_weights(start)
+    notes = UpdateNotes(term=1, round=1, start=model, ballot=ballot, steps=1)
+    state.store_update(update, notes)
+    models = ModelStore(folder / vendor / "models")
+    return Site(vendor, federation, _no_learner, start, state, models, keys)
+
+
+def _no_learner() -> Learner:
+    raise RuntimeError("nothing is trained here")
+
+
+if __name__ == "__main__":
+    sys.exit(main("secure_aggregation", run, (__doc__ or "").splitlines()[0]))
