@@ -46,6 +46,7 @@ class InstantLearner:
     vendor: str
     trained: Counter[tuple[str, int, str]]
     number: int
+    spender: None = None
 
     @property
     def data(self) -> Any:
@@ -53,7 +54,13 @@ class InstantLearner:
         return SimpleNamespace(split=lambda name: range(10))
 
     def train(
-        self, weights: Weights, work: Work, role: str, round_number: int, checkpoint: object = None
+        self,
+        weights: Weights,
+        work: Work,
+        role: str,
+        round_number: int,
+        checkpoint: object = None,
+        term: int = 0,
     ) -> Trained:
         """Count the call; return weights that differ by vendor, role, and round."""
         self.trained[self.vendor, round_number, role] += 1
@@ -91,7 +98,9 @@ class QuickFederation(DeployedFederation):
         self.disconnect: Callable[[], None] = lambda: None
         self._kept: dict[str, DeployedSite] = {}
 
-    def learner(self, federation: object, vendor: str, network: object) -> InstantLearner:
+    def learner(
+        self, federation: object, vendor: str, network: object, account: object
+    ) -> InstantLearner:
         """Stand in for :func:`srflm_flower.vendor_learner.vendor_learner`."""
         return InstantLearner(vendor, self.trained, self.roster.index(vendor))
 
