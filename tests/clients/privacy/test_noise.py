@@ -160,7 +160,7 @@ if child: os.waitpid(child, 0)
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     numbers = done.stdout.split()
