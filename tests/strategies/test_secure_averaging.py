@@ -249,7 +249,7 @@ def test_update_out_of_range_is_left_out_with_a_code(
 ) -> None:
     train = InstantLearner.train
 
-    def far_off(self, weights, work, role, round_number, checkpoint=None):
+    def far_off(self, weights, work, role, round_number, checkpoint=None, term=0):
         trained = train(self, weights, work, role, round_number)
         if self.vendor == "c":
             trained = replace(trained, weights={n: a + 65 for n, a in trained.weights.items()})
