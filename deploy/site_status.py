@@ -17,6 +17,7 @@ from deploy.site_layout import Layout
 from deploy.supernodes_config import Strict
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.quorum import owner
+from srflm_flower.records import VendorPrivacy
 from srflm_flower.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
 from srflm_flower.summary import summarise
 
@@ -63,6 +64,8 @@ class SiteStatus(Strict):
     peers: dict[str, PeerStatus] = Field(default_factory=dict)
     last_problem: str | None = None
     what_happened: str
+    privacy: VendorPrivacy | None = None
+    """What this vendor's records have been through, as of the last committed term."""
 
 
 def site_status(site: DeployedSite) -> SiteStatus:
@@ -95,6 +98,7 @@ def site_status(site: DeployedSite) -> SiteStatus:
         peers=_peers(site, layout, audit, notes is not None),
         last_problem=_last_problem(layout, site.settings.state),
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
+        privacy=summary.vendors[site.vendor].privacy,
     )
 
 

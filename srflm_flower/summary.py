@@ -8,12 +8,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from srflm_flower.federation import Federation
-from srflm_flower.records import Metrics, TermRecord
+from srflm_flower.privacy_statement import exclusions, promise
+from srflm_flower.records import Metrics, TermRecord, VendorPrivacy
 from srflm_flower.release import Release, released
 
 
 class VendorSummary(BaseModel):
-    """One vendor's part in a run.  Metrics are on its own test split."""
+    """One vendor's part in a run.  Metrics are on its own test split.
+
+    ``privacy`` is None without differential privacy.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,10 +26,14 @@ class VendorSummary(BaseModel):
     terms_missed: tuple[int, ...] = ()
     personalised: Metrics = {}
     released: Metrics = {}
+    privacy: VendorPrivacy | None = None
 
 
 class RunSummary(BaseModel):
-    """A run as a whole; ``cross`` is the vendor × vendor matrix (model's owner → data's owner)."""
+    """A run as a whole; ``cross`` is the vendor × vendor matrix (model's owner → data's owner).
+
+    ``privacy`` says what is promised about records.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,6 +53,7 @@ class RunSummary(BaseModel):
     mean_released: Metrics = {}
     pooled_released: Metrics = {}
     cross: dict[str, dict[str, Metrics]] = {}
+    privacy: str = ""
     seconds: float
 
 
@@ -67,6 +76,7 @@ def summarise(
             terms_missed=tuple(r.term for r in records if vendor not in r.ballots),
             personalised=test.get(vendor, {}).get("personalised", {}),
             released=test.get(vendor, {}).get("global", {}),
+            privacy=records[-1].privacy.get(vendor) if records else None,
         )
         for vendor in federation.roster
     }
@@ -88,6 +98,7 @@ def summarise(
         mean_released=mean_over_vendors([v.released for v in vendors.values()]),
         pooled_released=pooled([v.released for v in vendors.values()]),
         cross=cross,
+        privacy=f"{promise(federation)} {exclusions(federation)}".strip(),
         seconds=round(seconds, 3),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from srflm_flower.privacy_statement import spent_line
 from srflm_flower.records import TermRecord
 from srflm_flower.summary import mean_over_vendors
 
@@ -17,8 +18,10 @@ def term_line(record: TermRecord, metric: str) -> str:
         mean = mean_over_vendors([getattr(each, kind) for each in record.metrics.values()])
         if metric in mean:
             means.append(f"{title} {mean[metric]:.3f}")
+    spent = spent_line(record.privacy)
     absent = sorted({absence.vendor for absence in record.absences})
     return (
         f"term {record.term}: server {record.server}; mean {metric}: {', '.join(means) or '—'}"
         + (f"; absent: {', '.join(absent)}" if absent else "")
+        + (f"; {spent}" if spent else "")
     )

@@ -12,17 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from srflm_flower.cli.site_options import HERE
+from srflm_flower.privacy_statement import NOT_COVERED
 
 if TYPE_CHECKING:
     from clients.privacy.ledger_rows import Books
-
-NOT_COVERED = (
-    "that this vendor takes part, its public size, its roles, and the schedule;"
-    " a person with m records by more than m·ε;"
-    " a person at several vendors by more than the sum of their ε;"
-    " preprocessing and hyper-parameters chosen by looking at the data;"
-    " what is released outside of this ledger; timing and metadata"
-)
 
 
 def show(

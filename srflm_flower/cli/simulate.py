@@ -14,6 +14,7 @@ from rich.table import Table
 from srflm_flower.cli.options import FederationFile, Rounds, Seed, chosen_federation
 from srflm_flower.cli.progress import Progress
 from srflm_flower.errors import ConfigurationError
+from srflm_flower.privacy_statement import NOT_PRIVATE, spent_line
 from srflm_flower.run_folder import RunFolder, create_run_folder, open_run_folder
 from srflm_flower.summary import RunSummary
 
@@ -138,6 +139,8 @@ def show_summary(summary: RunSummary, folder: RunFolder, console: Console) -> No
     console.print(table)
     style = "green" if summary.status == "completed" else "bold red"
     console.print(f"[{style}]{summary.status}[/]: {escape(summary.what_happened)}", soft_wrap=True)
+    told = {v: each.privacy for v, each in summary.vendors.items() if each.privacy is not None}
+    console.print(spent_line(told) or NOT_PRIVATE, soft_wrap=True)
     console.print(f"Report:  {escape(str(folder.report))}", soft_wrap=True)
     console.print(f"Models:  {escape(str(folder.models))}", soft_wrap=True)
     if summary.status != "completed":

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from srflm_flower.cli.site_options import HERE, SiteFolder
+from srflm_flower.privacy_statement import spent_line
 
 if TYPE_CHECKING:
     from deploy.site_status import SiteStatus
@@ -50,5 +51,7 @@ def show_status(found: SiteStatus, console: Console) -> None:
     for peer, each in found.peers.items():
         heard = f", its server heard {each.heard:.0f} s ago" if each.heard is not None else ""
         table.add_row(f"peer {peer}", f"{each.node}{heard}")
+    if found.privacy is not None:
+        table.add_row("privacy", spent_line({found.vendor: found.privacy}))
     table.add_row("last problem", escape(found.last_problem or "none"))
     console.print(table)

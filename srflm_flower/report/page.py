@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
+from srflm_flower.privacy_statement import NOT_PRIVATE
 from srflm_flower.records import TermRecord
 from srflm_flower.release import released
 from srflm_flower.report.markup import Html, element, joined, scrolling
+from srflm_flower.report.privacy import privacy_section
 from srflm_flower.report.style_sheet import STYLE_SHEET
 from srflm_flower.report.tables import (
     all_metrics_table,
@@ -54,6 +56,7 @@ def report_page(federation: Federation, records: Sequence[TermRecord], summary: 
         _header(title, federation, records, summary),
         _results(federation, records, summary),
         _course(illustrations(federation, records, summary)),
+        privacy_section(federation, records),
         _terms(records, summary),
         _costs(records),
         _settings(federation, summary),
@@ -71,7 +74,7 @@ def _header(
         _status(summary),
         _facts(federation, summary),
         _release(records, summary),
-        element("p", element("strong", "No differential privacy in this run.")),
+        *([] if federation.privacy.private else [element("p", element("strong", NOT_PRIVATE))]),
     )
 
 
