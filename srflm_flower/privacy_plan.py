@@ -45,7 +45,7 @@ def plan_federation(
     privacy = federation.privacy
     terms = federation.run.rounds // federation.rounds_per_term
     cap = server_terms or privacy.server_terms or -(-terms // len(federation.roster))
-    target = epsilon or privacy.epsilon
+    target = privacy.epsilon if epsilon is None else epsilon
     solved: dict[Schedule, Plan] = {}
     plans = {}
     for vendor, size in sizes(federation).items():

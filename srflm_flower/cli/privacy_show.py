@@ -29,7 +29,8 @@ def show(
 
     settings = load_site(site.resolve())
     federation = settings.load_federation()
-    at = delta or min(federation.privacy.delta, settings.privacy.delta or 1.0)
+    agreed = min(federation.privacy.delta, settings.privacy.delta or 1.0)
+    at = agreed if delta is None else delta
     books = site_ledger(settings).books()
     console = Console(highlight=False)
     if not books.rows:

@@ -67,6 +67,8 @@ class Progress:
                 self.lines.append(f"term {self.term}: {_describe(event)}")
             case "not-shared":
                 self.lines.append(f"no personalised model from {', '.join(event['vendors'])}")
+            case "ended":
+                self.lines.append(f"the run ends: {event['reason']}")
             case "closing":
                 self.phase, self.server = _PHASES["close"], ""
             case "term-committed":
