@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from srflm_flower.records import Absence, TermRecord
 from strategies.election import Cycle, Election, Fixed, Random, Readiness, RoundRobin, Score
-from strategies.eligibility import Eligibility, EligibleFirst, eligibility_after, terms_served
+from strategies.eligibility import Eligibility, EligibleFirst, reason_to_end, terms_served
 from tests.support.records import make_ballots, make_record
 
 ROSTER = ("a", "b", "c", "d")
@@ -50,7 +50,7 @@ def test_those_at_the_cap_come_last_and_the_order_is_otherwise_the_policys(
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_nobody_ever_serves_more_often_than_the_cap(policy: Cycle, most: int) -> None:
     capped, servers = EligibleFirst(policy, most), "a"
-    while eligibility_after(ROSTER, history(*servers), most).reason_to_end() is None:
+    while reason_to_end(election(servers), most, 1) is None:
         servers += capped.rank(election(servers))[0]
     assert all(servers.count(vendor) == most for vendor in ROSTER)
 
@@ -68,13 +68,13 @@ def test_vendor_that_cannot_train_is_left_out_as_a_client() -> None:
 
 
 def test_run_ends_when_nobody_may_serve() -> None:
-    reason = eligibility_after(ROSTER, history(*"abcd"), 1).reason_to_end()
+    reason = reason_to_end(election("abcd"), 1, 1)
     assert reason is not None and "no vendor may serve another term" in reason
     spent = dict.fromkeys(ROSTER, Readiness(can_serve=False))
     assert "no vendor has privacy budget left" in str(
         Eligibility(ROSTER, {}, None, spent).reason_to_end()
     )
-    assert eligibility_after(ROSTER, history(*"abc"), 1).reason_to_end() is None
+    assert reason_to_end(election("abc"), 1, 1) is None
 
 
 def test_run_ends_when_too_few_may_train() -> None:
