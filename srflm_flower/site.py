@@ -251,8 +251,9 @@ class Site:
         return wire.pack(self.participant.follow(ordered.order))
 
     def _share(self, share: wire.ShareBest, message: Message) -> RecordDict:
-        best = self.state.best()
-        if best is None or not self.policy.shares_best:
+        best, privacy = self.state.best(), self.federation.privacy
+        chosen_by_records = privacy.private and privacy.metrics != "exact"
+        if best is None or chosen_by_records or not self.policy.shares_best:
             raise MessageRefused(
                 "a request for the personalised model",
                 "that this site has one and shares it",

@@ -32,6 +32,9 @@ from clients.privacy.mechanism import Mechanism
 from clients.privacy.policy import Budget
 from srflm_flower.errors import PrivacyError
 
+Account = Callable[[Sequence[Mechanism], float], float]
+"""(history, δ) → ε."""
+
 LEDGER_FILE, ANCHOR_FILE = "privacy.sqlite", "privacy.anchor"
 
 
@@ -77,9 +80,9 @@ class PrivacyLedger:
         """Return all that counts against a data set: uses of it, and of overlapping ones."""
         return self.books().history(dataset)
 
-    def spent(self, dataset: str, delta: float) -> float:
+    def spent(self, dataset: str, delta: float, account: Account = epsilon) -> float:
         """Return ε at ``delta`` that a data set's records have been through; ∞ when retired."""
-        return spent_in(self.books(), dataset, delta)
+        return spent_in(self.books(), dataset, delta, account)
 
     def can_afford(
         self, dataset: str, uses: Sequence[tuple[Purpose, Mechanism]], budget: Budget
@@ -222,9 +225,9 @@ class PrivacyLedger:
             write_anchor(self._anchor, anchor.model_copy(update=changes))
 
 
-def spent_in(books: Books, dataset: str, delta: float) -> float:
+def spent_in(books: Books, dataset: str, delta: float, account: Account = epsilon) -> float:
     """Return ε at ``delta`` of a data set; ∞ when it is retired."""
-    return math.inf if books.retired(dataset) else epsilon(books.history(dataset), delta)
+    return math.inf if books.retired(dataset) else account(books.history(dataset), delta)
 
 
 def _excess(

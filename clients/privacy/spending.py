@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from clients.privacy.accounting import epsilon_quickly
 from clients.privacy.ledger import PrivacyLedger, Refusal
 from clients.privacy.ledger_rows import Purpose, Use
 from clients.privacy.mechanism import Mechanism
@@ -75,9 +76,9 @@ class Spender:
         self.ledger.settle(reservation)
 
     def spent(self) -> Spent:
-        """Return how much was spent, and what can still be afforded."""
+        """Return how much was spent, rounded up by some thousandths, and what can be afforded."""
         return Spent(
-            self.ledger.spent(self.dataset, self.budget.delta),
+            self.ledger.spent(self.dataset, self.budget.delta, epsilon_quickly),
             self.budget.delta,
             self._can_afford("server"),
             self._can_afford("client"),

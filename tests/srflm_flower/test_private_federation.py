@@ -1,0 +1,225 @@
+"""Differential privacy through the whole product: what was spent is known, and suffices."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from flwr.app import Message
+
+from clients import learner as learners
+from clients.privacy.accounting import epsilon
+from clients.privacy.mechanism import Mechanism
+from srflm_flower import messages as wire
+from srflm_flower.errors import PrivacyError
+from srflm_flower.federation import Federation
+from srflm_flower.memory_grid import Deliver
+from srflm_flower.run_folder import RunFolder
+from srflm_flower.site_privacy import site_ledger
+from tests.support.deployed import DeployedFederation
+from tests.support.tiny import conduct, new_run, records_of, tiny_federation
+
+NAMES = ("a", "b", "c")
+SIZE, DELTA = 20, 1e-3
+
+
+def private(folder: Path, **changes: object) -> Federation:
+    """Return a tiny federation with differential privacy and hardly any work."""
+    settings = {
+        "privacy__unit": "record",
+        "privacy__batch_size": 8,
+        "privacy__client_steps": 2,
+        "privacy__server_steps": 3,
+        "privacy__client_noise": 2.0,
+        "privacy__server_noise": 3.0,
+        "privacy__delta": DELTA,
+        "training__momentum": 0.0,
+        "vendors": [{"name": name, "size": SIZE} for name in NAMES],
+    }
+    return tiny_federation(folder, NAMES, **(settings | changes))
+
+
+def ledgers(run: RunFolder) -> dict[str, float]:
+    """Return each vendor's ε over what it has trained, from its own ledger."""
+    spent = {}
+    for vendor in NAMES:
+        books = run.privacy_ledger(vendor).books()
+        training = [
+            use.mechanism
+            for name in books.sizes
+            for use in books.uses(name)
+            if use.purpose in ("client", "server")
+        ]
+        spent[vendor] = epsilon(training, DELTA)
+    return spent
+
+
+def test_records_say_what_was_spent_in_both_roles(tmp_path: Path) -> None:
+    run = new_run(private(tmp_path, run__rounds=4), tmp_path / "run")
+    conduct(run)
+    client, server = Mechanism(2.0, 8 / SIZE, 2), Mechanism(3.0, 8 / SIZE, 3)
+    served = dict.fromkeys(NAMES, 0)
+    for record in records_of(run):
+        served[record.server] += 1
+        for vendor, told in record.privacy.items():
+            history = [client] * (record.term - served[vendor]) + [server] * served[vendor]
+            assert told.epsilon == pytest.approx(epsilon(history, DELTA), abs=0.01)
+    last = records_of(run)[-1].privacy
+    assert {v: told.epsilon for v, told in last.items()} == pytest.approx(ledgers(run), abs=0.01)
+
+
+def test_run_ends_by_itself_before_the_budget_does(tmp_path: Path) -> None:
+    run = new_run(private(tmp_path, run__rounds=20, privacy__epsilon=1.6), tmp_path / "run")
+    summary = conduct(run)
+    records = records_of(run)
+    assert 2 <= len(records) < 20
+    assert summary.status == "completed"
+    assert "ended: " in summary.what_happened and "privacy budget left" in summary.what_happened
+    assert all(spent <= 1.6 for spent in ledgers(run).values())
+    assert not all(each.can_train for each in records[-1].privacy.values())
+
+
+def test_vendor_that_cannot_train_any_more_still_evaluates(tmp_path: Path) -> None:
+    sizes = [{"name": name, "size": SIZE} for name in NAMES]
+    sizes[2]["client_noise"] = sizes[2]["server_noise"] = 0.8
+    federation = private(tmp_path, vendors=sizes, run__rounds=5, privacy__epsilon=9.0)
+    run = new_run(federation, tmp_path / "run")
+    conduct(run)
+    last = records_of(run)[-1]
+    assert not last.privacy["c"].can_train and last.privacy["a"].can_train
+    assert "c" not in last.clients and last.server != "c"
+    assert ("c", PrivacyError.BUDGET_SPENT) in {(a.vendor, a.code) for a in last.absences}
+    assert "c" in last.metrics, "it evaluates"
+    assert ledgers(run)["c"] <= 9.0
+
+
+def test_what_breaks_off_stays_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, broken = learners.train_privately, []
+
+    def breaking(*arguments: object, **named: object) -> object:
+        if not broken:
+            broken.append(True)
+            raise RuntimeError("the power is gone")
+        return train(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(learners, "train_privately", breaking)
+    run = new_run(private(tmp_path, run__rounds=2), tmp_path / "run")
+    conduct(run)
+    books = [run.privacy_ledger(vendor).books() for vendor in NAMES]
+    assert sum(len(each.unsettled) for each in books) == 1
+    uses = [
+        len([u for name in b.sizes for u in b.uses(name) if u.purpose != "metrics"]) for b in books
+    ]
+    assert sorted(uses) == [2, 2, 2], "the one that broke off counts as well"
+
+
+def test_update_that_is_sent_again_spends_nothing(tmp_path: Path) -> None:
+    failed: list[int] = []
+
+    def losing(message: Message, deliver: Deliver) -> Message | None:
+        reply = deliver(message)
+        if message.metadata.message_type == wire.FINETUNE and not failed:
+            failed.append(message.metadata.dst_node_id)
+            return None
+        return reply
+
+    run = new_run(private(tmp_path, run__rounds=1, run__work_deadline=0.5), tmp_path / "run")
+    conduct(run, losing)
+    (record,) = records_of(run)
+    assert record.attempt == 1
+    for vendor in NAMES:
+        books = run.privacy_ledger(vendor).books()
+        rounds = [u.purpose for name in books.sizes for u in books.uses(name)]
+        assert rounds.count("client") <= 1 and rounds.count("server") <= 1
+
+
+def test_only_public_numbers_and_noisy_metrics_leave(tmp_path: Path) -> None:
+    replies: list[wire.Reply] = []
+
+    def listening(message: Message, deliver: Deliver) -> Message | None:
+        reply = deliver(message)
+        assert reply is not None
+        replies.append(wire.unpack(reply, wire.Reply))
+        return reply
+
+    run = new_run(private(tmp_path, run__rounds=1), tmp_path / "run")
+    conduct(run, listening)
+    ballots = [reply.ballot for reply in replies if reply.ballot is not None]
+    assert {ballot.examples for ballot in ballots} == {SIZE}
+    told = {(n, m) for reply in replies for n, each in reply.metrics.items() for m in each}
+    assert told and {metric for _, metric in told} == {"accuracy", "examples"}
+    assert "personalised" not in {name for name, _ in told}
+    assert not run.models.joinpath("a.safetensors").exists(), "chosen by records: it stays"
+
+
+def test_withheld_metrics_leave_no_trace(tmp_path: Path) -> None:
+    federation = private(tmp_path, run__rounds=2, privacy__metrics="withheld")
+    run = new_run(federation, tmp_path / "run")
+    conduct(run)
+    assert all(record.metrics == {} for record in records_of(run))
+    assert run.global_model.exists()
+
+
+# ---- deployed sites --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> DeployedFederation:
+    federation = DeployedFederation(tmp_path / "f", private(tmp_path))
+    federation.order("a", rounds=9)
+    return federation
+
+
+def with_policy(sites: DeployedFederation, vendor: str, table: str) -> None:
+    path = sites.folders[vendor] / "site.toml"
+    path.write_text(path.read_text() + f"\n[privacy]\n{table}\n")
+
+
+def test_site_that_asks_for_more_noise_takes_no_part(sites: DeployedFederation) -> None:
+    with_policy(sites, "c", "min-noise = 2.5")
+    sites.turn()
+    (record,) = sites.records("a")
+    assert record.clients == ("b",)
+    assert ("c", PrivacyError.POLICY) in {(a.vendor, a.code) for a in record.absences}
+    assert not record.privacy["c"].can_train and record.privacy["c"].can_serve
+
+
+def test_site_with_a_smaller_budget_stops_before_the_others(sites: DeployedFederation) -> None:
+    with_policy(sites, "c", "max-epsilon = 1.2")
+    for _ in range(4):
+        sites.turn()
+    last = sites.records("a")[-1].privacy
+    assert last["c"].epsilon <= 1.2 < last["a"].epsilon
+
+
+def test_site_without_its_ledger_does_not_train(sites: DeployedFederation) -> None:
+    sites.turn()
+    state = sites.folders["c"] / "state"
+    copy = shutil.copytree(state, state.with_name("copy"))
+    sites.turn()
+    for file in state.glob("privacy.sqlite*"):
+        file.unlink()
+    assert ("c", PrivacyError.LEDGER_MISSING) in absences_of_next(sites)
+    for file in copy.glob("privacy.sqlite*"):
+        shutil.copy(file, state)
+    assert ("c", PrivacyError.LEDGER_ROLLED_BACK) in absences_of_next(sites)
+
+
+def absences_of_next(sites: DeployedFederation) -> set[tuple[str, str]]:
+    before = len(sites.records("a"))
+    while len(sites.records("a")) == before:
+        sites.turn()
+    return {(a.vendor, a.code) for a in sites.records("a")[-1].absences}
+
+
+def test_privacy_outlives_runs_and_federations(sites: DeployedFederation) -> None:
+    sites.turn()
+    before = site_ledger(sites.site("b").settings).books()
+    (dataset, *_) = before.sizes
+    spent = epsilon(before.history(dataset), DELTA)
+    sites.order("a", rounds=1, number=2)  # ends the run
+    sites.order("a", rounds=5, number=3)
+    sites.turn()
+    after = site_ledger(sites.site("b").settings).books()
+    assert epsilon(after.history(dataset), DELTA) > spent
