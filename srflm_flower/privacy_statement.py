@@ -45,8 +45,8 @@ def promise(federation: Federation) -> str:
     return (
         "For each vendor, everything that it sends of its training (its models as client and as"
         " server in all rounds, and its noisy loss) is (ε, δ)-differentially private with respect"
-        " to one training record added or removed, over all rounds, both roles, and all federations in"
-        " which its site has taken part. It holds against all other vendors, the elected server,"
+        " to one training record added or removed, over all rounds, both roles, and all federations"
+        " in which its site has taken part. It holds against all other vendors, the elected server,"
         " and whoever uses the models, colluding." + random + " Other vendors are trusted to follow"
         " the protocol: this is no protection against poisoned models."
     )

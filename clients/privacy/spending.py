@@ -16,6 +16,10 @@ from clients.privacy.settings import PrivacySettings, Role
 from srflm_flower.errors import PrivacyError
 
 
+MOST_TOLD = 1e6
+"""ε of records whose past is not known; infinity does not travel."""
+
+
 @dataclass(frozen=True)
 class Spent:
     """What the records of a data set have been through, all runs and federations together: ε at
@@ -78,7 +82,7 @@ class Spender:
     def spent(self) -> Spent:
         """Return how much was spent, rounded up by some thousandths, and what can be afforded."""
         return Spent(
-            self.ledger.spent(self.dataset, self.budget.delta, epsilon_quickly),
+            min(self.ledger.spent(self.dataset, self.budget.delta, epsilon_quickly), MOST_TOLD),
             self.budget.delta,
             self._can_afford("server"),
             self._can_afford("client"),
