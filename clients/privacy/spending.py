@@ -15,7 +15,6 @@ from clients.privacy.policy import PrivacyPolicy as Policy
 from clients.privacy.settings import PrivacySettings, Role
 from srflm_flower.errors import PrivacyError
 
-
 MOST_TOLD = 1e6
 """ε of records whose past is not known; infinity does not travel."""
 
