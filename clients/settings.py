@@ -113,13 +113,15 @@ class VendorSettings(Settings):
     """A member of the federation.
 
     ``path`` is its file or folder (data source ``files``); ``classes`` are its labels (partition
-    ``by-class``); ``max_examples`` limits its training images.
+    ``by-class``); ``max_examples`` limits its training images.  ``number`` is its place in the
+    roster if left out; it seeds how the vendor's own data is divided, and stays when others leave.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
     path: DataPath | None = None
     classes: Annotated[tuple[int, ...], Strict(False)] | None = None
     max_examples: int | None = Field(default=None, ge=1)
+    number: int | None = Field(default=None, ge=0)
 
     @field_validator("name")
     @classmethod

@@ -37,7 +37,7 @@ from srflm_flower.federation_problems import (
     problems_within,
 )
 from srflm_flower.member import Member
-from srflm_flower.records import canonical_json
+from srflm_flower.records import Edition, canonical_json
 from strategies.settings import AggregationSettings, ElectionSettings, Settings, kebab
 from strategies.term_plan import StepPlan, TermPlan
 
@@ -62,6 +62,8 @@ class Federation(Settings):
     """A federation: roster, task, data, model, training, election, aggregation, and the run.
 
     ``bundle`` is the hash of the Flower app that all sites have installed (deployment only).
+    ``edition`` counts changes of the roster (:mod:`srflm_flower.editions`): a later one names the
+    hash of the ``previous`` one and what is needed to verify the ``first`` one's records.
     """
 
     name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
@@ -69,6 +71,9 @@ class Federation(Settings):
     rounds_per_term: int = Field(default=1, ge=1)
     evaluate_averaged: bool = True
     bundle: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    edition: int = Field(default=1, ge=1)
+    previous: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    first: Edition | None = None
     vendors: Annotated[tuple[Member, ...], Strict(False)] = tuple(
         Member(name=v) for v in BUILT_IN_VENDORS
     )
@@ -96,11 +101,25 @@ class Federation(Settings):
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of all that members agree on: everything but ``run`` and data paths."""
-        agreed = self.model_dump(mode="json", by_alias=True, exclude={"run": True})
+        left_out = {"run"} | ({"edition", "previous", "first"} if self.edition == 1 else set())
+        agreed = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         agreed["data"].pop("path", None)
         for vendor in agreed["vendors"]:
             vendor.pop("path", None)
+            if vendor["number"] is None:
+                del vendor["number"]
         return hashlib.sha256(canonical_json(agreed)).hexdigest()
+
+    @property
+    def as_edition(self) -> Edition:
+        """This file as what its votes are verified by."""
+        keys = tuple(vendor.signing_key for vendor in self.vendors if vendor.signing_key)
+        return Edition(federation=self.hash, roster=self.roster, keys=keys)
+
+    @property
+    def first_edition(self) -> Edition:
+        """The edition with which the ledger begins; its hash never changes."""
+        return self.first if self.first is not None else self.as_edition
 
     def member(self, vendor: str) -> Member:
         """Return a vendor's settings; raises :class:`ConfigurationError` for a stranger."""

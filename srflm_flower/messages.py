@@ -17,7 +17,16 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 
 from srflm_flower.errors import MessageRefused
-from srflm_flower.records import Ballot, Committed, Grant, Metrics, Noun, Proposal, RunOrder
+from srflm_flower.records import (
+    Approval,
+    Ballot,
+    Committed,
+    Grant,
+    Metrics,
+    Noun,
+    Proposal,
+    RunOrder,
+)
 from srflm_flower.weights import decode_weights, encode_weights, from_arrays, to_arrays
 
 OPEN = "query.open"
@@ -140,11 +149,17 @@ class TellVotes(Request):
 
 
 class VotesTold(Noun):
-    """How far a site is: its open term, and whether it has accepted a record in it."""
+    """How far a site is: its open term, and whether it has accepted a record in it.
+
+    ``edition`` is the number of the edition that decides the open term, ``last_change`` the term
+    whose record led to it (0 for the first).
+    """
 
     term: int
     accepted: bool
     forgetful: bool
+    edition: int = 1
+    last_change: int = 0
 
 
 class OrderRun(Request):
@@ -164,7 +179,7 @@ class Reply(Noun):
     and that the request must carry when it is sent again.  ``head_term`` is the last term in the
     site's ledger, ``attempt`` the highest that it has seen for the next one.  ``grant`` answers an
     opening that asks for a vote, with the proposal that was ``accepted`` before; ``signature`` is
-    that of an acceptance.
+    that of an acceptance.  ``approval`` is of a new roster, with the answer to an opening.
     """
 
     vendor: str
@@ -182,6 +197,7 @@ class Reply(Noun):
     signature: str = ""
     records: tuple[Committed, ...] = ()
     votes: VotesTold | None = None
+    approval: Approval | None = None
 
 
 AnyNoun = TypeVar("AnyNoun", bound=Noun)

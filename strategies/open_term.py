@@ -9,14 +9,16 @@ from srflm_flower.errors import NO_REPLY, FederationStopped
 from srflm_flower.messages import Envelope, Reply
 from srflm_flower.records import (
     Absence,
+    Approval,
     Ballot,
     Grant,
     Proposal,
+    RosterChange,
     TermRecord,
     VendorMetrics,
     lost_servers,
 )
-from strategies.election import Election, ElectionPolicy
+from strategies.election import Election, ElectionPolicy, among
 from strategies.exchange import CostMeter, Exchange
 from strategies.model import Model
 
@@ -67,6 +69,7 @@ class OpenTerm:
     clients: tuple[str, ...] = ()
     stale_server: bool = False
     metrics: dict[str, VendorMetrics] = field(default_factory=dict)
+    approvals: dict[str, Approval] = field(default_factory=dict)
 
     @property
     def server(self) -> str:
@@ -105,8 +108,12 @@ class OpenTerm:
         last_round: int,
         learning_rate: float,
         models: Mapping[str, Model],
+        change: RosterChange | None = None,
     ) -> TermRecord:
-        """Hold the election and return the term's record; the mappings follow the roster."""
+        """Hold the election and return the term's record; the mappings follow the roster.
+
+        With a ``change`` of the roster the next term's succession is among the new one.
+        """
         ballots = {v: self.ballots[v] for v in self.roster if v in self.ballots}
         ranking = election.rank(
             Election(
@@ -125,7 +132,7 @@ class OpenTerm:
             clients=self.clients,
             stale_server=self.stale_server,
             ballots=ballots,
-            ranking=ranking,
+            ranking=among(change.edition.roster, ranking) if change is not None else ranking,
             absences=tuple(self.absences),
             learning_rate=learning_rate,
             steps={v: self.steps[v] for v in self.roster if v in self.steps},
@@ -134,4 +141,5 @@ class OpenTerm:
             metrics={v: self.metrics[v] for v in self.roster if v in self.metrics},
             cost=dict(self.meter.phases),
             parent=self.parent,
+            roster_change=change,
         )

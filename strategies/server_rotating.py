@@ -165,9 +165,9 @@ class ServerRotating(Strategy):
         replies = self._ask(term, evaluation_requests(term, evaluated), "evaluate", models.values())
         self.aggregate_evaluate(last_round, replies.values())
         learning_rate, history = self.plan.learning_rate_in(last_round), self.journal.records()
-        record = term.record(self.election, history, last_round, learning_rate, models)
-        kept = {each.hash: each.weights for each in models.values()}
-        return self.journal.sign(record), kept
+        change = self.journal.roster_change(term.approvals.values())
+        record = term.record(self.election, history, last_round, learning_rate, models, change)
+        return self.journal.sign(record), {each.hash: each.weights for each in models.values()}
 
     # ---- phase 1: open -----------------------------------------------------------------------
 
