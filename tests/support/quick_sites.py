@@ -191,7 +191,9 @@ def silence() -> Iterator[None]:
 
 
 @contextmanager
-def quick_federation(folder: Path, vendors: tuple[str, ...]) -> Iterator[QuickFederation]:
+def quick_federation(
+    folder: Path, vendors: tuple[str, ...], kind: type[QuickFederation] = QuickFederation
+) -> Iterator[QuickFederation]:
     """Give a federation whose learners and disks take no time."""
     kept: dict[int, KeptConnection] = {}
 
@@ -212,7 +214,7 @@ def quick_federation(folder: Path, vendors: tuple[str, ...]) -> Iterator[QuickFe
         patch.setattr(os, "fsync", lambda handle: None)
         patch.setattr(SiteLedger, "_connect", connect_once)
         patch.setattr("srflm_flower.term_server.FIRST_POLL_SECONDS", 1e-4)
-        sites = QuickFederation(folder, vendors)
+        sites = kind(folder, vendors)
         sites.disconnect = disconnect
         initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
         for name, stand_in in (
