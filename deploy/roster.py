@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.pki import check_identity, make_identity
+from deploy.site_layout import edition_beside
 from srflm_flower.deployed_site import DeployedSite, site_anew
 from srflm_flower.durable import write_durably
 from srflm_flower.editions import Difference, check_successor, difference
 from srflm_flower.errors import ConfigurationError, DeploymentError
 from srflm_flower.federation import Federation, load_federation
 from srflm_flower.roster_change import sign_approval
-from srflm_flower.standing import Standing, approval_of, keep_approval
+from srflm_flower.standing import Standing, approval_of, keep_approval, standing_of
 
 
 def approve(site: DeployedSite, file: Path) -> Difference:
@@ -52,14 +53,33 @@ def withdraw(site: DeployedSite) -> bool:
 
 
 def edition_file(site: DeployedSite, federation: str) -> Path:
-    """Return where the file of another edition is kept: relative data paths stay what they are."""
-    current = site.settings.federation
-    return current.with_name(f"{current.stem}.{federation}.toml")
+    """Return where the file of another edition is kept."""
+    return edition_beside(site.settings.federation, federation)
 
 
 def standing_at(site: DeployedSite) -> Standing:
     """Return where the site stands between editions."""
-    return site.site.participant.standing()
+    federation = site.federation
+    return standing_of(site.state.ledger, federation.first_edition, federation.as_edition)
+
+
+def describe_roster(site: DeployedSite) -> str:
+    """Say who the members are, and what is under way, in a line."""
+    standing, held = standing_at(site), approval_of(site.state.ledger)
+    deciding, since = standing.editions.last, standing.editions.last_change
+    place, names = standing.place(site.vendor), ", ".join(deciding.roster)
+    if place == "left":
+        return f"no longer a member since term {since}"
+    if place == "between" and standing.editions.find(site.federation.hash) is None:
+        return f"{', '.join(site.federation.roster)}; catching up"
+    if place == "between":
+        has_file = edition_file(site, deciding.federation).exists()
+        what = "starting anew" if has_file else "give this site the new federation file"
+        return f"{names} since term {since}; {what}"
+    if held is not None and held.previous == deciding.federation:
+        new = ", ".join(held.edition.roster)
+        return f"{names}; approved here, waiting for a majority: {new}"
+    return names
 
 
 def with_current_edition(site: DeployedSite) -> DeployedSite:

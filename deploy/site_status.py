@@ -12,6 +12,7 @@ import httpx
 import psutil
 from pydantic import Field
 
+from deploy.roster import describe_roster
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
 from deploy.supernodes_config import Strict
@@ -48,6 +49,8 @@ class SiteStatus(Strict):
 
     vendor: str
     federation: str
+    edition: int = 1
+    roster: str
     up: bool
     programs: dict[str, bool] = Field(default_factory=dict)
     restarts: dict[str, int] = Field(default_factory=dict)
@@ -80,6 +83,8 @@ def site_status(site: DeployedSite) -> SiteStatus:
     return SiteStatus(
         vendor=site.vendor,
         federation=site.federation.hash,
+        edition=site.federation.edition,
+        roster=describe_roster(site),
         up=notes is not None,
         programs={name: psutil.pid_exists(pid) for name, pid in notes.programs.items()}
         if notes

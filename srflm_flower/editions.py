@@ -48,8 +48,12 @@ def _about(member: Member, peers: dict[str, Member]) -> tuple[object, ...]:
     return member.address, member.signing_key, known if len(known) == len(peers) else None
 
 
-def successor(old: Federation, vendors: Sequence[Member]) -> Federation:
+def successor(
+    old: Federation, vendors: Sequence[Member], min_clients: int | None = None
+) -> Federation:
     """Return the edition after ``old`` with this roster; raises :class:`ConfigurationError`.
+
+    ``min_clients`` replaces that of ``old``, which fewer vendors may not be able to fulfil.
 
     Every vendor keeps its number, a newcomer gets the next one: it seeds how its data is divided.
     """
@@ -65,6 +69,9 @@ def successor(old: Federation, vendors: Sequence[Member]) -> Federation:
         edition=old.edition + 1,
         previous=old.hash,
         first=old.first_edition.model_dump(),
+        aggregation__min_clients=(
+            min_clients if min_clients is not None else old.aggregation.min_clients
+        ),
     )
 
 

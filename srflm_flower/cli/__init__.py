@@ -16,6 +16,7 @@ from srflm_flower.cli import (
     down,
     poc,
     predict,
+    roster,
     run,
     simulate,
     site,
@@ -42,6 +43,7 @@ app.command("stop")(run.stop)
 app.command("verify")(verify.verify)
 app.add_typer(poc.app, name="poc")
 app.add_typer(site.app, name="site")
+app.add_typer(roster.app, name="roster")
 app.add_typer(consortium.app, name="consortium")
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
