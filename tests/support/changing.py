@@ -10,13 +10,12 @@ from pathlib import Path
 import tomli_w
 
 from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
-from deploy.roster import approve, edition_file, with_current_edition
+from deploy.roster import approve, edition_file, standing_at, with_current_edition
 from srflm_flower.deployed_site import DeployedSite, site_anew
 from srflm_flower.editions import successor
 from srflm_flower.errors import DeploymentError
 from srflm_flower.federation import Federation, load_federation
 from srflm_flower.member import Member
-from srflm_flower.standing import standing_of
 from tests.support.quick_sites import InstantLearner, QuickFederation, quick_federation
 
 EVERYONE = ("a", "b", "c", "d", "e")
@@ -99,14 +98,24 @@ class ChangingFederation(QuickFederation):
 
     def _has_file(self, vendor: str) -> bool:
         site = self.site(vendor)
-        standing = standing_of(
-            site.state.ledger, site.federation.first_edition, site.federation.as_edition
-        )
-        return edition_file(site, standing.editions.last.federation).exists()
+        return edition_file(site, standing_at(site).editions.last.federation).exists()
 
-    def settle(self, terms: int, most: int = 60) -> None:
-        """Take turns, switch, and sync as launchers do, until all members have these terms."""
+    def hand_out(self, *editions: Federation) -> None:
+        """Give the sites that lack it the file of the edition that their ledger has come to."""
+        for vendor in self.roster:
+            standing = standing_at(self.site(vendor))
+            for new in editions:
+                is_due = standing.editions.last.federation == new.hash
+                if is_due and standing.place(vendor) == "between" and vendor in new.roster:
+                    approve(self.site(vendor), self.write(new))
+
+    def settle(self, terms: int, *editions: Federation, most: int = 60) -> None:
+        """Take turns, switch, and sync as launchers do, until all members have these terms.
+
+        The operators give their sites those of the ``editions`` that they lack.
+        """
         for _ in range(most):
+            self.hand_out(*editions)
             self.switch()
             if all(self.head(v) >= terms and self.place(v) == "member" for v in self._up()):
                 return
