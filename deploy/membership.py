@@ -141,20 +141,21 @@ def _renewed(member: Member, membership: Membership | None, roster: Sequence[str
 def _hand_out(
     folder: Path, federation: Federation, memberships: Mapping[str, Membership]
 ) -> dict[str, Path]:
-    """Write for every member the file, and its certificate if it has asked for one."""
-    exists = (folder / "consortium-ca.key").exists()
-    consortium = load_consortium(folder) if exists else create_consortium(folder, federation.name)
+    """Write the file for every member, and certificates for those who have asked for one."""
     agreed = federation.to_toml().encode()
     answers = {vendor: folder / "members" / vendor for vendor in federation.roster}
-    for vendor, answer in answers.items():
-        write_durably(answer / "consortium-ca.crt", consortium.pem)
+    for answer in answers.values():
         write_durably(answer / "federation.toml", agreed)
-        if vendor in memberships:
-            asked = memberships[vendor]
-            host = asked.address.rsplit(":", 1)[0].strip("[]")
-            request = asked.certificate_request.encode("ascii")
-            certificate = sign_site_certificate(consortium, request, vendor, [host])
-            write_durably(answer / "site.crt", certificate)
+    if not memberships:
+        return answers
+    exists = (folder / "consortium-ca.key").exists()
+    consortium = load_consortium(folder) if exists else create_consortium(folder, federation.name)
+    for vendor, each in memberships.items():
+        host = each.address.rsplit(":", 1)[0].strip("[]")
+        request = each.certificate_request.encode("ascii")
+        certificate = sign_site_certificate(consortium, request, vendor, [host])
+        write_durably(answers[vendor] / "site.crt", certificate)
+        write_durably(answers[vendor] / "consortium-ca.crt", consortium.pem)
     return answers
 
 

@@ -42,13 +42,15 @@ class Standing:
     def members(self, federation: str) -> tuple[str, ...]:
         """Return whose messages under this edition the site answers: none where it is unknown.
 
-        Under an edition of its ledger they are today's members; one that its ledger has not come to
-        yet is that of others who are ahead.
+        Whoever joins with an edition that is approved only is no member yet.  A site that runs with
+        an edition to which its ledger has not come knows no better roster.
         """
-        if self.editions.find(federation) is not None:
-            return self.editions.last.roster
         ahead = self.find(federation)
-        return ahead.roster if ahead is not None else ()
+        if ahead is None or self.editions.find(federation) is not None:
+            return self.editions.last.roster if ahead is not None else ()
+        if federation == self.own.federation:
+            return self.own.roster
+        return tuple(vendor for vendor in ahead.roster if vendor in self.editions.last.roster)
 
     def place(self, vendor: str) -> Place:
         """Return whether the vendor's site can take part in the next term.

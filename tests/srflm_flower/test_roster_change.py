@@ -8,21 +8,23 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from deploy.roster import approve, withdraw
+from deploy.roster import approve, with_current_edition, withdraw
 from srflm_flower import messages as wire
 from srflm_flower.errors import (
     ConfigurationError,
     DeploymentError,
+    FederationStopped,
     LedgerError,
     MessageRefused,
     SrflmError,
 )
 from srflm_flower.federation import Federation
 from srflm_flower.memory_grid import Deliver
-from srflm_flower.records import Approval, RosterChange
+from srflm_flower.records import Approval, Edition, RosterChange
 from srflm_flower.roster_change import Editions, agreed_change, check_change, sign_approval
 from srflm_flower.signatures import sign_proposal
 from srflm_flower.standing import approval_of, keep_approval
+from srflm_flower.summary import summarise
 from srflm_flower.verification import verify_site
 from strategies.conversation import request
 from tests.support.changing import ChangingFederation, changing_federation
@@ -85,6 +87,8 @@ def test_newcomer_joins_catches_up_and_serves(sites: ChangingFederation) -> None
     assert {record.federation for record in records[2:]} == {new.hash}
     assert "d" in {record.server for record in records}
     assert all("d" in record.ballots for record in records[3:])
+    summary = summarise(new, sites.records("a"), 0.0, {}, {}, ("", ""))
+    assert summary.vendors["d"].terms_missed == (), "the terms before it joined do not count"
     found = {vendor: verify_site(sites.site(vendor)) for vendor in sites.roster}
     assert found["d"].changes == (2,) and found["d"].hashes == found["a"].hashes
 
@@ -168,8 +172,6 @@ def test_member_leaves_and_the_others_go_on(sites: ChangingFederation) -> None:
     assert "c" in record.ballots, "the old roster decides the term of the change"
     assert sites.place("c") == "left" and sites.head("c") == 2
     with pytest.raises(DeploymentError) as caught:
-        from deploy.roster import with_current_edition
-
         with_current_edition(sites.site("c"))
     assert caught.value.code == DeploymentError.LEFT
     assert "no longer a member since term 2" in caught.value.found
@@ -305,6 +307,46 @@ def test_site_that_lost_its_state_does_not_vote_before_the_change_is_known(
     sites.agree()
 
 
+def test_majority_that_has_not_heard_of_the_change_does_not_end_forgetfulness(
+    sites: ChangingFederation,
+) -> None:
+    """c has missed the change, d and e are empty: none knows of the term in which b voted."""
+    sites.settle(1)
+    new = sites.edition(sites.first, "a", "b", "c", "d", "e")
+    sites.approve(new, "a", "b")
+    sites.down = {"c"}
+    sites.run_to(2)
+    sites.join("d", new)
+    sites.join("e", new)
+    sites.switch("a", "b")
+    sites.lose_disk("b")
+    sites.down = {"a"}
+    outcome = sites.perform("b", kind="sync")
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert "4 other vendors" not in outcome.text and "that knows this edition" in outcome.text
+    assert sites.site("b").state.ledger.is_forgetful()
+    sites.down = set()
+    sites.perform("b", kind="sync")
+    ledger = sites.site("b").state.ledger
+    assert not ledger.is_forgetful() and len(ledger) == 2
+    assert ledger.votes(3).forgetful and not ledger.votes(4).forgetful
+
+
+def test_newcomer_is_no_member_before_the_change_is_committed(sites: ChangingFederation) -> None:
+    sites.settle(1)
+    new = with_d(sites)
+    sites.approve(new, "a", "b", "c")
+    envelope = wire.Envelope(federation=new.hash, term=1, attempt=0, server="d")
+    model = sites.records("a")[0].model
+    for wanted, kind in (
+        (wire.FetchModel(envelope=envelope, model=model), wire.MODEL),
+        (wire.FetchRecords(envelope=envelope, first=1), wire.RECORDS),
+    ):
+        with pytest.raises(MessageRefused) as caught:
+            sites.site("a").answer(request(wanted, kind, 1), "d")
+        assert caught.value.code == MessageRefused.SERVER
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 
@@ -399,8 +441,6 @@ def test_rule_counts_only_valid_approvals_of_the_roster(sites: ChangingFederatio
 
 
 def test_editions_of_a_chain() -> None:
-    from srflm_flower.records import Edition
-
     first, second, third = (
         Edition(federation=name * 64, roster=("a", name)) for name in ("1", "2", "3")
     )
