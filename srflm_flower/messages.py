@@ -151,15 +151,13 @@ class TellVotes(Request):
 class VotesTold(Noun):
     """How far a site is: its open term, and whether it has accepted a record in it.
 
-    ``edition`` is the number of the edition that decides the open term, ``last_change`` the term
-    whose record led to it (0 for the first).
+    ``edition`` is the number of the edition that decides the open term.
     """
 
     term: int
     accepted: bool
     forgetful: bool
     edition: int = 1
-    last_change: int = 0
 
 
 class OrderRun(Request):

@@ -271,13 +271,12 @@ class Participant:
         """Tell a forgetful site how far this one is: the term open here, and whether it voted."""
         with self.ledger.deciding() as db:  # or a commit in between would hide what was accepted
             votes = self.ledger.votes_in(db, self._head_term(db) + 1)
-        editions = self.standing().editions
+        changes = self.standing().editions.changes
         told = wire.VotesTold(
             term=votes.term,
             accepted=votes.accepted is not None,
             forgetful=votes.forgetful,
-            edition=len(editions.changes) + 1,
-            last_change=editions.last_change,
+            edition=len(changes) + 1,
         )
         return self._done(head_term=votes.term - 1, votes=told)
 

@@ -113,14 +113,14 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     asked = {node: request(asking, wire.VOTES, node) for node in grid.get_node_ids()}
     answers = exchange.ask(asked, federation.run.answer_deadline, "open")
     told: dict[str, Votes] = {}
-    newest = wire.VotesTold(term=1, accepted=False, forgetful=False)
+    newest = 1
     for node, message in answers.items():
         reply = parse_reply(message)
         if reply is not None and reply.votes is not None:
             term.node_of[reply.vendor] = node
             accepted = Accepted(0, "") if reply.votes.accepted else None
             told[reply.vendor] = Votes(reply.votes.term, 0, accepted, reply.votes.forgetful)
-            newest = max(newest, reply.votes, key=lambda votes: votes.edition)
+            newest = max(newest, reply.votes.edition)
     if not has_majority(told, federation.roster):
         raise FederationStopped(
             f"{len(told)} of {len(federation.roster)} vendors that told how far they are",
@@ -138,21 +138,21 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     return Outcome(task=task.name, result="synced")
 
 
-def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: wire.VotesTold) -> None:
+def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> None:
     """Note when a forgetful site votes again, once it knows.
 
-    A majority of its roster may know nothing of the first term that this roster decides, as another
-    one has accepted the record before: they must know of the change, and that term counts as open.
+    The record before the first term of its edition was accepted by another roster, of whom a
+    majority of this one may know nothing: somebody must know the edition, and so that record.
     """
     through = silent_through(told, site.federation.roster)
-    if through is None or newest.edition < site.federation.edition:
+    if through is None or newest < site.federation.edition:
         raise FederationStopped(
             f"{len(told)} other vendors that told how far they are",
             "a majority of the roster that knows this edition, this forgetful site not counted",
             "bring more sites up: this one votes again once they have answered",
             FederationStopped.NO_MAJORITY,
         )
-    site.state.ledger.remember(max(through, newest.last_change + 1))
+    site.state.ledger.remember(through)
 
 
 def _spread(site: DeployedSite, task: Task, grid: Grid) -> Outcome:

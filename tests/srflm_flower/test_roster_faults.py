@@ -15,7 +15,7 @@ from tests.support.changing import ChangingFederation, changing_federation
 from tests.support.faults import Crash
 
 STEPS = 14
-SCHEDULES = 8
+SCHEDULES = 30
 LEAVES = "b"
 
 
