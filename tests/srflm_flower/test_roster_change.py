@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from deploy.roster import approve, with_current_edition, withdraw
+from deploy.roster import approve, describe_roster, with_current_edition, withdraw
 from srflm_flower import messages as wire
 from srflm_flower.errors import (
     ConfigurationError,
@@ -129,6 +129,8 @@ def test_site_without_the_new_file_follows_and_takes_part_once_it_has_it(
     sites.switch()
     assert (sites.place("a"), sites.place("c")) == ("member", "between")
     assert sites.perform("c", attempt=0).result == "failed"
+    described = describe_roster(sites.site("c"))
+    assert described == "a, b, c, d since term 2; give this site the new federation file"
     sites.down = {"c"}
     sites.settle(4)
     sites.down = set()
@@ -175,6 +177,7 @@ def test_member_leaves_and_the_others_go_on(sites: ChangingFederation) -> None:
         with_current_edition(sites.site("c"))
     assert caught.value.code == DeploymentError.LEFT
     assert "no longer a member since term 2" in caught.value.found
+    assert describe_roster(sites.site("c")) == "no longer a member since term 2"
     sites.agree()
     assert sites.perform("c", attempt=0).result == "failed"
 

@@ -9,6 +9,7 @@ import pytest
 
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
+from srflm_flower.records import TermRecord
 from srflm_flower.verification import verify_site
 from tests.srflm_flower.test_random_faults import Weather, remembered
 from tests.support.changing import ChangingFederation, changing_federation
@@ -56,8 +57,8 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChangingFederati
         yield federation
 
 
-def changed_under_fire(sites: ChangingFederation, seed: int) -> None:
-    """Check one schedule."""
+def changed_under_fire(sites: ChangingFederation, seed: int) -> set[str]:
+    """Check one schedule; return what was special about it."""
     sites.clear()
     sites.order("a", rounds=100)
     weather = Unrest(sites, seed)
@@ -78,6 +79,7 @@ def changed_under_fire(sites: ChangingFederation, seed: int) -> None:
         weather.somebody_serves()
         remembered(sites, history)
         weather.lose_a_disk()
+    in_bad_weather = {record.hash for vendor in sites.roster for record in sites.records(vendor)}
     weather.clear_up()
     complete(sites, weather, second, third)
     remembered(sites, history)
@@ -88,6 +90,22 @@ def changed_under_fire(sites: ChangingFederation, seed: int) -> None:
     assert {len(each.changes) for each in found} == {2}
     for (vendor, _, role), times in sites.trained.items():
         assert role != "client" or vendor == weather.lost_disk or times == 1
+    changes = [record for record in sites.records("a") if record.roster_change is not None]
+    return {
+        word
+        for record in changes
+        for word, is_so in (
+            ("changed in bad weather", record.hash in in_bad_weather),
+            ("changed by a stand-in", record.attempt > 0),
+            ("proposed again", committed_under(sites, record) > record.attempt),
+        )
+        if is_so
+    }
+
+
+def committed_under(sites: ChangingFederation, record: TermRecord) -> int:
+    """Return the attempt under which a majority accepted a record."""
+    return sites.committed("a")[record.term - 1].certificate.attempt
 
 
 def complete(
@@ -113,8 +131,10 @@ def complete(
 def test_no_schedule_makes_two_histories_while_the_roster_changes(
     sites: ChangingFederation,
 ) -> None:
+    special: set[str] = set()
     for seed in range(SCHEDULES):
         try:
-            changed_under_fire(sites, seed)
+            special |= changed_under_fire(sites, seed)
         except (AssertionError, Exception) as error:
             raise AssertionError(f"schedule {seed}") from error
+    assert special == {"changed in bad weather", "changed by a stand-in", "proposed again"}

@@ -36,7 +36,7 @@ from tests.support.deployed import DeployedFederation, SiteFault, pass_on
 from tests.support.faults import Crash
 from tests.support.tiny import tiny_federation
 
-TABLES = ("meta", "records", "votes", "proposals", "orders")
+TABLES = ("meta", "records", "votes", "proposals", "changes", "orders")
 
 
 @dataclass(frozen=True)
