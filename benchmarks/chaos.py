@@ -38,15 +38,18 @@ from srflm_flower.verification import verify_site
 
 SEED = 14
 KINDS = (
-    *("program",) * 8,
-    *("task",) * 3,
-    *("serving-site",) * 3,
-    *("site",) * 2,
-    "freeze",
-    "cut",
-    "disk",
+    *("program",) * 12,
+    *("task",) * 5,
+    *("serving-site",) * 5,
+    *("site",) * 3,
+    *("freeze",) * 1,
+    *("cut",) * 2,
+    *("disk",) * 2,
 )
+"""What thirty faults are; fewer are drawn from them."""
 LONGEST_SECONDS = 2400.0
+LONGEST_WAIT_SECONDS = 60.0
+"""For a term to end, before the next fault strikes all the same."""
 
 
 @dataclass
@@ -64,9 +67,8 @@ class Chaos:
     verified: bool = False
     standins: int = 0
 
-    def strike(self, chooser: random.Random) -> None:
-        """Do one random fault and mend what does not mend itself."""
-        kind = chooser.choice(KINDS)
+    def strike(self, kind: str, chooser: random.Random) -> None:
+        """Do one fault to a random victim and mend what does not mend itself."""
         if kind == "disk" and self.full_disk is None:
             kind = "cut"
         serving = serving_now(self.sites)
@@ -97,13 +99,14 @@ class Chaos:
         print(f"fault {len(self.faults)}: {kind} at {site.vendor} in term {term}", file=sys.stderr)
 
     def run(self) -> None:
-        """Strike until there were faults and terms enough; then wait until all sites agree."""
+        """Strike while the terms run, evenly over them; then wait until all sites agree."""
         chooser, started = random.Random(SEED), time.monotonic()
         order_rounds(next(iter(self.sites.values())), self.wanted_terms)
-        while not self._done() and time.monotonic() - started < LONGEST_SECONDS:
-            time.sleep(chooser.uniform(0.5, 6.0))
-            if len(self.faults) < self.wanted_faults:
-                self.strike(chooser)
+        kinds = chooser.sample(KINDS, self.wanted_faults)
+        for number, kind in enumerate(kinds):
+            self._wait_for_term(number * self.wanted_terms // self.wanted_faults)
+            time.sleep(chooser.uniform(0.0, 4.0))
+            self.strike(kind, chooser)
         while not self._equal() and time.monotonic() - started < LONGEST_SECONDS:
             time.sleep(1.0)
         self.seconds = time.monotonic() - started
@@ -118,8 +121,11 @@ class Chaos:
     def _terms(self) -> list[int]:
         return [len(site.state.ledger) for site in self.sites.values()]
 
-    def _done(self) -> bool:
-        return max(self._terms()) >= self.wanted_terms and len(self.faults) >= self.wanted_faults
+    def _wait_for_term(self, term: int) -> None:
+        """Wait until ``term`` is committed somewhere, unless that takes too long."""
+        until = time.monotonic() + LONGEST_WAIT_SECONDS
+        while max(self._terms()) < term and time.monotonic() < until:
+            time.sleep(0.2)
 
     def _equal(self) -> bool:
         return min(self._terms()) >= self.wanted_terms
@@ -133,7 +139,7 @@ class Chaos:
             for vendor, site in self.sites.items()
             if vendor != fault.site
             for event in map(json.loads, (site.settings.state / "audit.jsonl").open())
-            if event["type"] == "query.open"
+            if event["type"] in ("query.open", "train.local", "train.recall")
             and event["vendor"] != fault.site
             and event["time"] > fault.at
         ]
@@ -155,7 +161,7 @@ class Chaos:
         if self.handovers:
             lines += [
                 "",
-                "From the death of the serving site to the next server's opening, seconds: "
+                "From the death of the serving site to another server's first message, seconds: "
                 f"median {median(self.handovers):.1f}, "
                 + ", ".join(f"{each:.1f}" for each in sorted(self.handovers)),
             ]

@@ -22,6 +22,7 @@ from deploy.processes import TAG, family
 from deploy.site_control import prepare, read_notes, start_detached
 from deploy.site_layout import Layout
 from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.errors import SrflmError
 from srflm_flower.quorum import owner
 
 PROGRAMS = ("superlink", "supernodes", "supernode", "worker", "task", "launcher", "edge")
@@ -58,12 +59,8 @@ def processes_of(site: DeployedSite) -> dict[str, list[psutil.Process]]:
 def serving_now(sites: dict[str, DeployedSite]) -> str | None:
     """Return who serves the open term, as the site that is furthest sees it."""
     best = max(sites.values(), key=lambda site: len(site.state.ledger))
-    ledger = best.state.ledger
-    head, votes = ledger.last(), ledger.votes(len(ledger) + 1)
-    if votes.granted < 0:
-        return None
-    ranking = head.ranking if head is not None else best.site.participant.genesis.ranking
-    return owner(votes.granted, ranking)
+    view = best.site.participant.view()
+    return owner(view.attempt, view.ranking) if view.attempt >= 0 else None
 
 
 def kill_program(site: DeployedSite, chooser: random.Random, kind: str | None = None) -> str:
@@ -98,7 +95,7 @@ def bring_back(site: DeployedSite, within: float = 60.0) -> None:
         try:
             start_detached(prepare(site.folder), site.folder)
             return
-        except Exception:
+        except SrflmError:
             if time.monotonic() > until:
                 raise
             time.sleep(1.0)

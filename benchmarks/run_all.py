@@ -11,7 +11,14 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import compare_pbc, many_vendors, round_overhead, throughput
+from benchmarks import (
+    chaos,
+    compare_pbc,
+    deployment_cost,
+    many_vendors,
+    round_overhead,
+    throughput,
+)
 from benchmarks.machine import this_machine
 from benchmarks.section import Benchmark, measure, section
 
@@ -20,6 +27,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "many_vendors": many_vendors.run,
     "throughput": throughput.run,
     "compare_pbc": compare_pbc.run,
+    "deployment_cost": deployment_cost.run,
+    "chaos": chaos.run,
 }
 HEAD = "# Results of the benchmarks\n\nWritten by `python -m benchmarks.run_all`; do not edit.\n"
 PUBLISHED = Path(__file__).parent

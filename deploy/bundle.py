@@ -10,13 +10,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import tomli_w
-
 import clients
 import srflm_flower
 import strategies
+from deploy.flower_app import write_app
 from deploy.flower_internals import bundle_of
-from srflm_flower import __version__
 
 PACKAGES = (srflm_flower, strategies, clients)
 ONLY_COMMANDS = "srflm_flower/cli/"
@@ -41,25 +39,8 @@ def code_digest() -> str:
 
 def write_bundle_folder(folder: Path) -> Path:
     """Write the app's ``pyproject.toml`` into ``folder``; equal code gives equal bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tree = {
-        "project": {"name": "srflm-flower", "version": __version__, "license": "Apache-2.0"},
-        "tool": {
-            "srflm": {"code": code_digest()},
-            "flwr": {
-                "app": {
-                    "publisher": "srflm",
-                    "components": {
-                        "serverapp": "srflm_flower.server_app:app",
-                        "clientapp": "srflm_flower.client_app:app",
-                    },
-                    "config": dict.fromkeys(RUN_SETTINGS, ""),
-                }
-            },
-        },
-    }
-    (folder / "pyproject.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
-    return folder
+    settings = dict.fromkeys(RUN_SETTINGS, "")
+    return write_app(folder, settings, {"srflm": {"code": code_digest()}})
 
 
 def installed_bundle(folder: Path) -> str:

@@ -8,6 +8,7 @@ shortly afterwards whether it has or not.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def fork_child(work: Callable[[], object], log: Path | None = None) -> int:
         _live(work, log, parent, blocked)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     return child
+
+
+def end_children(running: Collection[int], reap: Callable[[], object]) -> None:
+    """Ask the children in ``running`` to end, and kill those that have not in time.
+
+    ``reap`` takes those that have ended, and only those, out of ``running``.
+    """
+    deadline = time.monotonic() + GOODBYE_SECONDS
+    for number, until in ((signal.SIGTERM, deadline), (signal.SIGKILL, math.inf)):
+        for child in running:
+            os.kill(child, number)  # not reaped yet: the id is nobody else's
+        while running and time.monotonic() < until:
+            reap()
+            time.sleep(0.05)
 
 
 @contextmanager

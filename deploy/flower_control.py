@@ -17,6 +17,7 @@ import httpx
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from flwr.common.serde import fab_to_proto, user_config_to_proto
 from flwr.proto import control_pb2
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.fab import Fab
@@ -105,9 +106,15 @@ class Control:
 
     def nodes(self) -> dict[str, str]:
         """Return name → status (``registered``, ``online``, ``offline``) of the nodes."""
+        return {node.name: node.status for node in self._list_nodes()}
+
+    def online(self) -> dict[str, int]:
+        """Return name → id of the nodes that are online."""
+        return {node.name: node.node_id for node in self._list_nodes() if node.status == "online"}
+
+    def _list_nodes(self) -> list[NodeInfo]:
         with self._client() as client:
-            answer = client.ListNodes(control_pb2.ListNodesRequest())
-        return {node.name: node.status for node in answer.nodes_info}
+            return list(client.ListNodes(control_pb2.ListNodesRequest()).nodes_info)
 
 
 def _code(error: httpx.HTTPStatusError) -> int | None:

@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deploy.bell import Bell
 from deploy.clock_check import clock_problems
 from deploy.exit_codes import ROSTER_CHANGED
 from deploy.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.roster_watch import Duty, RosterWatch
 from deploy.site_layout import edition_beside
 from deploy.supernodes_config import load_config
+from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
-from srflm_flower.records import TermRecord
+from srflm_flower.quorum import Votes
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.succession import (
     RECENT_TERMS,
@@ -119,12 +119,12 @@ class Launcher:
             if self.serving is None and now >= self._retry_at:
                 self._start(Task(name=uuid.uuid4().hex, kind="sync"), term, now)
             return None
-        order = self.ledger.order()
-        if order is None or _rounds(head) >= order.rounds:
+        if self.ledger.open_order() is None:
             self._seen = None
             return None
-        seen = self._look(term, now)
-        if self.ledger.votes(term).forgetful:
+        votes = self.ledger.votes(term)
+        seen = self._look(votes, now)
+        if votes.forgetful:
             return None
         ranking = head.ranking if head is not None else self.first_ranking
         turn = next_turn(self.vendor, ranking, seen, self.timeouts())
@@ -143,9 +143,9 @@ class Launcher:
             self.log("failed", problem=problem)
         return duty
 
-    def _look(self, term: int, now: float) -> Seen:
+    def _look(self, votes: Votes, now: float) -> Seen:
         """Note the highest attempt that this site has granted, and since when that is known."""
-        granted = self.ledger.votes(term).granted
+        term, granted = votes.term, votes.granted
         if self._seen is None or self._seen[0] != term:
             self._seen = (term, Seen(granted, now))
             self._failures, self._retry_at = 0, 0.0
@@ -225,11 +225,12 @@ class Launcher:
         self.log("failed", problem=problem)
 
 
-def _rounds(head: TermRecord | None) -> int:
-    return head.round if head is not None else 0
-
-
-def watch(launcher: Launcher, bell: Bell, stopping: Callable[[], bool]) -> None:
+def watch(
+    launcher: Launcher,
+    bell: Bell,
+    stopping: Callable[[], bool],
+    before_step: Callable[[], None] = lambda: None,
+) -> None:
     """Step when the bell rings, when something is due, and every so often, until ``stopping``."""
     looked, heard, turn = -LOOK_SECONDS, 0.0, None
     while not stopping():
@@ -240,6 +241,7 @@ def watch(launcher: Launcher, bell: Bell, stopping: Callable[[], bool]) -> None:
         if rung or due or following or now - looked >= LOOK_SECONDS:
             heard, looked = bell.last_rung(), now
             try:
+                before_step()
                 turn = launcher.step()
             except SrflmError as error:  # a full disk, say: it may pass
                 launcher.problem = f"{error.code}: {error.found}"
@@ -290,7 +292,15 @@ def main() -> None:
         lambda edition: edition_beside(config.federation, edition),
     )
     log("launcher-ready", vendor=config.vendor)
-    watch(launcher, Bell(config.bells / "launcher"), lambda: bool(stop) or launcher.over)
+
+    def prepare_anew() -> None:
+        if superlink.was_restarted():
+            log("superlink-restarted")
+            superlink.prepare(lambda: bool(stop))
+
+    watch(
+        launcher, Bell(config.bells / "launcher"), lambda: bool(stop) or launcher.over, prepare_anew
+    )
     if launcher.over:
         log("roster-changed")
         os._exit(ROSTER_CHANGED)  # at once: leaving in order, libraries' threads take five seconds

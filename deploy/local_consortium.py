@@ -7,15 +7,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx
-
 from deploy.consortium import make_local_sites
-from deploy.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.own_superlink import nodes_at
 from deploy.site_control import prepare, start_detached
 from deploy.site_layout import LOOPBACK, Layout, free_block
-from deploy.supernodes_config import load_config
 from srflm_flower.deployed_site import DeployedSite, site_at
-from srflm_flower.errors import ConfigurationError, SrflmError
+from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
 
 SEEN_SECONDS = 90.0
@@ -63,10 +60,5 @@ def bring_up_all(
 
 def unseen(site: DeployedSite) -> list[str]:
     """Return the vendors whose SuperNode is not online at a site's SuperLink."""
-    layout = Layout.of(site.settings)
-    try:
-        config = load_config(LauncherConfig, layout.config("launcher"))
-        nodes = OwnSuperLink(config).nodes()
-    except (httpx.HTTPError, SrflmError, OSError):
-        nodes = {}
+    nodes = nodes_at(Layout.of(site.settings))
     return [vendor for vendor in site.federation.roster if nodes.get(vendor) != "online"]

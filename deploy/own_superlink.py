@@ -8,9 +8,11 @@ from pathlib import Path
 
 import httpx
 
-from deploy.bell import Bell
 from deploy.flower_control import Control
-from deploy.supernodes_config import WORKER_BELL, Strict
+from deploy.site_layout import Layout
+from deploy.supernodes_config import WORKER_BELL, Strict, load_config
+from deploy.supervisor import Notes
+from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.records import Edition
 from srflm_flower.task import Outcome, Task, read_outcome, was_abandoned
@@ -34,11 +36,13 @@ class LauncherConfig(Strict):
     bells: Path
     log: Path
     superlink: str
+    notes: Path
+    """What the supervisor notes about the site's programs."""
     root_certificate: Path
     bundle: Path
     node_keys: dict[str, Path]
     """By vendor: the OpenSSH public key with which its SuperNode comes to this SuperLink."""
-    ways_out: dict[str, int] = {}  # noqa: RUF012 — pydantic copies it
+    ways_out: dict[str, int]
     """By peer: the loopback port of this site's edge that leads to it."""
     open_timeout: float | None = None
     commit_timeout: float | None = None
@@ -54,6 +58,7 @@ class OwnSuperLink:
         self._config = config
         self._control = Control(config.superlink, config.root_certificate)
         self._bundle = config.bundle.read_bytes()
+        self._process: int | None = None
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Wait for the SuperLink, let the members' SuperNodes in, end what an old launcher began.
@@ -63,15 +68,32 @@ class OwnSuperLink:
         until = time.monotonic() + READY_SECONDS
         while not stopping():
             try:
+                process = self._process_now()
                 self.register()
                 for run in self._control.runs():
                     if not run.finished:
                         self._control.stop_run(run.run_id)
+                self._process = process
                 return
             except httpx.HTTPError as error:
                 if time.monotonic() > until:
                     raise TimeoutError("the own SuperLink does not answer") from error
                 time.sleep(RETRY_SECONDS)
+
+    def was_restarted(self) -> bool:
+        """Return whether another SuperLink process runs than the one that was prepared.
+
+        It keeps nothing on disk, so the new one knows no member yet.
+        """
+        process = self._process_now()
+        return process is not None and process != self._process
+
+    def _process_now(self) -> int | None:
+        try:
+            notes = Notes.model_validate_json(self._config.notes.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return notes.programs.get("superlink")
 
     def register(self) -> None:
         """Register every member's node key; those that are known already stay."""
@@ -79,8 +101,15 @@ class OwnSuperLink:
             self._control.register_node(key, vendor)
 
     def start(self, task: Task) -> int:
-        """Start a run of the ServerApp with ``task``; raises RuntimeError when that fails."""
+        """Start a run of the ServerApp with ``task``; raises RuntimeError when that fails.
+
+        An elected server is told where everybody is, if all are there: it need not ask.
+        """
         try:
+            if task.kind == "serve" and task.attempt == 0:
+                online = self._control.online()
+                everyone = self._config.node_keys.keys() <= online.keys()
+                task = task.model_copy(update={"nodes": online if everyone else {}})
             run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
         except (httpx.HTTPError, SrflmError) as error:
             raise RuntimeError(str(error)) from error
@@ -117,3 +146,19 @@ class OwnSuperLink:
     def nodes(self) -> dict[str, str]:
         """Return vendor → status of its SuperNode here; raises httpx.HTTPError when it is down."""
         return self._control.nodes()
+
+
+def own_superlink(layout: Layout) -> OwnSuperLink:
+    """Return the SuperLink of a site that has been up.
+
+    Raises :class:`SrflmError` or :class:`OSError` when the files of its last start are missing.
+    """
+    return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher")))
+
+
+def nodes_at(layout: Layout) -> dict[str, str]:
+    """Return vendor → status of its SuperNode; empty when the SuperLink does not answer."""
+    try:
+        return own_superlink(layout).nodes()
+    except (httpx.HTTPError, SrflmError, OSError):
+        return {}

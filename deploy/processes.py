@@ -82,7 +82,7 @@ def end_family(tag: str) -> None:
     """
     asked: set[psutil.Process] = set()
     start = time.monotonic()
-    while members := {each for each in family(tag) | asked if _is_alive(each)}:
+    while members := {each for each in family(tag) | asked if is_alive(each)}:
         if time.monotonic() > start + GIVE_UP_SECONDS:
             return
         for process in members:
@@ -97,7 +97,8 @@ def end_family(tag: str) -> None:
         psutil.wait_procs(members, timeout=0.3)
 
 
-def _is_alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether a process runs; one that has ended and is not waited for does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.bundle import RUN_SETTINGS
 from deploy.edge import Edge as NginxEdge
 from deploy.edge import Peer as NginxPeer
 from deploy.edge import check_configuration, find_nginx, nginx_command, write_configuration
@@ -60,12 +61,10 @@ class SitePrograms:
 
     def _clear(self) -> None:
         """Remove what runs of an earlier start have left: nothing in ``run`` must last."""
-        for name in ("bells", "outcomes", "nodes", "peers", "configs", "superlink.sqlite"):
+        for name in ("bells", "outcomes", "nodes", "peers", "configs"):
             path = self.layout.run / name
             if path.is_dir():
                 shutil.rmtree(path)
-            for file in self.layout.run.glob(f"{name}*"):
-                file.unlink(missing_ok=True)
         for folder in (self.layout.bells, self.layout.logs, self.layout.run / "outcomes"):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -77,7 +76,6 @@ class SitePrograms:
             "--ssl-ca-certfile": identity / "loopback-ca.crt",
             "--ssl-certfile": identity / "loopback.crt",
             "--ssl-keyfile": identity / "loopback.key",
-            "--database": self.layout.database,
         }
         if self.warm:
             options["--superexec-auth-secret-file"] = self.layout.secret
@@ -137,7 +135,7 @@ class SitePrograms:
             tls=self._tls(),
             secret=self.layout.secret,
             largest_message=self._largest_message(),
-            settings=("task",),
+            settings=RUN_SETTINGS,
         )
         return self._module("supernodes", config.model_dump_json())
 
@@ -197,6 +195,7 @@ class SitePrograms:
             bells=self.layout.bells,
             log=self.layout.logs / "launcher.jsonl",
             superlink=f"{LOOPBACK}:{self.ports.superlink}",
+            notes=self.layout.up,
             root_certificate=self.layout.identity / "loopback-ca.crt",
             bundle=bundle,
             node_keys=keys,

@@ -6,10 +6,9 @@ import time
 import uuid
 from collections.abc import Callable
 
-from deploy.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.own_superlink import OwnSuperLink, own_superlink
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
-from deploy.supernodes_config import load_config
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.errors import DeploymentError, FederationStopped
 from srflm_flower.records import RunOrder, TermRecord
@@ -45,8 +44,7 @@ def order_rounds(site: DeployedSite, rounds: int) -> RunOrder:
         site.keys,
     )
     task = Task(name=uuid.uuid4().hex, kind="order", order=order)
-    superlink = OwnSuperLink(load_config(LauncherConfig, layout.config("launcher")))
-    _perform(superlink, task)
+    _perform(own_superlink(layout), task)
     return order
 
 
@@ -92,7 +90,7 @@ def follow(
         for record in ledger.records(seen + 1):
             on_record(record)
             seen = record.term
-        held, head = ledger.order() or order, ledger.last()
-        if (head.round if head is not None else 0) >= held.rounds:
+        held = ledger.order() or order
+        if ledger.rounds() >= held.rounds:
             return held
         time.sleep(LOOK_SECONDS)

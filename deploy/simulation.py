@@ -10,12 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
+from deploy.flower_app import write_app
 from deploy.flower_environment import flower_environment
 from deploy.private_superlink import CONNECTION, program, start_private_superlink
 from deploy.processes import ProcessFamily, process_family
-from srflm_flower import __version__
 from srflm_flower.errors import SimulationError
 from srflm_flower.federation import Federation
 from srflm_flower.run_folder import RunFolder
@@ -70,7 +68,8 @@ def _start_flower(
 ) -> subprocess.Popen[bytes]:
     """Start a SuperLink and the run on it; Flower's own files go with the family's scratch."""
     home = members.scratch / "flower"
-    app = _write_app(home / "app", folder)
+    settings = {"federation": "", "out": str(folder.path), "rounds": 0, "seed": 0}
+    app = write_app(home / "app", settings)
     environment = {**flower_environment(home), "RAY_TMPDIR": str(members.scratch)}
     start_private_superlink(home, environment, members, folder.path / "superlink.log")
     command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
@@ -87,28 +86,6 @@ def simulation_resources(federation: Federation, cpus: int | None, gpus: int) ->
         f" client-resources-num-gpus={share} init-args-num-cpus={cpus} init-args-num-gpus={gpus}"
         " init-args-log-to-driver=false"
     )
-
-
-def _write_app(path: Path, folder: RunFolder) -> Path:
-    """Write the Flower app that is handed to the SuperLink: names only, the code is installed."""
-    path.mkdir(parents=True, exist_ok=True)
-    tree = {
-        "project": {"name": "srflm-flower", "version": __version__, "license": "Apache-2.0"},
-        "tool": {
-            "flwr": {
-                "app": {
-                    "publisher": "srflm",
-                    "components": {
-                        "serverapp": "srflm_flower.server_app:app",
-                        "clientapp": "srflm_flower.client_app:app",
-                    },
-                    "config": {"federation": "", "out": str(folder.path), "rounds": 0, "seed": 0},
-                }
-            }
-        },
-    }
-    (path / "pyproject.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
-    return path
 
 
 class EventTail:

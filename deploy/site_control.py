@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from deploy.bundle import installed_bundle
 from deploy.edge_process import end_edge
 from deploy.flower_environment import flower_environment
 from deploy.pki import check_identity
+from deploy.processes import is_alive
 from deploy.programs import SitePrograms
 from deploy.roster import with_current_edition
 from deploy.site_layout import Layout, choose_ports, require_free
@@ -183,14 +183,6 @@ def read_notes(layout: Layout) -> Notes | None:
         return notes
 
 
-def is_alive(process: int) -> bool:
-    """Return whether a process runs; one that has ended and is not waited for does not."""
-    try:
-        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def bring_down(folder: Path) -> bool:
     """Stop a site and wait until it is down; return whether it was up.
 
@@ -201,12 +193,13 @@ def bring_down(folder: Path) -> bool:
     if notes is None:
         return False
     try:
-        os.kill(notes.supervisor, signal.SIGTERM)
-    except ProcessLookupError:
+        supervisor = psutil.Process(notes.supervisor)
+        supervisor.terminate()
+    except psutil.NoSuchProcess:
         return False
     until = time.monotonic() + DOWN_SECONDS
     while time.monotonic() < until:
-        if not is_alive(notes.supervisor):
+        if not is_alive(supervisor):
             return True
         time.sleep(0.1)
     raise DeploymentError(

@@ -42,11 +42,6 @@ class Layout:
         return self.run / "flower"
 
     @property
-    def database(self) -> Path:
-        """The SuperLink's database; it holds runs under way and nothing that must last."""
-        return self.run / "superlink.sqlite"
-
-    @property
     def edge(self) -> Path:
         """nginx's prefix."""
         return self.run / "edge"

@@ -8,16 +8,15 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 from pydantic import Field
 
+from deploy.own_superlink import nodes_at
 from deploy.roster import describe_roster
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
 from deploy.supernodes_config import Strict
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.errors import SrflmError
 from srflm_flower.quorum import owner
 from srflm_flower.summary import summarise
 
@@ -70,12 +69,10 @@ class SiteStatus(Strict):
 def site_status(site: DeployedSite) -> SiteStatus:
     """Return the status of a site; one that is down is read from its disk."""
     layout, ledger = Layout.of(site.settings), site.state.ledger
-    notes, head = read_notes(layout), ledger.last()
-    term = head.term + 1 if head is not None else 1
-    order, votes = ledger.order(), ledger.votes(term)
-    running = order is not None and (head.round if head else 0) < order.rounds
-    ranking = head.ranking if head is not None else site.site.participant.genesis.ranking
-    opened = running and votes.granted >= 0
+    notes, view = read_notes(layout), site.site.participant.view()
+    term, order = view.head_term + 1, ledger.order()
+    running = ledger.open_order() is not None
+    opened = running and view.attempt >= 0
     audit = tail(site.settings.state / "audit.jsonl")
     rounds = order.rounds if order is not None else site.federation.run.rounds
     planned = site.federation.changed(run__rounds=max(1, rounds))
@@ -90,13 +87,13 @@ def site_status(site: DeployedSite) -> SiteStatus:
         if notes
         else {},
         restarts=notes.restarts if notes else {},
-        rounds=head.round if head is not None else 0,
+        rounds=ledger.rounds(),
         rounds_ordered=order.rounds if order is not None else None,
         running=running,
         term=term,
-        attempt=votes.granted if opened else None,
-        server_now=owner(votes.granted, ranking) if opened else None,
-        server_next=ranking[0],
+        attempt=view.attempt if opened else None,
+        server_now=owner(view.attempt, view.ranking) if opened else None,
+        server_next=view.ranking[0],
         phase=_phase(audit, term) if opened else None,
         peers=_peers(site, layout, audit, notes is not None),
         last_problem=_last_problem(layout, site.settings.state),
@@ -129,7 +126,7 @@ def _peers(
     site: DeployedSite, layout: Layout, audit: list[dict[str, Any]], up: bool
 ) -> dict[str, PeerStatus]:
     heard = {each.get("vendor"): time.time() - each["time"] for each in audit}
-    nodes = _nodes(layout) if up else {}
+    nodes = nodes_at(layout) if up else {}
     return {
         peer: PeerStatus(
             node=nodes.get(peer, "unknown"),
@@ -138,16 +135,6 @@ def _peers(
         for peer in site.federation.roster
         if peer != site.vendor
     }
-
-
-def _nodes(layout: Layout) -> dict[str, str]:
-    from deploy.own_superlink import LauncherConfig, OwnSuperLink
-    from deploy.supernodes_config import load_config
-
-    try:
-        return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher"))).nodes()
-    except (httpx.HTTPError, SrflmError, OSError):
-        return {}
 
 
 def _last_problem(layout: Layout, state: Path) -> str | None:

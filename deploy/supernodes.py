@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from deploy.bell import Bell
 from deploy.bundle_guard import BundleGuard
-from deploy.children import fork_child, importing_without_threads
+from deploy.children import end_children, fork_child, importing_without_threads
 from deploy.flower_nouns import Hooks
 from deploy.flower_pins import require_supported
 from deploy.pace import pause, rest
 from deploy.size_guard import SizeGuard
 from deploy.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig, load_config
+from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
 
@@ -40,7 +40,6 @@ NEEDED_BY_ALL = (
 LOOK_SECONDS = 0.25
 LEAST_BACKOFF, MOST_BACKOFF = 0.5, 30.0
 SETTLED_SECONDS = 60.0
-GOODBYE_SECONDS = 8.0
 REPLY_LEAST, REPLY_MOST = 0.02, 0.5
 
 
@@ -76,7 +75,7 @@ class Keeper:
                 self._start_what_is_due()
                 time.sleep(LOOK_SECONDS)
         finally:
-            self._end_all()
+            end_children(self._running, self._reap)
 
     def _start_what_is_due(self) -> None:
         alive = {edge.peer for edge in self._running.values()}
@@ -97,21 +96,6 @@ class Keeper:
             self._due[edge.peer] = time.monotonic() + wait
             code = os.waitstatus_to_exitcode(status)
             print(f"supernode for {edge.peer} ended ({code}); again in {wait} s", flush=True)
-
-    def _end_all(self) -> None:
-        deadline = time.monotonic() + GOODBYE_SECONDS
-        self._tell(signal.SIGTERM)
-        while self._running and time.monotonic() < deadline:
-            self._reap()
-            time.sleep(0.05)
-        self._tell(signal.SIGKILL)
-        while self._running:
-            self._reap()
-            time.sleep(0.05)
-
-    def _tell(self, number: signal.Signals) -> None:
-        for child in self._running:
-            os.kill(child, number)  # not reaped yet: the id is nobody else's
 
 
 def serve(config: SupernodesConfig, edge: Edge) -> None:

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deploy.bell import Bell
-from deploy.children import fork_child, importing_without_threads, threads
+from deploy.children import end_children, fork_child, importing_without_threads, threads
 from deploy.flower_nouns import Kind, Task
 from deploy.flower_pins import require_supported
 from deploy.pace import LEAST_SECONDS, pause, rest
 from deploy.supernodes_config import WORKER_BELL, Sha256, Strict, load_config
+from srflm_flower.bell import Bell
 from srflm_flower.errors import ConfigurationError, SrflmError
 from srflm_flower.event_log import EventLog
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from deploy.flower_internals import RuntimeApi
 
 MOST_SECONDS = 2.0
-GOODBYE_SECONDS = 8.0
 FLOWERS_OWN = (
     "deploy.flower_internals",
     "flwr.supernode.runtime.run_clientapp",
@@ -91,7 +90,7 @@ class Worker:
                     self._rest(heard)
                 self._reap()
         finally:
-            self._end_all()
+            end_children(self._running, self._reap)
 
     def _rest(self, heard: float) -> None:
         """Wait for the bell, the end of a child, or the time to ask again."""
@@ -135,21 +134,6 @@ class Worker:
             )
             self._active, ended = time.time(), True
         return ended
-
-    def _end_all(self) -> None:
-        deadline = time.monotonic() + GOODBYE_SECONDS
-        self._tell(signal.SIGTERM)
-        while self._running and time.monotonic() < deadline:
-            self._reap()
-            time.sleep(0.05)
-        self._tell(signal.SIGKILL)
-        while self._running:
-            self._reap()
-            time.sleep(0.05)
-
-    def _tell(self, number: signal.Signals) -> None:
-        for child in self._running:
-            os.kill(child, number)  # not reaped yet: the id is nobody else's
 
 
 def warm_up(config: WorkerConfig) -> Callable[[], None]:

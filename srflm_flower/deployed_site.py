@@ -14,15 +14,16 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flwr.app import Message, RecordDict
+from torch import nn
 
 from clients.networks import get_weights, initial_network
 from srflm_flower import messages as wire
 from srflm_flower.audit import AuditLog
+from srflm_flower.bell import Bell
 from srflm_flower.durable import write_durably
 from srflm_flower.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
-from srflm_flower.records import RunOrder
 from srflm_flower.signatures import VendorKeys
 from srflm_flower.site import Site, SitePolicy
 from srflm_flower.site_settings import SiteSettings, load_site
@@ -55,10 +56,16 @@ class DeployedSite:
         return self.settings.load_federation()
 
     @cached_property
+    def _network(self) -> tuple[nn.Module, Weights]:
+        """The learner's scratch space, and a copy of its weights from before any training."""
+        federation = self.federation
+        network = initial_network(federation.model, federation.task, federation.seed)
+        return network, get_weights(network)
+
+    @property
     def initial(self) -> Weights:
         """The weights with which the federation begins; the same at all sites."""
-        federation = self.federation
-        return get_weights(initial_network(federation.model, federation.task, federation.seed))
+        return self._network[1]
 
     @cached_property
     def keys(self) -> VendorKeys:
@@ -93,11 +100,7 @@ class DeployedSite:
         return Site(
             self.vendor,
             federation,
-            lambda: vendor_learner(
-                federation,
-                self.vendor,
-                initial_network(federation.model, federation.task, federation.seed),
-            ),
+            lambda: vendor_learner(federation, self.vendor, self._network[0]),
             self.initial,
             self.state,
             self.models,
@@ -149,13 +152,9 @@ class DeployedSite:
 
     def tell_next(self) -> None:
         """Wake the launcher, and the SuperNode of the vendor that is to serve next."""
-        head = self.state.ledger.last()
-        ranking = head.ranking if head is not None else self.site.participant.genesis.ranking
-        for name in ("launcher", ranking[0]):
+        for name in ("launcher", self.site.participant.view().ranking[0]):
             with contextlib.suppress(OSError):
-                path = self.bells / name
-                path.touch()
-                os.utime(path)
+                Bell(self.bells / name).ring()
 
     # ---- the site's own log --------------------------------------------------------------------
 
@@ -232,11 +231,3 @@ def preload() -> None:
             _ = site.site.learner
         except SrflmError as error:
             site.log(f"preparing the data: {error}")
-
-
-def open_order(site: DeployedSite) -> RunOrder | None:
-    """Return the run order that the site follows, while it is not fulfilled."""
-    order, head = site.state.ledger.order(), site.state.ledger.last()
-    if order is None or (head.round if head is not None else 0) >= order.rounds:
-        return None
-    return order

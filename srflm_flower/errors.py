@@ -107,6 +107,12 @@ class MessageRefused(SrflmError):
     )
 
 
+MENDED_BY_OPENING: Final = frozenset(
+    {MessageRefused.TERM, MessageRefused.ATTEMPT, MessageRefused.PARENT, MessageRefused.NO_ORDER}
+)
+"""Codes of refusals that may pass once a server has asked how far everybody is."""
+
+
 class BundleRefused(SrflmError):
     """A run or an app bundle is not the agreed one; raised before anything of it was parsed."""
 

@@ -48,6 +48,8 @@ MOST = 10**9
 _NOUN = "noun"
 _MODELS = "model:"
 _BLOCK = "safetensors"
+_SMALL_BYTES = 2**20
+"""A model up to this size travels in the noun's own record."""
 
 
 class Envelope(Noun):
@@ -211,17 +213,18 @@ def pack(noun: Noun, models: Mapping[str, ArrayRecord] | None = None) -> RecordD
 def with_models(content: RecordDict, models: Mapping[str, ArrayRecord]) -> RecordDict:
     """Return ``content`` with ``models`` (hash → arrays) added, each as one block of bytes.
 
-    Flower sends every array as several objects, each with a request of its own on every hop.
+    Flower sends a record as an object and an array as several more, each with a request of its own
+    on every hop; what is large it sends in parts, so that a broken upload goes on where it was.
     """
-    blocks = {
-        _MODELS + name: ArrayRecord({_BLOCK: Array(np.frombuffer(_encoded(arrays), np.uint8))})
-        for name, arrays in models.items()
-    }
-    return RecordDict({**content, **blocks})
-
-
-def _encoded(arrays: ArrayRecord) -> bytes:
-    return encode_weights(from_arrays(arrays))
+    noun, records = ConfigRecord(dict(content.config_records[_NOUN])), {}
+    for name, arrays in models.items():
+        block = encode_weights(from_arrays(arrays))
+        if len(block) <= _SMALL_BYTES:
+            noun[_MODELS + name] = block
+        else:
+            array = Array(np.frombuffer(block, np.uint8))
+            records[_MODELS + name] = ArrayRecord({_BLOCK: array})
+    return RecordDict({**content, _NOUN: noun, **records})
 
 
 def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
@@ -251,7 +254,7 @@ def envelope_of(message: Message) -> Envelope | None:
 
 def has_models(message: Message) -> bool:
     """Return whether models came with ``message``."""
-    return any(name.startswith(_MODELS) for name in message.content.array_records)
+    return bool(_blocks(message))
 
 
 def models_in(message: Message) -> dict[str, ArrayRecord]:
@@ -259,16 +262,22 @@ def models_in(message: Message) -> dict[str, ArrayRecord]:
 
     Raises ValueError when one cannot be decoded.
     """
-    return {
-        name.removeprefix(_MODELS): _decoded(block)
-        for name, block in message.content.array_records.items()
-        if name.startswith(_MODELS)
-    }
+    return {name.removeprefix(_MODELS): _decoded(block) for name, block in _blocks(message).items()}
 
 
-def _decoded(block: ArrayRecord) -> ArrayRecord:
+def _blocks(message: Message) -> dict[str, object]:
+    """Return the blocks of bytes in ``message``, small and large, by their names there."""
+    records: Mapping[str, Mapping[str, object]] = message.content.config_records
+    found = {**records.get(_NOUN, {}), **message.content.array_records}
+    return {name: block for name, block in found.items() if name.startswith(_MODELS)}
+
+
+def _decoded(block: object) -> ArrayRecord:
     try:
-        return to_arrays(decode_weights(block[_BLOCK].numpy().tobytes()))
+        data = block[_BLOCK].numpy().tobytes() if isinstance(block, ArrayRecord) else block
+        if not isinstance(data, bytes):
+            raise ValueError("a model that is no block of bytes")
+        return to_arrays(decode_weights(data))
     except (KeyError, SafetensorError) as error:
         raise ValueError("a model that cannot be decoded") from error
 

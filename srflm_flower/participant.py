@@ -305,10 +305,7 @@ class Participant:
         return self._done(head_term=len(self.ledger))
 
     def _require_order(self) -> None:
-        if not self.needs_order:
-            return
-        order, head = self.ledger.order(), self.ledger.last()
-        if order is None or (head.round if head is not None else 0) >= order.rounds:
+        if self.needs_order and self.ledger.open_order() is None:
             raise MessageRefused(
                 "the opening of a term that no run order asks for",
                 "an order of a vendor that this site obeys, not fulfilled yet",

@@ -6,11 +6,13 @@ model of every term are both candidates (README.md, "One round").
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from srflm_flower.records import TermRecord
+from srflm_flower.site_ledger import SiteLedger
 
 Kind = Literal["averaged", "finetuned"]
 
@@ -52,7 +54,11 @@ def released(records: Iterable[TermRecord], metric: str) -> Release | None:
 
     Means over different vendors do not compare: those over the most vendors go first.
     """
-    best: Release | None = None
+    return better_of(None, records, metric)
+
+
+def better_of(best: Release | None, records: Iterable[TermRecord], metric: str) -> Release | None:
+    """Return ``best`` or, if it is better, the best candidate of later ``records``."""
     for record in records:
         for candidate in candidates(record, metric):
             if best is None or _rank(candidate) > _rank(best):
@@ -62,3 +68,17 @@ def released(records: Iterable[TermRecord], metric: str) -> Release | None:
 
 def _rank(candidate: Release) -> tuple[int, float]:
     return candidate.vendors, candidate.value
+
+
+_NOTED = "released"
+
+
+def released_so_far(ledger: SiteLedger, metric: str) -> Release | None:
+    """Return the released model of a site's ledger; what was compared is not compared again."""
+    noted = ledger.noted(_NOTED)
+    compared, kept = json.loads(noted) if noted else (0, None)
+    best, through = Release(**kept) if kept else None, len(ledger)
+    if through > compared:
+        best = better_of(best, ledger.records(compared + 1), metric)
+        ledger.note(_NOTED, json.dumps((through, asdict(best) if best else None)))
+    return best

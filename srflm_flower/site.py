@@ -21,6 +21,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
 from srflm_flower.participant import Genesis, Participant
 from srflm_flower.records import Ballot
+from srflm_flower.release import released_so_far
 from srflm_flower.signatures import Keys, NoKeys
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
 from srflm_flower.weights import Weights, from_arrays, hash_weights, to_arrays
@@ -204,6 +205,9 @@ class Site:
         self.state.forget_updates()
         ledger = self.state.ledger
         kept = {record.model for record in ledger.records(head_term - 1)}
+        release = released_so_far(ledger, self._metric)
+        if release is not None:
+            kept.add(release.model)
         accepted, proposed = ledger.accepted(head_term + 1), ledger.proposal(head_term + 1)
         if accepted is not None:
             kept.add(accepted.record.model)

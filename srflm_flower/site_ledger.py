@@ -79,6 +79,11 @@ class SiteLedger:
         with self._open() as db:
             return _last(db)
 
+    def rounds(self) -> int:
+        """Return how many rounds are committed."""
+        with self._open() as db:
+            return _rounds(db)
+
     def append(self, committed: Committed) -> bool:
         """Append the next record; return False for one that is there already.
 
@@ -227,6 +232,12 @@ class SiteLedger:
         with self._open() as db:
             return _order(db)
 
+    def open_order(self) -> RunOrder | None:
+        """Return the run order that holds, while fewer rounds are committed than it asks for."""
+        with self._open() as db:
+            order = _order(db)
+            return order if order is not None and _rounds(db) < order.rounds else None
+
     def keep_order(self, order: RunOrder) -> RunOrder:
         """Store a run order if its number is higher than those known; return the one that holds.
 
@@ -323,6 +334,11 @@ def _committed(record: str, certificate: str) -> Committed:
 def _last(db: sqlite3.Connection) -> TermRecord | None:
     row = db.execute("SELECT record FROM records ORDER BY term DESC LIMIT 1").fetchone()
     return TermRecord.model_validate_json(row[0]) if row else None
+
+
+def _rounds(db: sqlite3.Connection) -> int:
+    head = _last(db)
+    return head.round if head is not None else 0
 
 
 def _order(db: sqlite3.Connection) -> RunOrder | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from srflm_flower.locks import AlreadyLocked, locked
 from srflm_flower.records import Noun, RunOrder
 
@@ -14,12 +16,14 @@ class Task(Noun):
 
     ``serve`` one attempt at the open term; spread a run ``order``; or, when a site comes up,
     ``sync``: learn what it has missed and, if it has lost its state, when it may vote again.
+    ``nodes``, where all members are online, has the node of each one's SuperNode here.
     """
 
     name: str
     kind: Literal["serve", "order", "sync"]
     attempt: int = 0
     order: RunOrder | None = None
+    nodes: dict[str, int] = Field(default_factory=dict)
 
 
 class Outcome(Noun):

@@ -15,7 +15,7 @@ from dataclasses import replace
 from flwr.serverapp import Grid
 
 from srflm_flower import messages as wire
-from srflm_flower.deployed_site import DeployedSite, open_order
+from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.durable import write_durably
 from srflm_flower.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
 from srflm_flower.event_log import EventLog
@@ -60,7 +60,7 @@ def _perform(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
 
 
 def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
-    federation, order = site.federation, open_order(site)
+    federation, order = site.federation, site.state.ledger.open_order()
     if site.site.participant.standing().place(site.vendor) != "member":
         raise FederationStopped(
             "another edition of the federation file that decides the next term",
@@ -83,6 +83,7 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
         journal,
         EventLog(site.settings.logs / "events.jsonl"),
         order,
+        task.nodes,
     )
     try:
         strategy.serve(grid, task.attempt)
@@ -105,7 +106,7 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     """
     federation, ledger = site.federation, site.state.ledger
     journal = SiteJournal(ledger, site.models, site.initial, federation.as_edition, site.keys)
-    exchange = Exchange(grid, CostMeter())
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
     ranking = site.site.participant.view().ranking
     term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
     term.envelope = term.envelope.model_copy(update={"server": site.vendor})
@@ -169,7 +170,7 @@ def _spread(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
         server=site.vendor,
     )
     ordering = wire.OrderRun(envelope=envelope, order=task.order)
-    exchange = Exchange(grid, CostMeter())
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
     following: set[str] = set()
     refusals: dict[str, str] = {}
     until = time.monotonic() + ORDER_PATIENCE

@@ -46,6 +46,12 @@ def parse_reply(message: Message) -> wire.Reply | None:
         return None
 
 
+def vendors_done(messages: Iterable[Message]) -> set[str]:
+    """Return the vendors that say in ``messages`` that they have done what was asked."""
+    replies = filter(None, map(parse_reply, messages))
+    return {reply.vendor for reply in replies if reply.status == "done"}
+
+
 def require_majority(roster: tuple[str, ...], count: int, did: str, term: int) -> None:
     """Raise :class:`FederationStopped` unless ``count`` vendors are a majority of the roster."""
     needed = majority(len(roster))
@@ -109,9 +115,7 @@ class Conversation:
         return done
 
     def _majority_is_done(self, answers: Mapping[int, Message]) -> bool:
-        replies = filter(None, map(parse_reply, answers.values()))
-        done = [reply.vendor for reply in replies if reply.status == "done"]
-        return has_majority(done, self.term.roster)
+        return has_majority(vendors_done(answers.values()), self.term.roster)
 
     def _with_models(
         self, message: Message, needs: Iterable[str], at_hand: Mapping[str, Model]

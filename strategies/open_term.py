@@ -52,7 +52,10 @@ class Vote:
 
 @dataclass
 class OpenTerm:
-    """One attempt at a term, from its opening to its commit."""
+    """One attempt at a term, from its opening to its commit.
+
+    ``was_asked``: the vendors have told who they are and how far; else that was known.
+    """
 
     envelope: Envelope
     roster: tuple[str, ...]
@@ -68,6 +71,7 @@ class OpenTerm:
     steps: dict[str, int] = field(default_factory=dict)
     clients: tuple[str, ...] = ()
     stale_server: bool = False
+    was_asked: bool = False
     metrics: dict[str, VendorMetrics] = field(default_factory=dict)
     approvals: dict[str, Approval] = field(default_factory=dict)
 

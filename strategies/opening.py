@@ -11,7 +11,13 @@ from srflm_flower import messages as wire
 from srflm_flower.errors import NO_REPLY, LedgerError, MessageRefused
 from srflm_flower.quorum import has_majority, owner
 from srflm_flower.records import RunOrder
-from strategies.conversation import Conversation, parse_reply, request, require_majority
+from strategies.conversation import (
+    Conversation,
+    parse_reply,
+    request,
+    require_majority,
+    vendors_done,
+)
 from strategies.election import Ranking
 from strategies.exchange import Exchange
 from strategies.model import Model
@@ -80,6 +86,8 @@ def open_term(
     Raises :class:`FederationStopped` without a majority, :class:`AttemptTaken` when a site has
     granted a higher attempt, :class:`Behind` when one has committed what the journal has not.
     """
+    term.was_asked = True
+    term.absences.clear()
     answers = _Answers(term, plan)
     opening = wire.OpenTerm(
         envelope=term.envelope, parent=term.parent, model=term.start.hash, order=order
@@ -136,8 +144,7 @@ class _Answers:
 
     def _are_a_majority(self, answers: Mapping[int, Message]) -> bool:
         """Return whether enough are ready, the server's own node among them."""
-        replies = filter(None, map(parse_reply, answers.values()))
-        ready = {reply.vendor for reply in replies if reply.status == "done"}
+        ready = vendors_done(answers.values())
         return self._term.server in ready and has_majority(ready, self._plan.roster)
 
     def _note(self, node: int, reply: wire.Reply) -> None:

@@ -10,8 +10,9 @@ trained again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import INFO
+from types import MappingProxyType
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.common.logger import log
@@ -19,7 +20,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from srflm_flower import messages as wire
-from srflm_flower.errors import FederationStopped, UpdateRejected
+from srflm_flower.errors import MENDED_BY_OPENING, FederationStopped, UpdateRejected
 from srflm_flower.records import Absence, Proposal, RunOrder, TermRecord, VendorMetrics
 from srflm_flower.weights import Weights, to_arrays
 from strategies.aggregation import Update, aggregate
@@ -45,8 +46,8 @@ from strategies.term_plan import Observer, TermJournal, TermPlan, silent
 class ServerRotating(Strategy):
     """Elect a provisional server each term, average, let it fine-tune, evaluate, commit, hand over.
 
-    ``order`` is the run order that it follows, where there is one.  ``clock`` and ``sleep`` are
-    passed in so that tests need not wait.
+    ``order`` is the run order that it follows, if any.  ``everyone`` has the node of each vendor
+    where all are known to be there.  ``clock`` and ``sleep`` are there for tests.
     """
 
     def __init__(
@@ -57,14 +58,14 @@ class ServerRotating(Strategy):
         journal: TermJournal,
         observer: Observer = silent,
         order: RunOrder | None = None,
+        everyone: Mapping[str, int] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.plan, self.election, self.aggregation = plan, election, aggregation
         self.journal, self.observer, self.order = journal, observer, order
-        self._clock, self._sleep = clock, sleep
+        self._everyone, self._clock, self._sleep = dict(everyone), clock, sleep
         self._term: OpenTerm | None = None
-        self._everyone: dict[str, int] = {}
 
     # ---- the loop ----------------------------------------------------------------------------
 
@@ -137,6 +138,8 @@ class ServerRotating(Strategy):
         Raises also :class:`AttemptTaken`, :class:`Behind`, :class:`ServerLost`.
         """
         stored = self.journal.proposal()
+        if stored is not None:
+            self._everyone = {}
         term = self._open(grid, attempt, needs_server=stored is None)
         term.absences[:0] = lost
         if stored is not None and stored[0] == attempt:
@@ -188,10 +191,10 @@ class ServerRotating(Strategy):
         if needs_server:
             self.observer("term-opened", **term.envelope.model_dump(exclude={"federation"}))
         everyone, self._everyone = self._everyone, {}
-        if everyone and attempt == 0:  # all have just acknowledged the commit: no need to ask
+        if everyone and attempt == 0:  # all are there: no need to ask
             term.node_of = everyone
-            return term
-        open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
+        else:
+            open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
         return term
 
     # ---- phase 2: train ----------------------------------------------------------------------
@@ -251,6 +254,9 @@ class ServerRotating(Strategy):
     def _train(self, term: OpenTerm, round_number: int, model: Model, grid: Grid) -> Model:
         requests = self.configure_train(round_number, model.arrays, ConfigRecord(), grid)
         replies = self._ask(term, requests, "train", [model])
+        if not term.was_asked and any(a.code in MENDED_BY_OPENING for a in term.absences):
+            open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
+            return self._train(term, round_number, model, grid)
         require_majority(
             self.plan.roster, term.reachable(), "answered in training", term.envelope.term
         )
@@ -278,8 +284,7 @@ class ServerRotating(Strategy):
         try:
             arrays = checked_update(answer, reply, averaged.weights)
         except UpdateRejected as error:
-            absence = term.note_absence(term.server, "finetune", error.code)
-            raise ServerLost(absence) from error
+            raise ServerLost(term.note_absence(term.server, "finetune", error.code)) from error
         term.note_work(reply)
         return Model.of_arrays(arrays)
 
@@ -325,8 +330,7 @@ class ServerRotating(Strategy):
     def _ask(
         self, term: OpenTerm, requests: Iterable[Message], phase: str, at_hand: Iterable[Model] = ()
     ) -> dict[str, Message]:
-        patience = self.plan.work_deadline
-        decided = phase == "commit"
+        patience, decided = self.plan.work_deadline, phase == "commit"
         return self._conversation(term).ask(requests, phase, patience, at_hand, decided)
 
     def _conversation(self, term: OpenTerm) -> Conversation:
@@ -343,8 +347,4 @@ class ServerRotating(Strategy):
 
     def summary(self) -> None:
         """Log the strategy's settings."""
-        plan = self.plan
-        log(INFO, "Server-rotating federated learning: %s", ", ".join(plan.roster))
-        log(INFO, "\telection: %s; aggregation: %s", self.election, self.aggregation.rule)
-        log(INFO, "\tlearning rate %g, × %g a round", plan.learning_rate, plan.decay)
-        log(INFO, "\tepochs: client %d, server %d", plan.client_epochs, plan.server_epochs)
+        log(INFO, "Server-rotating: %s; aggregation: %s", self.election, self.aggregation.rule)

@@ -10,8 +10,8 @@ class Mechanism:
     """The Poisson-subsampled Gaussian mechanism, ``steps`` times.
 
     ``noise_multiplier`` is σ, the noise's standard deviation over the sensitivity; ``sample_rate``
-    is q, the probability with which each record takes part in a step (1: all of them).  Neighbouring
-    data sets differ by one record, added or removed.
+    is q, the probability with which each record takes part in a step (1: all of them).  Two data
+    sets are neighbours when one has one record more.
     """
 
     noise_multiplier: float

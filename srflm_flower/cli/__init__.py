@@ -14,6 +14,7 @@ from srflm_flower.cli import (
     consortium,
     data,
     down,
+    export,
     poc,
     predict,
     roster,
@@ -41,6 +42,7 @@ app.command("status")(status.status)
 app.command("run")(run.run)
 app.command("stop")(run.stop)
 app.command("verify")(verify.verify)
+app.command("export")(export.export)
 app.add_typer(poc.app, name="poc")
 app.add_typer(site.app, name="site")
 app.add_typer(roster.app, name="roster")

@@ -32,8 +32,7 @@ def run(
 
     site = site_at(folder.resolve())
     console = Console(highlight=False, soft_wrap=True)
-    head = site.state.ledger.last()
-    done = head.round if head is not None else 0
+    done = site.state.ledger.rounds()
     order = order_rounds(site, done + (rounds or site.federation.run.rounds))
     console.print(f"A majority follows order {order.number}: until round {order.rounds}.")
     if detach:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deploy.bell import Bell
 from deploy.supernodes import Backoff, hooks, options
 from deploy.supernodes_config import SupernodesConfig, load_config
+from srflm_flower.bell import Bell
 from srflm_flower.errors import ConfigurationError
 
 

@@ -109,3 +109,22 @@ def test_child_ends_with_its_parent(tmp_path: Path, deaf: bool) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.communicate()
     assert wait_for(lambda: not child.is_running() or child.status() == "zombie", 10)
+
+
+def test_children_that_do_not_end_when_asked_are_killed(tmp_path: Path) -> None:
+    out, err = run(
+        tmp_path,
+        "import os, signal, time\n"
+        "import deploy.children as children\n"
+        "children.GOODBYE_SECONDS = 1.0\n"
+        "def live(name, deaf):\n"
+        "    if deaf: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    Path(name).touch(); time.sleep(600)\n"
+        "running = {fork_child(lambda n=n: live(n, n == 'deaf')): n for n in ('polite', 'deaf')}\n"
+        "while not (Path('polite').exists() and Path('deaf').exists()): time.sleep(0.01)\n"
+        "def reap():\n"
+        "    child, status = os.waitpid(-1, os.WNOHANG)\n"
+        "    if child: print(running.pop(child), os.waitstatus_to_exitcode(status))\n"
+        "children.end_children(running, reap)\n",
+    )
+    assert out.splitlines() == ["polite -15", "deaf -9"], err

@@ -23,11 +23,10 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from deploy.bundle import write_bundle_folder
 from deploy.flower_internals import bundle_of
-from deploy.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.own_superlink import own_superlink
 from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
 from deploy.run_orders import order_rounds
 from deploy.site_status import tail
-from deploy.supernodes_config import load_config
 from srflm_flower import messages as wire
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.errors import MessageRefused
@@ -67,8 +66,8 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
 def test_server_that_is_not_elected_is_obeyed_by_nobody(sites: Sites) -> None:
     """Its site's own, honest ServerApp is started where the launcher would not."""
     vendor = head_of(sites).ranking[1]
-    config = load_config(LauncherConfig, layout_of(sites[vendor]).config("launcher"))
-    superlink, task = OwnSuperLink(config), Task(name="too-early", kind="serve", attempt=0)
+    superlink = own_superlink(layout_of(sites[vendor]))
+    task = Task(name="too-early", kind="serve", attempt=0)
     with unharmed(sites):
         superlink.start(task)
         wait_until(lambda: superlink.outcome(task.name) is not None, SECONDS, "no outcome")

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 import srflm_flower
@@ -19,6 +18,7 @@ from deploy.processes import process_family
 from srflm_flower.model_file import read_model_file
 from srflm_flower.run_folder import RunFolder
 from tests.support.commands import SRFLM, run
+from tests.support.sites import processes_about
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
 pytestmark = pytest.mark.slow
@@ -31,19 +31,6 @@ def write_federation(folder: Path, **changes: object) -> Path:
     changes = {"run__answer_deadline": 60, "run__work_deadline": 60, **changes}
     path.write_text(tiny_federation(folder, **changes).to_toml(), encoding="utf-8")
     return path
-
-
-def processes_about(folder: Path) -> list[str]:
-    """Return the command lines of living processes that name ``folder``."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            line = " ".join(process.cmdline())
-            if str(folder) in line and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(line)
-        except psutil.Error:
-            continue
-    return found
 
 
 def same_models(one: RunFolder, other: RunFolder) -> None:

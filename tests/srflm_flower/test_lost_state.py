@@ -59,9 +59,7 @@ def serve(
 
     Left ``untold``, the others do not learn what is committed.
     """
-    head = sites.site(vendor).state.ledger.last()
-    ranking = head.ranking if head else sites.site(vendor).site.participant.genesis.ranking
-
+    ranking = sites.site(vendor).site.participant.view().ranking
     sites.fault = only(group, untold)
     outcome = sites.perform(vendor, attempt=own_attempt(vendor, ranking, at_least))
     sites.fault = pass_on

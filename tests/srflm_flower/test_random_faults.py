@@ -25,6 +25,7 @@ class Weather:
     def __init__(self, sites: QuickFederation, seed: int) -> None:
         self.sites, self.random = sites, Random(seed)
         self.severity = self.random.choice((0.02, 0.06, 0.15))
+        sites.launchers_know_nodes = self.random.random() < 0.5
         self.delayed: list[Callable[[], object]] = []
         self.serving = 0
         self.lost_disk: str | None = None
@@ -57,15 +58,13 @@ class Weather:
         if vendor in self.sites.down:
             return
         site = self.sites.site(vendor)
-        head = site.state.ledger.last()
-        ranking = head.ranking if head else site.site.participant.genesis.ranking
-        granted = site.state.ledger.votes(head.term + 1 if head else 1).granted
-        least = max(0, granted + self.random.choice((0, 0, 0, 1)))
+        view = site.site.participant.view()
+        least = max(0, view.attempt + self.random.choice((0, 0, 0, 1)))
         self.serving += 1
         try:
             if site.state.ledger.is_forgetful():
                 self.sites.perform(vendor, kind="sync")
-            self.sites.perform(vendor, attempt=own_attempt(vendor, ranking, least))
+            self.sites.perform(vendor, attempt=own_attempt(vendor, view.ranking, least))
         except Crash:
             if self.random.random() < 0.5:
                 self.sites.restart(vendor)

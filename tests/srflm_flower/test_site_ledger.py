@@ -109,6 +109,17 @@ def test_order_with_the_highest_number_holds(ledger: SiteLedger) -> None:
     assert ledger.keep_order(order(3)) == again(ledger).order() == order(3)
 
 
+def test_order_is_open_until_its_rounds_are_committed(ledger: SiteLedger) -> None:
+    assert (ledger.rounds(), ledger.open_order()) == (0, None)
+    ledger.keep_order(order(1, rounds=2))
+    for done, record in enumerate(make_chain(2)):
+        assert (ledger.rounds(), ledger.open_order()) == (done, order(1, rounds=2))
+        ledger.append(make_committed(record))
+    assert (ledger.rounds(), ledger.open_order()) == (2, None)
+    ledger.keep_order(order(2, rounds=3))
+    assert again(ledger).open_order() == order(2, rounds=3)
+
+
 def test_forgetful_site_remembers_after_the_term_that_it_is_told(ledger: SiteLedger) -> None:
     ledger.forget()
     assert again(ledger).is_forgetful()

@@ -58,6 +58,41 @@ def test_terms_run_one_after_another_on_the_elected_sites(tmp_path: Path) -> Non
         assert sites.records(vendor) == sites.records("a")
 
 
+def test_server_that_knows_where_everybody_is_asks_only_those_that_are_behind(
+    sites: QuickFederation,
+) -> None:
+    asked: list[str] = []
+
+    def listening(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
+        asked.append(kind_of(message))
+        return deliver(message)
+
+    sites.launchers_know_nodes, sites.fault = True, listening
+    sites.run_to(1)
+    assert wire.OPEN not in asked
+    sites.down = {"c"}
+    sites.run_to(2)
+    sites.down, sites.fault = set(), listening
+    asked.clear()
+    sites.order("a", rounds=5, number=2)
+    sites.turn()
+    assert asked.count(wire.OPEN) > 0, "c, which was away, did not fit"
+    assert sites.head("c") == 3
+    assert {"a", "b", "c"} == {*sites.records("a")[2].clients, sites.records("a")[2].server}
+    assert sites.trained_once()
+    sites.complete(5)
+
+
+def test_server_that_knows_where_everybody_is_brings_the_run_order_to_who_missed_it(
+    sites: QuickFederation,
+) -> None:
+    sites.launchers_know_nodes, sites.down = True, {"c"}
+    sites.run_to(3)
+    assert sites.order("a", rounds=5, number=2).result == "ordered"
+    sites.down = set()
+    sites.complete(5)
+
+
 # ---- a server that dies ----------------------------------------------------------------------
 
 
@@ -269,7 +304,7 @@ def test_order_with_a_higher_number_holds_and_fewer_rounds_end_the_run(
     orders = [sites.site(vendor).state.ledger.order() for vendor in NAMES]
     assert {order.number for order in orders if order} == {2}, "the opening carries it"
     assert sites.order("c", rounds=1, number=3).result == "ordered"
-    assert all(term_server.open_order(sites.site(vendor)) is None for vendor in NAMES)
+    assert all(sites.site(vendor).state.ledger.open_order() is None for vendor in NAMES)
 
 
 def test_damaged_ledger_fails_the_task_and_nothing_is_raised(sites: QuickFederation) -> None:

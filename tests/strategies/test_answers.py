@@ -40,11 +40,14 @@ def test_update_under_another_name_than_the_reply_says_is_rejected() -> None:
         checked_update(answer({"v": to_arrays(TEMPLATE)}), REPLY, TEMPLATE)
 
 
-def test_update_that_cannot_be_decoded_is_rejected() -> None:
-    message = answer({"u": to_arrays(TEMPLATE)})
-    [block] = message.content.array_records.values()
-    for damage in (Array(np.zeros(9, np.uint8)), Array(np.zeros(0, np.uint8))):
-        block["safetensors"] = damage
+@pytest.mark.parametrize("damage", [b"", bytes(9)])
+def test_update_that_cannot_be_decoded_is_rejected(damage: bytes) -> None:
+    small = answer({"u": to_arrays(TEMPLATE)})
+    small.content.config_records["noun"]["model:u"] = damage
+    large = answer({"u": to_arrays({"w": np.ones(2**19, np.float32)})})
+    [block] = large.content.array_records.values()
+    block["safetensors"] = Array(np.frombuffer(damage, np.uint8))
+    for message in (small, large):
         with pytest.raises(UpdateRejected, match="cannot be decoded"):
             checked_update(message, REPLY, TEMPLATE)
 

@@ -44,6 +44,8 @@ class DeployedFederation:
         self.now = 0.0
         self.seen: dict[str, tuple[int, Seen]] = {}
         self.outcomes: list[tuple[str, Outcome]] = []
+        self.launchers_know_nodes = False
+        """Whether an elected server is told where everybody is, as launchers tell it."""
         self._tasks = 0
 
     def site(self, vendor: str) -> DeployedSite:
@@ -81,6 +83,9 @@ class DeployedFederation:
         """Let ``vendor``'s ServerApp do a task."""
         self._tasks += 1
         noun = Task.model_validate({"name": f"t{self._tasks}", "kind": "serve"} | task)
+        if self.launchers_know_nodes and not self.down and noun.attempt == 0:
+            nodes = {vendor: node for node, vendor in enumerate(self.roster, start=1)}
+            noun = noun.model_copy(update={"nodes": nodes})
         outcome = perform(self.site(vendor), noun, self.grid(vendor))
         self.outcomes.append((vendor, outcome))
         return outcome
@@ -104,15 +109,13 @@ class DeployedFederation:
             if not self.may_serve(vendor):
                 continue
             site = self.site(vendor)
-            head = site.state.ledger.last()
-            term = head.term + 1 if head else 1
-            granted = site.state.ledger.votes(term).granted
+            view = site.site.participant.view()
+            term, granted = view.head_term + 1, view.attempt
             known = self.seen.get(vendor)
             if known is None or known[0] != term or granted > known[1].attempt:
                 attempt = granted if granted > NONE_SEEN else NONE_SEEN
                 self.seen[vendor] = (term, Seen(attempt, self.now))
-            ranking = head.ranking if head else site.site.participant.genesis.ranking
-            due[vendor] = next_turn(vendor, ranking, self.seen[vendor][1], TIMEOUTS)
+            due[vendor] = next_turn(vendor, view.ranking, self.seen[vendor][1], TIMEOUTS)
         vendor = min(due, key=lambda v: due[v].due)
         self.now = max(self.now, due[vendor].due)
         outcome = self.perform(vendor, attempt=due[vendor].attempt)

@@ -33,7 +33,7 @@ from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.site_settings import SiteSettings
 from srflm_flower.weights import Weights
 from tests.support.deployed import DeployedFederation, SiteFault, pass_on
-from tests.support.faults import Crash
+from tests.support.faults import crash_at_message
 from tests.support.tiny import tiny_federation
 
 TABLES = ("meta", "records", "votes", "proposals", "changes", "orders")
@@ -137,6 +137,7 @@ class QuickFederation(DeployedFederation):
             (folder / "identity" / "starts").unlink(missing_ok=True)
         self._kept = {}
         self.down, self.fault, self.now = set(), pass_on, 0.0
+        self.launchers_know_nodes = False
         self.seen, self.outcomes = {}, []
         self.trained.clear()
         for vendor in self.roster:
@@ -241,19 +242,8 @@ def content_of(site: DeployedSite) -> dict[str, list[Any]]:
 
 def crash_at(count: int, after_delivery: bool) -> SiteFault:
     """Kill the server at its ``count``-th message (from 0), before or after it is handled."""
-    seen = -1
-
-    def fault(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
-        nonlocal seen
-        seen += 1
-        if seen == count and not after_delivery:
-            raise Crash
-        reply = deliver(message)
-        if seen == count:
-            raise Crash
-        return reply
-
-    return fault
+    crash = crash_at_message(count, after_delivery)
+    return lambda server, site, message, deliver: crash(message, deliver)
 
 
 def lost(*kinds: str, to: tuple[str, ...] = (), reply_only: bool = False) -> SiteFault:

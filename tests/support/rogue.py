@@ -16,7 +16,6 @@ from flwr.proto.runtime_pb2 import PullTaskInputRequest
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
-from deploy.bell import Bell
 from deploy.flower_control import Control
 from deploy.flower_internals import RuntimeApi
 from deploy.own_superlink import LauncherConfig
@@ -24,6 +23,7 @@ from deploy.site_status import tail
 from deploy.supernodes_config import load_config
 from srflm_flower import messages as wire
 from srflm_flower.audit import check_audit
+from srflm_flower.bell import Bell
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.records import Noun, TermRecord
 from strategies.conversation import parse_reply, request

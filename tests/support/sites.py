@@ -67,8 +67,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 def rounds_of(site: DeployedSite) -> int:
     """Return the rounds in the site's ledger."""
-    head = site.state.ledger.last()
-    return head.round if head is not None else 0
+    return site.state.ledger.rounds()
 
 
 def run_rounds(sites: Sites, rounds: int, seconds: float, first: str | None = None) -> None:

@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deploy.bell import Bell
 from deploy.flower_control import Control
 from deploy.flower_environment import flower_environment
 from deploy.flower_internals import bundle_of
 from deploy.private_superlink import free_port, program
 from deploy.processes import ProcessFamily
+from srflm_flower.bell import Bell
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,62 @@
+"""What a deployed site has to show: its models as files, the ledger, and the report of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.durable import write_durably
+from srflm_flower.errors import RunFolderError
+from srflm_flower.model_file import ModelFile
+from srflm_flower.records import Metrics
+from srflm_flower.release import Release, released_so_far
+from srflm_flower.report import write_report
+from srflm_flower.summary import summarise
+from srflm_flower.weights import Weights
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written: the released model, None when the site lacks it, and figures.
+
+    ``test`` are the metrics of ``global`` and ``personalised`` on the site's own test images.
+    """
+
+    release: Release
+    has_release: bool
+    test: dict[str, Metrics]
+
+
+def export_site(site: DeployedSite, folder: Path) -> Export:
+    """Write ``global.safetensors``, ``personalised.safetensors``, ledger, and report to ``folder``.
+
+    Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable.
+    """
+    federation, ledger = site.federation, site.state.ledger
+    release = released_so_far(ledger, federation.task.metric)
+    if release is None:
+        raise RunFolderError(
+            "a site without a committed term",
+            "one that has taken part in a run",
+            "order a run (`srflm run`), or let the site catch up (`srflm up`)",
+            RunFolderError.NOT_A_RUN,
+        )
+    models: dict[str, Weights] = {}
+    found, best = site.models.find(release.model), site.state.best()
+    if found is not None:
+        models["global"] = found
+    if best is not None:
+        models["personalised"] = best.weights
+    test = {name: site.site.learner.evaluate(each, "test") for name, each in models.items()}
+    notes = {"vendor": site.vendor, **federation.model_notes()}
+    for name, weights in models.items():
+        file = ModelFile(federation.model, federation.task, weights, {**notes, "kind": name})
+        file.write(folder / f"{name}.safetensors")
+    records = list(ledger.records())
+    lines = [record.model_dump_json() for record in records]
+    write_durably(folder / "ledger.jsonl", ("\n".join(lines) + "\n").encode())
+    planned = federation.changed(run__rounds=records[-1].round)
+    summary = summarise(planned, records, 0.0, {site.vendor: test}, {})
+    write_report(folder / "report.html", federation, records, summary)
+    return Export(release, found is not None, test)
