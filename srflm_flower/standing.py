@@ -19,7 +19,7 @@ class Standing:
     """A site between editions.
 
     ``editions`` are those of its ledger, ``own`` is the one of the file with which it runs, and
-    ``approved`` the one that its operator wants to follow.
+    ``approved`` the one that its operator wants to come next, while that is not decided.
     """
 
     editions: Editions
@@ -67,9 +67,10 @@ class Standing:
 
 def standing_of(ledger: SiteLedger, first: Edition, own: Edition) -> Standing:
     """Return where the site with this ledger stands, when it runs with the file of ``own``."""
-    approval = approval_of(ledger)
-    approved = approval.edition if approval is not None else None
-    return Standing(Editions(first, ledger.changes()), own, approved)
+    approval, editions = approval_of(ledger), Editions(first, ledger.changes())
+    if approval is not None and approval.previous == editions.last.federation:
+        return Standing(editions, own, approval.edition)
+    return Standing(editions, own)
 
 
 def approval_of(ledger: SiteLedger) -> Approval | None:

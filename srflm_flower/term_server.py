@@ -61,7 +61,8 @@ def _perform(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
 
 def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     federation, order = site.federation, site.state.ledger.open_order()
-    if site.site.participant.standing().place(site.vendor) != "member":
+    standing = site.site.participant.standing()
+    if standing.place(site.vendor) != "member":
         raise FederationStopped(
             "another edition of the federation file that decides the next term",
             "the one with which this site runs",
@@ -83,7 +84,7 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
         journal,
         EventLog(site.settings.logs / "events.jsonl"),
         order,
-        task.nodes,
+        task.nodes if standing.approved is None else {},  # to hear who else approves, it must ask
     )
     try:
         strategy.serve(grid, task.attempt)

@@ -93,6 +93,21 @@ def test_newcomer_joins_catches_up_and_serves(sites: ChangingFederation) -> None
     assert found["d"].changes == (2,) and found["d"].hashes == found["a"].hashes
 
 
+def test_server_that_waits_for_a_change_asks_although_it_knows_where_everybody_is(
+    sites: ChangingFederation,
+) -> None:
+    sites.settle(1)
+    server, *others = sites.records("a")[0].ranking
+    nodes = {vendor: number for number, vendor in enumerate(sites.roster, 1)}
+    sites.approve(with_d(sites), *others)
+    assert sites.perform(server, attempt=0, nodes=nodes).result == "committed"
+    assert sites.records(server)[1].roster_change is None, "it has not asked"
+    server = sites.records("a")[1].ranking[0]
+    assert server in others
+    assert sites.perform(server, attempt=0, nodes=nodes).result == "committed"
+    assert sites.records(server)[2].roster_change is not None
+
+
 def test_minority_of_approvals_changes_nothing(sites: ChangingFederation) -> None:
     sites.settle(1)
     sites.approve(with_d(sites), "a")
