@@ -91,7 +91,7 @@ def test_fourth_site_joins_and_one_leaves(consortium: Consortium, tmp_path: Path
     for vendor in "abc":
         consortium.start(vendor)
     wait_until(lambda: consortium.members("abc"), 90, "the first sites do not see each other")
-    order_rounds(consortium.site("a"), 60)
+    order_rounds(consortium.site("a"), 500)
     consortium.run_to(2, "abc")
 
     old = load_federation(consortium.folder / "a" / "federation.toml")
