@@ -116,6 +116,8 @@ class VendorSettings(Settings):
     ``by-class``); ``max_examples`` limits its training images.  With differential privacy
     ``size`` is its public size: about how many training records it has, in numbers that everybody
     may know; ``client_noise`` and ``server_noise`` replace those of ``[privacy]`` for this vendor.
+    ``number`` is its place in the roster if left out; it seeds how the vendor's own data is
+    divided, and stays when others leave.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
@@ -125,6 +127,7 @@ class VendorSettings(Settings):
     size: int | None = Field(default=None, ge=1)
     client_noise: float | None = Field(default=None, gt=0)
     server_noise: float | None = Field(default=None, gt=0)
+    number: int | None = Field(default=None, ge=0)
 
     @field_validator("name")
     @classmethod

@@ -7,6 +7,7 @@ reads from the ledger and the outcome file what became of it; Flower's exit code
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -18,7 +19,10 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.clock_check import clock_problems
+from deploy.exit_codes import ROSTER_CHANGED
 from deploy.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.roster_watch import Duty, RosterWatch
+from deploy.site_layout import edition_beside
 from deploy.supernodes_config import load_config
 from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
@@ -79,7 +83,8 @@ class Launcher:
     """Decides, from the ledger and a clock, when to start which term's ServerApp.
 
     ``timeouts`` gives the time-outs from the committed records; ``first_ranking`` is the
-    succession of term 1.
+    succession of term 1.  ``roster`` watches for changes of the roster, after which the launcher
+    is ``over``: its site is to be started anew.
     """
 
     vendor: str
@@ -89,6 +94,8 @@ class Launcher:
     timeouts: Callable[[], Timeouts]
     log: Callable[..., None]
     clock: Callable[[], float] = time.monotonic
+    roster: RosterWatch | None = None
+    over: bool = False
     serving: Serving | None = None
     problem: str = ""
     synced: bool = False
@@ -104,7 +111,11 @@ class Launcher:
         head, now = self.ledger.last(), self.clock()
         term = head.term + 1 if head is not None else 1
         self._follow_run(term, now)
-        if not self.synced or self.ledger.is_forgetful():
+        duty = self._duty(now)
+        if duty in ("wait", "end"):
+            self.over = duty == "end"
+            return None
+        if duty == "sync" or not self.synced or self.ledger.is_forgetful():
             if self.serving is None and now >= self._retry_at:
                 self._start(Task(name=uuid.uuid4().hex, kind="sync"), term, now)
             return None
@@ -121,6 +132,16 @@ class Launcher:
             task = Task(name=uuid.uuid4().hex, kind="serve", attempt=turn.attempt)
             self._start(task, term, now)
         return turn
+
+    def _duty(self, now: float) -> Duty:
+        """Return what the roster leaves to do; a problem with it is logged once."""
+        if self.roster is None:
+            return "serve"
+        duty, problem = self.roster.duty(now, self.serving is not None)
+        if problem and problem != self.problem:
+            self.problem = problem
+            self.log("failed", problem=problem)
+        return duty
 
     def _look(self, votes: Votes, now: float) -> Seen:
         """Note the highest attempt that this site has granted, and since when that is known."""
@@ -247,7 +268,7 @@ def main() -> None:
         config = load_config(LauncherConfig, Path(sys.argv[1]))
     except SrflmError as error:
         sys.exit(str(error))
-    log, ledger = EventLog(config.log), SiteLedger(config.ledger, config.federation)
+    log, ledger = EventLog(config.log), SiteLedger(config.ledger, config.first.federation)
     superlink = OwnSuperLink(config)
     superlink.prepare(lambda: bool(stop))
 
@@ -263,6 +284,13 @@ def main() -> None:
 
     threading.Thread(target=_watch_clocks, args=(config, log), daemon=True).start()
     launcher = Launcher(config.vendor, ledger, config.first_ranking, superlink, timeouts, log)
+    launcher.roster = RosterWatch(
+        config.vendor,
+        ledger,
+        config.first,
+        config.own,
+        lambda edition: edition_beside(config.federation, edition),
+    )
     log("launcher-ready", vendor=config.vendor)
 
     def prepare_anew() -> None:
@@ -270,7 +298,12 @@ def main() -> None:
             log("superlink-restarted")
             superlink.prepare(lambda: bool(stop))
 
-    watch(launcher, Bell(config.bells / "launcher"), lambda: bool(stop), prepare_anew)
+    watch(
+        launcher, Bell(config.bells / "launcher"), lambda: bool(stop) or launcher.over, prepare_anew
+    )
+    if launcher.over:
+        log("roster-changed")
+        os._exit(ROSTER_CHANGED)  # at once: leaving in order, libraries' threads take five seconds
 
 
 if __name__ == "__main__":

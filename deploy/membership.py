@@ -8,7 +8,7 @@ certificate, and its own certificate.  No private key ever travels.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tomli_w
@@ -25,8 +25,10 @@ from deploy.pki import (
 )
 from deploy.supernodes_config import Strict
 from srflm_flower.durable import write_durably
+from srflm_flower.editions import successor
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation, load_federation
+from srflm_flower.member import Member
 from srflm_flower.site_settings import SITE_FILE, load_site
 
 MEMBERSHIP = "membership.toml"
@@ -85,23 +87,75 @@ def assemble(folder: Path, base: Federation, files: Sequence[Path]) -> dict[str,
             f"one each of {', '.join(base.roster)}",
             "collect the missing ones, or change [[vendors]] in the federation file",
         )
-    exists = (folder / "consortium-ca.key").exists()
-    consortium = load_consortium(folder) if exists else create_consortium(folder, base.name)
     identities = {
         vendor: PublicIdentity(vendor, each.signing_key, each.node_keys)
         for vendor, each in memberships.items()
     }
     addresses = {vendor: each.address for vendor, each in memberships.items()}
-    agreed = deployed_federation(base, identities, addresses).to_toml().encode()
-    answers = {}
+    return _hand_out(folder, deployed_federation(base, identities, addresses), memberships)
+
+
+def assemble_change(
+    folder: Path,
+    old: Federation,
+    files: Sequence[Path],
+    leaves: Sequence[str] = (),
+    base: Federation | None = None,
+) -> dict[str, Path]:
+    """Make the edition after ``old``: without those that leave, with the memberships in ``files``.
+
+    A member without a new membership stays as it is.  ``base`` is asked for what newcomers' tables
+    have besides, and for ``aggregation.min-clients``.  Returns by vendor the folder with what it
+    gets; the file itself lies in ``folder``, too.  Raises :class:`ConfigurationError`.
+    """
+    memberships = {each.vendor: each for each in map(read_membership, files)}
+    strange = [vendor for vendor in leaves if vendor not in old.roster or vendor in memberships]
+    if strange or len(memberships) != len(files):
+        raise ConfigurationError(
+            f"{', '.join(strange) or 'two memberships of one vendor'}",
+            f"members that leave out of {', '.join(old.roster)}, one membership a vendor",
+            "correct --leaves, or leave files out",
+        )
+    stay = [member for member in old.vendors if member.name not in leaves]
+    known = {vendor.name: vendor for vendor in base.vendors} if base is not None else {}
+    newcomers = [
+        known.get(name, Member(name=name)) for name in memberships if name not in old.roster
+    ]
+    roster = [member.name for member in (*stay, *newcomers)]
+    members = [_renewed(each, memberships.get(each.name), roster) for each in (*stay, *newcomers)]
+    chosen = base.aggregation.min_clients if base is not None else None
+    new = successor(old, members, chosen)
+    write_durably(folder / "federation.toml", new.to_toml().encode())
+    return _hand_out(folder, new, memberships)
+
+
+def _renewed(member: Member, membership: Membership | None, roster: Sequence[str]) -> Member:
+    """Return a member with its site's keys for this roster, new ones if it has sent them."""
+    keys = (membership.node_keys if membership is not None else member.node_keys) or {}
+    changes: dict[str, object] = {"node_keys": {p: keys[p] for p in roster if p in keys}}
+    if membership is not None:
+        changes |= {"address": membership.address, "signing_key": membership.signing_key}
+    return member.model_copy(update=changes)
+
+
+def _hand_out(
+    folder: Path, federation: Federation, memberships: Mapping[str, Membership]
+) -> dict[str, Path]:
+    """Write the file for every member, and certificates for those who have asked for one."""
+    agreed = federation.to_toml().encode()
+    answers = {vendor: folder / "members" / vendor for vendor in federation.roster}
+    for answer in answers.values():
+        write_durably(answer / "federation.toml", agreed)
+    if not memberships:
+        return answers
+    exists = (folder / "consortium-ca.key").exists()
+    consortium = load_consortium(folder) if exists else create_consortium(folder, federation.name)
     for vendor, each in memberships.items():
-        answers[vendor] = folder / "members" / vendor
         host = each.address.rsplit(":", 1)[0].strip("[]")
         request = each.certificate_request.encode("ascii")
         certificate = sign_site_certificate(consortium, request, vendor, [host])
         write_durably(answers[vendor] / "site.crt", certificate)
         write_durably(answers[vendor] / "consortium-ca.crt", consortium.pem)
-        write_durably(answers[vendor] / "federation.toml", agreed)
     return answers
 
 

@@ -14,6 +14,7 @@ from deploy.supernodes_config import WORKER_BELL, Strict, load_config
 from deploy.supervisor import Notes
 from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
+from srflm_flower.records import Edition
 from srflm_flower.task import Outcome, Task, read_outcome, was_abandoned
 
 READY_SECONDS = 120.0
@@ -24,7 +25,11 @@ class LauncherConfig(Strict):
     """Everything that ``deploy.launcher`` is told."""
 
     vendor: str
-    federation: str
+    first: Edition
+    own: Edition
+    """The federation's first edition, and the one with which the site runs."""
+    federation: Path
+    """The federation file; other editions that the site has lie beside it."""
     first_ranking: tuple[str, ...]
     ledger: Path
     run: Path

@@ -186,7 +186,9 @@ class SitePrograms:
         run = site.federation.run
         config = LauncherConfig(
             vendor=vendor,
-            federation=site.federation.hash,
+            first=site.federation.first_edition,
+            own=site.federation.as_edition,
+            federation=site.settings.federation,
             first_ranking=site.site.participant.genesis.ranking,
             ledger=self.layout.state / "ledger.sqlite",
             run=self.layout.run,

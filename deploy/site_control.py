@@ -19,6 +19,7 @@ from deploy.flower_environment import flower_environment
 from deploy.pki import check_identity
 from deploy.processes import is_alive
 from deploy.programs import SitePrograms
+from deploy.roster import with_current_edition
 from deploy.site_layout import Layout, choose_ports, require_free
 from deploy.supervisor import Notes, SupervisorConfig, python_module
 from srflm_flower.deployed_site import SITE_VARIABLE, DeployedSite, site_at
@@ -40,7 +41,7 @@ def prepare(folder: Path) -> Path:
     layout = Layout.of(site.settings)
     try:
         with locked(layout.lock):
-            return _prepare(site, layout)
+            return _prepare(with_current_edition(site), layout)
     except AlreadyLocked as error:
         raise DeploymentError(
             f"the site of {site.vendor} is up already (process {error.holder})",
@@ -75,6 +76,7 @@ def _prepare(site: DeployedSite, layout: Layout) -> Path:
         environment["OMP_NUM_THREADS"] = str(site.settings.threads)
     config = SupervisorConfig(
         vendor=site.vendor,
+        site=site.folder,
         programs={each.name: tuple(each.command) for each in programs},
         environment=environment,
         folder=layout.run,

@@ -71,6 +71,14 @@ class Layout:
         return self.run / "configs" / f"{program}.json"
 
 
+def edition_beside(federation: Path, edition: str) -> Path:
+    """Return where another edition is kept: relative data paths in it stay what they are.
+
+    ``federation`` is the file with which the site runs, ``edition`` the other one's hash.
+    """
+    return federation.with_name(f"{federation.stem}.{edition}.toml")
+
+
 @dataclass(frozen=True)
 class Ports:
     """The loopback ports of a site; ``supernode`` and ``outbound`` by peer."""
@@ -133,6 +141,7 @@ def _all_free(ports: range) -> bool:
     with ExitStack() as held:
         for port in ports:
             probe = held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as their users do
             try:
                 probe.bind((LOOPBACK, port))
             except OSError:

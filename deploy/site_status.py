@@ -12,6 +12,7 @@ import psutil
 from pydantic import Field
 
 from deploy.own_superlink import nodes_at
+from deploy.roster import describe_roster
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
 from deploy.supernodes_config import Strict
@@ -50,6 +51,8 @@ class SiteStatus(Strict):
 
     vendor: str
     federation: str
+    edition: int = 1
+    roster: str
     up: bool
     programs: dict[str, bool] = Field(default_factory=dict)
     restarts: dict[str, int] = Field(default_factory=dict)
@@ -82,6 +85,8 @@ def site_status(site: DeployedSite) -> SiteStatus:
     return SiteStatus(
         vendor=site.vendor,
         federation=site.federation.hash,
+        edition=site.federation.edition,
+        roster=describe_roster(site),
         up=notes is not None,
         programs={name: psutil.pid_exists(pid) for name, pid in notes.programs.items()}
         if notes

@@ -1,7 +1,8 @@
 """Keep a site's programs running: ``python -P -m deploy.supervisor CONFIG.json``.
 
 A program that ends is started again, after a wait that doubles each time.  However this process
-ends, a watchdog ends all that it has started (:mod:`deploy.processes`).
+ends, a watchdog ends all that it has started (:mod:`deploy.processes`).  When the launcher says
+that the roster has changed, all programs are ended and :mod:`deploy.roster_switch` takes over.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 
+from deploy.exit_codes import ROSTER_CHANGED
 from deploy.processes import ProcessFamily, process_family
 from deploy.supernodes import Backoff
 from deploy.supernodes_config import Strict, load_config
@@ -38,6 +40,7 @@ class SupervisorConfig(Strict):
     """Everything that ``deploy.supervisor`` is told."""
 
     vendor: str
+    site: Path
     programs: dict[str, tuple[str, ...]]
     environment: dict[str, str]
     folder: Path
@@ -69,6 +72,7 @@ class Supervisor:
     members: ProcessFamily
     log: EventLog
     stopping: bool = False
+    roster_changed: bool = False
     _running: dict[str, Popen[bytes]] = field(default_factory=dict)
     _born: dict[str, float] = field(default_factory=dict)
     _due: dict[str, float] = field(default_factory=dict)
@@ -77,8 +81,8 @@ class Supervisor:
     _since: float = field(default_factory=time.time)
 
     def supervise(self) -> None:
-        """Run until :attr:`stopping`."""
-        while not self.stopping:
+        """Run until :attr:`stopping` or :attr:`roster_changed`."""
+        while not self.stopping and not self.roster_changed:
             changed = [self._tend(name) for name in self.config.programs]
             if any(changed):
                 self._write_notes()
@@ -97,6 +101,7 @@ class Supervisor:
             )
             self._due[name] = time.monotonic() + wait
             self._restarts[name] = self._restarts.get(name, 0) + 1
+            self.roster_changed |= running.returncode == ROSTER_CHANGED
             self.log("program-ended", program=name, code=running.returncode, again_in=wait)
             return True
         if time.monotonic() < self._due.get(name, 0.0):
@@ -144,6 +149,9 @@ def main() -> None:
             log("site-up", vendor=config.vendor, process=os.getpid())
             supervisor.supervise()
             log("site-down", vendor=config.vendor)
+        if supervisor.roster_changed and not supervisor.stopping:
+            log("roster-changed", vendor=config.vendor)
+            os.execv(sys.executable, python_module("deploy.roster_switch", str(config.site)))
     except AlreadyLocked as error:
         sys.exit(f"the site is up already (process {error.holder})")
     except SrflmError as error:

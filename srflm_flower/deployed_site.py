@@ -86,8 +86,8 @@ class DeployedSite:
     @cached_property
     def state(self) -> SiteState:
         """What the site keeps on disk."""
-        federation = self.federation
-        return SiteState(self.settings.state, federation.hash, federation.model, federation.task)
+        federation, first = self.federation, self.federation.first_edition.federation
+        return SiteState(self.settings.state, first, federation.model, federation.task)
 
     @property
     def account(self) -> PrivacyAccount:
@@ -218,6 +218,12 @@ def site_at(folder: Path) -> DeployedSite:
     if folder not in _sites:
         _sites[folder] = DeployedSite(folder, load_site(folder))
     return _sites[folder]
+
+
+def site_anew(folder: Path) -> DeployedSite:
+    """Return the site in ``folder`` as its files are now."""
+    _sites.pop(folder, None)
+    return site_at(folder)
 
 
 def preload() -> None:

@@ -192,7 +192,8 @@ class DeploymentError(SrflmError):
     NOT_UP: Final = "SRFLM-E2"
     NOT_DOWN: Final = "SRFLM-E3"
     NO_OUTCOME: Final = "SRFLM-E4"
-    codes = (UP, NOT_UP, NOT_DOWN, NO_OUTCOME)
+    LEFT: Final = "SRFLM-E5"
+    codes = (UP, NOT_UP, NOT_DOWN, NO_OUTCOME, LEFT)
 
 
 class SimulationError(SrflmError):

@@ -7,9 +7,7 @@ agreed part is the federation's identity and rides in every message.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -34,15 +32,22 @@ from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation_problems import (
     Location,
     Tables,
-    place,
     problems_between_tables,
     problems_within,
 )
+from srflm_flower.federation_tree import (
+    array,
+    from_folder,
+    in_kebab_case,
+    misspelled,
+    read,
+    without_broken,
+)
 from srflm_flower.member import Member
-from srflm_flower.records import canonical_json
+from srflm_flower.records import Edition, canonical_json
 from strategies.election import ElectionPolicy, election_policy
 from strategies.eligibility import EligibleFirst
-from strategies.settings import AggregationSettings, ElectionSettings, Settings, kebab
+from strategies.settings import AggregationSettings, ElectionSettings, Settings
 from strategies.term_plan import StepPlan, TermPlan
 
 BUILT_IN_VENDORS = ("aster", "borealis", "cygnus", "draco")
@@ -66,6 +71,8 @@ class Federation(Settings):
     """A federation: roster, task, data, model, training, election, aggregation, privacy, the run.
 
     ``bundle`` is the hash of the Flower app that all sites have installed (deployment only).
+    ``edition`` counts changes of the roster (:mod:`srflm_flower.editions`): a later one names the
+    hash of the ``previous`` one and what is needed to verify the ``first`` one's records.
     """
 
     name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
@@ -73,6 +80,9 @@ class Federation(Settings):
     rounds_per_term: int = Field(default=1, ge=1)
     evaluate_averaged: bool = True
     bundle: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    edition: int = Field(default=1, ge=1)
+    previous: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    first: Edition | None = None
     vendors: Annotated[tuple[Member, ...], Strict(False)] = tuple(
         Member(name=v) for v in BUILT_IN_VENDORS
     )
@@ -107,11 +117,25 @@ class Federation(Settings):
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of all that members agree on: everything but ``run`` and data paths."""
-        agreed = self.model_dump(mode="json", by_alias=True, exclude={"run": True})
+        left_out = {"run"} | ({"edition", "previous", "first"} if self.edition == 1 else set())
+        agreed = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         agreed["data"].pop("path", None)
         for vendor in agreed["vendors"]:
             vendor.pop("path", None)
+            if vendor["number"] is None:
+                del vendor["number"]
         return hashlib.sha256(canonical_json(agreed)).hexdigest()
+
+    @property
+    def as_edition(self) -> Edition:
+        """This file as what its votes are verified by."""
+        keys = tuple(vendor.signing_key for vendor in self.vendors if vendor.signing_key)
+        return Edition(federation=self.hash, roster=self.roster, keys=keys)
+
+    @property
+    def first_edition(self) -> Edition:
+        """The edition with which the ledger begins; its hash never changes."""
+        return self.first if self.first is not None else self.as_edition
 
     def member(self, vendor: str) -> Member:
         """Return a vendor's settings; raises :class:`ConfigurationError` for a stranger."""
@@ -206,72 +230,12 @@ def load_federation(path: Path) -> Federation:
 
     Raises :class:`ConfigurationError` with all problems at once.
     """
-    tree = _read(path)
-    for table in [tree.get("data"), *_array(tree.get("vendors"))]:
+    tree = read(path)
+    for table in [tree.get("data"), *array(tree.get("vendors"))]:
         if isinstance(table, dict) and isinstance(table.get("path"), str):
-            table["path"] = _from_folder(path.parent, table["path"])
+            table["path"] = from_folder(path.parent, table["path"])
     respelled: dict[Location, str] = {}
-    return _validated(_in_kebab_case(tree, respelled), str(path), respelled)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return the file's tables; a byte order mark, as Windows editors write it, is no error."""
-    example = "`srflm config show` prints a complete example"
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except IsADirectoryError as error:
-        raise ConfigurationError(
-            f"{path} is a folder",
-            "a federation file",
-            f"name the file in it, as {path / 'federation.toml'}; {example}",
-        ) from error
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be read ({error.strerror})",
-            "a federation file",
-            f"correct the path; {example}",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"{path} is not TOML: byte {error.start + 1} is not UTF-8 text",
-            "a TOML file",
-            "save it as UTF-8 text",
-        ) from error
-    except ValueError as error:  # of TOML, of a number too long, of NUL in the path
-        raise ConfigurationError(
-            f"{str(path)!r} is not TOML: {error}",
-            "a TOML file",
-            f"correct the line, or the path; {example}",
-        ) from error
-
-
-def _from_folder(folder: Path, path: str) -> str:
-    """Return the path from this folder; one that the check will refuse or expand as it is."""
-    if not path.strip() or path.startswith("~") or "\0" in path:
-        return path
-    return str((folder / path).resolve())
-
-
-def _array(value: object) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _in_kebab_case(value: Any, respelled: dict[Location, str], at: Location = ()) -> Any:
-    """Return the tree with ``-`` for ``_`` in keys; ``respelled`` gets place → key as found."""
-    if isinstance(value, list):
-        return [_in_kebab_case(each, respelled, (*at, n)) for n, each in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    tree = {}
-    for key, each in value.items():
-        here = (*at, kebab(key))
-        if here[-1] != key:
-            respelled[here] = key
-        if key == "node-keys":  # its keys are vendors' names
-            tree[key] = each
-        elif here[-1] == key or here[-1] not in value:
-            tree[here[-1]] = _in_kebab_case(each, respelled, here)
-    return tree
+    return _validated(in_kebab_case(tree, respelled), str(path), respelled)
 
 
 def _validated(
@@ -281,8 +245,8 @@ def _validated(
     if federation is not None and not respelled:
         return federation
     if any(error["loc"] for error in errors):
-        errors += _attempt(*_without_broken(tree, errors))[1]
-    problems = _misspelled(errors, respelled)
+        errors += _attempt(*without_broken(tree, errors))[1]
+    problems = misspelled(errors, respelled)
     problems += [problem for error in errors for problem in problems_within(error)]
     raise ConfigurationError(
         f"{len(problems)} problem(s) in {where}:\n" + "\n".join(f"  - {p}" for p in problems),
@@ -296,43 +260,3 @@ def _attempt(tree: dict[str, Any], broken: Tables) -> tuple[Federation | None, l
         return Federation.model_validate(tree, context={"broken": broken}), []
     except ValidationError as error:
         return None, error.errors(include_url=False)
-
-
-def _without_broken(
-    tree: dict[str, Any], errors: list[ErrorDetails]
-) -> tuple[dict[str, Any], Tables]:
-    """Return what is left of the tree when its broken tables are out, and their names.
-
-    Of ``vendors`` the tables that are right stay.  An unknown key does not break its table.
-    """
-    rest = deepcopy(tree)
-    locations = [place(error["loc"]) for error in errors if error["type"] != "extra_forbidden"]
-    for error in errors:
-        if error["type"] == "extra_forbidden":
-            _remove(rest, place(error["loc"]))
-    broken = frozenset(str(location[0]).replace("-", "_") for location in locations)
-    wrong = {location[1] for location in locations if location[0] == "vendors" and location[1:]}
-    vendors = [each for n, each in enumerate(_array(rest.get("vendors"))) if n not in wrong]
-    rest = {key: each for key, each in rest.items() if key.replace("-", "_") not in broken}
-    return rest | ({"vendors": vendors} if "vendors" in broken else {}), broken
-
-
-def _remove(tree: Any, location: Location) -> None:
-    for part in location[:-1]:
-        tree = tree[part]
-    del tree[location[-1]]
-
-
-def _misspelled(errors: list[ErrorDetails], respelled: Mapping[Location, str]) -> list[str]:
-    """Return the keys that are right but for ``_``; unknown ones get their spelling back."""
-    problems, unknown = [], set()
-    for error in errors:
-        location = place(error["loc"])
-        if error["type"] == "extra_forbidden" and location in respelled:
-            unknown.add(location)
-            error["loc"] = (*error["loc"][:-1], respelled[location])
-    for location, key in respelled.items():
-        if location not in unknown:
-            where = ".".join(map(str, (*location[:-1], key)))
-            problems.append(f"{where}: found {key}; expected {location[-1]}; rename it")
-    return problems

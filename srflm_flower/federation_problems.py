@@ -58,6 +58,16 @@ def _sites(federation: Federation) -> list[str]:
     return deployment_problems(federation.vendors)
 
 
+def _edition(federation: Federation) -> list[str]:
+    later, known = federation.edition > 1, (federation.previous, federation.first)
+    if all((each is not None) == later for each in known):
+        return []
+    return [
+        f"edition: found {federation.edition}; expected 1 without previous and [first], or a later"
+        " one with both; `srflm consortium assemble --change` writes them"
+    ]
+
+
 def _fixed_server(federation: Federation) -> list[str]:
     server, names = federation.election.server, federation.roster
     if server is None or server in names or not names:
@@ -212,6 +222,7 @@ def _vendor_limits(federation: Federation) -> list[str]:
 _CHECKS: tuple[tuple[Callable[[Federation], list[str]], Tables], ...] = (
     (_roster, frozenset({"vendors"})),
     (_sites, frozenset({"vendors"})),
+    (_edition, frozenset({"edition", "previous", "first"})),
     (_fixed_server, frozenset({"vendors", "election"})),
     (_min_clients, frozenset({"vendors", "aggregation"})),
     (_robust_rule, frozenset({"vendors", "aggregation"})),

@@ -16,13 +16,16 @@ from srflm_flower.quorum import owner
 class View:
     """What a site knows: its federation, the last term in its ledger, who may serve the next.
 
-    ``attempt`` is the highest attempt at the next term that it has granted.
+    ``federation`` is the edition that decides the next term, ``others`` are the hashes of those
+    that the site knows besides.  ``attempt`` is the highest attempt at the next term that it has
+    granted.
     """
 
     federation: str
     head_term: int
     ranking: tuple[str, ...]
     attempt: int
+    others: frozenset[str] = frozenset()
 
 
 def check_sender(envelope: Envelope, view: View, sender: str | None = None) -> None:
@@ -30,10 +33,8 @@ def check_sender(envelope: Envelope, view: View, sender: str | None = None) -> N
 
     ``sender`` is the vendor on whose SuperLink the message lay; a simulation does not know it.
     """
-    if envelope.federation != view.federation:
-        raise _refused(
-            "another federation's hash", "this site's federation", MessageRefused.FEDERATION
-        )
+    if envelope.federation not in {view.federation, *view.others}:
+        raise _another_federation()
     if sender is not None and envelope.server != sender:
         raise _refused(
             f"a message of {sender!r} in the name of {envelope.server!r}",
@@ -51,7 +52,10 @@ def check_envelope(
     has missed terms is found, or a stored record is acknowledged again.
     """
     check_sender(envelope, view, sender)
-    if envelope.term != view.head_term + 1:
+    is_next = envelope.term == view.head_term + 1
+    if envelope.federation != view.federation and (is_next or not any_term):
+        raise _another_federation()
+    if not is_next:
         if any_term:
             return
         raise _refused(f"term {envelope.term}", f"term {view.head_term + 1}", MessageRefused.TERM)
@@ -62,6 +66,12 @@ def check_envelope(
     expected = owner(envelope.attempt, view.ranking)
     if envelope.server != expected:
         raise _refused(f"server {envelope.server!r}", f"{expected!r}", MessageRefused.SERVER)
+
+
+def _another_federation() -> MessageRefused:
+    return _refused(
+        "another federation's hash", "this site's federation", MessageRefused.FEDERATION
+    )
 
 
 def _refused(found: str, expected: str, code: str) -> MessageRefused:

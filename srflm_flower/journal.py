@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
@@ -10,6 +10,7 @@ from srflm_flower.ledger import Ledger
 from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.model_store import ModelStore
 from srflm_flower.records import (
+    Approval,
     Certificate,
     Committed,
     Noun,
@@ -67,6 +68,9 @@ class RunJournal:
             )
             for record in self.records()[first - 1 :]
         ]
+
+    def roster_change(self, approvals: Iterable[Approval]) -> None:
+        """Change nothing: in a simulation the roster stays."""
 
     def sign(self, record: TermRecord) -> Proposal:
         """Return the record as it is: in a simulation nobody signs."""

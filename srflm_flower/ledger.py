@@ -16,9 +16,10 @@ from srflm_flower.records import TermRecord, canonical_json
 def check_follows(last: TermRecord | None, record: TermRecord, federation: str) -> None:
     """Check that ``record`` is the next link after ``last`` in this federation's chain.
 
-    Raises :class:`LedgerError`.
+    ``federation`` is the hash of the first edition of the federation file; from one edition to the
+    next leads a record with a roster change.  Raises :class:`LedgerError`.
     """
-    if record.federation != federation:
+    if record.federation != (last.next_federation if last is not None else federation):
         raise _broken("a record of another federation", record)
     parent, term, round_number = (
         (last.hash, last.term + 1, last.round + 1) if last is not None else (federation, 1, 1)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from srflm_flower.errors import MessageRefused
 from srflm_flower.records import (
+    Approval,
     Ballot,
     Committed,
     Grant,
@@ -152,11 +153,15 @@ class TellVotes(Request):
 
 
 class VotesTold(Noun):
-    """How far a site is: its open term, and whether it has accepted a record in it."""
+    """How far a site is: its open term, and whether it has accepted a record in it.
+
+    ``edition`` is the number of the edition that decides the open term.
+    """
 
     term: int
     accepted: bool
     forgetful: bool
+    edition: int = 1
 
 
 class OrderRun(Request):
@@ -177,7 +182,8 @@ class Reply(Noun):
     site's ledger, ``attempt`` the highest that it has seen for the next one.  ``grant`` answers an
     opening that asks for a vote, with the proposal that was ``accepted`` before; ``signature`` is
     that of an acceptance; ``privacy`` goes with an evaluation.  ``keys``, ``shares`` (by vendor),
-    and ``signature`` answer the questions of secure aggregation.
+    and ``signature`` answer the questions of secure aggregation.  ``approval`` is of a new roster,
+    with the answer to an opening.
     """
 
     vendor: str
@@ -198,6 +204,7 @@ class Reply(Noun):
     privacy: VendorPrivacy | None = None
     keys: KeyCard | None = None
     shares: dict[str, str] = Field(default_factory=dict)
+    approval: Approval | None = None
 
 
 AnyNoun = TypeVar("AnyNoun", bound=Noun)

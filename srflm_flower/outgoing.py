@@ -54,6 +54,7 @@ DECLARED: Mapping[str, Declared] = {
     ),
     "keys": Declared("public keys of secure aggregation", PUBLIC),
     "shares": Declared("sealed or opened shares of its secrets", "of fresh keys, not of records"),
+    "approval": Declared("agreement to a new roster", PUBLIC),
     "privacy": Declared("ε so far, and which roles it can afford", "follows from what is agreed"),
 }
 """Fields of :class:`srflm_flower.messages.Reply`.  The weights are DP-SGD's output; that a site

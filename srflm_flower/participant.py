@@ -12,29 +12,29 @@ from srflm_flower import messages as wire
 from srflm_flower.errors import MessageRefused
 from srflm_flower.fencing import View, check_envelope, check_sender
 from srflm_flower.ledger import check_follows
-from srflm_flower.quorum import Refusal, accept, grant, refusal
-from srflm_flower.records import Grant, RunOrder, TermRecord
+from srflm_flower.quorum import accept, grant, refusal
+from srflm_flower.records import Approval, Edition, Grant, RunOrder, TermRecord
+from srflm_flower.roster_change import check_change, check_decided
 from srflm_flower.signatures import (
     Keys,
     acceptance_statement,
-    check_committed,
     check_grants,
     check_order,
     check_proposal,
     sign_grant,
 )
 from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.standing import Standing, approval_of, standing_of
+from srflm_flower.vote_refusals import require_near, require_vote
 
 MOST_RECORDS_AT_ONCE = 5000
-MOST_ATTEMPTS_AHEAD = 1000
 
 
 @dataclass(frozen=True)
 class Genesis:
     """What stands in for the record before term 1."""
 
-    federation: str
-    roster: tuple[str, ...]
+    edition: Edition
     ranking: tuple[str, ...]
     model: str
 
@@ -43,39 +43,45 @@ class Genesis:
 class Participant:
     """One vendor's site in the protocol.
 
-    ``obeys`` are the vendors whose run orders the site follows: its own policy.  With
-    ``needs_order`` it takes part in a term only while such an order is not fulfilled.
+    ``own`` is the edition of the file with which the site runs.  ``obeys`` are the vendors whose
+    run orders it follows, all if None: its own policy.  With ``needs_order`` it takes part in a
+    term only while such an order is not fulfilled.
     """
 
     vendor: str
     genesis: Genesis
     ledger: SiteLedger
     keys: Keys
-    obeys: tuple[str, ...]
+    own: Edition
+    obeys: tuple[str, ...] | None = None
     needs_order: bool = False
 
     # ---- whom it obeys -----------------------------------------------------------------------
 
     def view(self) -> View:
         """Return what this site knows about the federation."""
-        return self._view_after(self.ledger.last())
-
-    def _view_after(self, head: TermRecord | None) -> View:
-        term = head.term if head is not None else 0
+        head = self.ledger.last()
+        term, standing = head.term if head is not None else 0, self.standing()
         return View(
-            federation=self.genesis.federation,
+            federation=standing.editions.at(term + 1).federation,
             head_term=term,
             ranking=head.ranking if head is not None else self.genesis.ranking,
             attempt=self.ledger.votes(term + 1).granted,
+            others=standing.known,
         )
+
+    def standing(self) -> Standing:
+        """Return which edition decides the next term, and which the site has the file of."""
+        return standing_of(self.ledger, self.genesis.edition, self.own)
 
     def admit_member(self, envelope: wire.Envelope, sender: str | None) -> None:
         """Check a message that any member may send."""
         check_sender(envelope, self.view(), sender)
-        if envelope.server not in self.genesis.roster:
+        members = self.standing().members(envelope.federation)
+        if envelope.server not in members:
             raise MessageRefused(
                 f"a message of {envelope.server!r}",
-                f"one of {', '.join(self.genesis.roster)}",
+                f"one of {', '.join(members)}",
                 "give every site the same federation file",
                 MessageRefused.SERVER,
             )
@@ -93,11 +99,12 @@ class Participant:
         """
         view = self.view()
         check_envelope(envelope, view, any_term, sender)
-        if order is not None:
-            self.follow(order)
         if envelope.term == view.head_term + 1:
+            self._require_own_edition(view)
+            if order is not None:
+                self.follow(order)
             self._require_order()
-            _require_near(envelope.attempt, view.attempt)
+            require_near(envelope.attempt, view.attempt)
         if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
             with self.ledger.deciding() as db:
                 votes = self.ledger.votes_in(db, envelope.term)
@@ -118,7 +125,7 @@ class Participant:
         expected = (
             (head.hash, head.model)
             if head is not None
-            else (self.genesis.federation, self.genesis.model)
+            else (self.genesis.edition.federation, self.genesis.model)
         )
         if (opening.parent, opening.model) != expected:
             raise MessageRefused(
@@ -127,11 +134,14 @@ class Participant:
                 "compare the sites' ledgers; all must start from the same seed",
                 MessageRefused.PARENT,
             )
+        approval = approval_of(self.ledger)
+        if approval is not None and approval.previous != envelope.federation:
+            approval = None
         if envelope.attempt == 0:
-            return self._done(head_term=head_term)
-        return self._vote(envelope)
+            return self._done(head_term=head_term, approval=approval)
+        return self._vote(envelope, approval)
 
-    def _vote(self, envelope: wire.Envelope) -> wire.Reply:
+    def _vote(self, envelope: wire.Envelope, approval: Approval | None) -> wire.Reply:
         """Grant the attempt; what is told is read where the promise is written.
 
         Another process may have committed the term since: its votes are gone, and none is given.
@@ -141,15 +151,15 @@ class Participant:
             if envelope.term <= head_term:
                 return self._done(head_term=head_term)
             votes = self.ledger.votes_in(db, envelope.term)
-            _require(refusal(votes, envelope.attempt))
+            require_vote(refusal(votes, envelope.attempt))
             accepted = self.ledger.accepted_in(db, envelope.term)
             self.ledger.keep_votes(db, grant(votes, envelope.attempt))
         granted = Grant(vendor=self.vendor, attempt=envelope.attempt)
         if votes.accepted and accepted:
             before = {"accepted_attempt": votes.accepted.attempt, "accepted": accepted.record.hash}
             granted = granted.model_copy(update=before)
-        signed = sign_grant(self.genesis.federation, envelope.term, granted, self.keys)
-        return self._done(head_term=head_term, grant=signed, accepted=accepted)
+        signed = sign_grant(envelope.federation, envelope.term, granted, self.keys)
+        return self._done(head_term=head_term, grant=signed, accepted=accepted, approval=approval)
 
     def _head_term(self, db: Connection) -> int:
         head = self.ledger.head_in(db)
@@ -174,7 +184,9 @@ class Participant:
         if head is not None and record.term <= head.term:
             self._require_same(record)  # decided already
             return
-        check_follows(head, record, self.genesis.federation)
+        check_follows(head, record, self.genesis.edition.federation)
+        edition, change = self.standing().editions.at(record.term), record.roster_change
+        keys = self.keys.at(edition)
         ranking = head.ranking if head is not None else self.genesis.ranking
         if record.server != ranking[record.attempt % len(ranking)]:
             raise MessageRefused(
@@ -183,22 +195,25 @@ class Participant:
                 "give every site the same federation file and let it catch up",
                 MessageRefused.SERVER,
             )
-        if sorted(record.ranking) != sorted(self.genesis.roster):
+        if change is not None:
+            check_change(change, edition, self.keys)
+        roster = change.edition.roster if change is not None else edition.roster
+        if sorted(record.ranking) != sorted(roster):
             raise MessageRefused(
                 "a record whose ranking is not an order of the whole roster",
                 "every vendor once",
                 "install the same version at every site",
                 MessageRefused.MALFORMED,
             )
-        check_proposal(proposed.proposal, self.keys)
+        check_proposal(proposed.proposal, keys)
         if envelope.attempt > 0:
             check_grants(
                 proposed.grants,
-                self.genesis.federation,
+                edition.federation,
                 envelope.term,
                 envelope.attempt,
-                self.genesis.roster,
-                self.keys,
+                edition.roster,
+                keys,
             )
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
@@ -210,7 +225,7 @@ class Participant:
                 self._require_same(record)
             else:
                 votes = self.ledger.votes_in(db, record.term)
-                _require(refusal(votes, attempt, record.hash))
+                require_vote(refusal(votes, attempt, record.hash))
                 after = accept(votes, attempt, record.hash)
                 self.ledger.keep_votes(db, after, proposed.proposal)
         statement = acceptance_statement(self.vendor, record, attempt)
@@ -235,8 +250,10 @@ class Participant:
                 "install the same version at every site",
                 MessageRefused.MALFORMED,
             )
+        editions = self.standing().editions
         for committed in commit.records:
-            check_committed(committed, self.genesis.roster, self.keys)
+            check_decided(committed, editions.at(committed.record.term), self.keys)
+            editions = editions.after(committed.record)
 
     def commit(self, commit: wire.Commit) -> wire.Reply:
         """Append committed records, each with the signatures of a majority."""
@@ -254,8 +271,12 @@ class Participant:
         """Tell a forgetful site how far this one is: the term open here, and whether it voted."""
         with self.ledger.deciding() as db:  # or a commit in between would hide what was accepted
             votes = self.ledger.votes_in(db, self._head_term(db) + 1)
+        changes = self.standing().editions.changes
         told = wire.VotesTold(
-            term=votes.term, accepted=votes.accepted is not None, forgetful=votes.forgetful
+            term=votes.term,
+            accepted=votes.accepted is not None,
+            forgetful=votes.forgetful,
+            edition=len(changes) + 1,
         )
         return self._done(head_term=votes.term - 1, votes=told)
 
@@ -263,14 +284,16 @@ class Participant:
 
     def follow(self, order: RunOrder) -> wire.Reply:
         """Store a run order of a vendor that this site obeys."""
-        if order.vendor not in self.obeys or order.federation != self.genesis.federation:
+        edition = self.standing().find(order.federation)
+        obeys = self.obeys or (edition.roster if edition is not None else ())
+        if edition is None or order.vendor not in obeys:
             raise MessageRefused(
                 f"a run order of {order.vendor!r}",
-                f"one of {', '.join(self.obeys)} for this federation",
+                f"one of {', '.join(obeys)} for this federation",
                 "ask this site to allow it (runs-from in its site.toml)",
                 MessageRefused.NO_ORDER,
             )
-        check_order(order, self.keys)
+        check_order(order, self.keys.at(edition))
         held = self.ledger.keep_order(order)
         if held.number == order.number and held != order:
             raise MessageRefused(
@@ -290,41 +313,14 @@ class Participant:
                 MessageRefused.NO_ORDER,
             )
 
+    def _require_own_edition(self, view: View) -> None:
+        if self.own.federation != view.federation:
+            raise MessageRefused(
+                "a term of another edition than this site runs with",
+                "the edition of its federation file",
+                "see `srflm status`: it switches by itself once it has the new file",
+                MessageRefused.FEDERATION,
+            )
+
     def _done(self, **fields: object) -> wire.Reply:
         return wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)
-
-
-def _require_near(attempt: int, granted: int) -> None:
-    """Raise :class:`MessageRefused` for an attempt that no succession of servers leads to."""
-    if attempt > max(granted, 0) + MOST_ATTEMPTS_AHEAD:
-        raise MessageRefused(
-            f"attempt {attempt} after attempt {granted}",
-            f"at most {MOST_ATTEMPTS_AHEAD} more",
-            "look into the site that sent it",
-            MessageRefused.ATTEMPT,
-        )
-
-
-def _require(reason: Refusal | None) -> None:
-    """Raise :class:`MessageRefused` for a vote that must not be given."""
-    if reason == "outvoted":
-        raise MessageRefused(
-            "an attempt below the one that this site has granted",
-            "a higher one",
-            "nothing: the next vendor in the ranking serves",
-            MessageRefused.ATTEMPT,
-        )
-    if reason == "forgetful":
-        raise MessageRefused(
-            "a vote asked of a site that has lost its state",
-            "a site that remembers its promises",
-            "nothing: it votes again after the next committed term",
-            MessageRefused.NO_VOTE,
-        )
-    if reason == "two-outcomes":
-        raise MessageRefused(
-            "a second record under one attempt",
-            "one outcome an attempt",
-            "look into the server that sent both",
-            MessageRefused.NO_VOTE,
-        )

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Metrics = dict[str, float]
 """Metric name → value; metrics that are undefined on the data at hand are left out."""
@@ -72,6 +72,39 @@ class PhaseCost(Noun):
     bytes_received: int = 0
 
 
+class Edition(Noun):
+    """Whose votes decide under one edition of the federation file, of which this is the hash.
+
+    ``keys`` are the vendors' public signing keys in the roster's order; a simulation has none.
+    """
+
+    federation: str
+    roster: tuple[str, ...] = Field(min_length=2)
+    keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_key_each(self) -> Edition:
+        if len({*self.roster}) < len(self.roster) or len(self.keys) not in (0, len(self.roster)):
+            raise ValueError("expected different vendors with a key each")
+        return self
+
+
+class Approval(Noun):
+    """A vendor's consent that ``edition`` shall follow the edition whose hash is ``previous``."""
+
+    vendor: str
+    previous: str
+    edition: Edition
+    signature: str = ""
+
+
+class RosterChange(Noun):
+    """The edition that holds from the next term on, and who has approved it, with signatures."""
+
+    edition: Edition
+    approvals: dict[str, str]
+
+
 class TermRecord(Noun):
     """The outcome of one term: who served, who contributed, the new model, and who is next.
 
@@ -79,7 +112,8 @@ class TermRecord(Noun):
     stand in for it in this order.  ``round`` counts SRFLM rounds, the last one of this term.
     ``clients`` are the vendors whose updates were averaged, with the server's own last one if
     ``stale_server``.  ``privacy`` is what vendors have last reported of theirs; ``ended`` says why
-    no further term can follow.
+    no further term can follow.  With a ``roster_change`` another edition of the federation file
+    decides from the next term on, and ``ranking`` is an order of its roster.
     """
 
     schema_version: Literal[1] = 1
@@ -102,6 +136,13 @@ class TermRecord(Noun):
     ended: str = ""
     cost: dict[str, PhaseCost]
     parent: str
+    roster_change: RosterChange | None = None
+
+    @property
+    def next_federation(self) -> str:
+        """The hash of the federation file that holds in the next term."""
+        change = self.roster_change
+        return change.edition.federation if change is not None else self.federation
 
     @property
     def lost_servers(self) -> tuple[str, ...]:
@@ -110,8 +151,9 @@ class TermRecord(Noun):
 
     @property
     def hash(self) -> str:
-        """SHA-256 (hex) of the record's canonical JSON."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+        """SHA-256 (hex) of the record's canonical JSON without the fields that are not set."""
+        plain = self.model_dump(mode="json", exclude_none=True)
+        return hashlib.sha256(canonical_json(plain)).hexdigest()
 
 
 class Proposal(Noun):

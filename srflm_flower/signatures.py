@@ -15,6 +15,7 @@ from srflm_flower.errors import MessageRefused
 from srflm_flower.quorum import has_majority
 from srflm_flower.records import (
     Committed,
+    Edition,
     Grant,
     Proposal,
     RunOrder,
@@ -34,6 +35,10 @@ class Keys(Protocol):
         """Return whether ``vendor`` has signed ``statement``."""
         ...
 
+    def at(self, edition: Edition) -> Keys:
+        """Return keys that verify by another edition of the roster."""
+        ...
+
 
 class NoKeys:
     """Signs nothing and believes everything: for a simulation, where all is one user's."""
@@ -45,6 +50,10 @@ class NoKeys:
     def verify(self, vendor: str, statement: bytes, signature: str) -> bool:
         """Believe it."""
         return True
+
+    def at(self, edition: Edition) -> Keys:
+        """Return the same."""
+        return self
 
 
 class VendorKeys:
@@ -70,6 +79,10 @@ class VendorKeys:
         except (KeyError, ValueError, InvalidSignature):
             return False
         return True
+
+    def at(self, edition: Edition) -> Keys:
+        """Return keys that sign the same and verify by the edition's public keys."""
+        return VendorKeys(self._private, dict(zip(edition.roster, edition.keys, strict=False)))
 
 
 # ---- what is signed --------------------------------------------------------------------------

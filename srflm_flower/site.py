@@ -331,10 +331,9 @@ def participant_of(
     """Return the vendor's part in the protocol; ``initial`` is the hash of the initial model."""
     election = federation.election_policy()
     genesis = Genesis(
-        federation=federation.hash,
-        roster=federation.roster,
-        ranking=first_ranking(election, federation.roster),
+        edition=federation.first_edition,
+        ranking=first_ranking(election, federation.first_edition.roster),
         model=initial,
     )
-    obeys = policy.obeys if policy.obeys is not None else federation.roster
-    return Participant(vendor, genesis, state.ledger, keys, obeys, policy.needs_order)
+    own = federation.as_edition
+    return Participant(vendor, genesis, state.ledger, keys, own, policy.obeys, policy.needs_order)

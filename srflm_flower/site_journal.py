@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from srflm_flower.errors import MessageRefused
 from srflm_flower.model_store import ModelStore
-from srflm_flower.records import Committed, Proposal, TermRecord
-from srflm_flower.signatures import Keys, check_committed, sign_proposal
+from srflm_flower.records import (
+    Approval,
+    Committed,
+    Edition,
+    Proposal,
+    RosterChange,
+    TermRecord,
+)
+from srflm_flower.roster_change import agreed_change, check_decided
+from srflm_flower.signatures import Keys, sign_proposal
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.weights import Weights, hash_weights
 
@@ -23,10 +31,10 @@ class SiteJournal:
         ledger: SiteLedger,
         models: ModelStore,
         initial: Weights,
-        roster: tuple[str, ...],
+        edition: Edition,
         keys: Keys,
     ) -> None:
-        self._ledger, self._models, self._roster, self._keys = ledger, models, roster, keys
+        self._ledger, self._models, self._edition, self._keys = ledger, models, edition, keys
         self._initial, self._genesis = initial, hash_weights(initial)
 
     def records(self) -> Sequence[TermRecord]:
@@ -44,6 +52,10 @@ class SiteJournal:
     def committed(self, first: int) -> Sequence[Committed]:
         """Return the committed records from term ``first`` on with their certificates."""
         return self._ledger.committed(first)
+
+    def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
+        """Return the change of the roster that a majority has approved, if there is one."""
+        return agreed_change(approvals, self._edition, self._keys)
 
     def sign(self, record: TermRecord) -> Proposal:
         """Sign a record that this server has made."""
@@ -75,5 +87,5 @@ class SiteJournal:
         Raises :class:`MessageRefused` where fewer than a majority have signed: no other site would
         follow.
         """
-        check_committed(committed, self._roster, self._keys)
+        check_decided(committed, self._edition, self._keys)
         self._ledger.append(committed)

@@ -15,7 +15,14 @@ from srflm_flower.durable import not_writable
 from srflm_flower.errors import LedgerError
 from srflm_flower.ledger import check_follows
 from srflm_flower.quorum import NONE_SEEN, Accepted, Votes
-from srflm_flower.records import Certificate, Committed, Proposal, RunOrder, TermRecord
+from srflm_flower.records import (
+    Certificate,
+    Committed,
+    Edition,
+    Proposal,
+    RunOrder,
+    TermRecord,
+)
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
@@ -30,6 +37,7 @@ CREATE TABLE IF NOT EXISTS votes (
 CREATE TABLE IF NOT EXISTS proposals (
     term INTEGER NOT NULL, attempt INTEGER NOT NULL, proposal TEXT NOT NULL,
     PRIMARY KEY (term, attempt));
+CREATE TABLE IF NOT EXISTS changes (term INTEGER PRIMARY KEY, edition TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, run_order TEXT NOT NULL);
 """
 
@@ -37,9 +45,10 @@ CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, run_order TEXT NO
 class SiteLedger:
     """What a site has promised, stored, and committed.
 
-    Opened for every use, so that nothing is shared when a process forks.  Raises
-    :class:`LedgerError` for a file that is damaged, of another version, or of another federation,
-    and :class:`srflm_flower.errors.RunFolderError` when it cannot be written.
+    ``federation`` is the hash of the federation file's first edition: it never changes.  Opened for
+    every use, so that nothing is shared when a process forks.  Raises :class:`LedgerError` for a
+    file that is damaged, of another version, or of another federation, and
+    :class:`srflm_flower.errors.RunFolderError` when it cannot be written.
     """
 
     def __init__(self, path: Path, federation: str) -> None:
@@ -95,9 +104,18 @@ class SiteLedger:
                     committed.certificate.model_dump_json(),
                 ),
             )
+            if record.roster_change is not None:
+                edition = record.roster_change.edition.model_dump_json()
+                db.execute("INSERT INTO changes VALUES (?, ?)", (record.term, edition))
             db.execute("DELETE FROM votes WHERE term <= ?", (record.term,))
             db.execute("DELETE FROM proposals WHERE term <= ?", (record.term,))
         return True
+
+    def changes(self) -> tuple[tuple[int, Edition], ...]:
+        """Return the terms whose records changed the roster, oldest first, and what to."""
+        with self._open() as db:
+            rows = db.execute("SELECT term, edition FROM changes ORDER BY term").fetchall()
+        return tuple((term, Edition.model_validate_json(edition)) for term, edition in rows)
 
     # ---- votes in the open term --------------------------------------------------------------
 
@@ -221,9 +239,8 @@ class SiteLedger:
         """
         with self._open() as db:
             order, head = _order(db), _last(db)
-        if order is None or (head is not None and (head.ended or head.round >= order.rounds)):
-            return None
-        return order
+        over = order is None or (head is not None and (head.ended or head.round >= order.rounds))
+        return None if over else order
 
     def keep_order(self, order: RunOrder) -> RunOrder:
         """Store a run order if its number is higher than those known; return the one that holds.

@@ -11,6 +11,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.privacy_statement import exclusions, promise
 from srflm_flower.records import Metrics, TermRecord, VendorPrivacy
 from srflm_flower.release import Release, released
+from srflm_flower.roster_change import Editions
 
 
 class VendorSummary(BaseModel):
@@ -67,13 +68,20 @@ def summarise(
 ) -> RunSummary:
     """Return the summary of a run; ``stopped`` is the error's (code, text) if it was cut short."""
     best: Release | None = released(records, federation.task.metric)
+    editions = Editions(federation.first_edition)
+    for record in records:
+        editions = editions.after(record)
     vendors = {
         vendor: VendorSummary(
             examples=next(
                 (r.ballots[vendor].examples for r in reversed(records) if vendor in r.ballots), None
             ),
             terms_served=tuple(r.term for r in records if r.server == vendor),
-            terms_missed=tuple(r.term for r in records if vendor not in r.ballots),
+            terms_missed=tuple(
+                r.term
+                for r in records
+                if vendor in editions.at(r.term).roster and vendor not in r.ballots
+            ),
             personalised=test.get(vendor, {}).get("personalised", {}),
             released=test.get(vendor, {}).get("global", {}),
             privacy=records[-1].privacy.get(vendor) if records else None,

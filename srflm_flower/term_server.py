@@ -60,6 +60,13 @@ def _perform(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
 
 def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     federation, order = site.federation, site.state.ledger.open_order()
+    standing = site.site.participant.standing()
+    if standing.place(site.vendor) != "member":
+        raise FederationStopped(
+            "another edition of the federation file that decides the next term",
+            "the one with which this site runs",
+            "see `srflm status`: the site switches by itself once it has the new file",
+        )
     votes = site.state.ledger.votes(len(site.state.ledger) + 1)
     reason = refusal(votes, task.attempt)
     if reason is not None:  # attempt 0 needs no other's vote, but it does need a memory
@@ -67,7 +74,7 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
             task=task.name, result="outvoted", attempt=votes.granted, code=MessageRefused.NO_VOTE
         )
     journal = SiteJournal(
-        site.state.ledger, site.models, site.initial, federation.roster, site.keys
+        site.state.ledger, site.models, site.initial, federation.as_edition, site.keys
     )
     strategy = ServerRotating(
         replace(federation.term_plan(), first_poll=FIRST_POLL_SECONDS),
@@ -76,7 +83,7 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
         journal,
         EventLog(site.settings.logs / "events.jsonl"),
         order,
-        task.nodes,
+        task.nodes if standing.approved is None else {},  # to hear who else approves, it must ask
     )
     try:
         strategy.serve(grid, task.attempt)
@@ -98,7 +105,7 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     Raises :class:`FederationStopped` when too few answer.
     """
     federation, ledger = site.federation, site.state.ledger
-    journal = SiteJournal(ledger, site.models, site.initial, federation.roster, site.keys)
+    journal = SiteJournal(ledger, site.models, site.initial, federation.as_edition, site.keys)
     exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
     ranking = site.site.participant.view().ranking
     term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
@@ -107,12 +114,14 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     asked = {node: request(asking, wire.VOTES, node) for node in grid.get_node_ids()}
     answers = exchange.ask(asked, federation.run.answer_deadline, "open")
     told: dict[str, Votes] = {}
+    newest = 1
     for node, message in answers.items():
         reply = parse_reply(message)
         if reply is not None and reply.votes is not None:
             term.node_of[reply.vendor] = node
             accepted = Accepted(0, "") if reply.votes.accepted else None
             told[reply.vendor] = Votes(reply.votes.term, 0, accepted, reply.votes.forgetful)
+            newest = max(newest, reply.votes.edition)
     if not has_majority(told, federation.roster):
         raise FederationStopped(
             f"{len(told)} of {len(federation.roster)} vendors that told how far they are",
@@ -122,7 +131,7 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
         )
     told.pop(site.vendor, None)
     if ledger.is_forgetful():
-        _remember(site, told)
+        _remember(site, told, newest)
     ahead = max(told, key=lambda vendor: told[vendor].term, default="")
     if ahead and told[ahead].term > term.envelope.term:
         behind = Behind(term.node_of[ahead], ahead, told[ahead].term - 1)
@@ -130,12 +139,17 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     return Outcome(task=task.name, result="synced")
 
 
-def _remember(site: DeployedSite, told: Mapping[str, Votes]) -> None:
+def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> None:
+    """Note when a forgetful site votes again, once it knows.
+
+    The record before the first term of its edition was accepted by another roster, of whom a
+    majority of this one may know nothing: somebody must know the edition, and so that record.
+    """
     through = silent_through(told, site.federation.roster)
-    if through is None:
+    if through is None or newest < site.federation.edition:
         raise FederationStopped(
             f"{len(told)} other vendors that told how far they are",
-            "a majority of the roster, this forgetful site not counted",
+            "a majority of the roster that knows this edition, this forgetful site not counted",
             "bring more sites up: this one votes again once they have answered",
             FederationStopped.NO_MAJORITY,
         )

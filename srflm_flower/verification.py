@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from srflm_flower.audit import check_audit
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.ledger import check_chain
-from srflm_flower.signatures import check_committed
+from srflm_flower.roster_change import Editions, check_decided
 from srflm_flower.weights import hash_weights
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A ledger that was found valid: its records' hashes, its head's model, the audit's length."""
+    """A ledger that was found valid: its records' hashes, its head's model, the audit's length.
+
+    ``changes`` are the terms whose records changed the roster.
+    """
 
     hashes: tuple[str, ...]
     head_model: str
     audited: int
+    changes: tuple[int, ...] = ()
 
 
 def verify_site(site: DeployedSite) -> Verified:
@@ -27,11 +31,15 @@ def verify_site(site: DeployedSite) -> Verified:
     """
     committed = site.state.ledger.committed()
     records = [each.record for each in committed]
-    check_chain(records, site.federation.hash)
+    first = site.federation.first_edition
+    check_chain(records, first.federation)
+    editions = Editions(first)
     for each in committed:
-        check_committed(each, site.federation.roster, site.keys)
+        check_decided(each, editions.last, site.keys)
+        editions = editions.after(each.record)
     head = records[-1].model if records else hash_weights(site.initial)
     if records:
         site.models.get(head)
     audited = check_audit(site.settings.state / "audit.jsonl")
-    return Verified(tuple(record.hash for record in records), head, audited)
+    changes = tuple(term for term, _ in editions.changes)
+    return Verified(tuple(record.hash for record in records), head, audited, changes)

@@ -80,6 +80,12 @@ def absent_last(ranking: Sequence[str], present: Mapping[str, Ballot]) -> Rankin
     return (*(v for v in ranking if v in present), *(v for v in ranking if v not in present))
 
 
+def among(roster: Sequence[str], ranking: Sequence[str]) -> Ranking:
+    """Return the succession in another roster: without those that left, newcomers at the end."""
+    stay = [vendor for vendor in ranking if vendor in roster]
+    return (*stay, *(vendor for vendor in roster if vendor not in stay))
+
+
 @dataclass(frozen=True)
 class Score:
     """The paper's rule: by turn for K rounds, then the highest score (ties: roster order)."""

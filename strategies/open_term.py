@@ -9,6 +9,7 @@ from srflm_flower.errors import NO_REPLY, FederationStopped
 from srflm_flower.messages import Envelope, Reply
 from srflm_flower.records import (
     Absence,
+    Approval,
     Ballot,
     Grant,
     Proposal,
@@ -70,6 +71,7 @@ class OpenTerm:
     was_asked: bool = False
     metrics: dict[str, VendorMetrics] = field(default_factory=dict)
     privacy: dict[str, VendorPrivacy] = field(default_factory=dict)
+    approvals: dict[str, Approval] = field(default_factory=dict)
 
     @property
     def server(self) -> str:

@@ -150,6 +150,8 @@ class _Answers:
     def _note(self, node: int, reply: wire.Reply) -> None:
         self._term.node_of[reply.vendor] = node
         self.head_of[reply.vendor] = reply.head_term
+        if reply.approval is not None:
+            self._term.approvals[reply.vendor] = reply.approval
         grant, accepted = reply.grant, reply.accepted.record.hash if reply.accepted else ""
         if grant is None or grant.attempt != self._term.envelope.attempt:
             return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from srflm_flower.records import TermRecord, VendorPrivacy, lost_servers
-from strategies.election import Election, ElectionPolicy, Readiness
+from srflm_flower.records import RosterChange, TermRecord, VendorPrivacy, lost_servers
+from strategies.election import Election, ElectionPolicy, Readiness, among
 from strategies.eligibility import reason_to_end
 from strategies.model import Model
 from strategies.open_term import OpenTerm
@@ -19,10 +19,12 @@ def outcome(
     history: Sequence[TermRecord],
     last_round: int,
     models: Mapping[str, Model],
+    change: RosterChange | None = None,
 ) -> TermRecord:
     """Hold the election and return the term's record; the mappings follow the roster.
 
-    What a vendor that did not answer has reported before still holds.
+    With a ``change`` of the roster the next term's succession is among the new one.  What a vendor
+    that did not answer has reported before still holds.
     """
     roster, before = term.roster, history[-1].privacy if history else {}
     privacy = {v: each for v in roster if (each := term.privacy.get(v, before.get(v)))}
@@ -37,13 +39,14 @@ def outcome(
         lost_servers=lost_servers(term.absences, term.envelope.attempt),
         readiness=_readiness(privacy),
     )
+    ranking = policy.rank(election)
     return TermRecord(
         **term.envelope.model_dump(),
         round=last_round,
         clients=term.clients,
         stale_server=term.stale_server,
         ballots=ballots,
-        ranking=policy.rank(election),
+        ranking=among(change.edition.roster, ranking) if change is not None else ranking,
         absences=tuple(term.absences),
         learning_rate=plan.learning_rate_in(last_round),
         steps={v: term.steps[v] for v in roster if v in term.steps},
@@ -54,6 +57,7 @@ def outcome(
         ended=reason_to_end(election, plan.server_terms, plan.min_clients) or "",
         cost=dict(term.meter.phases),
         parent=term.parent,
+        roster_change=change,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from srflm_flower.records import Committed, Proposal, TermRecord
+from srflm_flower.records import Approval, Committed, Proposal, RosterChange, TermRecord
 from srflm_flower.weights import Weights
 
 Role = Literal["client", "server"]
@@ -67,6 +67,10 @@ class TermJournal(Protocol):
 
     def committed(self, first: int) -> Sequence[Committed]:
         """Return the committed records from term ``first`` on with their certificates."""
+        ...
+
+    def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
+        """Return the change of the roster that a majority has approved, if there is one."""
         ...
 
     def sign(self, record: TermRecord) -> Proposal:

@@ -89,20 +89,22 @@ def forget_cached_data() -> None:
 def read_vendor_arrays(plan: DataPlan, vendor: str) -> Arrays:
     """Return the vendor's raw images and labels by split."""
     index = [each.name for each in plan.vendors].index(vendor)
+    settings = plan.vendors[index]
+    number = settings.number if settings.number is not None else index
     match plan.data:
         case PhantomData() as data:
-            return _phantom(data, plan, index)
+            return _phantom(data, plan, number)
         case NpzData() as data:
             return _share_of_file(data, plan, index)
         case FileData() as data:
-            return _own_file(data, plan, index)
+            return _own_file(data, plan, settings, number)
 
 
 def _rng(plan: DataPlan, *words: object) -> np.random.Generator:
     return np.random.default_rng(derive_seed(plan.seed, "data", *words))
 
 
-def _phantom(data: PhantomData, plan: DataPlan, index: int) -> Arrays:
+def _phantom(data: PhantomData, plan: DataPlan, number: int) -> Arrays:
     if len(plan.task.classes) != len(LESION_CLASSES):
         raise DataError(
             f"{len(plan.task.classes)} names in task.classes for the phantom",
@@ -112,10 +114,10 @@ def _phantom(data: PhantomData, plan: DataPlan, index: int) -> Arrays:
         )
     prior: list[float] | None = None
     if data.label_alpha is not None:
-        rng = _rng(plan, "class-mix", index)
+        rng = _rng(plan, "class-mix", number)
         prior = rng.dirichlet(np.full(len(LESION_CLASSES), data.label_alpha)).tolist()
     images = make_vendor(
-        index,
+        number,
         data.examples,
         size=data.image_size,
         seed=plan.seed,
@@ -123,7 +125,7 @@ def _phantom(data: PhantomData, plan: DataPlan, index: int) -> Arrays:
         class_probabilities=prior,
     )
     train, validation, test = random_splits(
-        data.examples, plan.splits.validation, plan.splits.test, _rng(plan, "splits", index)
+        data.examples, plan.splits.validation, plan.splits.test, _rng(plan, "splits", number)
     )
     chosen = {"train": train, "validation": validation, "test": test}
     return {name: (images.images[chosen[name]], images.labels[chosen[name]]) for name in SPLITS}
@@ -188,8 +190,7 @@ def _classes_of_vendors(vendors: Sequence[VendorSettings]) -> list[tuple[int, ..
     return [vendor.classes or () for vendor in vendors]
 
 
-def _own_file(data: FileData, plan: DataPlan, index: int) -> Arrays:
-    vendor = plan.vendors[index]
+def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: int) -> Arrays:
     if vendor.path is None:
         raise ConfigurationError(
             f"no path for vendor {vendor.name!r}",
@@ -199,10 +200,10 @@ def _own_file(data: FileData, plan: DataPlan, index: int) -> Arrays:
     if vendor.path.suffix == ".npz" or vendor.path.is_file():
         arrays = read_npz(vendor.path)
     else:
-        rng = _rng(plan, "splits", index)
+        rng = _rng(plan, "splits", number)
         arrays = read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, rng)
     if vendor.max_examples is not None:
         images, labels = arrays["train"]
-        kept = stratified_subset(flat_labels(labels), vendor.max_examples, _rng(plan, index))
+        kept = stratified_subset(flat_labels(labels), vendor.max_examples, _rng(plan, number))
         arrays["train"] = (images[kept], labels[kept])
     return arrays

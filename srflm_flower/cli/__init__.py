@@ -18,6 +18,7 @@ from srflm_flower.cli import (
     poc,
     predict,
     privacy,
+    roster,
     run,
     simulate,
     site,
@@ -45,6 +46,7 @@ app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.add_typer(poc.app, name="poc")
 app.add_typer(site.app, name="site")
+app.add_typer(roster.app, name="roster")
 app.add_typer(consortium.app, name="consortium")
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")

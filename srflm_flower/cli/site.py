@@ -39,4 +39,7 @@ def join(
 
     federation = install(folder, answer)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Member of {federation.name} ({federation.hash[:12]}). Next: srflm up {folder}")
+    edition = f", edition {federation.edition}" if federation.edition > 1 else ""
+    console.print(
+        f"Member of {federation.name} ({federation.hash[:12]}{edition}). Next: srflm up {folder}"
+    )

@@ -36,7 +36,8 @@ def show_status(found: SiteStatus, console: Console) -> None:
     table = Table(show_header=False, title=f"{found.vendor} ({'up' if found.up else 'down'})")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("federation", found.federation[:12])
+    table.add_row("federation", f"{found.federation[:12]}, edition {found.edition}")
+    table.add_row("roster", escape(found.roster))
     table.add_row("so far", escape(found.what_happened))
     if found.running:
         serving = f"{found.server_now}, attempt {found.attempt}" if found.server_now else "nobody"

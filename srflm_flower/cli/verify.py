@@ -27,6 +27,9 @@ def verify(
         site = site_at(folder.resolve())
         found = verify_site(site)
         chains[site.vendor] = found.hashes
+        changes = ", ".join(map(str, found.changes))
+        if changes:
+            console.print(f"{site.vendor}: the roster changed with term {changes}")
         console.print(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
             f" majority valid; head model {found.head_model[:12]}; {found.audited} messages audited"

@@ -494,6 +494,11 @@ def test_hash_ignores_where_the_data_lie(tmp_path: Path) -> None:
     assert loaded(tmp_path, text).hash == loaded(tmp_path, text.replace("X", "Y")).hash
 
 
+LATER = {
+    "edition": 2,
+    "previous": "b" * 64,
+    "first": {"federation": "b" * 64, "roster": BUILT_IN_VENDORS},
+}
 CHANGES: list[dict[str, Any]] = [
     {"evaluate_averaged": False},
     {"bundle": "b" * 64},
@@ -513,6 +518,7 @@ CHANGES: list[dict[str, Any]] = [
     {"privacy__epsilon": 4.0},
     {"vendors": [{"name": name, "size": 100} for name in BUILT_IN_VENDORS]},
     {"aggregation__secure_range": 32.0},
+    LATER,
 ]
 
 
@@ -522,8 +528,17 @@ def test_hash_changes_with_all_that_members_agree_on(changes: dict[str, Any]) ->
 
 
 def test_every_table_but_run_is_covered_by_the_test_above() -> None:
-    covered = {next(iter(changes)).split("__")[0] for changes in CHANGES}
+    covered = {name.split("__")[0] for changes in CHANGES for name in changes} - {"run"}
     assert covered == Federation.model_fields.keys() - {"run"}
+
+
+@pytest.mark.parametrize("field", LATER)
+def test_later_edition_without_what_came_before_is_refused(field: str) -> None:
+    partial = {name: value for name, value in LATER.items() if name != field}
+    with pytest.raises(ConfigurationError, match="edition: found"):
+        Federation().changed(**partial)
+    other = LATER | {"previous": "c" * 64}
+    assert Federation().changed(**other).hash != Federation().changed(**LATER).hash
 
 
 def test_changed_federation_is_checked_anew() -> None:

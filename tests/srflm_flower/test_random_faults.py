@@ -52,7 +52,10 @@ class Weather:
 
     def somebody_serves(self) -> None:
         """Let a vendor try an attempt of its own, whether it is its turn or not."""
-        vendor = self.random.choice(self.sites.roster)
+        self.serves(self.random.choice(self.sites.roster))
+
+    def serves(self, vendor: str) -> None:
+        """Let this vendor try an attempt of its own."""
         if vendor in self.sites.down:
             return
         site = self.sites.site(vendor)

@@ -70,6 +70,10 @@ def test_hash_covers_every_field(field: str) -> None:
         "steps": {},
         "metrics": {},
         "cost": {"train": {"seconds": 1}},
+        "roster_change": {
+            "edition": {"federation": "0" * 64, "roster": ("a", "b")},
+            "approvals": {},
+        },
     }
     changed = make_record(**{field: other.get(field, "0" * 64)})
     assert changed.hash != make_record().hash

@@ -56,18 +56,28 @@ class DeployedFederation:
     def grid(self, server: str) -> MemoryGrid:
         """Return the grid that ``server``'s SuperLink offers its ServerApp."""
 
+        nodes = self.nodes_of(server)
+
         def answer(message: Message, context: Context) -> Message:
-            vendor = self.roster[context.node_id - 1]
+            vendor = nodes[context.node_id - 1]
             return answer_at(lambda: AtSite(self.site(vendor), server), message)
 
         def fault(message: Message, deliver: Deliver) -> Message | None:
-            vendor = self.roster[message.metadata.dst_node_id - 1]
+            vendor = nodes[message.metadata.dst_node_id - 1]
             if vendor in self.down:
                 return None
             return self.fault(server, vendor, message, deliver)
 
         nowhere: Fault = fault
-        return MemoryGrid(answer, len(self.roster), Path(), nowhere)  # type: ignore[arg-type]
+        return MemoryGrid(answer, len(nodes), Path(), nowhere)  # type: ignore[arg-type]
+
+    def nodes_of(self, server: str) -> tuple[str, ...]:
+        """Return the vendors whose SuperNodes are at ``server``'s SuperLink."""
+        return self.roster
+
+    def may_serve(self, vendor: str) -> bool:
+        """Return whether a vendor's launcher takes its turns."""
+        return vendor not in self.down
 
     def perform(self, vendor: str, **task: object) -> Outcome:
         """Let ``vendor``'s ServerApp do a task."""
@@ -96,7 +106,7 @@ class DeployedFederation:
         """Let the vendor whose turn comes first take it; return its name."""
         due = {}
         for vendor in self.roster:
-            if vendor in self.down:
+            if not self.may_serve(vendor):
                 continue
             site = self.site(vendor)
             view = site.site.participant.view()

@@ -36,7 +36,7 @@ from tests.support.deployed import DeployedFederation, SiteFault, pass_on
 from tests.support.faults import crash_at_message
 from tests.support.tiny import tiny_federation
 
-TABLES = ("meta", "records", "votes", "proposals", "orders")
+TABLES = ("meta", "records", "votes", "proposals", "changes", "orders")
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,10 @@ def silence() -> Iterator[None]:
 
 @contextmanager
 def quick_federation(
-    folder: Path, vendors: tuple[str, ...], **changes: object
+    folder: Path,
+    vendors: tuple[str, ...],
+    kind: type[QuickFederation] | None = None,
+    **changes: object,
 ) -> Iterator[QuickFederation]:
     """Give a federation whose learners and disks take no time; ``changes`` are to its file."""
     kept: dict[int, KeptConnection] = {}
@@ -223,7 +226,7 @@ def quick_federation(
         patch.setattr(os, "fsync", lambda handle: None)
         patch.setattr(SiteLedger, "_connect", connect_once)
         patch.setattr("srflm_flower.term_server.FIRST_POLL_SECONDS", 1e-4)
-        sites = QuickFederation(folder, vendors, **changes)
+        sites = (kind or QuickFederation)(folder, vendors, **changes)
         sites.disconnect = disconnect
         initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
         for name, stand_in in (

@@ -27,6 +27,7 @@ from srflm_flower.errors import ConfigurationError, DataError
 
 TWO = (VendorSettings(name="a"), VendorSettings(name="b"))
 PHANTOM = PhantomData(examples=40, image_size=16)
+FILES = FileData(source="files", image_size=16)
 
 
 def plan_of(**fields: Any) -> DataPlan:
@@ -81,6 +82,23 @@ def test_phantom_vendor_does_not_depend_on_who_else_is_a_member() -> None:
         read_vendor_arrays(plan_of(), "b")["test"][0],
         read_vendor_arrays(plan_of(vendors=more), "b")["test"][0],
     )
+
+
+def test_vendor_with_a_number_keeps_its_data_when_others_leave(tmp_path: Path) -> None:
+    for label in ("none", "cyst"):
+        (tmp_path / label).mkdir()
+        for number in range(12):
+            pixels = np.full((16, 16), 9 * number + (label == "cyst"), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / label / f"{number}.png")
+    task = TaskSettings(classes=("none", "cyst"))
+    for data, path, classes in ((PHANTOM, None, TaskSettings()), (FILES, tmp_path, task)):
+        both = tuple(VendorSettings(name=name, path=path) for name in "ab")
+        alone = (VendorSettings(name="b", path=path, number=1),)
+        renumbered = (VendorSettings(name="b", path=path),)
+        plans = [plan_of(vendors=v, data=data, task=classes) for v in (both, alone, renumbered)]
+        before, after, other = (read_vendor_arrays(plan, "b")["test"][0] for plan in plans)
+        np.testing.assert_array_equal(before, after)
+        assert not np.array_equal(before, other)
 
 
 def test_phantom_with_wrong_number_of_classes_is_refused() -> None:
