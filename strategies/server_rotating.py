@@ -177,10 +177,8 @@ class ServerRotating(Strategy):
         evaluated = models if self.plan.evaluate_averaged else {"finetuned": model}
         replies = self._ask(term, evaluation_requests(term, evaluated), "evaluate", models.values())
         self.aggregate_evaluate(last_round, replies.values())
-        history, change = (
-            self.journal.records(),
-            self.journal.roster_change(term.approvals.values()),
-        )
+        history = self.journal.records()
+        change = self.journal.roster_change(term.approvals.values())
         record = outcome(term, self.plan, self.election, history, last_round, models, change)
         return self.journal.sign(record), {each.hash: each.weights for each in models.values()}
 

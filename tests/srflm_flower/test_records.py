@@ -69,6 +69,10 @@ def test_hash_covers_every_field(field: str) -> None:
         "learning_rate": 0.5,
         "steps": {},
         "metrics": {},
+        "privacy": {
+            "a": {"epsilon": 1.0, "delta": 1e-5, "can_serve": True, "can_train": False},
+        },
+        "ended": "no budget",
         "cost": {"train": {"seconds": 1}},
         "roster_change": {
             "edition": {"federation": "0" * 64, "roster": ("a", "b")},

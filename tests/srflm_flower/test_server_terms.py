@@ -31,4 +31,4 @@ def test_run_ends_when_every_vendor_has_served_as_often_as_agreed(tmp_path: Path
         "closing",
         "finished",
     ]
-    assert all(vendor.personalised for vendor in summary.vendors.values())
+    assert all(vendor.released for vendor in summary.vendors.values())

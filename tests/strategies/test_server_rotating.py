@@ -157,9 +157,9 @@ def test_clients_do_not_train_again_for_the_vendor_that_stands_in(
     trained: list[tuple[str, str, int]] = []
     train = Learner.train
 
-    def counting(self, weights, work, role, round_number, checkpoint):
+    def counting(self, weights, work, role, round_number, *more):
         trained.append((self.vendor, role, round_number))
-        return train(self, weights, work, role, round_number, checkpoint)
+        return train(self, weights, work, role, round_number, *more)
 
     monkeypatch.setattr(Learner, "train", counting)
     conduct(run_in(tmp_path), raising_at(at("a", [wire.FINETUNE], term=1)))
@@ -177,10 +177,10 @@ def test_vendor_whose_loss_is_not_finite_is_dropped_with_a_note(
 ) -> None:
     train = Learner.train
 
-    def diverging(self, weights, work, role, round_number, checkpoint):
+    def diverging(self, weights, work, role, round_number, *more):
         if self.vendor == "c":
             raise TrainingDiverged("a loss of nan", "finite numbers", "lower the learning rate")
-        return train(self, weights, work, role, round_number, checkpoint)
+        return train(self, weights, work, role, round_number, *more)
 
     monkeypatch.setattr(Learner, "train", diverging)
     run = run_in(tmp_path)

@@ -146,7 +146,9 @@ class ChangingFederation(QuickFederation):
             (folder / "identity" / "starts").unlink(missing_ok=True)
         super().clear()
 
-    def learner(self, federation: object, vendor: str, network: object) -> InstantLearner:
+    def learner(
+        self, federation: object, vendor: str, network: object, account: object
+    ) -> InstantLearner:
         """Return a learner that stays the same in every roster."""
         return InstantLearner(vendor, self.trained, EVERYONE.index(vendor))
 
