@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 def privacy_problems(federation: Federation) -> list[str]:
     """Return what is wrong with the vendors' sizes and noise."""
+    if federation.privacy.update_noise > 0 and federation.privacy.update_clip is None:
+        return [
+            "privacy.update-noise: found it without privacy.update-clip; expected both, as noise"
+            " hides nothing of what has no bound; add update-clip, or remove update-noise"
+        ]
     if not federation.privacy.private:
         return [
             f'vendors.{vendor.name}.{name}: found it, where privacy.unit is "none"; expected it'

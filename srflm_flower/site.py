@@ -7,14 +7,16 @@ last on its own disk, and answers with nothing but the reply's declared fields a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from flwr.app import Message, RecordDict
 
 from clients.learner import Learner, Trained
+from clients.privacy.noise import private_randomness
 from clients.privacy.settings import Role
+from clients.privacy.update_level import protect_update
 from clients.training import Work
 from srflm_flower import messages as wire
 from srflm_flower.errors import MessageRefused
@@ -154,7 +156,13 @@ class Site:
         term = work.envelope.term
         trained = self.learner.train(start, _work(work), role, work.round, checkpoint, term)
         checkpoint.drop()
-        return trained
+        privacy = self.federation.privacy
+        if privacy.update_clip is None:
+            return trained
+        noise = privacy.update_noise, private_randomness(privacy.random)
+        return replace(
+            trained, weights=protect_update(start, trained.weights, privacy.update_clip, *noise)
+        )
 
     def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
         self._check_own(recall.envelope)

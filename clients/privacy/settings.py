@@ -32,6 +32,10 @@ class PrivacySettings(Settings):
     ``metrics``: what leaves a site of the metrics on validation and test data: accuracies with
     noise (``metrics_noise``; a budget of its own for those records), nothing, or everything as it
     is, which no ε covers.
+
+    ``update_clip`` bounds the norm of a vendor's whole update, and ``update_noise`` times that is
+    the noise it gets, with and without privacy of records
+    (:mod:`clients.privacy.update_level`).
     """
 
     unit: Literal["none", "record"] = "none"
@@ -51,6 +55,8 @@ class PrivacySettings(Settings):
     random: Literal["system", "secure"] = "system"
     metrics: Literal["noisy", "withheld", "exact"] = "noisy"
     metrics_noise: float = Field(default=5.0, gt=0)
+    update_clip: float | None = Field(default=None, gt=0)
+    update_noise: float = Field(default=0.0, ge=0)
     copies: int = Field(default=1, ge=1)
     trainable_layers: int | None = Field(default=None, ge=1)
 

@@ -9,19 +9,24 @@ from srflm_flower.privacy_statement import exclusions, last_privacy, promise
 from srflm_flower.records import TermRecord
 from srflm_flower.report.markup import Column, Html, element, table
 from srflm_flower.report.wording import number
+from srflm_flower.update_level import update_level_statement
 
 
 def privacy_section(federation: Federation, records: Sequence[TermRecord]) -> Html:
     """Return the section; without differential privacy it says so."""
     heading = element("h2", "Privacy")
+    updates = update_level_statement(federation, records)
+    more = [element("p", updates)] if updates else []
     if not federation.privacy.private:
-        return element("section", heading, element("p", element("strong", promise(federation))))
+        nothing = element("p", element("strong", promise(federation)))
+        return element("section", heading, nothing, *more)
     return element(
         "section",
         heading,
         element("p", promise(federation)),
         _spent(federation, records),
         element("p", exclusions(federation), class_="note"),
+        *more,
     )
 
 
