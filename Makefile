@@ -12,11 +12,11 @@ help:            ## show this help
 demo: $(STAMP)   ## run SRFLM with four vendors on the built-in CT phantom
 	$(BIN)/srflm simulate
 
-test: $(STAMP) lint   ## lint, types, and all tests
-	$(BIN)/python -m pytest
+test: lint test-fast  ## lint, types, and all tests
+	$(BIN)/python -m pytest -m slow
 
-test-fast: $(STAMP)   ## the tests that need no processes of their own
-	$(BIN)/python -m pytest -m "not slow"
+test-fast: $(STAMP)   ## the tests that need no processes of their own, two at once
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
 
 lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff check .

@@ -91,6 +91,7 @@ def test_join_without_new_keys_of_the_others_is_refused(tmp_path: Path) -> None:
         assemble_change(tmp_path / "ca", old, [], ["aster"])
 
 
+@pytest.mark.slow
 def test_commands_of_the_readme(tmp_path: Path) -> None:
     roster = ",".join(ROSTER)
     for number, vendor in enumerate(ROSTER):
