@@ -67,7 +67,7 @@ class DeployedFederation:
             return self.fault(server, vendor, message, deliver)
 
         nowhere: Fault = fault
-        return MemoryGrid(answer, len(self.roster), Path(), nowhere)  # type: ignore[arg-type]
+        return MemoryGrid(answer, len(self.roster), Path(), nowhere)
 
     def perform(self, vendor: str, **task: object) -> Outcome:
         """Let ``vendor``'s ServerApp do a task."""
