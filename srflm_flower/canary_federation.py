@@ -62,7 +62,7 @@ class Tap:
 
     node: int
     initial: Weights
-    released: dict[tuple[Role, str], Released] = field(default_factory=dict)
+    released: dict[tuple[Role, int], Released] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     _models: dict[str, Weights] = field(default_factory=dict)
 
@@ -91,7 +91,7 @@ class Tap:
     def _note_release(self, role: Role, work: wire.Train, reply: wire.Reply) -> None:
         if reply.update and reply.ballot:  # what is sent twice is the same
             start, end = self._models[work.model], self._models[reply.update]
-            self.released[role, reply.update] = Released(role, start, end, reply.ballot.loss)
+            self.released[role, work.round] = Released(role, start, end, reply.ballot.loss)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,8 @@ def canary_federation(
 def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Leaked:
     """Run the federation's rounds with ``canaries`` at one vendor; all state lies in ``folder``.
 
-    Raises :class:`PrivacyError` when a site has refused its work: then nothing was audited.
+    Raises :class:`PrivacyError` when the vendor did not train in every round, and
+    :class:`srflm_flower.errors.FederationStopped` when no vendor did.
     """
     count = len(canaries.included)
     data = {AUDITED: canaries.data(), OTHER: data_without_canaries(count)}
@@ -199,11 +200,12 @@ def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Le
     )
     grid = MemoryGrid(answer, len(sites), folder, tap)
     strategy.start(grid, to_arrays(initial), federation.run.rounds)
-    if tap.failures:
+    if len(tap.released) != federation.run.rounds:
         raise PrivacyError(
-            f"a round of the audit in which a site refused its work ({'; '.join(tap.failures)})",
-            "both roles in every round",
-            "audit with a larger --epsilon, or look into the code that is named",
+            f"{len(tap.released)} trainings of the audited vendor in {federation.run.rounds} rounds"
+            f" ({'; '.join(tap.failures) or 'no site has refused its work'})",
+            "one in every round, as client or as server",
+            "look into the codes that are named: nothing was audited",
             PrivacyError.MECHANISM,
         )
     spender = sites[0].site.learner.spender

@@ -162,4 +162,4 @@ def _displacements(leaked: Leaked, noise: CanaryNoise, count: int) -> dict[Seen,
 def _mean_bits(leaked: Leaked) -> Scores:
     """Return for each canary with a loss of its own in which part of the losses its bit is set."""
     bits = [bits_of_loss(each.loss * leaked.batch) for each in leaked.released]
-    return np.mean(bits, axis=0, dtype=np.float64)
+    return np.asarray(np.mean(bits, axis=0), dtype=np.float64)

@@ -25,10 +25,13 @@ GAIN = 50.0
 """Norm of a canary's gradient at the start: clipping is of consequence for every C below."""
 
 FIRST_BIT = 12
-"""The lowest loss is 2^12, above the sum of log 2 over as many canaries as are allowed."""
+"""The lowest loss is 2^12, above the sum of log 2 over all canaries without a loss of their own."""
 
-LOSS_CANARIES = 40
-"""How many canaries have a loss of their own: their sum must fit a double's 53 bits."""
+LOSS_CANARIES = 48
+"""How many canaries have a loss of their own: a double's 53 bits tell their sum."""
+
+ROUNDING = 2**10
+"""By how much a double's sum may be too small."""
 
 LOSS_BOUND = 2.0 ** (FIRST_BIT + LOSS_CANARIES)
 MOST_CANARIES = 2**FIRST_BIT
@@ -104,5 +107,6 @@ def bits_of_loss(sum_of_losses: float) -> Scores:
     A sum that is not in range, as one with noise, is read modulo the largest power: it is as good
     as any other guess.
     """
-    whole = int(sum_of_losses) >> FIRST_BIT if np.isfinite(sum_of_losses) else 0
+    finite = np.isfinite(sum_of_losses)
+    whole = (int(sum_of_losses) + ROUNDING) >> FIRST_BIT if finite else 0
     return np.array([(whole >> bit) & 1 for bit in range(LOSS_CANARIES)], dtype=np.float64)

@@ -26,9 +26,9 @@ Scores = NDArray[np.float64]
 Coins = NDArray[np.bool_]
 
 SHARES = (0.05, 0.2, 0.9)
-"""Of which part of the canaries is guessed: of few against noise, of nearly all where there is none.
+"""Of which part of the canaries is guessed: few against noise, nearly all where there is none.
 
-Not of all: about half of them were in, not exactly half.
+Not quite all: about half of them were in, not exactly half.
 """
 
 LARGEST_EPSILON = 50.0
