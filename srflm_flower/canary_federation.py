@@ -37,6 +37,9 @@ from srflm_flower.weights import Weights, from_arrays, hash_weights, to_arrays
 from strategies.server_rotating import ServerRotating
 
 AUDITED, OTHER = "audited", "other"
+MOST_CLIP = 10.0
+"""A larger clipping bound would hardly clip the canaries' gradients."""
+
 ENOUGH = 100.0
 """A budget that does not run out: what is audited is what is counted, not when it ends."""
 
@@ -100,7 +103,6 @@ class CanarySite:
 
     vendor: str
     site: Site
-    account: PrivacyAccount
 
     def answer(self, message: Message) -> RecordDict:
         """Answer a message; raises :class:`srflm_flower.errors.SrflmError`."""
@@ -150,6 +152,7 @@ def canary_federation(
             "unit": "record",
             "epsilon": ENOUGH,
             "delta": delta,
+            "clip": min(settings.clip, MOST_CLIP),
             "batch_size": canaries - 1,
             "client_noise": noise.client,
             "server_noise": noise.server,
@@ -237,4 +240,4 @@ def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorD
         state,
         ModelStore(run.site_store),
     )
-    return CanarySite(vendor, site, account)
+    return CanarySite(vendor, site)

@@ -23,6 +23,8 @@ from clients.networks import initial_network
 from clients.privacy.accounting import epsilon
 from clients.privacy.audit.membership import (
     Advantage,
+    Members,
+    Numbers,
     advantage,
     draw_halves,
     likelihood_ratios,
@@ -137,28 +139,18 @@ def _plainly(federation: Federation, batch: int, steps: int) -> Training:
 
 
 def _confidences(
-    federation: Federation,
-    data: Split,
-    halves: np.ndarray[tuple[int, int], np.dtype[np.bool_]],
-    training: Training,
-) -> tuple[
-    np.ndarray[tuple[int, int], np.dtype[np.float64]],
-    np.ndarray[tuple[int, int], np.dtype[np.bool_]],
-]:
+    federation: Federation, data: Split, halves: Members, training: Training
+) -> tuple[Numbers, Members]:
     """Return each model's confidence in each record's label, and whether it is right."""
     confidence = np.zeros(halves.shape)
     right = np.zeros(halves.shape, dtype=bool)
     model = federation.model.model_copy(update={"dp_ready": True})
-    labels = data.labels.numpy()
+    device, labels = choose_device(federation.run.device), data.labels.numpy()
     for number, half in enumerate(halves):
         network = initial_network(model, federation.task, federation.seed)
         chosen = torch.from_numpy(np.flatnonzero(half))
         training(network, Split(data.images[chosen], data.labels[chosen]), number)
-        logits = (
-            predict_logits(network, data.images, choose_device(federation.run.device))
-            .double()
-            .numpy()
-        )
+        logits = predict_logits(network, data.images, device).double().numpy()
         confidence[number] = margins(logits, labels)
         right[number] = logits.argmax(1) == labels
     return confidence, right

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FEWEST, MOST = 100, 4096
 MOST_EPSILON = 20.0
+FALSE_ALARM = 0.05
+"""The probability that a build without fault is refuted, over all audits of a call."""
 
 
 class Attack(StrEnum):
@@ -94,7 +96,7 @@ def _dirac(
     results = []
     for target in targets:
         with console.status(f"Attacking at ε = {target:g}"):
-            what = Audit(epsilon=target, canaries=canaries)
+            what = Audit(target, canaries, level=FALSE_ALARM / len(targets))
             results.append(audit_training(what, federation.privacy, rng))
         console.print(_bounds_table(results[-1]))
     if out is not None:
@@ -120,7 +122,7 @@ def _dirac(
 def _bounds_table(result: AuditResult) -> Table:
     table = Table(
         title=f"accounted ε = {result.accounted:.3f}, attacked: ε ≥ {result.lower_bound:.3f}"
-        f" (δ = {result.delta:g}; {1 - result.level:.0%} confidence; {result.seconds:.0f} s)",
+        f" (δ = {result.delta:g}; {1 - result.level:.1%} confidence; {result.seconds:.0f} s)",
         caption="at least so much ε is lost, by Steinke et al. 2023 for any mechanism, and by"
         " Mahloujifar et al. 2024 for a Gaussian one",
     )

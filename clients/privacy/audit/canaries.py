@@ -1,10 +1,9 @@
 """Dirac canaries: records with orthogonal gradients, so that each moves a weight of its own.
 
-The network has one weight for each canary.  Canary i is a one-hot image with gradient e_i · 50,
-whatever the weights are (they hardly move), so that its clipped gradient is C · e_i: the weight's
+The network has one weight for each canary.  Canary i is a one-hot image with gradient e_i · 50
+or more, whatever the weights are (they hardly move); clipped it is C · e_i, and the weight's
 displacement is C plus noise if it was in, noise alone if not.  The first canaries have losses that
 are powers of two, so that a loss without noise tells which of them were in (Λ is as large as the
-largest of them).
 
 A canary that is out leaves a blank record: without gradient and loss it is as if it were not
 there, and the number of records tells nothing.
@@ -22,7 +21,7 @@ from clients.data.vendor_data import Split, VendorData
 from clients.privacy.audit.one_run import Coins, Scores
 
 GAIN = 50.0
-"""Norm of a canary's gradient at the start: clipping is of consequence for every C below."""
+"""Norm of a canary's gradient at the start: clipping is of consequence for every C far below."""
 
 FIRST_BIT = 12
 """The lowest loss is 2^12, above the sum of log 2 over all canaries without a loss of their own."""
