@@ -112,9 +112,9 @@ def test_what_is_audited_is_the_ledger_of_the_site_not_its_settings(
 
 
 def test_everything_that_is_trained_in_both_roles_is_seen(tmp_path: Path) -> None:
-    what = Audit(canaries=100, rounds=4)
-    federation = canary_federation(noise_of(what), 100, 4, what.delta, SETTINGS)
-    canaries = Canaries.toss(100, np.random.default_rng(0))
+    what = Audit()
+    federation = canary_federation(noise_of(what), 1000, 4, what.delta, SETTINGS)
+    canaries = Canaries.toss(1000, np.random.default_rng(0))
     leaked = run_canaries(federation, canaries, tmp_path)
     assert sorted(each.role for each in leaked.released) == ["client"] * 2 + ["server"] * 2
     assert all((each.start["weight"] != each.end["weight"]).any() for each in leaked.released)

@@ -1,9 +1,9 @@
 """Dirac canaries: records with orthogonal gradients, so that each moves a weight of its own.
 
 The network has one weight for each canary.  Canary i is a one-hot image with gradient e_i · 50
-or more, whatever the weights are (they hardly move); clipped it is C · e_i, and the weight's
+or more, whatever the weights are (they hardly move); clipped it is e_i · C, and the weight's
 displacement is C plus noise if it was in, noise alone if not.  The first canaries have losses that
-are powers of two, so that a loss without noise tells which of them were in (Λ is as large as the
+are powers of two, all below Λ, so that a loss without noise tells which of them were in.
 
 A canary that is out leaves a blank record: without gradient and loss it is as if it were not
 there, and the number of records tells nothing.
