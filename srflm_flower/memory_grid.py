@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from flwr.app import Context, Error, Message, RecordDict
-from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
@@ -18,6 +17,9 @@ from srflm_flower.flower_private import become_a_task, message_without_superlink
 
 Deliver = Callable[[Message], Message | None]
 """Send a message to its node and return the reply; ``None`` is a node that never answers."""
+
+App = Callable[[Message, Context], Message]
+"""What answers at a node: a ClientApp, or what stands in its place."""
 
 Fault = Callable[[Message, Deliver], Message | None]
 """Stands between grid and node: may drop, change, repeat, or answer in the node's place."""
@@ -31,7 +33,7 @@ def no_fault(message: Message, deliver: Deliver) -> Message | None:
 class MemoryGrid(Grid):
     """Nodes 1…n, each an own context of ``app``; messages are answered as they are pushed."""
 
-    def __init__(self, app: ClientApp, nodes: int, out: Path, fault: Fault = no_fault) -> None:
+    def __init__(self, app: App, nodes: int, out: Path, fault: Fault = no_fault) -> None:
         become_a_task()
         self._app, self._fault = app, fault
         self._contexts = {

@@ -69,7 +69,7 @@ class DeployedFederation:
             return self.fault(server, vendor, message, deliver)
 
         nowhere: Fault = fault
-        return MemoryGrid(answer, len(nodes), Path(), nowhere)  # type: ignore[arg-type]
+        return MemoryGrid(answer, len(nodes), Path(), nowhere)
 
     def nodes_of(self, server: str) -> tuple[str, ...]:
         """Return the vendors whose SuperNodes are at ``server``'s SuperLink."""
