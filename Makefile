@@ -12,8 +12,12 @@ help:            ## show this help
 demo: $(STAMP)   ## run SRFLM with four vendors on the built-in CT phantom
 	$(BIN)/srflm simulate
 
+# Tests with processes of their own run one after another, the others two at once.
+PROCESSES := tests/deploy tests/federation tests/simulation tests/benchmarks
+
 test: lint test-fast  ## lint, types, and all tests
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 $(PROCESSES:%=--ignore=%)
+	$(BIN)/python -m pytest -m slow $(PROCESSES)
 
 test-fast: $(STAMP)   ## the tests that need no processes of their own, two at once
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
