@@ -40,7 +40,7 @@ def _size_problems(federation: Federation, vendor: Member) -> Iterator[str]:
         yield (
             f"{place}.size: found nothing; expected the vendor's public size, about how many"
             ' training records it has, as privacy.unit is "record"; add size = …, in a number'
-            " that everybody may know (`srflm config check` counts them)"
+            " that everybody may know (`srflm config check` counts them while it is off)"
         )
         return
     if batch > vendor.size:
