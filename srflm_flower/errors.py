@@ -118,7 +118,13 @@ class MessageRefused(SrflmError):
 
 
 MENDED_BY_OPENING: Final = frozenset(
-    {MessageRefused.TERM, MessageRefused.ATTEMPT, MessageRefused.PARENT, MessageRefused.NO_ORDER}
+    {
+        MessageRefused.TERM,
+        MessageRefused.ATTEMPT,
+        MessageRefused.SERVER,
+        MessageRefused.PARENT,
+        MessageRefused.NO_ORDER,
+    }
 )
 """Codes of refusals that may pass once a server has asked how far everybody is."""
 
