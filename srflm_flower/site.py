@@ -217,8 +217,18 @@ class Site:
         if newest.term > len(self.state.ledger):
             self.models.put(self._weights(message, newest.model), newest.model)
         reply = self.participant.commit(commit)
+        self._average(reply.head_term)
         self._tidy(reply.head_term)
         return wire.pack(reply)
+
+    def _average(self, head_term: int) -> None:
+        """Take new committed models that are here into the moving average, and try it."""
+        decay = self.federation.aggregation.moving_average
+        newest = self.state.ledger.records(head_term - 1) if decay else []
+        found = ((record.term, self.models.find(record.model)) for record in newest)
+        average = self.state.average.take_in(found, decay)
+        if average is not None:
+            self._consider(average.weights, average.term, "average")
 
     def _tidy(self, head_term: int) -> None:
         """Delete updates and models that no term needs any more."""

@@ -57,7 +57,8 @@ def summarise(
     stopped: tuple[str, str] | None = None,
 ) -> RunSummary:
     """Return the summary of a run; ``stopped`` is the error's (code, text) if it was cut short."""
-    best: Release | None = released(records, federation.task.metric)
+    average = federation.aggregation.moving_average > 0
+    best: Release | None = released(records, federation.task.metric, average)
     vendors = {
         vendor: VendorSummary(
             examples=next(

@@ -6,11 +6,13 @@ It is for comparisons on one machine only; a deployed site does not have it.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from clients.learner import Trained
 from clients.training import Work, batches
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.records import Ballot
@@ -54,7 +56,7 @@ def train(message: Message, context: Context) -> Message:
     own = site.state.last_update()
     if config.get(CONTINUE_OWN) and own is not None:
         start = own[0]
-    trained = site.learner.train(start, work, "client", round_number)
+    trained = _train(site, start, work, round_number)
     ballot = Ballot(examples=trained.examples, loss=trained.loss)
     notes = UpdateNotes(
         term=round_number, round=round_number, start="", ballot=ballot, steps=trained.steps
@@ -64,6 +66,8 @@ def train(message: Message, context: Context) -> Message:
     with (folder / SPENT_FILE).open("a", encoding="utf-8") as file:
         file.write(f"{trained.steps}\n")
     _consider(site, trained.weights, round_number, "local")
+    if config.get(CONTINUE_OWN):
+        _average(site, trained.weights, round_number)
     metrics = MetricRecord({"num-examples": trained.examples, "loss": trained.loss})
     content = RecordDict({"arrays": to_arrays(trained.weights), "metrics": metrics})
     return Message(content, reply_to=message)
@@ -75,6 +79,7 @@ def evaluate(message: Message, context: Context) -> Message:
     site = _site(context)
     weights = from_arrays(message.content.array_records["arrays"])
     metrics = _consider(site, weights, 0, "global")
+    _average(site, weights, int(str(message.content.config_records["config"]["server-round"])))
     # Flower wants the same metrics from every vendor: what is undefined at one is not a number.
     value = metrics.get(site.federation.task.metric, math.nan)
     examples = len(site.learner.data.validation)
@@ -89,7 +94,32 @@ def _consider(site: Site, weights: Weights, term: int, origin: str) -> dict[str,
     return metrics
 
 
+def _average(site: Site, weights: Weights, round_number: int) -> None:
+    """Take a model into the moving average and try that, as a site of SRFLM does."""
+    decay = site.federation.aggregation.moving_average
+    if not decay:
+        return
+    average = site.state.average.take_in([(round_number, weights)], decay)
+    if average is not None:
+        _consider(site, average.weights, round_number, "average")
+
+
+def _train(site: Site, start: Weights, work: Work, round_number: int) -> Trained:
+    """Train as the learner does; privately with the steps of ``work``, not those agreed."""
+    learner, steps = site.learner, work.steps or 0
+    if learner.spender is None:
+        return learner.train(start, work, "client", round_number)
+    if steps == 0:
+        return Trained(start, 0.0, learner.spender.size, 0)
+    agreed = learner.spender.mechanisms
+    mechanisms = {**agreed, "client": replace(agreed["client"], steps=steps)}
+    spender = replace(learner.spender, mechanisms=mechanisms)
+    return replace(learner, spender=spender).train(start, work, "client", round_number)
+
+
 def client_steps(site: Site) -> int:
     """Return the gradient steps of a vendor's round as a client."""
+    if site.federation.privacy.private:
+        return site.federation.privacy.client_steps
     training = site.federation.training
     return training.client_epochs * batches(len(site.learner.data.train), training.batch_size)
