@@ -41,7 +41,9 @@ class RunJournal:
         self._folder, self._federation = folder, federation
         self._ledger = Ledger(folder.ledger, federation.hash)
         self._store = ModelStore(folder.server_store)
-        self._average = AverageFile(folder.server, federation.model, federation.task)
+        self._average = AverageFile(
+            folder.server / "average.safetensors", federation.model, federation.task
+        )
         self._initial, self._genesis = initial, hash_weights(initial)
         self._at_hand: dict[str, Weights] = {}
 

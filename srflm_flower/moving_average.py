@@ -1,4 +1,4 @@
-"""The moving average of the committed global models, kept by every site for itself.
+"""Moving averages of models, of the committed global ones above all: every site keeps its own.
 
 a_n = a_{n−1} + w_n·(m_n − a_{n−1}), with w_n = (1 − β) / (1 − βⁿ) for the n-th model m_n and the
 decay β: an exponential moving average without bias towards the first model (Kingma & Ba, ICLR
@@ -53,13 +53,13 @@ def _between(old: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
 
 
 class AverageFile:
-    """The average on disk, ``average.safetensors`` in ``folder``; durable before a write returns.
+    """An average on disk; durable before a write returns.
 
     A site that has missed models, or has lost the file, goes on with what it has.
     """
 
-    def __init__(self, folder: Path, model: ModelSettings, task: TaskSettings) -> None:
-        self._path, self._model, self._task = folder / "average.safetensors", model, task
+    def __init__(self, path: Path, model: ModelSettings, task: TaskSettings) -> None:
+        self._path, self._model, self._task = path, model, task
 
     def read(self) -> MovingAverage | None:
         """Return the average, if there is one."""

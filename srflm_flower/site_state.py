@@ -8,6 +8,7 @@
     updates/unfinished-<role>.pt     an interrupted training's last epoch
     best.safetensors                 its personalised model
     average.safetensors              the moving average of the global models it has seen
+    local-average.safetensors        that of its own models
     secure/                          secrets of secure aggregation in the open term
     site.log                         errors in full; they never leave the site
 """
@@ -75,7 +76,8 @@ class SiteState:
         self._folder, self._model, self._task = folder, model, task
         self.ledger = SiteLedger(folder / "ledger.sqlite", federation)
         self.secure_notes = NotesOnDisk(folder / "secure")
-        self.average = AverageFile(folder, model, task)
+        self.average = AverageFile(folder / "average.safetensors", model, task)
+        self.local_average = AverageFile(folder / "local-average.safetensors", model, task)
 
     # ---- updates -----------------------------------------------------------------------------
 

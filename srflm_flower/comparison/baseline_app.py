@@ -18,7 +18,7 @@ from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.records import Ballot
 from srflm_flower.simulated_site import SimulatedSite, run_folder_of
 from srflm_flower.site import Site
-from srflm_flower.site_state import Best, UpdateNotes
+from srflm_flower.site_state import UpdateNotes
 from srflm_flower.weights import Weights, from_arrays, to_arrays
 from strategies.local_only import CONTINUE_OWN
 
@@ -65,9 +65,7 @@ def train(message: Message, context: Context) -> Message:
     site.state.forget_updates()
     with (folder / SPENT_FILE).open("a", encoding="utf-8") as file:
         file.write(f"{trained.steps}\n")
-    _consider(site, trained.weights, round_number, "local")
-    if config.get(CONTINUE_OWN):
-        _average(site, trained.weights, round_number)
+    site.personalisation.consider_local(trained.weights, round_number)
     metrics = MetricRecord({"num-examples": trained.examples, "loss": trained.loss})
     content = RecordDict({"arrays": to_arrays(trained.weights), "metrics": metrics})
     return Message(content, reply_to=message)
@@ -78,30 +76,14 @@ def evaluate(message: Message, context: Context) -> Message:
     """Evaluate the global model on the vendor's validation data; it may become its best."""
     site = _site(context)
     weights = from_arrays(message.content.array_records["arrays"])
-    metrics = _consider(site, weights, 0, "global")
-    _average(site, weights, int(str(message.content.config_records["config"]["server-round"])))
+    metrics = site.personalisation.consider(weights, 0, "global")
+    flower_round = int(str(message.content.config_records["config"]["server-round"]))
+    site.personalisation.consider_global([(flower_round, weights)])
     # Flower wants the same metrics from every vendor: what is undefined at one is not a number.
     value = metrics.get(site.federation.task.metric, math.nan)
     examples = len(site.learner.data.validation)
     content = RecordDict({"metrics": MetricRecord({"num-examples": examples, SELECTED: value})})
     return Message(content, reply_to=message)
-
-
-def _consider(site: Site, weights: Weights, term: int, origin: str) -> dict[str, float]:
-    metrics = site.learner.evaluate(weights, "validation")
-    best = Best(weights, metrics, term, origin)
-    site.state.keep_if_better(best, site.federation.task.metric)
-    return metrics
-
-
-def _average(site: Site, weights: Weights, round_number: int) -> None:
-    """Take a model into the moving average and try that, as a site of SRFLM does."""
-    decay = site.federation.aggregation.moving_average
-    if not decay:
-        return
-    average = site.state.average.take_in([(round_number, weights)], decay)
-    if average is not None:
-        _consider(site, average.weights, round_number, "average")
 
 
 def _train(site: Site, start: Weights, work: Work, round_number: int) -> Trained:

@@ -63,7 +63,7 @@ def test_decay_lies_between_0_and_1(decay: float) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> AverageFile:
-    return AverageFile(tmp_path, ModelSettings(), TaskSettings())
+    return AverageFile(tmp_path / "average.safetensors", ModelSettings(), TaskSettings())
 
 
 def test_model_that_is_in_it_already_does_not_count_twice(file: AverageFile) -> None:
@@ -121,6 +121,9 @@ def test_site_tries_the_average_as_its_personalised_model(tmp_path: Path) -> Non
 
     Run(run, federation).conduct(MemoryGrid(app, 4, run.path))
     assert tried.count("average") == 4 * 3
+    clients_a_round, vendors = 3, 4
+    assert tried.count("local") == 3 * clients_a_round
+    assert tried.count("local-average") == 3 * clients_a_round - vendors  # the first is no average
     SimulatedSite.forget(run.path)
 
 
@@ -138,7 +141,7 @@ def test_run_that_is_resumed_releases_the_same_average(tmp_path: Path) -> None:
 def test_without_the_setting_no_site_keeps_one(tmp_path: Path) -> None:
     run = new_run(tiny_federation(tmp_path, run__rounds=1), tmp_path / "run")
     conduct(run)
-    assert not list(run.path.rglob("average.safetensors"))
+    assert not list(run.path.rglob("*average.safetensors"))
 
 
 def test_deployed_sites_export_the_average_and_all_have_the_same(tmp_path: Path) -> None:
