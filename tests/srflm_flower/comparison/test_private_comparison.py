@@ -88,6 +88,7 @@ def test_federation_without_privacy_only_gets_the_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["fedavg", "fedprox", "cyclic", "local"])
+@pytest.mark.slow
 def test_private_baseline_takes_the_same_steps_and_spends_no_more_than_its_budget(
     srflm: tuple[Path, Federation, MethodResult, StepBudget], method: Any
 ) -> None:
@@ -102,6 +103,7 @@ def test_private_baseline_takes_the_same_steps_and_spends_no_more_than_its_budge
         assert {purpose for purpose, _ in uses(folder / method, vendor)} == {"client"}
 
 
+@pytest.mark.slow
 def test_fixed_server_serves_every_round_within_its_budget(
     srflm: tuple[Path, Federation, MethodResult, StepBudget],
 ) -> None:
@@ -113,6 +115,7 @@ def test_fixed_server_serves_every_round_within_its_budget(
     assert result.epsilon is not None and result.epsilon <= EPSILON
 
 
+@pytest.mark.slow
 def test_pooled_is_not_private_and_the_table_says_so(
     srflm: tuple[Path, Federation, MethodResult, StepBudget],
 ) -> None:
@@ -143,6 +146,7 @@ def test_baseline_plans_noise_for_its_own_steps(tmp_path: Path) -> None:
     assert few.member("c").client_noise == federation.member("c").client_noise
 
 
+@pytest.mark.slow
 def test_local_and_fedavg_try_the_moving_average_too(
     srflm: tuple[Path, Federation, MethodResult, StepBudget],
 ) -> None:
@@ -178,6 +182,7 @@ def test_global_model_of_a_baseline_is_the_best_the_latest_or_the_average() -> N
     )
 
 
+@pytest.mark.slow
 def test_run_folder_of_a_private_baseline_says_its_plan(
     srflm: tuple[Path, Federation, MethodResult, StepBudget],
 ) -> None:
