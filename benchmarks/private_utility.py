@@ -24,7 +24,8 @@ from srflm_flower.comparison.methods import Method
 from srflm_flower.federation import Federation, load_federation
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "private.toml"
-EPSILONS = (8.0, 4.0, 1.0)
+LEARNING_RATES = {8.0: 1.5, 4.0: 0.7, 1.0: 0.7}
+"""ε → learning rate: more noise asks for smaller steps."""
 METHODS: tuple[Method, ...] = ("srflm", "fedavg", "local")
 SEEDS = 3
 PROXIMAL = 0.1
@@ -106,7 +107,7 @@ def _met(yes: bool) -> str:
 def run(quick: bool, folder: Path) -> PrivateUtility:
     """Measure every budget with 3 seeds, or in a hurry one budget with one seed and 2 rounds."""
     federation = load_federation(EXAMPLE)
-    budgets: tuple[float | None, ...] = (None, *EPSILONS)
+    budgets: tuple[float | None, ...] = (None, *LEARNING_RATES)
     seeds = SEEDS
     if quick:
         federation, budgets, seeds = federation.changed(run__rounds=2), budgets[:2], 1
@@ -119,7 +120,11 @@ def _measure(federation: Federation, epsilon: float | None, seeds: int, folder: 
     if epsilon is None:
         changed = without_privacy(federation)
     else:
-        changed = federation.changed(privacy__epsilon=epsilon, privacy__metrics="exact")
+        changed = federation.changed(
+            privacy__epsilon=epsilon,
+            privacy__metrics="exact",
+            training__learning_rate=LEARNING_RATES[epsilon],
+        )
     results = compare(
         changed.changed(run__device="cpu"),
         METHODS,

@@ -513,6 +513,7 @@ CHANGES: list[dict[str, Any]] = [
     {"privacy__epsilon": 4.0},
     {"vendors": [{"name": name, "size": 100} for name in BUILT_IN_VENDORS]},
     {"aggregation__secure_range": 32.0},
+    {"aggregation__moving_average": 0.5},
 ]
 
 

@@ -68,6 +68,7 @@ def total_steps(folder: Path, vendor: str) -> int:
     return sum(mechanism.steps for _, mechanism in uses(folder, vendor))
 
 
+@pytest.mark.slow
 def test_another_seed_gets_the_sizes_of_its_own_division_and_noise_to_match(
     tmp_path: Path,
 ) -> None:
@@ -136,6 +137,7 @@ def test_without_privacy_no_epsilon_is_mentioned() -> None:
     assert spent_note(Federation(), [plain]) == ""
 
 
+@pytest.mark.slow
 def test_baseline_plans_noise_for_its_own_steps(tmp_path: Path) -> None:
     federation = at_seed(private_federation(tmp_path), 66)
     few = for_baseline(federation, StepBudget(rounds=({"a": 2, "b": 2, "c": 0},)))
