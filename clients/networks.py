@@ -21,16 +21,19 @@ SMALLEST_SIDE = 32
 
 
 class SmallCNN(nn.Module):
-    """Three strided convolutions (MONAI blocks, 32–64–128 channels), pooling, one linear layer.
+    """Three strided convolutions (MONAI blocks, by default of 32–64–128 channels), pooling, one
+    linear layer.
 
     Global mean and maximum are both kept: a lesion is small, and a mean alone hardly shows it.
 
     Input (batch, channels, *space), any size from 8 up; output (batch, classes).
     """
 
-    def __init__(self, spatial_dims: int, channels: int, classes: int, norm: str) -> None:
+    def __init__(
+        self, spatial_dims: int, channels: int, classes: int, norm: str, width: int = 32
+    ) -> None:
         super().__init__()
-        widths = (channels, 32, 64, 128)
+        widths = (channels, width, 2 * width, 4 * width)
         self.features = nn.Sequential(
             *(
                 Convolution(
@@ -71,7 +74,7 @@ def _stock_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
     dims, channels, classes = task.spatial_dims, task.channels, len(task.classes)
     match model.network:
         case "small-cnn":
-            return SmallCNN(dims, channels, classes, model.norm)
+            return SmallCNN(dims, channels, classes, model.norm, model.width)
         case "resnet18":
             network = resnet18(spatial_dims=dims, n_input_channels=channels, num_classes=classes)
         case "densenet121":

@@ -157,7 +157,8 @@ class SplitSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """The network, by name; ``norm`` is the normalisation of ``small-cnn``.
+    """The network, by name; ``norm`` is the normalisation of ``small-cnn``, ``width`` the channels
+    of its first block (the next two have twice and four times as many).
 
     ``dp_ready`` makes it ready for differential privacy (no batch norm, nothing in place), which
     happens by itself where privacy is on.  ``weight_standardisation`` goes with it.
@@ -165,6 +166,7 @@ class ModelSettings(Settings):
 
     network: Network = "small-cnn"
     norm: Literal["batch", "group"] = "batch"
+    width: int = Field(default=32, ge=8, multiple_of=8)
     dp_ready: bool = False
     weight_standardisation: bool = False
 

@@ -10,7 +10,7 @@ from srflm_flower.durable import write_durably
 from srflm_flower.errors import RunFolderError
 from srflm_flower.model_file import ModelFile
 from srflm_flower.records import Metrics
-from srflm_flower.release import Release, released_so_far
+from srflm_flower.release import Release, averaged_through, released_so_far
 from srflm_flower.report import write_report
 from srflm_flower.summary import summarise
 from srflm_flower.weights import Weights
@@ -34,7 +34,7 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
     Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable.
     """
     federation, ledger = site.federation, site.state.ledger
-    release = released_so_far(ledger, federation.task.metric)
+    found, release = _global_model(site)
     if release is None:
         raise RunFolderError(
             "a site without a committed term",
@@ -43,7 +43,7 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
             RunFolderError.NOT_A_RUN,
         )
     models: dict[str, Weights] = {}
-    found, best = site.models.find(release.model), site.state.best()
+    best = site.state.best()
     if found is not None:
         models["global"] = found
     if best is not None:
@@ -60,3 +60,15 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
     summary = summarise(planned, records, 0.0, {site.vendor: test}, {})
     write_report(folder / "report.html", federation, records, summary)
     return Export(release, found is not None, test)
+
+
+def _global_model(site: DeployedSite) -> tuple[Weights | None, Release | None]:
+    """Return the released model and what it is; with a moving average the site's own one."""
+    ledger = site.state.ledger
+    if site.federation.aggregation.moving_average and len(ledger):
+        average = site.state.average.read()
+        if average is None:
+            return None, averaged_through(len(ledger))
+        return average.weights, averaged_through(average.term)
+    release = released_so_far(ledger, site.federation.task.metric)
+    return site.models.find(release.model) if release is not None else None, release

@@ -254,6 +254,7 @@ _EXPECTED: Mapping[str, str] = {
     "bool_type": "true or false",
     "greater_than": "a number greater than {gt:g}",
     "greater_than_equal": "a number not less than {ge:g}",
+    "multiple_of": "a multiple of {multiple_of:g}",
     "less_than": "a number less than {lt:g}",
     "less_than_equal": "a number not greater than {le:g}",
     "too_short": "an array of at least {min_length}",

@@ -9,6 +9,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.ledger import Ledger
 from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.model_store import ModelStore
+from srflm_flower.moving_average import AverageFile
 from srflm_flower.records import (
     Approval,
     Certificate,
@@ -18,7 +19,7 @@ from srflm_flower.records import (
     TermRecord,
     canonical_json,
 )
-from srflm_flower.release import released
+from srflm_flower.release import Release, averaged_through, released
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.weights import Weights, hash_weights
 
@@ -41,6 +42,9 @@ class RunJournal:
         self._folder, self._federation = folder, federation
         self._ledger = Ledger(folder.ledger, federation.hash)
         self._store = ModelStore(folder.server_store)
+        self._average = AverageFile(
+            folder.server / "average.safetensors", federation.model, federation.task
+        )
         self._initial, self._genesis = initial, hash_weights(initial)
         self._at_hand: dict[str, Weights] = {}
 
@@ -95,9 +99,15 @@ class RunJournal:
         return proposal
 
     def commit(self, committed: Committed) -> None:
-        """Release the best global model so far, append the record, and drop the proposal."""
+        """Release the best global model so far, append the record, and drop the proposal.
+
+        Where there is a moving average, it is what is released.
+        """
         record = committed.record
-        self._release([*self.records(), record])
+        if self._federation.aggregation.moving_average:
+            self._release_average(record)
+        else:
+            self._release([*self.records(), record])
         self._ledger.append(record)
         self._folder.proposal.unlink(missing_ok=True)
         self._at_hand = {record.model: self.weights(record.model)}
@@ -110,8 +120,17 @@ class RunJournal:
         path = self._folder.global_model
         if path.exists() and read_model_file(path).hash == best.model:
             return
-        notes = {"term": best.term, "kind": best.kind, **self._federation.model_notes()}
-        file = ModelFile(
-            self._federation.model, self._federation.task, self.weights(best.model), notes
-        )
-        file.write(path)
+        self._write_global(best, self.weights(best.model))
+
+    def _release_average(self, record: TermRecord) -> None:
+        """Advance and release the average; a crash before the record's append changes nothing."""
+        decay, model = self._federation.aggregation.moving_average, self.weights(record.model)
+        self._average.take_in([(record.term, model)], decay)
+        average = self._average.read()
+        if average is not None:
+            self._write_global(averaged_through(average.term), average.weights)
+
+    def _write_global(self, release: Release, weights: Weights) -> None:
+        notes = {"term": release.term, "kind": release.kind, **self._federation.model_notes()}
+        file = ModelFile(self._federation.model, self._federation.task, weights, notes)
+        file.write(self._folder.global_model)

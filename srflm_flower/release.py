@@ -1,27 +1,29 @@
 """Choose which global model of a run is released: by validation, among all that were evaluated.
 
 Fine-tuning on one vendor's data can hurt the global model, so the averaged and the fine-tuned
-model of every term are both candidates (README.md, "One round").
+model of every term are both candidates (README.md, "One round").  Where a moving average is kept
+(:mod:`srflm_flower.moving_average`), it is released instead.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from srflm_flower.records import TermRecord
 from srflm_flower.site_ledger import SiteLedger
 
-Kind = Literal["averaged", "finetuned"]
+Kind = Literal["averaged", "finetuned", "moving-average"]
 
 
 @dataclass(frozen=True)
 class Release:
     """A global model: the term and kind it comes from, its hash, and its mean metric.
 
-    ``vendors`` is the number of vendors in the mean.
+    ``vendors`` is the number of vendors in the mean.  A moving average has no hash that the records
+    know, and no metric.
     """
 
     term: int
@@ -49,21 +51,38 @@ def candidates(record: TermRecord, metric: str) -> list[Release]:
     return found
 
 
-def released(records: Iterable[TermRecord], metric: str) -> Release | None:
+def released(
+    records: Sequence[TermRecord], metric: str, moving_average: bool = False
+) -> Release | None:
     """Return the candidate with the highest mean metric; the earliest of equals.
 
-    Means over different vendors do not compare: those over the most vendors go first.
+    Means over different vendors do not compare: those over the most vendors go first.  When no
+    vendor has released a metric of any model, it is the latest one: the fine-tuned model of the
+    last term.  With ``moving_average`` it is the average through the last term.
     """
+    if moving_average:
+        return averaged_through(records[-1].term) if records else None
     return better_of(None, records, metric)
+
+
+def averaged_through(term: int) -> Release:
+    """Return the moving average of the committed models through ``term``."""
+    return Release(term, "moving-average", "", float("-inf"), 0)
 
 
 def better_of(best: Release | None, records: Iterable[TermRecord], metric: str) -> Release | None:
     """Return ``best`` or, if it is better, the best candidate of later ``records``."""
     for record in records:
         for candidate in candidates(record, metric):
-            if best is None or _rank(candidate) > _rank(best):
+            if best is None or _supersedes(candidate, best):
                 best = candidate
     return best
+
+
+def _supersedes(later: Release, best: Release) -> bool:
+    if later.vendors == best.vendors == 0:
+        return True
+    return _rank(later) > _rank(best)
 
 
 def _rank(candidate: Release) -> tuple[int, float]:

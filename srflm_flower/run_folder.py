@@ -70,14 +70,19 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def server(self) -> Path:
+        """What the one that conducts the run keeps."""
+        return self.path / "state" / "server"
+
+    @property
     def proposal(self) -> Path:
         """The proposal of the open term."""
-        return self.path / "state" / "server" / "proposal.json"
+        return self.server / "proposal.json"
 
     @property
     def server_store(self) -> Path:
         """The server's models by hash: the ledger's head and the proposal's."""
-        return self.path / "state" / "server" / "models"
+        return self.server / "models"
 
     @property
     def site_store(self) -> Path:

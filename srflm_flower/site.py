@@ -25,6 +25,7 @@ from srflm_flower.known_models import NeedsModels, find_models
 from srflm_flower.model_store import ModelStore
 from srflm_flower.outgoing import check_outgoing
 from srflm_flower.participant import Genesis, Participant
+from srflm_flower.personalisation import Personalisation, stored_models
 from srflm_flower.records import Ballot, VendorPrivacy
 from srflm_flower.release import released_so_far
 from srflm_flower.released_metrics import released_metrics
@@ -98,6 +99,16 @@ class Site:
         """The vendor's learner: its data is read when it is first needed."""
         return self._find_learner()
 
+    @cached_property
+    def personalisation(self) -> Personalisation:
+        """How the vendor comes to its personalised model."""
+        return Personalisation(
+            self.state,
+            lambda weights: self.learner.evaluate(weights, "validation"),
+            self._metric,
+            self.federation.aggregation.moving_average,
+        )
+
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Do what ``message`` asks and return the reply's content.
 
@@ -145,7 +156,7 @@ class Site:
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
         trained = self._trained(work, start, "client")
         notes = _notes(work, trained)
-        self._consider(trained.weights, work.envelope.term, "local")
+        self.personalisation.consider_local(trained.weights, work.envelope.term)
         self.state.store_update(trained.weights, notes)
         return trained.weights, notes
 
@@ -225,6 +236,8 @@ class Site:
         if newest.term > len(self.state.ledger):
             self.models.put(self._weights(message, newest.model), newest.model)
         reply = self.participant.commit(commit)
+        newest_two = self.state.ledger.records(reply.head_term - 1)
+        self.personalisation.consider_global(stored_models(newest_two, self.models))
         self._tidy(reply.head_term)
         return wire.pack(reply)
 
@@ -285,10 +298,6 @@ class Site:
     @property
     def _metric(self) -> str:
         return self.federation.task.metric
-
-    def _consider(self, weights: Weights, term: int, origin: str) -> None:
-        metrics = self.learner.evaluate(weights, "validation")
-        self.state.keep_if_better(Best(weights, metrics, term, origin), self._metric)
 
     def _weights(self, message: Message, model: str) -> Weights:
         return self._all_weights(message, [model])[model]

@@ -7,6 +7,8 @@
     updates/finetuned.safetensors    what it trained last as the server
     updates/unfinished-<role>.pt     an interrupted training's last epoch
     best.safetensors                 its personalised model
+    average.safetensors              the moving average of the global models it has seen
+    local-average.safetensors        that of its own models
     secure/                          secrets of secure aggregation in the open term
     site.log                         errors in full; they never leave the site
 """
@@ -26,6 +28,7 @@ from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.durable import append_durably
 from srflm_flower.locks import locked
 from srflm_flower.model_file import ModelFile, read_model_file
+from srflm_flower.moving_average import AverageFile
 from srflm_flower.records import Ballot, Metrics
 from srflm_flower.secure_aggregation.notes import NotesOnDisk
 from srflm_flower.site_ledger import SiteLedger
@@ -73,6 +76,8 @@ class SiteState:
         self._folder, self._model, self._task = folder, model, task
         self.ledger = SiteLedger(folder / "ledger.sqlite", federation)
         self.secure_notes = NotesOnDisk(folder / "secure")
+        self.average = AverageFile(folder / "average.safetensors", model, task)
+        self.local_average = AverageFile(folder / "local-average.safetensors", model, task)
 
     # ---- updates -----------------------------------------------------------------------------
 

@@ -67,10 +67,11 @@ def summarise(
     stopped: tuple[str, str] | None = None,
 ) -> RunSummary:
     """Return the summary of a run; ``stopped`` is the error's (code, text) if it was cut short."""
-    best: Release | None = released(records, federation.task.metric)
     editions = Editions(federation.first_edition)
     for record in records:
         editions = editions.after(record)
+    average = federation.aggregation.moving_average > 0
+    best: Release | None = released(records, federation.task.metric, average)
     vendors = {
         vendor: VendorSummary(
             examples=next(

@@ -63,6 +63,9 @@ class AggregationSettings(Settings):
     tail by ``trimmed-mean``; ``faulty`` the number of faulty vendors that ``krum`` tolerates.
     With ``secure`` the server learns only the clients' sum (rule ``mean``), rounded to multiples of
     ``secure_range`` · 2^-27 (10 vendors); no weight may change by more than this range in a round.
+    ``moving_average`` is the decay β of the moving average of the committed models, which every
+    vendor tries as its personalised model, and which is released as the global one; 0: there is
+    none.
     """
 
     rule: Literal["mean", "weighted-mean", "trimmed-mean", "krum"] = "mean"
@@ -72,3 +75,4 @@ class AggregationSettings(Settings):
     min_clients: int = Field(default=1, ge=1)
     secure: bool = False
     secure_range: float = Field(default=64.0, gt=0)
+    moving_average: float = Field(default=0.0, ge=0, lt=1)

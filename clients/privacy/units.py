@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -22,7 +23,7 @@ class Units:
     def __len__(self) -> int:
         return len(self.members)
 
-    @property
+    @cached_property
     def single(self) -> bool:
         """Whether every unit has a single view."""
         return self.copies == 1 and all(len(records) == 1 for records in self.members)

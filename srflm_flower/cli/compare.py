@@ -28,7 +28,11 @@ def compare(
     ] = None,
     proximal_mu: Annotated[float, typer.Option(help="FedProx's μ", min=0.0)] = 0.1,
 ) -> None:
-    """Compare methods with the same model, data, partition, and number of gradient steps."""
+    """Compare methods with the same model, data, partition, and number of gradient steps.
+
+    In a private federation every method's noise is planned anew, for the same ε; ``pooled`` is not
+    private, and the table says so.
+    """
     from srflm_flower.comparison import compare as comparison
     from srflm_flower.comparison.methods import METHODS, MethodResult
     from srflm_flower.preflight import check_before_simulation
@@ -67,5 +71,6 @@ def compare(
     except KeyboardInterrupt:
         console.print(f"Interrupted; what is done lies in {escape(str(folder))}", soft_wrap=True)
         raise typer.Exit(130) from None
-    console.print(comparison.as_markdown(comparison.tabulate(chosen, results)), soft_wrap=True)
+    table = comparison.as_markdown(comparison.tabulate(chosen, results))
+    console.print(table + comparison.spent_note(federation, results), soft_wrap=True)
     console.print(f"Results: {escape(str(folder))}", soft_wrap=True)

@@ -32,7 +32,13 @@ def export(
         console.print(f"{name}: {metric} {figure} on this site's test images")
     release = export.release
     console.print(
-        f"global: the {release.kind} model of term {release.term}, the best by validation"
+        f"global: the moving average of the models that this site has seen, through term"
+        f" {release.term}"
+        if release.kind == "moving-average"
+        else f"global: the {release.kind} model of term {release.term}, the best by validation"
+        if release.vendors
+        else f"global: the {release.kind} model of term {release.term}, the latest: no vendor has"
+        " released metrics"
     )
     if not export.has_release:
         console.print("It is not at this site, which missed that term: export it at another one.")

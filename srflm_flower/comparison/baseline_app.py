@@ -6,17 +6,19 @@ It is for comparisons on one machine only; a deployed site does not have it.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from clients.learner import Trained
 from clients.training import Work, batches
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.records import Ballot
 from srflm_flower.simulated_site import SimulatedSite, run_folder_of
 from srflm_flower.site import Site
-from srflm_flower.site_state import Best, UpdateNotes
+from srflm_flower.site_state import UpdateNotes
 from srflm_flower.weights import Weights, from_arrays, to_arrays
 from strategies.local_only import CONTINUE_OWN
 
@@ -54,7 +56,7 @@ def train(message: Message, context: Context) -> Message:
     own = site.state.last_update()
     if config.get(CONTINUE_OWN) and own is not None:
         start = own[0]
-    trained = site.learner.train(start, work, "client", round_number)
+    trained = _train(site, start, work, round_number)
     ballot = Ballot(examples=trained.examples, loss=trained.loss)
     notes = UpdateNotes(
         term=round_number, round=round_number, start="", ballot=ballot, steps=trained.steps
@@ -63,7 +65,7 @@ def train(message: Message, context: Context) -> Message:
     site.state.forget_updates()
     with (folder / SPENT_FILE).open("a", encoding="utf-8") as file:
         file.write(f"{trained.steps}\n")
-    _consider(site, trained.weights, round_number, "local")
+    site.personalisation.consider_local(trained.weights, round_number)
     metrics = MetricRecord({"num-examples": trained.examples, "loss": trained.loss})
     content = RecordDict({"arrays": to_arrays(trained.weights), "metrics": metrics})
     return Message(content, reply_to=message)
@@ -74,7 +76,9 @@ def evaluate(message: Message, context: Context) -> Message:
     """Evaluate the global model on the vendor's validation data; it may become its best."""
     site = _site(context)
     weights = from_arrays(message.content.array_records["arrays"])
-    metrics = _consider(site, weights, 0, "global")
+    metrics = site.personalisation.consider(weights, 0, "global")
+    flower_round = int(str(message.content.config_records["config"]["server-round"]))
+    site.personalisation.consider_global([(flower_round, weights)])
     # Flower wants the same metrics from every vendor: what is undefined at one is not a number.
     value = metrics.get(site.federation.task.metric, math.nan)
     examples = len(site.learner.data.validation)
@@ -82,14 +86,22 @@ def evaluate(message: Message, context: Context) -> Message:
     return Message(content, reply_to=message)
 
 
-def _consider(site: Site, weights: Weights, term: int, origin: str) -> dict[str, float]:
-    metrics = site.learner.evaluate(weights, "validation")
-    best = Best(weights, metrics, term, origin)
-    site.state.keep_if_better(best, site.federation.task.metric)
-    return metrics
+def _train(site: Site, start: Weights, work: Work, round_number: int) -> Trained:
+    """Train as the learner does; privately with the steps of ``work``, not those agreed."""
+    learner, steps = site.learner, work.steps or 0
+    if learner.spender is None:
+        return learner.train(start, work, "client", round_number)
+    if steps == 0:
+        return Trained(start, 0.0, learner.spender.size, 0)
+    agreed = learner.spender.mechanisms
+    mechanisms = {**agreed, "client": replace(agreed["client"], steps=steps)}
+    spender = replace(learner.spender, mechanisms=mechanisms)
+    return replace(learner, spender=spender).train(start, work, "client", round_number)
 
 
 def client_steps(site: Site) -> int:
     """Return the gradient steps of a vendor's round as a client."""
+    if site.federation.privacy.private:
+        return site.federation.privacy.client_steps
     training = site.federation.training
     return training.client_epochs * batches(len(site.learner.data.train), training.batch_size)

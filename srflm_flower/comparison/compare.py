@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
+from srflm_flower.comparison.private_plans import at_seed
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.durable import write_durably
 from srflm_flower.errors import SimulationError
@@ -44,7 +45,7 @@ def compare(
     with _workers(workers) as pool:
         running: set[Future[object]] = set()
         for seed in seeds:
-            running.add(pool.submit(_srflm, federation.changed(seed=seed), out / f"srflm-{seed}"))
+            running.add(pool.submit(_srflm, federation, seed, out / f"srflm-{seed}"))
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -54,11 +55,10 @@ def compare(
                     continue
                 result = future.result()
                 if isinstance(result, tuple):
-                    result, budget = result
+                    result, changed, budget = result
                     for method in methods:
                         if method != "srflm":
                             folder = out / f"{method}-{result.seed}"
-                            changed = federation.changed(seed=result.seed)
                             running.add(
                                 pool.submit(run_baseline, method, changed, folder, budget, proximal)
                             )
@@ -77,8 +77,12 @@ def compare(
     return found
 
 
-def _srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepBudget]:
-    return run_srflm(federation, folder)
+def _srflm(
+    federation: Federation, seed: int, folder: Path
+) -> tuple[MethodResult, Federation, StepBudget]:
+    changed = at_seed(federation, seed)
+    result, budget = run_srflm(changed, folder)
+    return result, changed, budget
 
 
 @contextmanager
@@ -119,11 +123,16 @@ def _end_with_parent() -> None:
 
 
 def tabulate(methods: Sequence[Method], results: Sequence[MethodResult]) -> Table:
-    """Return mean and standard deviation over the seeds, of the columns that a method has."""
+    """Return mean and standard deviation over the seeds, of the columns that a method has.
+
+    Where others are private, the name of a method that is not says so.
+    """
     table: Table = {}
+    private = any(result.epsilon is not None for result in results)
     for method in methods:
         mine = [result for result in results if result.method == method]
-        table[method] = {
+        public = private and mine and all(result.epsilon is None for result in mine)
+        table[f"{method} (not private)" if public else method] = {
             column: (mean(values), stdev(values) if len(values) > 1 else 0.0)
             for column in COLUMNS
             if (values := [v for r in mine if (v := _value(r, column)) is not None])
@@ -151,6 +160,23 @@ def as_markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def spent_note(federation: Federation, results: Sequence[MethodResult]) -> str:
+    """Return a paragraph on the largest ε that was spent with each method; empty without any."""
+    most: dict[str, float] = {}
+    for result in results:
+        if result.epsilon is not None:
+            most[result.method] = max(result.epsilon, most.get(result.method, 0.0))
+    if not most:
+        return ""
+    each = ", ".join(f"{method} {value:.3f}" for method, value in most.items())
+    privacy = federation.privacy
+    return (
+        f"\nRecord-level differential privacy: planned for ε = {privacy.epsilon:g} at δ ="
+        f" {privacy.delta:g} for every vendor and method; the largest ε in a vendor's ledger at the"
+        f" end: {each}.\n"
+    )
+
+
 def write_comparison(
     out: Path, federation: Federation, methods: Sequence[Method], results: Sequence[MethodResult]
 ) -> None:
@@ -159,7 +185,8 @@ def write_comparison(
     from srflm_flower.report.rendering import png_of
 
     table = tabulate(methods, results)
-    write_durably(out / "comparison.md", as_markdown(table).encode())
+    text = as_markdown(table) + spent_note(federation, results)
+    write_durably(out / "comparison.md", text.encode())
     data = {
         "federation": federation.name,
         "metric": federation.task.metric,

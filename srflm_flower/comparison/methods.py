@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,6 +19,7 @@ from clients.networks import set_weights
 from clients.training import Work
 from srflm_flower import client_app
 from srflm_flower.comparison import baseline_app
+from srflm_flower.comparison.private_plans import for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget, budget_of
 from srflm_flower.conduct import Run
 from srflm_flower.durable import write_durably
@@ -26,6 +27,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.ledger import Ledger
 from srflm_flower.memory_grid import MemoryGrid
 from srflm_flower.model_file import read_model_file
+from srflm_flower.moving_average import MovingAverage, advanced
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import SimulatedSite
 from srflm_flower.site import Site
@@ -42,6 +44,7 @@ class MethodResult(BaseModel):
 
     ``personalised`` and ``global_own`` are each vendor's on its own test split; ``global_all`` is
     the global model's on all test splits together.  ``None`` where a method has no such model.
+    ``epsilon`` is the most that any vendor has spent, by its own ledger; ``None`` without privacy.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,6 +55,7 @@ class MethodResult(BaseModel):
     personalised: dict[str, float]
     global_own: dict[str, float] | None
     global_all: float | None
+    epsilon: float | None = None
 
 
 def run_srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepBudget]:
@@ -65,15 +69,19 @@ def run_srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepB
 def run_baseline(
     method: Method, federation: Federation, folder: Path, budget: StepBudget, proximal: float
 ) -> MethodResult:
-    """Run a baseline with the gradient steps of ``budget``."""
+    """Run a baseline with the gradient steps of ``budget``; privately if the federation is private.
+
+    ``pooled`` never is: there is no vendor left whose records would be protected from others.
+    """
     if method == "fixed-server":
         return _run_fixed_server(federation, folder, budget)
+    federation = for_baseline(federation, budget)
     run = create_run_folder(federation, folder, folder.parent)
     write_durably(run.path / baseline_app.BUDGET_FILE, budget.model_dump_json().encode())
     if method == "pooled":
         return _run_pooled(run, federation, budget)
     vendors, rounds = len(federation.roster), federation.run.rounds
-    keeper = BestGlobal()
+    keeper = BestGlobal(federation.aggregation.moving_average)
     flower_rounds = vendors if method == "cyclic" else 1
     strategy: FedAvg
     match method:
@@ -99,7 +107,8 @@ def run_baseline(
 
 def _run_fixed_server(federation: Federation, folder: Path, budget: StepBudget) -> MethodResult:
     server = federation.roster[0]
-    fixed = federation.changed(election__policy="fixed", election__server=server)
+    planned = for_fixed_server(federation, server)
+    fixed = planned.changed(election__policy="fixed", election__server=server)
     run = create_run_folder(fixed, folder, folder.parent)
     steps = {site.vendor: baseline_app.client_steps(site) for site in _sites(run, fixed)}
     plan = budget.for_fixed_server(server, steps)
@@ -130,11 +139,17 @@ def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> M
 
 @dataclass
 class BestGlobal:
-    """Keeps the global model with the best mean validation metric, as a release of SRFLM does."""
+    """Keeps the global model that SRFLM would release: the best by mean validation metric.
 
+    Where the metric is defined nowhere it is the latest; with ``decay`` the moving average.
+    """
+
+    decay: float = 0.0
     weights: Weights | None = None
     best: float = float("-inf")
-    latest: float | None = field(default=None)
+    latest: float | None = None
+    evaluated: bool = False
+    average: MovingAverage | None = None
 
     def aggregate(self, replies: list[RecordDict], weighted_by: str) -> MetricRecord:
         """Return the unweighted mean over the vendors for which the metric is defined."""
@@ -142,13 +157,22 @@ class BestGlobal:
         values = [float(str(record[baseline_app.SELECTED])) for record in records]
         defined = [value for value in values if math.isfinite(value)]
         self.latest = sum(defined) / len(defined) if defined else None
+        self.evaluated = True
         return MetricRecord({"mean": self.latest} if self.latest is not None else {})
 
     def consider(self, server_round: int, arrays: ArrayRecord) -> None:
-        """Keep ``arrays`` if the evaluation just aggregated is the best so far."""
-        if self.latest is not None and self.latest > self.best:
-            self.best, self.weights = self.latest, from_arrays(arrays)
-        self.latest = None
+        """Take ``arrays`` into account if they have just been evaluated."""
+        if not self.evaluated:
+            return
+        weights, value = from_arrays(arrays), self.latest
+        if self.decay:
+            self.average = advanced(self.average, weights, server_round, self.decay)
+            self.weights = self.average.weights
+        elif value is None and self.best == float("-inf"):
+            self.weights = weights
+        elif value is not None and value > self.best:
+            self.best, self.weights = value, weights
+        self.latest, self.evaluated = None, False
 
 
 def _score(
@@ -171,6 +195,7 @@ def _score(
         set_weights(first.network, released)
         everyone = _union([site.learner.data.test for site in sites])
         overall = evaluate(first.network, everyone, first.device).get(federation.task.metric)
+    epsilon = _most_spent(sites) if method != "pooled" else None
     SimulatedSite.forget(run.path)
     return MethodResult(
         method=method,
@@ -179,6 +204,16 @@ def _score(
         personalised=personalised,
         global_own=own,
         global_all=overall,
+        epsilon=epsilon,
+    )
+
+
+def _most_spent(sites: list[Site]) -> float | None:
+    """Return the largest ε in the vendors' privacy ledgers."""
+    spenders = [site.learner.spender for site in sites]
+    return max(
+        (each.ledger.spent(each.dataset, each.budget.delta) for each in spenders if each),
+        default=None,
     )
 
 

@@ -117,7 +117,7 @@ def _release(records: Sequence[TermRecord], summary: RunSummary) -> Html:
         return element("p", "No global model has been released: no term was committed.")
     which = f"{model_in_full(summary.released_kind)} of term {summary.released_term}"
     text = f"The released global model is the {which}"
-    best = released(records, summary.metric)
+    best = released(records, summary.metric, summary.released_kind == "moving-average")
     reason: tuple[str, ...] = (".",)
     if best is not None and number(best.value) != number(None):
         metric = metric_in_full(summary.metric).lower()

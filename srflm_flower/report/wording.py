@@ -19,6 +19,7 @@ MODELS = {
     "averaged": "averaged model",
     "finetuned": "fine-tuned model",
     "personalised": "personalised model",
+    "moving-average": "moving average of the committed models",
 }
 PHASES = {
     "open": "open the term",

@@ -152,3 +152,19 @@ def test_group_norm_has_no_running_statistics() -> None:
 def test_batch_norm_statistics_travel() -> None:
     weights = get_weights(build_network(model("small-cnn"), task()))
     assert sum("running" in name for name in weights) == 6
+
+
+def test_width_is_that_of_the_first_block_and_the_default_is_32() -> None:
+    def widths(**settings: int) -> list[int]:
+        chosen = ModelSettings.model_validate({"network": "small-cnn", **settings})
+        weights = get_weights(build_network(chosen, task()))
+        return [array.shape[0] for array in weights.values() if array.ndim == 4]
+
+    assert widths(width=16) == [16, 32, 64]
+    assert widths() == [32, 64, 128]
+
+
+@pytest.mark.parametrize("width", [0, 12])
+def test_width_can_be_divided_into_groups(width: int) -> None:
+    with pytest.raises(ValueError, match="width"):
+        ModelSettings.model_validate({"network": "small-cnn", "width": width})

@@ -51,5 +51,25 @@ def test_model_that_nobody_could_evaluate_is_never_preferred() -> None:
     assert (best.term, best.value) == (2, 0.1)
 
 
+def test_without_any_released_metric_the_latest_model_is_released() -> None:
+    best = released([make_record(term, metrics={}) for term in (1, 2, 3)], "accuracy")
+    assert best is not None
+    assert (best.term, best.kind, best.model, best.vendors) == (3, "finetuned", "model-3", 0)
+
+
+def test_measured_model_goes_before_later_ones_that_nobody_measured() -> None:
+    best = released([record(1, (0.2, 0.1)), make_record(2, metrics={})], "accuracy")
+    assert best is not None
+    assert (best.term, best.kind) == (1, "averaged")
+
+
+def test_moving_average_is_released_through_the_last_term() -> None:
+    records = [record(1, (0.9, 0.9)), record(2, (0.1, 0.1))]
+    best = released(records, "accuracy", moving_average=True)
+    assert best is not None
+    assert (best.term, best.kind) == (2, "moving-average")
+    assert released([], "accuracy", moving_average=True) is None
+
+
 def test_without_terms_nothing_is_released() -> None:
     assert released([], "accuracy") is None
