@@ -25,7 +25,8 @@ from srflm_flower.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
 from srflm_flower.signatures import VendorKeys
-from srflm_flower.site import Site, SitePolicy
+from srflm_flower.site import Site
+from srflm_flower.site_policy import SitePolicy
 from srflm_flower.site_privacy import PrivacyAccount, site_ledger
 from srflm_flower.site_settings import SiteSettings, load_site
 from srflm_flower.site_state import SiteState

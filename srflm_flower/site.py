@@ -7,7 +7,7 @@ last on its own disk, and answers with nothing but the reply's declared fields a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -24,7 +24,6 @@ from srflm_flower.federation import Federation
 from srflm_flower.known_models import NeedsModels, find_models
 from srflm_flower.model_store import ModelStore
 from srflm_flower.outgoing import check_outgoing
-from srflm_flower.participant import Genesis, Participant
 from srflm_flower.personalisation import Personalisation, stored_models
 from srflm_flower.records import Ballot, VendorPrivacy
 from srflm_flower.release import released_so_far
@@ -32,23 +31,9 @@ from srflm_flower.released_metrics import released_metrics
 from srflm_flower.secure_aggregation.messages import SecureRequest
 from srflm_flower.secure_aggregation.site import secure_site
 from srflm_flower.signatures import Keys, NoKeys
+from srflm_flower.site_policy import SitePolicy, participant_of
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
 from srflm_flower.weights import Weights, hash_weights, to_arrays
-from strategies.election import first_ranking
-
-
-@dataclass(frozen=True)
-class SitePolicy:
-    """What a site decides for itself.
-
-    ``shares_best``: send the personalised model when asked.  ``obeys``: the vendors whose run
-    orders it follows; None are all.  ``needs_order``: take part in no term without one.
-    """
-
-    shares_best: bool = True
-    obeys: tuple[str, ...] | None = None
-    needs_order: bool = False
-
 
 From = Literal["server", "server-of-any-term", "member"]
 Handler = Callable[[Any, Message], RecordDict]
@@ -73,7 +58,7 @@ class Site:
         self._initial_hash = hash_weights(initial)
         keys = keys or NoKeys()
         self.participant = participant_of(
-            vendor, federation, self._initial_hash, state, keys, policy
+            vendor, federation, self._initial_hash, state.ledger, keys, policy
         )
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
             wire.OPEN: (wire.OpenTerm, "server-of-any-term", self._open),
@@ -335,22 +320,3 @@ def _is_of(work: wire.Train, notes: UpdateNotes) -> bool:
 
 def _work(work: wire.Train) -> Work:
     return Work(work.learning_rate, work.epochs, work.steps)
-
-
-def participant_of(
-    vendor: str,
-    federation: Federation,
-    initial: str,
-    state: SiteState,
-    keys: Keys,
-    policy: SitePolicy,
-) -> Participant:
-    """Return the vendor's part in the protocol; ``initial`` is the hash of the initial model."""
-    election = federation.election_policy()
-    genesis = Genesis(
-        edition=federation.first_edition,
-        ranking=first_ranking(election, federation.first_edition.roster),
-        model=initial,
-    )
-    own = federation.as_edition
-    return Participant(vendor, genesis, state.ledger, keys, own, policy.obeys, policy.needs_order)
