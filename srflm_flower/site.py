@@ -51,14 +51,15 @@ class Site:
         state: SiteState,
         models: ModelStore,
         keys: Keys | None = None,
-        policy: SitePolicy = SitePolicy(),
+        policy: SitePolicy | None = None,
     ) -> None:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
-        self.initial, self.state, self.models, self.policy = initial, state, models, policy
+        self.initial, self.state, self.models = initial, state, models
+        self.policy = policy or SitePolicy()
         self._initial_hash = hash_weights(initial)
         keys = keys or NoKeys()
         self.participant = participant_of(
-            vendor, federation, self._initial_hash, state.ledger, keys, policy
+            vendor, federation, self._initial_hash, state.ledger, keys, self.policy
         )
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
             wire.OPEN: (wire.OpenTerm, "server-of-any-term", self._open),

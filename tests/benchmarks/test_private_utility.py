@@ -54,6 +54,7 @@ def test_reference_without_privacy_has_the_same_data_and_rounds() -> None:
         assert getattr(plain, table) == getattr(private, table)
 
 
+@pytest.mark.slow
 def test_noise_in_the_example_keeps_every_vendor_within_its_budget() -> None:
     federation = load_federation(EXAMPLE)
     privacy, planned = federation.privacy, plan_federation(federation)

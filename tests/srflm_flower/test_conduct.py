@@ -124,6 +124,7 @@ def test_site_whose_disk_is_full_is_absent_and_the_others_go_on(
     assert records_of(run, "c") == []
 
 
+@pytest.mark.slow
 def test_crash_at_any_write_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kill the process at the n-th rename or append, before or after it, and resume."""
     unbroken = run_in(tmp_path, "unbroken", run__rounds=2)

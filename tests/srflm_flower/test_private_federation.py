@@ -80,6 +80,7 @@ def test_run_ends_by_itself_before_the_budget_does(tmp_path: Path) -> None:
     assert not all(each.can_train for each in records[-1].privacy.values())
 
 
+@pytest.mark.slow
 def test_vendor_that_cannot_train_any_more_still_evaluates(tmp_path: Path) -> None:
     sizes = [{"name": name, "size": SIZE} for name in NAMES]
     sizes[2]["client_noise"] = sizes[2]["server_noise"] = 0.8
@@ -185,6 +186,7 @@ def test_site_that_asks_for_more_noise_takes_no_part(sites: DeployedFederation) 
     assert not record.privacy["c"].can_train and record.privacy["c"].can_serve
 
 
+@pytest.mark.slow
 def test_site_with_a_smaller_budget_stops_before_the_others(sites: DeployedFederation) -> None:
     with_policy(sites, "c", "max-epsilon = 1.2")
     for _ in range(4):

@@ -233,6 +233,7 @@ def test_server_that_fails_hands_over_and_nobody_trains_twice(sites: QuickFedera
 
 
 @pytest.mark.parametrize("after_delivery", [False, True])
+@pytest.mark.slow
 def test_server_that_crashes_at_any_message_loses_nothing(
     sites: QuickFederation, after_delivery: bool
 ) -> None:

@@ -313,6 +313,7 @@ def test_nodes_beyond_the_roster_stay_idle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after_delivery", [False, True])
+@pytest.mark.slow
 def test_crash_at_any_message_loses_nothing(
     tmp_path: Path, unbroken: RunFolder, after_delivery: bool
 ) -> None:

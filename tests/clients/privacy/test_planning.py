@@ -52,6 +52,7 @@ def test_less_noise_than_planned_is_not_enough() -> None:
     assert epsilon(SCHEDULE.history(found.client_noise * 0.98), DELTA) > 2.0
 
 
+@pytest.mark.slow
 def test_rounds_that_are_affordable_are_as_many_as_planned() -> None:
     found = plan(SCHEDULE, 4.0, DELTA)
     assert rounds_affordable(SCHEDULE, found.client_noise, 4.0, DELTA) == SCHEDULE.rounds
