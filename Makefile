@@ -12,12 +12,12 @@ help:            ## show this help
 demo: $(STAMP)   ## run SRFLM with four vendors on the built-in CT phantom
 	$(BIN)/srflm simulate
 
-# Tests with processes of their own run one after another, the others two at once.
+# Files whose tests have processes of their own, which mostly wait, stay together.
 PROCESSES := tests/deploy tests/federation tests/simulation tests/benchmarks
 
 test: lint test-fast  ## lint, types, and all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 $(PROCESSES:%=--ignore=%)
-	$(BIN)/python -m pytest -m slow $(PROCESSES)
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(PROCESSES)
 
 test-fast: $(STAMP)   ## the tests that need no processes of their own, two at once
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2

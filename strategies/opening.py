@@ -86,7 +86,7 @@ def open_term(
     Raises :class:`FederationStopped` without a majority, :class:`AttemptTaken` when a site has
     granted a higher attempt, :class:`Behind` when one has committed what the journal has not.
     """
-    term.was_asked = True
+    term.was_asked, term.node_of = True, {}  # what was taken for granted is asked anew
     term.absences.clear()
     answers = _Answers(term, plan)
     opening = wire.OpenTerm(

@@ -23,7 +23,8 @@ def same_as_simulation(folder: Path, federation: Federation, rounds: int, second
     simulated = new_run(federation.changed(run__rounds=rounds), folder / "simulated")
     conduct(simulated)
     expected = records_of(simulated)
-    with running_sites(folder / "sites", federation) as sites:
+    patient = {"open": 60.0, "commit": 600.0}  # else a busy machine makes others stand in
+    with running_sites(folder / "sites", federation, timeouts=patient) as sites:
         run_rounds(sites, rounds, seconds)
         hashes = {vendor: verify_site(site).hashes for vendor, site in sites.items()}
         assert len(set(hashes.values())) == 1

@@ -223,9 +223,12 @@ def other_serves_at(sites: QuickFederation, count: int, vendor: str, attempt: in
     return fault
 
 
-def test_vendor_that_is_not_elected_is_not_obeyed(sites: QuickFederation) -> None:
+@pytest.mark.parametrize("knows", [False, True])
+def test_vendor_that_is_not_elected_is_not_obeyed(sites: QuickFederation, knows: bool) -> None:
+    sites.launchers_know_nodes = knows
     before = {vendor: content_of(sites.site(vendor)) for vendor in NAMES}
-    assert sites.perform("c", attempt=0).result == "failed"
+    outcome = sites.perform("c", attempt=0)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
     assert {vendor: content_of(sites.site(vendor)) for vendor in NAMES} == before
     assert not sites.trained
 
