@@ -26,10 +26,18 @@ from typing import Final
 
 
 class SrflmError(Exception):
-    """An error with a code, and one line each on what was found, expected, and how to mend it."""
+    """An error with a code, and one line each on what was found, expected, and how to mend it.
+
+    A kind's ``codes`` are its constants, in their order; the first is the one it has if none is
+    named.
+    """
 
     default_code: Final = "SRFLM-0"
     codes: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        named = (value for name, value in vars(cls).items() if name.isupper())
+        cls.codes = tuple(named) or cls.codes
 
     def __init__(self, found: str, expected: str, mend: str, code: str | None = None) -> None:
         self.found, self.expected, self.mend = found, expected, mend
@@ -56,15 +64,6 @@ class DataError(SrflmError):
     ONE_CLASS: Final = "SRFLM-D5"
     BATCH_TOO_LARGE: Final = "SRFLM-D6"
     SHAPE: Final = "SRFLM-D7"
-    codes = (
-        MISSING,
-        UNREADABLE,
-        LABELS_OUTSIDE_CLASSES,
-        NO_EXAMPLES,
-        ONE_CLASS,
-        BATCH_TOO_LARGE,
-        SHAPE,
-    )
 
 
 class TrainingDiverged(SrflmError):
@@ -81,7 +80,6 @@ class UpdateRejected(SrflmError):
 
     UNUSABLE: Final = "SRFLM-U1"
     OUT_OF_RANGE: Final = "SRFLM-U2"
-    codes = (UNUSABLE, OUT_OF_RANGE)
 
 
 class MessageRefused(SrflmError):
@@ -100,21 +98,6 @@ class MessageRefused(SrflmError):
     NO_ORDER: Final = "SRFLM-P11"
     INCONSISTENT: Final = "SRFLM-P12"
     SECOND_SUM: Final = "SRFLM-P13"
-    codes = (
-        FEDERATION,
-        TERM,
-        ATTEMPT,
-        SERVER,
-        PARENT,
-        MALFORMED,
-        MODEL,
-        NOT_SHARED,
-        SIGNATURE,
-        NO_VOTE,
-        NO_ORDER,
-        INCONSISTENT,
-        SECOND_SUM,
-    )
 
 
 MENDED_BY_OPENING: Final = frozenset(
@@ -150,20 +133,6 @@ class PrivacyError(SrflmError):
     GRADIENTS: Final = "SRFLM-V10"
     MECHANISM: Final = "SRFLM-V11"
     UNDECLARED: Final = "SRFLM-V12"
-    codes = (
-        SETTINGS,
-        LEDGER_MISSING,
-        LEDGER_DAMAGED,
-        LEDGER_ROLLED_BACK,
-        LEDGER_VERSION,
-        BUDGET_SPENT,
-        POLICY,
-        NETWORK,
-        LOSS,
-        GRADIENTS,
-        MECHANISM,
-        UNDECLARED,
-    )
 
 
 class LedgerError(SrflmError):
@@ -179,7 +148,6 @@ class FederationStopped(SrflmError):
     NO_SERVER: Final = "SRFLM-F2"
     WRONG_SIZE: Final = "SRFLM-F3"
     TOO_FEW_CLIENTS: Final = "SRFLM-F4"
-    codes = (NO_MAJORITY, NO_SERVER, WRONG_SIZE, TOO_FEW_CLIENTS)
 
 
 class RunFolderError(SrflmError):
@@ -188,7 +156,6 @@ class RunFolderError(SrflmError):
     BUSY: Final = "SRFLM-R1"
     NOT_WRITABLE: Final = "SRFLM-R2"
     NOT_A_RUN: Final = "SRFLM-R3"
-    codes = (BUSY, NOT_WRITABLE, NOT_A_RUN)
 
 
 class DeploymentError(SrflmError):
@@ -199,7 +166,6 @@ class DeploymentError(SrflmError):
     NOT_DOWN: Final = "SRFLM-E3"
     NO_OUTCOME: Final = "SRFLM-E4"
     LEFT: Final = "SRFLM-E5"
-    codes = (UP, NOT_UP, NOT_DOWN, NO_OUTCOME, LEFT)
 
 
 class SimulationError(SrflmError):
@@ -214,7 +180,6 @@ class IdentityError(SrflmError):
     MISSING: Final = "SRFLM-I1"
     CERTIFICATE: Final = "SRFLM-I2"
     KEY: Final = "SRFLM-I3"
-    codes = (MISSING, CERTIFICATE, KEY)
 
 
 INTERNAL_ERROR: Final = "SRFLM-X1"
