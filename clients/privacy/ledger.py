@@ -80,9 +80,9 @@ class PrivacyLedger:
         """Return all that counts against a data set: uses of it, and of overlapping ones."""
         return self.books().history(dataset)
 
-    def spent(self, dataset: str, delta: float, account: Account = epsilon) -> float:
+    def spent(self, dataset: str, delta: float) -> float:
         """Return ε at ``delta`` that a data set's records have been through; ∞ when retired."""
-        return spent_in(self.books(), dataset, delta, account)
+        return spent_in(self.books(), dataset, delta)
 
     def can_afford(
         self, dataset: str, uses: Sequence[tuple[Purpose, Mechanism]], budget: Budget
@@ -91,7 +91,7 @@ class PrivacyLedger:
 
         ``budget.server_uses`` is a matter of :meth:`reserve`, which knows the federation.
         """
-        return _excess(self.books(), dataset, [m for _, m in uses], budget) is None
+        return affordable_in(self.books(), dataset, [m for _, m in uses], budget)
 
     # ---- writing -----------------------------------------------------------------------------
 
@@ -228,6 +228,11 @@ class PrivacyLedger:
 def spent_in(books: Books, dataset: str, delta: float, account: Account = epsilon) -> float:
     """Return ε at ``delta`` of a data set; ∞ when it is retired."""
     return math.inf if books.retired(dataset) else account(books.history(dataset), delta)
+
+
+def affordable_in(books: Books, dataset: str, more: Sequence[Mechanism], budget: Budget) -> bool:
+    """Return whether all of ``more`` together would still be within the budget."""
+    return _excess(books, dataset, more, budget) is None
 
 
 def _excess(

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from clients.privacy.accounting import epsilon_quickly
-from clients.privacy.ledger import PrivacyLedger, Refusal
-from clients.privacy.ledger_rows import Purpose, Use
+from clients.privacy.ledger import PrivacyLedger, Refusal, affordable_in, spent_in
+from clients.privacy.ledger_rows import Books, Purpose, Use
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.policy import Budget, Request, check
 from clients.privacy.policy import PrivacyPolicy as Policy
@@ -80,18 +80,19 @@ class Spender:
 
     def spent(self) -> Spent:
         """Return how much was spent, rounded up by some thousandths, and what can be afforded."""
+        books, delta = self.ledger.books(), self.budget.delta
         return Spent(
-            min(self.ledger.spent(self.dataset, self.budget.delta, epsilon_quickly), MOST_TOLD),
-            self.budget.delta,
-            self._can_afford("server"),
-            self._can_afford("client"),
+            min(spent_in(books, self.dataset, delta, epsilon_quickly), MOST_TOLD),
+            delta,
+            self._can_afford(books, "server"),
+            self._can_afford(books, "client"),
         )
 
-    def _can_afford(self, role: Role) -> bool:
+    def _can_afford(self, books: Books, role: Role) -> bool:
         mechanism = self.mechanisms[role]
         if check(Request(role, mechanism), self.policy):
             return False
-        return self.ledger.can_afford(self.dataset, [(role, mechanism)], self.budget)
+        return affordable_in(books, self.dataset, [mechanism], self.budget)
 
     def _require_allowed(self, role: Role) -> None:
         for violation in check(Request(role, self.mechanisms[role]), self.policy):
