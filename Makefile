@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-fast lint bench setup clean help
+.PHONY: demo test test-fast explore lint bench setup clean help
 
 help:            ## show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ test: lint test-fast  ## lint, types, and all tests
 
 test-fast: $(STAMP)   ## the tests that need no processes of their own, two at once
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+
+explore: $(STAMP)  ## the fast tests with examples that were never tried
+	HYPOTHESIS_PROFILE=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
 
 lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff check .
