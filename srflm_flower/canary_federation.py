@@ -33,7 +33,7 @@ from srflm_flower.run_folder import RunFolder
 from srflm_flower.site import Site
 from srflm_flower.site_privacy import PrivacyAccount
 from srflm_flower.site_state import SiteState
-from srflm_flower.weights import Weights, from_arrays, hash_weights, to_arrays
+from srflm_flower.weights import Weights, hash_weights, to_arrays
 from strategies.server_rotating import ServerRotating
 
 AUDITED, OTHER = "audited", "other"
@@ -88,8 +88,8 @@ class Tap:
         return answer
 
     def _note_models(self, content: RecordDict) -> None:
-        for name, arrays in wire.models_of(content).items():
-            self._models.setdefault(name, from_arrays(arrays))
+        for name, weights in wire.weights_in(content).items():
+            self._models.setdefault(name, weights)
 
     def _note_release(self, role: Role, work: wire.Train, reply: wire.Reply) -> None:
         if reply.update and reply.ballot:  # what is sent twice is the same

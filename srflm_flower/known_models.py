@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from flwr.app import ArrayRecord, Message
+from flwr.app import Message
 
 from srflm_flower import messages as wire
 from srflm_flower.errors import MessageRefused
 from srflm_flower.model_store import ModelStore
-from srflm_flower.weights import Weights, from_arrays, hash_weights
+from srflm_flower.weights import Weights, hash_weights
 
 
 class NeedsModels(Exception):
@@ -32,7 +32,7 @@ def find_models(
     sent = _sent(message)
     for name in dict.fromkeys(names):
         if name in sent:
-            found[name] = from_arrays(sent[name])
+            found[name] = sent[name]
             if hash_weights(found[name]) != name:
                 raise MessageRefused(
                     "a model whose content has another hash",
@@ -51,9 +51,9 @@ def find_models(
     return found
 
 
-def _sent(message: Message) -> dict[str, ArrayRecord]:
+def _sent(message: Message) -> dict[str, Weights]:
     try:
-        return wire.models_in(message)
+        return wire.weights_in(message.content)
     except ValueError as error:
         raise MessageRefused(
             str(error),

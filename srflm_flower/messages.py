@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
-from pydantic import Field, ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
 
 from srflm_flower.errors import MessageRefused
@@ -29,7 +29,7 @@ from srflm_flower.records import (
     VendorPrivacy,
 )
 from srflm_flower.secure_aggregation.nouns import KeyCard
-from srflm_flower.weights import decode_weights, encode_weights, from_arrays, to_arrays
+from srflm_flower.weights import Weights, decode_weights, encode_weights, from_arrays, to_arrays
 
 OPEN = "query.open"
 TRAIN = "train.local"
@@ -240,14 +240,22 @@ def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
     Raises :class:`MessageRefused` when there is none of this kind.
     """
     try:
-        return kind.model_validate_json(str(message.content.config_records[_NOUN]["json"]))
-    except (KeyError, ValueError, ValidationError) as error:
+        return noun_in(message.content, kind)
+    except ValueError as error:
         raise MessageRefused(
             f"a message of type {message.metadata.message_type} without a valid {kind.__name__}",
             "a message of this version of srflm-flower",
             "install the same version at every site",
             MessageRefused.MALFORMED,
         ) from error
+
+
+def noun_in(content: RecordDict, kind: type[AnyNoun]) -> AnyNoun:
+    """Return the noun in a message's content; raises ValueError when there is none of this kind."""
+    try:
+        return kind.model_validate_json(str(content.config_records[_NOUN]["json"]))
+    except KeyError as error:
+        raise ValueError("a message without a noun") from error
 
 
 def envelope_of(message: Message) -> Envelope | None:
@@ -269,12 +277,19 @@ def models_in(message: Message) -> dict[str, ArrayRecord]:
 
     Raises ValueError when one cannot be decoded.
     """
-    return models_of(message.content)
+    return {name: to_arrays(each) for name, each in weights_in(message.content).items()}
 
 
-def models_of(content: RecordDict) -> dict[str, ArrayRecord]:
-    """Return the models (claimed hash → arrays) in a message's content; raises as above."""
+def weights_in(content: RecordDict) -> dict[str, Weights]:
+    """Return the models' weights (claimed hash → weights) in a content; raises as above."""
     return {name.removeprefix(_MODELS): _decoded(block) for name, block in _blocks(content).items()}
+
+
+def others_in(content: RecordDict) -> set[str]:
+    """Return the names of all that is in ``content`` and is neither the noun nor a model."""
+    noun = content.config_records.get(_NOUN, ConfigRecord())
+    names = (content.keys() - {_NOUN}) | (noun.keys() - {"json"})
+    return {str(name) for name in names} - _blocks(content).keys()
 
 
 def _blocks(content: RecordDict) -> dict[str, object]:
@@ -284,12 +299,12 @@ def _blocks(content: RecordDict) -> dict[str, object]:
     return {name: block for name, block in found.items() if name.startswith(_MODELS)}
 
 
-def _decoded(block: object) -> ArrayRecord:
+def _decoded(block: object) -> Weights:
     try:
         data = block[_BLOCK].numpy().tobytes() if isinstance(block, ArrayRecord) else block
         if not isinstance(data, bytes):
             raise ValueError("a model that is no block of bytes")
-        return to_arrays(decode_weights(data))
+        return decode_weights(data)
     except (KeyError, SafetensorError) as error:
         raise ValueError("a model that cannot be decoded") from error
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+import numpy as np
+from flwr.app import RecordDict
+from numpy.typing import NDArray
 
 from clients.privacy.settings import PrivacySettings
 from srflm_flower import messages as wire
 from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
-from srflm_flower.weights import Weights, from_arrays
+from srflm_flower.secure_aggregation.messages import MASKED_UPDATE
+from srflm_flower.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -68,31 +71,31 @@ def check_outgoing(
 
     ``expected`` has the names of the network's weights.  Raises :class:`PrivacyError`.
     """
-    noun = content.config_records.get("noun")
-    if not isinstance(noun, ConfigRecord) or any(map(_is_strange, content)):
-        raise _undeclared("records that no answer has")
-    reply = wire.Reply.model_validate_json(str(noun["json"]))
-    told = reply.model_dump(exclude_defaults=True)
-    if unknown := told.keys() - DECLARED.keys():
+    masked = {MASKED_UPDATE} if federation.aggregation.secure else set()
+    if strange := wire.others_in(content) - masked:
+        raise _undeclared(", ".join(sorted(strange)))
+    try:
+        reply, models = wire.noun_in(content, wire.Reply), wire.weights_in(content)
+    except ValueError as error:
+        raise _undeclared("a noun or a model of another kind") from error
+    if unknown := reply.model_dump(exclude_defaults=True).keys() - DECLARED.keys():
         raise _undeclared(", ".join(sorted(unknown)))
-    for arrays in wire.models_of(content).values():
-        _check_weights(arrays, expected)
+    for weights in models.values():
+        _check_weights(weights, expected)
     if federation.privacy.private:
         _check_private(reply, federation.privacy, federation.member(vendor).size)
     return content
 
 
-def _is_strange(name: str) -> bool:
-    """Tell a record that is no noun, no model, and no masked update."""
-    return name not in ("noun", "masked") and not name.startswith("model:")
-
-
-def _check_weights(arrays: ArrayRecord, expected: Weights) -> None:
-    sent = from_arrays(arrays)
+def _check_weights(sent: Weights, expected: Weights) -> None:
     strangers = sorted(sent.keys() - expected.keys())
-    wrong = [n for n in sent.keys() & expected.keys() if sent[n].shape != expected[n].shape]
+    wrong = sorted(n for n in sent.keys() & expected.keys() if not _alike(sent[n], expected[n]))
     if strangers or wrong:
         raise _undeclared(f"arrays that are no weights of the network: {[*strangers, *wrong]}")
+
+
+def _alike(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype
 
 
 def _check_private(reply: wire.Reply, settings: PrivacySettings, size: int | None) -> None:

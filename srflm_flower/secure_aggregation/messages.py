@@ -17,7 +17,8 @@ MASKED = "query.masked"
 CONFIRM = "query.confirm"
 UNMASK = "query.unmask"
 
-_BLOCK = "masked"
+MASKED_UPDATE = "masked"
+"""The name of the masked update in a message's content."""
 
 
 class SecureRequest(Request):
@@ -68,8 +69,8 @@ class Unmask(SecureRequest):
 
 def with_masked(content: RecordDict, masked: Residues) -> RecordDict:
     """Return ``content`` with a masked update added."""
-    block = ArrayRecord({_BLOCK: Array(masked.astype("<u4", copy=False).view(np.uint8))})
-    return RecordDict({**content, _BLOCK: block})
+    block = ArrayRecord({MASKED_UPDATE: Array(masked.astype("<u4", copy=False).view(np.uint8))})
+    return RecordDict({**content, MASKED_UPDATE: block})
 
 
 def masked_in(message: Message, size: int) -> Residues:
@@ -78,7 +79,7 @@ def masked_in(message: Message, size: int) -> Residues:
     Raises :class:`UpdateRejected` when there is none of this size.
     """
     try:
-        block = message.content.array_records[_BLOCK][_BLOCK].numpy()
+        block = message.content.array_records[MASKED_UPDATE][MASKED_UPDATE].numpy()
         masked = np.frombuffer(block.tobytes(), "<u4").astype(np.uint32, copy=False)
     except (KeyError, ValueError) as error:
         raise _unusable() from error
