@@ -11,13 +11,13 @@ from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import SplitName, VendorData
 from clients.evaluation import evaluate
 from clients.networks import get_weights, set_weights
-from clients.privacy.settings import Role
 from clients.privacy.spending import Spender
 from clients.privacy.training import train_privately
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.training import Work, train
 from srflm_flower.weights import Weights
+from strategies.settings import Role
 
 
 @dataclass(frozen=True)

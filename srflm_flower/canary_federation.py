@@ -21,7 +21,7 @@ from clients.privacy.audit.canaries import (
     DiracNetwork,
     data_without_canaries,
 )
-from clients.privacy.settings import PrivacySettings, Role
+from clients.privacy.settings import PrivacySettings
 from srflm_flower import messages as wire
 from srflm_flower.client_app import answer_at
 from srflm_flower.errors import PrivacyError
@@ -35,6 +35,7 @@ from srflm_flower.site_privacy import PrivacyAccount
 from srflm_flower.site_state import SiteState
 from srflm_flower.weights import Weights, hash_weights, to_arrays
 from strategies.server_rotating import ServerRotating
+from strategies.settings import Role
 
 AUDITED, OTHER = "audited", "other"
 MOST_CLIP = 10.0

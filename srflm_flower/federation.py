@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from clients.data.sources import DataPlan
 from clients.privacy.mechanism import Mechanism
-from clients.privacy.settings import PrivacySettings, Role
+from clients.privacy.settings import PrivacySettings
 from clients.settings import (
     DataSettings,
     ModelSettings,
@@ -47,7 +47,7 @@ from srflm_flower.member import Member
 from srflm_flower.records import Edition, canonical_json
 from strategies.election import ElectionPolicy, election_policy
 from strategies.eligibility import EligibleFirst
-from strategies.settings import AggregationSettings, ElectionSettings, Settings
+from strategies.settings import AggregationSettings, ElectionSettings, Role, Settings
 from strategies.term_plan import StepPlan, TermPlan
 
 BUILT_IN_VENDORS = ("aster", "borealis", "cygnus", "draco")

@@ -25,13 +25,14 @@ from clients.privacy.audit.one_run import (
     guesses_above,
     surest_guesses,
 )
-from clients.privacy.settings import PrivacySettings, Role
+from clients.privacy.settings import PrivacySettings
 from srflm_flower.canary_federation import (
     CanaryNoise,
     Leaked,
     canary_federation,
     run_canaries,
 )
+from strategies.settings import Role
 
 Seen = Literal["client updates", "server updates", "sum of both", "difference of both", "losses"]
 BOUNDS = 10

@@ -15,7 +15,6 @@ from flwr.app import Message, RecordDict
 
 from clients.learner import Learner, Trained
 from clients.privacy.noise import private_randomness
-from clients.privacy.settings import Role
 from clients.privacy.update_level import protect_update
 from clients.training import Work
 from srflm_flower import messages as wire
@@ -34,6 +33,7 @@ from srflm_flower.signatures import Keys, NoKeys
 from srflm_flower.site_policy import SitePolicy, participant_of
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
 from srflm_flower.weights import Weights, hash_weights, to_arrays
+from strategies.settings import Role
 
 From = Literal["server", "server-of-any-term", "member"]
 Handler = Callable[[Any, Message], RecordDict]

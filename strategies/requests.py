@@ -10,8 +10,8 @@ from srflm_flower import messages as wire
 from strategies.conversation import request
 from strategies.model import Model
 from strategies.open_term import OpenTerm
-from strategies.settings import AggregationSettings
-from strategies.term_plan import Role, TermPlan
+from strategies.settings import AggregationSettings, Role
+from strategies.term_plan import TermPlan
 
 
 def work(

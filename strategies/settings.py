@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+Role = Literal["client", "server"]
+"""What a vendor is in a round: one of those that train, or the one that serves and fine-tunes."""
+
 
 def kebab(name: str) -> str:
     """Spell a field as TOML users do: ``client_epochs`` → ``client-epochs``."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from srflm_flower.records import Approval, Committed, Proposal, RosterChange, TermRecord
 from srflm_flower.weights import Weights
-
-Role = Literal["client", "server"]
+from strategies.settings import Role
 
 StepPlan = Callable[[str, int, Role], int]
 """(vendor, round, role) → gradient steps, where work is counted in steps instead of epochs."""

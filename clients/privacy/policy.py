@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field, Strict
 
 from clients.privacy.mechanism import Mechanism
-from clients.privacy.settings import PrivacySettings, Role
-from strategies.settings import Settings
+from clients.privacy.settings import PrivacySettings
+from strategies.settings import Role, Settings
 
 ROLES: tuple[Role, ...] = ("client", "server")
 

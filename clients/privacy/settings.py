@@ -7,9 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from clients.privacy.mechanism import Mechanism
-from strategies.settings import Settings
+from strategies.settings import Role, Settings
 
-Role = Literal["client", "server"]
 GradientMode = Literal["auto", "vmap", "loop", "hooks", "ghost"]
 
 

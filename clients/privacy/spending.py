@@ -12,8 +12,9 @@ from clients.privacy.ledger_rows import Books, Purpose, Use
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.policy import Budget, Request, check
 from clients.privacy.policy import PrivacyPolicy as Policy
-from clients.privacy.settings import PrivacySettings, Role
+from clients.privacy.settings import PrivacySettings
 from srflm_flower.errors import PrivacyError
+from strategies.settings import Role
 
 MOST_TOLD = 1e6
 """ε of records whose past is not known; infinity does not travel."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from srflm_flower.records import TermRecord
-from strategies.term_plan import Role, StepPlan
+from strategies.settings import Role
+from strategies.term_plan import StepPlan
 
 
 class StepBudget(BaseModel):

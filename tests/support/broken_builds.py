@@ -10,8 +10,8 @@ import torch
 
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.optimizer import PrivateOptimizer
-from clients.privacy.settings import Role
 from clients.privacy.spending import Spender
+from strategies.settings import Role
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
