@@ -152,8 +152,9 @@ def draw(): return [private_randomness(k).gaussian(torch.zeros(1), 1.0).item() f
 KINDS = "system", "secure"
 draw()
 child = os.fork()
-print(*draw(), flush=True)
-if child: os.waitpid(child, 0)
+numbers = draw()
+if child: os.waitpid(child, 0)  # two that print at once would mix their lines
+print(*numbers, flush=True)
 """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
