@@ -13,6 +13,7 @@ from clients.evaluation import evaluate
 from clients.networks import get_weights, set_weights
 from clients.privacy.spending import Spender
 from clients.privacy.training import train_privately
+from clients.privacy.units import patients_of
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.training import Work, train
@@ -94,6 +95,7 @@ class Learner:
                 self.settings,
                 work.learning_rate,
                 self.device,
+                groups=patients_of(self.data.train) if spender.budget.unit == "patient" else None,
                 proximal=work.proximal,
             )
         return Trained(get_weights(self.network), outcome.loss, spender.size, outcome.steps)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from clients.data.examples import Examples
 from clients.data.folder import read_image
 from clients.data.vendor_data import as_split
 from clients.evaluation import predict_logits
@@ -46,6 +47,6 @@ def predict_file(
             f"resize it: --image-size {trained_size}",
             DataError.SHAPE,
         )
-    split = as_split(image[None], np.zeros(1, np.int64), task.spatial_dims, task.channels)
+    split = as_split(Examples(image[None], np.zeros(1, np.int64)), task.spatial_dims, task.channels)
     logits = predict_logits(network, split.images, torch.device("cpu"))
     return [float(p) for p in logits.softmax(1)[0]]

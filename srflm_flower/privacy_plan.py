@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.privacy.planning import Plan, Schedule, plan
+from clients.privacy.settings import Unit
 from clients.settings import FileData
 from srflm_flower.durable import write_durably
 from srflm_flower.errors import ConfigurationError
@@ -23,6 +24,7 @@ class FederationPlan:
     delta: float
     server_terms: int
     plans: Mapping[str, Plan]
+    unit: Unit = "record"
 
     @property
     def most_demanding(self) -> str:
@@ -61,7 +63,8 @@ def plan_federation(
         if schedule not in solved:
             solved[schedule] = plan(schedule, target, privacy.delta)
         plans[vendor] = solved[schedule]
-    return FederationPlan(target, privacy.delta, cap, plans)
+    unit: Unit = "patient" if privacy.unit == "patient" else "record"
+    return FederationPlan(target, privacy.delta, cap, plans, unit)
 
 
 def sizes(federation: Federation) -> dict[str, int]:
@@ -85,7 +88,7 @@ def write_plan(path: Path, plan: FederationPlan) -> bool:
     """
     worst = plan.plans[plan.most_demanding]
     values: dict[str, str | int | float] = {
-        "unit": "record",
+        "unit": plan.unit,
         "epsilon": plan.epsilon,
         "server-terms": plan.server_terms,
         "client-noise": worst.client_noise,

@@ -25,38 +25,51 @@ def privacy_problems(federation: Federation) -> list[str]:
             for name in ("client-noise", "server-noise")
             if getattr(vendor, name.replace("-", "_")) is not None
         ]
-    return [
+    problems = list(_patient_problems(federation)) if federation.privacy.unit == "patient" else []
+    return problems + [
         problem for vendor in federation.vendors for problem in _size_problems(federation, vendor)
     ]
 
 
+def _patient_problems(federation: Federation) -> Iterator[str]:
+    if federation.data.source == "npz":
+        yield (
+            'privacy.unit: found "patient" with data.source = "npz", whose images are divided among'
+            " vendors one by one; expected vendors with data of their own; set data.source ="
+            ' "files", or privacy.unit = "record"'
+        )
+    if federation.privacy.metrics == "noisy":
+        yield (
+            'privacy.metrics: found "noisy" with privacy.unit = "patient", where the noise would'
+            ' hide one image only; expected "withheld", or "exact", which no ε covers; set one'
+        )
+
+
 def _size_problems(federation: Federation, vendor: Member) -> Iterator[str]:
-    place, batch, delta = (
-        f"vendors.{vendor.name}",
-        federation.privacy.batch_size,
-        (federation.privacy.delta),
-    )
+    place = f"vendors.{vendor.name}"
+    batch, delta = federation.privacy.batch_size, federation.privacy.delta
     if vendor.size is None:
         yield (
             f"{place}.size: found nothing; expected the vendor's public size, about how many"
-            ' training records it has, as privacy.unit is "record"; add size = …, in a number'
-            " that everybody may know (`srflm config check` counts them while it is off)"
+            f" {federation.privacy.unit}s it has for training; add size = …, in a number that"
+            " everybody may know (`srflm config check` counts images while privacy is off)"
         )
         return
+    unit = f"{federation.privacy.unit}s"
     if batch > vendor.size:
         yield (
-            f"privacy.batch-size: found {batch}, more than the {vendor.size} records of"
+            f"privacy.batch-size: found {batch}, more than the {vendor.size} {unit} of"
             f" {vendor.name}; expected fewer than the smallest vendor has; lower it"
         )
     elif batch == vendor.size:
         yield (
-            f"privacy.batch-size: found {batch}, all records of {vendor.name}: a sample rate of 1;"
+            f"privacy.batch-size: found {batch}, all {unit} of {vendor.name}: a sample rate of 1;"
             " expected a rate below 1; lower it"
         )
     if delta * vendor.size >= 1:
         yield (
-            f"privacy.delta: found {delta:g}, not below 1/{vendor.size}, one over the records of"
-            f" {vendor.name}: it would let a whole record be published; expected less; lower it"
+            f"privacy.delta: found {delta:g}, not below 1/{vendor.size}, one over the {unit} of"
+            f" {vendor.name}: it would let all of one be published; expected less; lower it"
         )
 
 

@@ -14,11 +14,12 @@ from srflm_flower.records import TermRecord, VendorPrivacy
 NOT_PRIVATE = "No differential privacy in this run."
 NOT_COVERED = (
     "that a vendor takes part, its public size, its roles, and the schedule;"
-    " a person with m records by more than m·ε;"
+    " a person with m records, where these are protected, by more than m·ε;"
     " a person at several vendors by more than the sum of their ε;"
     " preprocessing and hyper-parameters chosen by looking at the data;"
     " what is released outside of this ledger; timing, error codes, and metadata"
 )
+UNITS = {"record": "one training image", "patient": "all training images of one patient"}
 METRICS = {
     "noisy": "Accuracies on validation and test data leave with noise, against a budget of their"
     " own; each site's ledger says how much of it is spent.",
@@ -45,9 +46,11 @@ def promise(federation: Federation) -> str:
     return (
         "For each vendor, everything that it sends of its training (its models as client and as"
         " server in all rounds, and its noisy loss) is (ε, δ)-differentially private with respect"
-        " to one training record added or removed, over all rounds, both roles, and all federations"
-        " in which its site has taken part. It holds against all other vendors, the elected server,"
-        " and whoever uses the models, colluding." + random + " Other vendors are trusted to follow"
+        f" to {UNITS[settings.unit]} added or removed, over all rounds, both roles, and all"
+        " federations in which its site has taken part. It holds against all other vendors, the"
+        " elected server, and whoever uses the models, colluding."
+        + random
+        + " Other vendors are trusted to follow"
         " the protocol: this is no protection against poisoned models."
     )
 

@@ -11,6 +11,7 @@ from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
 from clients.privacy.manifest import manifest_of
 from clients.privacy.policy import ROLES, PrivacyPolicy, budget
 from clients.privacy.spending import Spender
+from clients.privacy.units import count_units
 from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
 from srflm_flower.site_settings import SiteSettings
@@ -35,13 +36,13 @@ class PrivacyAccount:
                 raise PrivacyError(
                     f"the federation {federation.name!r} without differential privacy",
                     "training with it, which this site requires",
-                    'set privacy.unit = "record" in federation.toml, or privacy.required in'
-                    " site.toml",
+                    "set privacy.unit in federation.toml, or change privacy.required in site.toml",
                     PrivacyError.POLICY,
                 )
             return None
         spent_at = budget(settings, self.policy, federation.rounds_per_term)
-        check_size(settings.batch_size, len(data.train), spent_at.delta)
+        units = count_units(data.train, spent_at.unit)
+        check_size(settings.batch_size, units, spent_at.delta)
         mechanisms = {role: federation.mechanism(vendor, role) for role in ROLES}
         return Spender(
             self.ledger,
@@ -49,7 +50,7 @@ class PrivacyAccount:
             settings,
             spent_at,
             self.ledger.enrol(manifest_of(data.train)),
-            federation.member(vendor).size or len(data.train),
+            federation.member(vendor).size or units,
             {role: each for role, each in mechanisms.items() if each is not None},
             federation.hash,
         )

@@ -1,14 +1,15 @@
 """Read a folder with one sub-folder of images per class, by MONAI's readers.
 
 ``<folder>/<class>/*`` is divided at random; ``<folder>/<train|val|test>/<class>/*`` is taken as
-it stands.  Formats: PNG, JPEG, and BMP by Pillow, NPY without pickled objects, and all else that
+it stands.  Images of one patient may lie in ``<class>/<patient>/*``: they stay together.  Formats:
+PNG, JPEG, and BMP by Pillow, NPY without pickled objects, and all else that
 ``monai.transforms.LoadImage`` reads with what is installed (DICOM and NIfTI with
 ``pip install "monai[itk]"``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from monai.transforms import LoadImage, Resize
 from numpy.typing import NDArray
 from PIL import Image
 
+from clients.data.examples import Examples, Texts, patient_names, record_name
 from clients.data.npz import Arrays
-from clients.data.partition import random_splits
+from clients.data.partition import random_splits_of
 from clients.data.vendor_data import SplitName
 from clients.settings import SplitSettings
 from srflm_flower.errors import DataError
@@ -54,18 +56,18 @@ def read_folder(
             split: _read_classes(folder / name, classes, image_size)
             for split, name in _SPLIT_FOLDERS.items()
         }
-    images, labels = _read_classes(folder, classes, image_size)
-    train, validation, test = random_splits(len(labels), splits.validation, splits.test, rng)
+    examples = _read_classes(folder, classes, image_size)
+    train, validation, test = random_splits_of(
+        examples.patients, len(examples.labels), splits.validation, splits.test, rng
+    )
     return {
-        "train": (images[train], labels[train]),
-        "validation": (images[validation], labels[validation]),
-        "test": (images[test], labels[test]),
+        "train": examples.at(train),
+        "validation": examples.at(validation),
+        "test": examples.at(test),
     }
 
 
-def _read_classes(
-    folder: Path, classes: Sequence[str], image_size: int | None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _read_classes(folder: Path, classes: Sequence[str], image_size: int | None) -> Examples:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
     unknown = [name for name in names if name not in classes]
     if unknown or not names:
@@ -76,12 +78,15 @@ def _read_classes(
             DataError.LABELS_OUTSIDE_CLASSES,
         )
     files = [
-        (path, classes.index(name))
+        (path, classes.index(name), patient)
         for name in names
-        for path in sorted((folder / name).iterdir())
-        if path.is_file() and not path.name.startswith(".")
+        for path, patient in _images_in(folder / name)
     ]
-    images = [read_image(path, image_size) for path, _ in files]
+    records, images = [], []
+    for path, _, _ in files:
+        pixels = read_pixels(path)
+        records.append(record_name(pixels))
+        images.append(prepare_image(pixels, path, image_size))
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
         raise DataError(
@@ -90,23 +95,49 @@ def _read_classes(
             "set data.image-size, to which all are resized; convert all to grey, or all to RGB",
             DataError.SHAPE,
         )
-    labels = np.array([label for _, label in files], dtype=np.int64)
-    return (np.stack(images) if images else np.empty((0, 1, 1, 1), np.float32)), labels
+    return Examples(
+        np.stack(images) if images else np.empty((0, 1, 1, 1), np.float32),
+        np.array([label for _, label, _ in files], dtype=np.int64),
+        np.array(records, dtype=np.str_),
+        _patients([patient for *_, patient in files], records),
+    )
+
+
+def _patients(found: Sequence[str], records: Sequence[str]) -> Texts | None:
+    """Return the images' patients: those ``found``; an image without is a patient of its own."""
+    if not any(found):
+        return None
+    return patient_names(name or record for name, record in zip(found, records, strict=True))
+
+
+def _images_in(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield a class's image files, each with its patient: the name of the sub-folder, or ""."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+            yield from ((each, path.name) for each in inside if each.is_file())
+        elif path.is_file():
+            yield path, ""
 
 
 def read_image(path: Path, image_size: int | None) -> NDArray[np.float32]:
     """Return one image as (channels, *space) in [0, 1]; training and ``predict`` both read so.
 
-    PNG, JPEG, and BMP come out as (channels, height, width), not transposed: 1 channel for grey, 3
-    for RGB.  Pixels of 8 bits without sign are divided by 255, as in ``.npz`` files; all other
-    types (uint16, int16 of DICOM and NIfTI, floats) are scaled by the image's own range.  With
-    ``image_size`` every side is resized to it.
+    Raises :class:`DataError` as :func:`read_pixels` and :func:`prepare_image` do.
+    """
+    return prepare_image(read_pixels(path), path, image_size)
 
-    Raises :class:`DataError` for what is unreadable, has a palette or transparency, or is not
-    finite.
+
+def read_pixels(path: Path) -> NDArray[np.generic]:
+    """Return the stored pixels, channels first, in the type that the file has.
+
+    PNG, JPEG, and BMP come out as (channels, height, width), not transposed: 1 channel for grey, 3
+    for RGB.  Raises :class:`DataError` for what is unreadable, has a palette or transparency.
     """
     try:
-        pixels = _decode(path)
+        return _decode(path)
     except DataError:
         raise
     except Exception as error:  # the readers raise whatever the format's library raises
@@ -116,6 +147,17 @@ def read_image(path: Path, image_size: int | None) -> NDArray[np.float32]:
             "remove the file, or install the reader that its format needs",
             DataError.UNREADABLE,
         ) from error
+
+
+def prepare_image(
+    pixels: NDArray[np.generic], path: Path, image_size: int | None
+) -> NDArray[np.float32]:
+    """Return pixels (channels, *space) in [0, 1], with ``image_size`` resized to it on every side.
+
+    Pixels of 8 bits without sign are divided by 255, as in ``.npz`` files; all other types (uint16,
+    int16 of DICOM and NIfTI, floats) are scaled by the image's own range.  Raises
+    :class:`DataError` for what is no image, or not finite.
+    """
     image = _to_unit_range(pixels, path)
     if image_size is not None:
         resize = Resize(spatial_size=(image_size,) * (image.ndim - 1))
@@ -124,7 +166,6 @@ def read_image(path: Path, image_size: int | None) -> NDArray[np.float32]:
 
 
 def _decode(path: Path) -> NDArray[np.generic]:
-    """Return the stored pixels, channels first, in the type that the file has."""
     suffixes = {suffix.lower() for suffix in path.suffixes}
     if suffixes & _NUMPY_SUFFIXES:  # MONAI's reader would unpickle objects
         with path.open("rb") as file:

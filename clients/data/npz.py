@@ -8,19 +8,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data.vendor_data import SPLITS, SplitName, flat_labels
+from clients.data.examples import Examples, Texts, patient_names
+from clients.data.vendor_data import SplitName, flat_labels
 from srflm_flower.errors import DataError
 
-Arrays = dict[SplitName, tuple[NDArray[np.generic], NDArray[np.generic]]]
+Arrays = dict[SplitName, Examples]
 _TOLERANCE = 1e-3
 _PREFIX: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
 
 
 def read_npz(path: Path) -> Arrays:
-    """Return split → (images, labels (n,)) of a file with keys ``train_images``, ``train_labels``….
+    """Return split → examples of a file with keys ``train_images``, ``train_labels``….
 
-    Images are uint8, or float32 in [0, 1]; labels are int64, from (n,) or (n, 1) in the file.  A
-    process decodes a file that has not changed once: do not write into the arrays.
+    Images are uint8, or float32 in [0, 1]; labels are int64, from (n,) or (n, 1) in the file.
+    ``train_patients``… (n,), numbers or texts, may name the images' patients.  A process decodes a
+    file that has not changed once: do not write into the arrays.
 
     Raises :class:`DataError` when the file is missing, damaged, lacks a key, or has arrays of
     another kind or such that do not belong together.
@@ -45,25 +47,35 @@ def forget_decoded_files() -> None:
 def _decoded(path: Path, changed: int, size: int) -> Arrays:
     """Decode and check; ``changed`` (ns) and ``size`` tell a file that was written again."""
     raw = _unpacked(path)
-    for split, (images, labels) in raw.items():
-        _check_pair(images, labels, split, path)
+    for split, examples in raw.items():
+        _check_pair(examples.images, examples.labels, split, path)
     return {
-        split: (_usable_pixels(images, split, path), _class_indices(labels, split, path))
-        for split, (images, labels) in raw.items()
+        split: Examples(
+            _usable_pixels(images, split, path),
+            _class_indices(labels, split, path),
+            patients=_hashed_patients(patients, len(images), split, path),
+        )
+        for split, (images, labels, _, patients) in raw.items()
     }
 
 
 def _unpacked(path: Path) -> Arrays:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            named = any(f"{prefix}_patients" in archive for prefix in _PREFIX.values())
             return {
-                split: (archive[f"{_PREFIX[split]}_images"], archive[f"{_PREFIX[split]}_labels"])
-                for split in SPLITS
+                split: Examples(
+                    archive[f"{prefix}_images"],
+                    archive[f"{prefix}_labels"],
+                    patients=archive[f"{prefix}_patients"] if named else None,
+                )
+                for split, prefix in _PREFIX.items()
             }
     except KeyError as error:
         raise DataError(
             f"{path} lacks the array {error.args[0].split(' ')[0]}",
-            "arrays train_images, train_labels, val_images, val_labels, test_images, test_labels",
+            "arrays train_images, train_labels, val_images, val_labels, test_images, test_labels,"
+            " and the patients of all three splits or of none",
             "write the file again with these names",
             DataError.UNREADABLE,
         ) from error
@@ -94,6 +106,21 @@ def _check_pair(
             "write the file again",
             DataError.SHAPE,
         )
+
+
+def _hashed_patients(
+    patients: NDArray[np.generic] | None, count: int, split: str, path: Path
+) -> Texts | None:
+    if patients is None:
+        return None
+    if patients.shape != (count,) or patients.dtype.kind not in "iuUS":
+        raise DataError(
+            f"{path} has {split} patients of shape {patients.shape}, type {patients.dtype}",
+            f"the name or number of each image's patient: shape ({count},)",
+            "write the file again",
+            DataError.SHAPE,
+        )
+    return patient_names(patients.tolist())
 
 
 def _usable_pixels(images: NDArray[np.generic], split: str, path: Path) -> NDArray[np.generic]:

@@ -92,6 +92,25 @@ def stratified_subset(labels: Indices, limit: int | None, rng: np.random.Generat
     return np.sort(np.argsort(rank, kind="stable")[:limit])
 
 
+def random_splits_of(
+    groups: NDArray[np.str_] | None,
+    count: int,
+    validation: float,
+    test: float,
+    rng: np.random.Generator,
+) -> tuple[Indices, Indices, Indices]:
+    """Divide ``count`` examples at random, those of one of the ``groups`` (count,) together."""
+    if groups is None:
+        return random_splits(count, validation, test, rng)
+    names, group = np.unique(groups, return_inverse=True)
+    train, validate, tested = random_splits(len(names), validation, test, rng)
+    return (
+        np.flatnonzero(np.isin(group, train)),
+        np.flatnonzero(np.isin(group, validate)),
+        np.flatnonzero(np.isin(group, tested)),
+    )
+
+
 def random_splits(
     count: int, validation: float, test: float, rng: np.random.Generator
 ) -> tuple[Indices, Indices, Indices]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clients.data.examples import Examples
 from clients.data.folder import read_folder
 from clients.data.npz import Arrays, forget_decoded_files, read_npz
 from clients.data.partition import (
@@ -65,7 +66,7 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
         arrays = read_vendor_arrays(plan, vendor)
         task = plan.task
         data = VendorData(
-            *(as_split(*arrays[name], task.spatial_dims, task.channels) for name in SPLITS)
+            *(as_split(arrays[name], task.spatial_dims, task.channels) for name in SPLITS)
         )
         check_vendor_data(
             data,
@@ -128,12 +129,13 @@ def _phantom(data: PhantomData, plan: DataPlan, number: int) -> Arrays:
         data.examples, plan.splits.validation, plan.splits.test, _rng(plan, "splits", number)
     )
     chosen = {"train": train, "validation": validation, "test": test}
-    return {name: (images.images[chosen[name]], images.labels[chosen[name]]) for name in SPLITS}
+    examples = Examples(images.images, images.labels)
+    return {name: examples.at(chosen[name]) for name in SPLITS}
 
 
 def _share_of_file(data: NpzData, plan: DataPlan, index: int) -> Arrays:
     arrays = read_npz(data.path)
-    labels = {name: flat_labels(arrays[name][1]) for name in SPLITS}
+    labels = {name: flat_labels(arrays[name].labels) for name in SPLITS}
     for name in SPLITS:
         _check_labels(labels[name], name, len(plan.task.classes), data)
     kept = stratified_subset(labels["train"], data.max_examples, _rng(plan, "subset"))
@@ -144,7 +146,7 @@ def _share_of_file(data: NpzData, plan: DataPlan, index: int) -> Arrays:
     if limit is not None:
         mine = stratified_subset(labels["train"][chosen["train"]], limit, _rng(plan, index))
         chosen["train"] = chosen["train"][mine]
-    return {name: (arrays[name][0][chosen[name]], labels[name][chosen[name]]) for name in SPLITS}
+    return {name: arrays[name].at(chosen[name]) for name in SPLITS}
 
 
 def _check_labels(labels: Indices, split: str, classes: int, data: NpzData) -> None:
@@ -203,7 +205,7 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
         rng = _rng(plan, "splits", number)
         arrays = read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, rng)
     if vendor.max_examples is not None:
-        images, labels = arrays["train"]
-        kept = stratified_subset(flat_labels(labels), vendor.max_examples, _rng(plan, number))
-        arrays["train"] = (images[kept], labels[kept])
+        labels = flat_labels(arrays["train"].labels)
+        kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))
+        arrays["train"] = arrays["train"].at(kept)
     return arrays

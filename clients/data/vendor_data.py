@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clients.data.examples import Examples, record_names
 from srflm_flower.errors import DataError
 
 SplitName = Literal["train", "validation", "test"]
@@ -17,10 +18,16 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Images, float32 in [−1, 1], shape (n, channels, *space); labels, int64, shape (n,)."""
+    """Images, float32 in [−1, 1], shape (n, channels, *space); labels, int64, shape (n,).
+
+    ``records`` and ``patients`` are hashes of every image as it was read and of what names its
+    patient; empty where images are as they were made, and each its own patient.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
+    records: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -39,23 +46,26 @@ class VendorData:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
-def as_split(
-    images: NDArray[np.generic], labels: NDArray[np.generic], spatial_dims: int, channels: int
-) -> Split:
+def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
     """Return raw arrays as a split: channels first, [−1, 1], labels flat.
 
-    ``images`` are uint8 in 0…255 or floats in [0, 1], with shape (n, *space), (n, *space, c) as
-    MedMNIST has it, or (n, c, *space); ``labels`` have shape (n,) or (n, 1).  The channel
-    axis is the second, or else the last, that is ``channels`` long.
+    Images are uint8 in 0…255 or floats in [0, 1], with shape (n, *space), (n, *space, c) as
+    MedMNIST has it, or (n, c, *space); labels have shape (n,) or (n, 1).  The channel axis is the
+    second, or else the last, that is ``channels`` long.
     """
+    images, labels, records, patients = examples
+    if images.ndim == spatial_dims + 1:
+        images = np.expand_dims(images, 1)
+    elif images.ndim == spatial_dims + 2 and images.shape[1] != channels == images.shape[-1]:
+        images = np.moveaxis(images, -1, 1)
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
-    pixels = pixels.to(torch.float32).div(scale).mul_(2.0).sub_(1.0)
-    if pixels.ndim == spatial_dims + 1:
-        pixels = pixels.unsqueeze(1)
-    elif pixels.ndim == spatial_dims + 2 and pixels.shape[1] != channels == pixels.shape[-1]:
-        pixels = pixels.movedim(-1, 1)
-    return Split(pixels.contiguous(), torch.from_numpy(flat_labels(labels)))
+    return Split(
+        pixels.to(torch.float32).div(scale).mul_(2.0).sub_(1.0).contiguous(),
+        torch.from_numpy(flat_labels(labels)),
+        tuple((record_names(images) if records is None else records).tolist()),
+        () if patients is None else tuple(patients.tolist()),
+    )
 
 
 def flat_labels(labels: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -92,6 +102,7 @@ def check_vendor_data(
                 "correct the labels, or list every class in task.classes",
                 DataError.LABELS_OUTSIDE_CLASSES,
             )
+    _check_patients(data, vendor)
     if len(data.train.labels.unique()) < 2 and not allow_one_class:
         raise DataError(
             f"vendor {vendor!r} has training examples of one class only",
@@ -106,6 +117,23 @@ def check_vendor_data(
             f"set training.batch-size to {len(data.train)} or less, or give it more data",
             DataError.BATCH_TOO_LARGE,
         )
+
+
+def _check_patients(data: VendorData, vendor: str) -> None:
+    known: set[str] = set()
+    for name in SPLITS:
+        patients = set(data.split(name).patients)
+        shared = patients & known
+        if shared:
+            raise DataError(
+                f"vendor {vendor!r} has {len(shared)} patients with images in {name} and in"
+                " another split",
+                "each patient in one split only",
+                "divide the images by patient: what is measured on those who were trained on tells"
+                " nothing about others",
+                DataError.SHAPE,
+            )
+        known |= patients
 
 
 def _check_shape(split: Split, vendor: str, name: str, channels: int, spatial_dims: int) -> None:

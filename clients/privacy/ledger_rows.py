@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
 from clients.privacy.mechanism import Mechanism
+from clients.privacy.settings import Unit
 
 Purpose = Literal["client", "server", "loss", "metrics", "counts"]
 """Training in a role, or the release of a loss, of metrics, of a number of examples."""
@@ -28,7 +29,10 @@ TRAINING: tuple[Purpose, ...] = ("client", "server")
 
 @dataclass(frozen=True)
 class Use:
-    """A use of a data set: what for, by which mechanism, and in which round of which federation."""
+    """A use of a data set: what for, by which mechanism, and in which round of which federation.
+
+    The mechanism protects ``unit``.
+    """
 
     dataset: str
     purpose: Purpose
@@ -36,6 +40,7 @@ class Use:
     federation: str
     term: int
     round: int
+    unit: Unit = "record"
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def use_of(content: Mapping[str, Any]) -> Use:
         content["federation"],
         content["term"],
         content["round"],
+        content["unit"],
     )
 
 
@@ -97,6 +103,7 @@ def reserve_row(use: Use) -> dict[str, object]:
         "federation": use.federation,
         "term": use.term,
         "round": use.round,
+        "unit": use.unit,
     }
 
 
@@ -183,5 +190,4 @@ class Books:
 
 
 def _with_steps(use: Use, steps: int) -> Use:
-    mechanism = Mechanism(use.mechanism.noise_multiplier, use.mechanism.sample_rate, steps)
-    return Use(use.dataset, use.purpose, mechanism, use.federation, use.term, use.round)
+    return replace(use, mechanism=replace(use.mechanism, steps=steps))

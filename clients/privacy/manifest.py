@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from clients.data.examples import record_names
 from clients.data.vendor_data import Split
 from srflm_flower.errors import PrivacyError
 
@@ -16,37 +17,43 @@ KEYED_BYTES = 16
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set as the set of its records' SHA-256 hashes (hexadecimal).
+    """A data set as the set of its images' SHA-256 hashes (hexadecimal).
 
-    Where a person has several records and is what is protected, hash what names the person.
+    ``patients`` are hashes of what names those who have several: whoever is known again under
+    another image has one budget for both.
     """
 
     records: frozenset[str]
+    patients: frozenset[str] = frozenset()
 
     @staticmethod
-    def of(records: Iterable[str]) -> Manifest:
+    def of(records: Iterable[str], patients: Iterable[str] = ()) -> Manifest:
         """Return the manifest of these records' hashes; raises :class:`PrivacyError` for none."""
         found = frozenset(records)
         if not found:
             raise PrivacyError("a data set without records", "at least one", "give it data")
-        return Manifest(found)
+        return Manifest(found, frozenset(patients))
 
     @cached_property
     def hash(self) -> str:
-        """What the data set is called: SHA-256 (hex) of its records' hashes in order."""
-        return hashlib.sha256("\n".join(sorted(self.records)).encode()).hexdigest()
+        """What the data set is called: SHA-256 (hex) of its records' and patients' hashes."""
+        return hashlib.sha256("\n".join(self._names).encode()).hexdigest()
 
     def keyed(self, key: bytes) -> frozenset[bytes]:
-        """Return the records under a secret key: comparable, but telling nobody without it."""
+        """Return the names under a secret key: comparable, but telling nobody without it."""
         return frozenset(
-            hmac.digest(key, record.encode(), "sha256")[:KEYED_BYTES] for record in self.records
+            hmac.digest(key, name.encode(), "sha256")[:KEYED_BYTES] for name in self._names
         )
+
+    @property
+    def _names(self) -> list[str]:
+        return sorted(self.records | self.patients)
 
 
 def manifest_of(split: Split) -> Manifest:
-    """Return the manifest of images with their labels; equal images are one record.
+    """Return the manifest of a split's images as they were read; equal images are one record.
 
-    A label that was corrected does not make another record: only the image is hashed.
+    A label that was corrected, or other preprocessing, does not make another record.
     """
-    pixels = split.images.cpu().numpy()
-    return Manifest.of(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels)
+    records = split.records or record_names(split.images.cpu().numpy()).tolist()
+    return Manifest.of(records, split.patients)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, Strict
 
 from clients.privacy.mechanism import Mechanism
-from clients.privacy.settings import PrivacySettings
+from clients.privacy.settings import PrivacySettings, Unit
 from strategies.settings import Role, Settings
 
 ROLES: tuple[Role, ...] = ("client", "server")
@@ -32,7 +32,7 @@ class PrivacyPolicy(Settings):
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that may be spent on a record: ε at ``delta``.
+    """The most that may be spent on a ``unit``: ε at ``delta``.
 
     ``server_uses`` is the most rounds that one federation may fine-tune here as the server.
     """
@@ -40,6 +40,7 @@ class Budget:
     epsilon: float
     delta: float
     server_uses: int | None = None
+    unit: Unit = "record"
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ def check(request: Request, policy: PrivacyPolicy) -> tuple[Violation, ...]:
                 Violation(
                     "training without differential privacy",
                     "training with it, which this site requires",
-                    'set privacy.unit = "record" in federation.toml, or privacy.required in'
-                    " site.toml",
+                    "set privacy.unit in federation.toml, or change privacy.required in site.toml",
                 )
             )
     elif request.mechanism.noise_multiplier < policy.min_noise:
@@ -100,4 +100,5 @@ def budget(settings: PrivacySettings, policy: PrivacyPolicy, rounds_per_term: in
         min(settings.epsilon, policy.max_epsilon or settings.epsilon),
         min(settings.delta, policy.delta or settings.delta),
         None if terms is None else terms * rounds_per_term,
+        "patient" if settings.unit == "patient" else "record",
     )

@@ -9,11 +9,17 @@ from pydantic import Field
 from clients.privacy.mechanism import Mechanism
 from strategies.settings import Role, Settings
 
+Unit = Literal["record", "patient"]
+"""What is protected: an image, or all images of a person."""
+
 GradientMode = Literal["auto", "vmap", "loop", "hooks", "ghost"]
 
 
 class PrivacySettings(Settings):
-    """Record-level differential privacy by DP-SGD, in both roles; ``unit = "none"`` turns it off.
+    """Differential privacy by DP-SGD, in both roles; ``unit = "none"`` turns it off.
+
+    ``unit`` is what is protected, and what "record" means below: an image, or, with ``"patient"``,
+    all images of a person together, whose gradients are averaged before they are clipped.
 
     ``epsilon`` and ``delta`` are what the federation plans for; a site's own policy may ask for
     less.  A step draws every record with probability q = ``batch_size`` / the vendor's public
@@ -37,7 +43,7 @@ class PrivacySettings(Settings):
     (:mod:`clients.privacy.update_level`).
     """
 
-    unit: Literal["none", "record"] = "none"
+    unit: Literal["none", "record", "patient"] = "none"
     epsilon: float = Field(default=8.0, gt=0)
     delta: float = Field(default=1e-5, gt=0, lt=1)
     clip: float = Field(default=1.0, gt=0)

@@ -66,7 +66,9 @@ class Spender:
         self, purpose: Purpose, mechanism: Mechanism, term: int, round_number: int
     ) -> Iterator[None]:
         """Reserve a use of any purpose, and settle it afterwards; raises as :meth:`spending`."""
-        use = Use(self.dataset, purpose, mechanism, self.federation, term, round_number)
+        use = Use(
+            self.dataset, purpose, mechanism, self.federation, term, round_number, self.budget.unit
+        )
         reservation = self.ledger.reserve(use, self.budget)
         if isinstance(reservation, Refusal):
             raise PrivacyError(

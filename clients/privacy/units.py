@@ -12,6 +12,9 @@ from functools import cached_property
 
 import torch
 
+from clients.data.vendor_data import Split
+from clients.privacy.settings import Unit
+
 
 @dataclass(frozen=True)
 class Units:
@@ -45,6 +48,19 @@ class Units:
             size += views
         if pack:
             yield pack
+
+
+def patients_of(split: Split) -> torch.Tensor:
+    """Return a number for each record's patient, int64 (n,); without names each is its own."""
+    if not split.patients:
+        return torch.arange(len(split))
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(name, len(numbers)) for name in split.patients])
+
+
+def count_units(split: Split, unit: Unit) -> int:
+    """Return how many units a data set has."""
+    return len(set(split.patients)) if unit == "patient" and split.patients else len(split)
 
 
 def make_units(records: int, groups: torch.Tensor | None = None, copies: int = 1) -> Units:

@@ -39,7 +39,7 @@ def show(
     console.print(_table(books, settings.vendor, at))
     for line in _remarks(books):
         console.print(line)
-    console.print("ε is for one record added to a data set or removed from it, by PLD accounting.")
+    console.print("ε is for one record or patient added to a data set or removed, by PLD.")
     console.print(f"Not covered: {NOT_COVERED}.", soft_wrap=True)
 
 
@@ -54,15 +54,15 @@ def _table(books: Books, vendor: str, delta: float) -> Table:
     for dataset, size in books.sizes.items():
         total = _number(spent_in(books, dataset, delta))
         uses = books.uses(dataset)
-        purposes = Counter(use.purpose for use in uses)
+        purposes = Counter((use.purpose, use.unit) for use in uses)
         if not purposes:
             table.add_row(dataset[:12], str(size), "", "0", "0", "", total)
-        for n, (purpose, count) in enumerate(purposes.items()):
-            mechanisms = [use.mechanism for use in uses if use.purpose == purpose]
+        for n, ((purpose, unit), count) in enumerate(purposes.items()):
+            mechanisms = [u.mechanism for u in uses if (u.purpose, u.unit) == (purpose, unit)]
             table.add_row(
                 dataset[:12] if n == 0 else "",
                 str(size) if n == 0 else "",
-                purpose,
+                purpose if unit == "record" else f"{purpose}, by {unit}",
                 str(count),
                 str(sum(mechanism.steps for mechanism in mechanisms)),
                 _number(epsilon(mechanisms, delta)),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from clients.data.examples import Examples
 from clients.data.vendor_data import as_split
 from clients.evaluation import predict_logits
 from clients.networks import initial_network
@@ -95,7 +96,7 @@ def test_picture_is_classified_as_the_same_array_in_training_data(tmp_path: Path
     network = load_model(folder.global_model)
     with np.load(tmp_path / "tiny.npz") as archive:
         images, labels = archive["test_images"], archive["test_labels"]
-    split = as_split(images, labels, 2, 1)
+    split = as_split(Examples(images, labels), 2, 1)
     expected = predict_logits(network, split.images, torch.device("cpu")).softmax(1).numpy()
     found = []
     for number, pixels in enumerate(images):

@@ -56,6 +56,24 @@ def test_what_does_not_fit_is_named(
     assert found in caught.value.found
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"privacy__metrics": "noisy"}, 'privacy.metrics: found "noisy" with privacy.unit'),
+        (
+            {"data": {"source": "npz", "path": "x.npz"}, "privacy__metrics": "exact"},
+            'privacy.unit: found "patient" with data.source = "npz"',
+        ),
+    ],
+)
+def test_what_does_not_protect_patients_is_named(changes: dict[str, Any], found: str) -> None:
+    federation = private(privacy__metrics="withheld").changed(privacy__unit="patient")
+    assert federation.privacy.private
+    with pytest.raises(ConfigurationError) as caught:
+        federation.changed(**changes)
+    assert found in caught.value.found
+
+
 def test_batch_norm_is_no_problem_as_it_is_converted() -> None:
     assert private(model__norm="batch").privacy.private
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flwr.app import Message
 
@@ -18,7 +19,7 @@ from srflm_flower.memory_grid import Deliver
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.site_privacy import site_ledger
 from tests.support.deployed import DeployedFederation
-from tests.support.tiny import conduct, new_run, records_of, tiny_federation
+from tests.support.tiny import conduct, new_run, records_of, tiny_federation, write_tiny_npz
 
 NAMES = ("a", "b", "c")
 SIZE, DELTA = 20, 1e-3
@@ -160,6 +161,53 @@ def test_withheld_metrics_leave_no_trace(tmp_path: Path) -> None:
     conduct(run)
     assert all(record.metrics == {} for record in records_of(run))
     assert run.global_model.exists()
+
+
+def test_patients_are_drawn_and_counted_where_they_are_protected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, units = learners.train_privately, []
+
+    def watched(*arguments: object, **named: object) -> object:
+        units.append(len(set(named["groups"].tolist())))  # type: ignore[attr-defined]
+        return train(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(learners, "train_privately", watched)
+    vendors = [
+        {"name": name, "size": SIZE, "path": write_patients(tmp_path / f"{name}.npz", seed)}
+        for seed, name in enumerate(NAMES)
+    ]
+    federation = private(
+        tmp_path,
+        data={"source": "files"},
+        vendors=vendors,
+        run__rounds=1,
+        privacy__unit="patient",
+        privacy__metrics="withheld",
+    )
+    run = new_run(federation, tmp_path / "run")
+    conduct(run)
+    assert units == [SIZE] * 3
+    for vendor in NAMES:
+        books = run.privacy_ledger(vendor).books()
+        ((dataset, records),) = books.sizes.items()
+        assert records == 3 * SIZE
+        assert {(u.unit, u.mechanism.sample_rate) for u in books.uses(dataset)} == {
+            ("patient", 8 / SIZE)
+        }
+    assert ledgers(run) == pytest.approx(
+        {v: told.epsilon for v, told in records_of(run)[0].privacy.items()}, abs=0.01
+    )
+
+
+def write_patients(path: Path, seed: int) -> Path:
+    """Write a file in which every patient has three images."""
+    counts = 3 * SIZE, 18, 18
+    arrays = dict(np.load(write_tiny_npz(path, seed, counts)))
+    for split, first, count in zip(("train", "val", "test"), (0, 100, 200), counts, strict=True):
+        arrays[f"{split}_patients"] = first + np.arange(count) // 3
+    np.savez(path, **arrays)
+    return path
 
 
 # ---- deployed sites --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clients.data.examples import Examples
 from clients.data.vendor_data import SPLITS, Split, VendorData, as_split, check_vendor_data
 from srflm_flower.errors import DataError
 
@@ -56,7 +57,7 @@ def check(data: VendorData, **changes: Any) -> None:
 def test_images_come_out_channels_first(
     shape: tuple[int, ...], dims: int, expected: tuple[int, ...]
 ) -> None:
-    split = as_split(np.zeros(shape, np.uint8), np.zeros(5), dims, expected[1])
+    split = as_split(Examples(np.zeros(shape, np.uint8), np.zeros(5)), dims, expected[1])
     assert split.images.shape == expected
     assert split.images.dtype == torch.float32
     assert split.images.is_contiguous()
@@ -64,21 +65,21 @@ def test_images_come_out_channels_first(
 
 def test_channels_last_images_keep_their_pixels() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 10, 3), dtype=np.uint8)
-    split = as_split(images, np.zeros(2), 2, 3)
+    split = as_split(Examples(images, np.zeros(2)), 2, 3)
     back = (split.images.movedim(1, -1).numpy() + 1) / 2 * 255
     np.testing.assert_allclose(back, images, atol=1e-3)
 
 
 def test_bytes_and_fractions_both_map_to_minus_one_to_one() -> None:
-    of_bytes = as_split(np.array([[[0, 255]], [[51, 204]]], np.uint8), np.zeros(2), 2, 1)
-    of_fractions = as_split(np.array([[[0, 1.0]], [[0.2, 0.8]]]), np.zeros(2), 2, 1)
+    of_bytes = as_split(Examples(np.array([[[0, 255]], [[51, 204]]], np.uint8), np.zeros(2)), 2, 1)
+    of_fractions = as_split(Examples(np.array([[[0, 1.0]], [[0.2, 0.8]]]), np.zeros(2)), 2, 1)
     np.testing.assert_allclose(of_bytes.images.flatten(), [-1, 1, -0.6, 0.6], atol=1e-6)
     torch.testing.assert_close(of_bytes.images, of_fractions.images)
 
 
 def test_raw_arrays_are_left_as_they_were() -> None:
     images = np.full((2, 8, 8), 0.25, np.float32)
-    as_split(images, np.zeros(2), 2, 1)
+    as_split(Examples(images, np.zeros(2)), 2, 1)
     assert (images == 0.25).all()
 
 
@@ -86,7 +87,7 @@ def test_raw_arrays_are_left_as_they_were() -> None:
 @given(labels=st.lists(st.integers(0, 7), max_size=9), column=st.booleans())
 def test_labels_come_out_flat(labels: list[int], column: bool) -> None:
     raw = np.array(labels, np.uint8)
-    split = as_split(np.zeros((len(labels), 8, 8)), raw[:, None] if column else raw, 2, 1)
+    split = as_split(Examples(np.zeros((len(labels), 8, 8)), raw[:, None] if column else raw), 2, 1)
     assert split.labels.dtype == torch.int64
     assert split.labels.tolist() == labels
     assert len(split) == len(labels)

@@ -178,6 +178,19 @@ def test_file_does_not_tell_which_records_there_are(ledger: PrivacyLedger, tmp_p
         assert record.encode() not in content and bytes.fromhex(record)[:16] not in content
 
 
+def test_images_used_one_by_one_are_not_used_by_patient_afterwards(ledger: PrivacyLedger) -> None:
+    ledger.enrol(ONE)
+    by_patient = replace(AMPLE, unit="patient")
+    first = replace(use(ONE.hash), unit="patient")
+    assert isinstance(ledger.reserve(first, by_patient), Reservation)
+    assert [each.unit for each in ledger.books().uses(ONE.hash)] == ["patient"]
+    reserved(ledger, ONE.hash)  # what protects a patient protects each image
+    refusal = ledger.reserve(first, by_patient)
+    assert isinstance(refusal, Refusal) and "one by one" in refusal.reason
+    other = ledger.enrol(manifest(200, 201))
+    assert isinstance(ledger.reserve(replace(first, dataset=other), by_patient), Reservation)
+
+
 # ---- property: nothing makes it smaller ----------------------------------------------------------
 
 EVENTS = st.lists(

@@ -1,0 +1,53 @@
+"""Images as they were read, with what tells records and patients apart for the privacy ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Texts = NDArray[np.str_]
+
+
+class Examples(NamedTuple):
+    """Images (n, …), labels (n,) or (n, 1), and, where they are known, names of both.
+
+    ``records`` (n,) are the images' :func:`record_name`, for a reader that has changed the images;
+    ``patients`` (n,) are what names each image's patient, hashed.
+    """
+
+    images: NDArray[np.generic]
+    labels: NDArray[np.generic]
+    records: Texts | None = None
+    patients: Texts | None = None
+
+    def at(self, rows: NDArray[np.int64]) -> Examples:
+        """Return the examples in these rows."""
+        records = None if self.records is None else self.records[rows]
+        patients = None if self.patients is None else self.patients[rows]
+        return Examples(self.images[rows], self.labels[rows], records, patients)
+
+
+def record_name(pixels: NDArray[np.generic]) -> str:
+    """Return SHA-256 (hex) of an image as it was read: (channels, *space), of the file's type.
+
+    It is taken before resizing and scaling: other preprocessing makes no other record.
+    """
+    shape = f"{pixels.dtype.newbyteorder('<').str} {pixels.shape}\n".encode()
+    stored = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(shape + stored.tobytes()).hexdigest()
+
+
+def record_names(images: Iterable[NDArray[np.generic]]) -> Texts:
+    """Return the names of several images."""
+    return np.array([record_name(image) for image in images], dtype=np.str_)
+
+
+def patient_names(names: Iterable[Any]) -> Texts:
+    """Return SHA-256 (hex) of what names patients: the names themselves are not kept."""
+    return np.array(
+        [hashlib.sha256(f"patient {name}".encode()).hexdigest() for name in names], dtype=np.str_
+    )

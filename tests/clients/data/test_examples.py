@@ -1,0 +1,141 @@
+"""What tells images and patients apart stays the same, whatever is done to the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clients.data.examples import Examples, record_name
+from clients.data.folder import read_folder
+from clients.data.npz import read_npz
+from clients.data.vendor_data import Split, VendorData, as_split, check_vendor_data
+from clients.privacy.manifest import manifest_of
+from clients.privacy.units import count_units, make_units, patients_of
+from clients.settings import SplitSettings
+from srflm_flower.errors import DataError
+
+CLASSES = ("cyst", "solid")
+PIXELS = np.random.default_rng(5).integers(0, 256, (12, 16, 16, 3), np.uint8)
+
+
+def write_patients(folder: Path) -> None:
+    """Write 12 images of five patients and of two images without a patient."""
+    for number, pixels in enumerate(PIXELS):
+        patient = "" if number in (3, 7) else f"P{number % 5}"
+        place = folder / CLASSES[number % 2] / patient
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+
+
+def read(folder: Path, image_size: int | None = None, seed: int = 0) -> dict[str, Split]:
+    arrays = read_folder(folder, CLASSES, image_size, SplitSettings(), np.random.default_rng(seed))
+    return {name: as_split(each, 2, 3) for name, each in arrays.items()}
+
+
+def test_images_of_a_file_are_the_images_of_a_folder_of_any_size(tmp_path: Path) -> None:
+    write_patients(tmp_path)
+    of_file = set(as_split(Examples(PIXELS, np.zeros(12)), 2, 3).records)
+    for size in (None, 32):
+        splits = read(tmp_path, size).values()
+        assert {each for split in splits for each in split.records} == of_file
+    assert len(of_file) == 12
+
+
+@pytest.mark.parametrize(
+    "other", [PIXELS[1], PIXELS[0].astype(np.int16), PIXELS[0][:, :8], PIXELS[0] + np.uint8(1)]
+)
+def test_another_image_has_another_name(other: np.ndarray) -> None:
+    assert record_name(PIXELS[0]) == record_name(PIXELS[0].copy()) != record_name(other)
+    swapped = PIXELS[0].astype(">i2"), PIXELS[0].astype("<i2")
+    assert record_name(swapped[0]) == record_name(swapped[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_images_of_a_patient_stay_together(tmp_path: Path, seed: int) -> None:
+    write_patients(tmp_path)
+    splits = read(tmp_path, seed=seed)
+    patients = [set(split.patients) for split in splits.values()]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 7
+    assert sum(map(len, splits.values())) == 12
+    check = VendorData(splits["train"], splits["validation"], splits["test"])
+    check_vendor_data(check, "a", 2, 3, 2, 1, allow_one_class=True)
+    assert not any("P" in name for name in set.union(*patients))
+
+
+def test_units_are_patients_where_they_are_named(tmp_path: Path) -> None:
+    write_patients(tmp_path)
+    split = read(tmp_path)["train"]
+    numbers = patients_of(split)
+    units = make_units(len(split), numbers)
+    assert len(units) == count_units(split, "patient") == len(set(split.patients)) < len(split)
+    assert {split.patients[i] for i in units.members[0].tolist()} == {split.patients[0]}
+    assert count_units(split, "record") == len(split)
+    plain = Split(split.images, split.labels)
+    assert count_units(plain, "patient") == len(make_units(len(plain), patients_of(plain)))
+
+
+def test_manifest_knows_a_patient_again_under_other_images() -> None:
+    def split(images: slice, patients: list[str]) -> Split:
+        names = np.array(patients, dtype=np.str_)
+        return as_split(Examples(PIXELS[images], np.zeros(2), None, names), 2, 3)
+
+    one, same, other = (
+        manifest_of(split(images, patients)).keyed(b"k")
+        for images, patients in (
+            (slice(0, 2), ["p", "q"]),
+            (slice(2, 4), ["q", "r"]),
+            (slice(4, 6), ["s", "t"]),
+        )
+    )
+    assert not one.isdisjoint(same) and one.isdisjoint(other)
+
+
+# ---- .npz files ----------------------------------------------------------------------------------
+
+
+def write_npz(path: Path, **patients: object) -> Path:
+    arrays: dict[str, object] = {f"{split}_patients": names for split, names in patients.items()}
+    for number, split in enumerate(("train", "val", "test")):
+        arrays[f"{split}_images"] = PIXELS[4 * number : 4 * number + 4]
+        arrays[f"{split}_labels"] = np.array([0, 1, 0, 1])
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize(
+    "names", [[[1, 1, 2, 2], [3] * 4, [4] * 4], [["a"] * 4, ["b"] * 4, ["c"] * 4]]
+)
+def test_file_may_name_patients(tmp_path: Path, names: list[list[object]]) -> None:
+    train, val, test = (np.array(each) for each in names)
+    arrays = read_npz(write_npz(tmp_path / "x.npz", train=train, val=val, test=test))
+    found = arrays["train"].patients
+    assert found is not None and len(set(found.tolist())) == len(set(names[0]))
+    assert found[0] == found[1] != names[0][0]
+
+
+@pytest.mark.parametrize(
+    ("patients", "found"),
+    [
+        ({"train": np.arange(4)}, "lacks the array val_patients"),
+        ({"train": np.arange(3), "val": np.arange(4), "test": np.arange(4)}, "shape (3,)"),
+        ({"train": np.ones(4), "val": np.ones(4), "test": np.ones(4)}, "type float64"),
+    ],
+)
+def test_patients_that_do_not_fit_are_refused(
+    tmp_path: Path, patients: dict[str, object], found: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read_npz(write_npz(tmp_path / "x.npz", **patients))
+    assert found in caught.value.found
+
+
+def test_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
+    names = {"train": np.arange(4), "val": np.arange(4, 8), "test": np.arange(3, 7)}
+    arrays = read_npz(write_npz(tmp_path / "x.npz", **names))
+    data = VendorData(*(as_split(arrays[name], 2, 3) for name in ("train", "validation", "test")))
+    with pytest.raises(DataError) as caught:
+        check_vendor_data(data, "a", 2, 3, 2, 1, allow_one_class=False)
+    assert "4 patients with images in test and in another split" in caught.value.found
