@@ -118,10 +118,15 @@ class Site:
     def _update_and_start(
         self, asked: SecureRequest, message: Message
     ) -> tuple[Weights, Weights] | None:
+        stored = self._stored_update(asked)
+        return None if stored is None else (stored[0], self._weights(message, asked.model))
+
+    def _stored_update(
+        self, asked: wire.Train | SecureRequest
+    ) -> tuple[Weights, UpdateNotes] | None:
+        """Return the update that the site has made as a client of what is asked, if it has."""
         stored = self.state.update(asked.envelope.term, asked.round)
-        if stored is None or stored[1].start != asked.model:
-            return None
-        return stored[0], self._weights(message, asked.model)
+        return stored if stored is not None and _is_of(asked, stored[1]) else None
 
     # ---- the phases --------------------------------------------------------------------------
 
@@ -131,10 +136,9 @@ class Site:
     def _train(self, work: wire.Train, message: Message) -> RecordDict:
         """Train once: two servers of one term that ask at the same time get the same update."""
         with self.state.training():
-            stored = self.state.update(work.envelope.term, work.round)
-            if stored is None or not _is_of(work, stored[1]):
-                stored = self._train_anew(work, self._weights(message, work.model))
-        weights, notes = stored
+            weights, notes = self._stored_update(work) or self._train_anew(
+                work, self._weights(message, work.model)
+            )
         if self.federation.aggregation.secure:
             return self._reply(ballot=notes.ballot, steps=notes.steps)
         return self._update_reply(weights, notes.ballot, notes.steps)
@@ -224,15 +228,14 @@ class Site:
         reply = self.participant.commit(commit)
         newest_two = self.state.ledger.records(reply.head_term - 1)
         self.personalisation.consider_global(stored_models(newest_two, self.models))
-        self._tidy(reply.head_term)
+        self._tidy(reply.head_term, {record.model for record in newest_two})
         return wire.pack(reply)
 
-    def _tidy(self, head_term: int) -> None:
-        """Delete updates and models that no term needs any more."""
+    def _tidy(self, head_term: int, kept: set[str]) -> None:
+        """Delete updates and models that no term needs any more; ``kept`` are of the last ones."""
         self.state.forget_updates()
         self.state.secure_notes.forget_through(head_term)
         ledger = self.state.ledger
-        kept = {record.model for record in ledger.records(head_term - 1)}
         release = released_so_far(ledger, self._metric)
         if release is not None:
             kept.add(release.model)
@@ -314,7 +317,7 @@ def _notes(work: wire.Train, trained: Trained) -> UpdateNotes:
     )
 
 
-def _is_of(work: wire.Train, notes: UpdateNotes) -> bool:
+def _is_of(work: wire.Train | SecureRequest, notes: UpdateNotes) -> bool:
     done = notes.term, notes.round, notes.start
     return done == (work.envelope.term, work.round, work.model)
 

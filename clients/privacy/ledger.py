@@ -98,10 +98,10 @@ class PrivacyLedger:
     def enrol(self, manifest: Manifest) -> str:
         """Make a data set known and return its name; what it shares a record with is noted."""
         anchor = self._anchored() or self._begin()
-        keyed = manifest.keyed(bytes.fromhex(anchor.key))
         with self._writing() as (db, books):
             if manifest.hash in books.sizes:
                 return manifest.hash
+            keyed = manifest.keyed(bytes.fromhex(anchor.key))
             overlaps = [
                 other
                 for other, digest in books.digests.items()
