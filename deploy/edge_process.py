@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from deploy.processes import kill_all
 
 WAIT_SECONDS = 5.0
 PASSES = 5
@@ -24,10 +25,7 @@ def end_edge(prefix: Path) -> None:
         left = [each for each in psutil.process_iter(["name"]) if _is_of(each, prefix)]
         if not left:
             return
-        for process in left:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(left, timeout=WAIT_SECONDS)
+        kill_all(left, WAIT_SECONDS)
 
 
 def _is_of(process: psutil.Process, prefix: Path) -> bool:

@@ -97,6 +97,14 @@ def end_family(tag: str) -> None:
         psutil.wait_procs(members, timeout=0.3)
 
 
+def kill_all(processes: Sequence[psutil.Process], patience: float) -> None:
+    """Kill processes and wait for at most ``patience`` seconds until they are gone."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=patience)
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Return whether a process runs; one that has ended and is not waited for does not."""
     try:

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from deploy.bundle import installed_bundle
 from deploy.edge_process import end_edge
 from deploy.flower_environment import flower_environment
 from deploy.pki import check_identity
-from deploy.processes import is_alive
+from deploy.processes import is_alive, kill_all
 from deploy.programs import SitePrograms
 from deploy.roster import with_current_edition
 from deploy.site_layout import Layout, choose_ports, require_free
@@ -97,10 +96,7 @@ def end_leftovers(site: DeployedSite, layout: Layout) -> None:
     """
     end_edge(layout.edge)
     left = [process for process in psutil.process_iter() if _belongs(process, site)]
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(left, timeout=LEFTOVER_SECONDS)
+    kill_all(left, LEFTOVER_SECONDS)
 
 
 def _belongs(process: psutil.Process, site: DeployedSite) -> bool:
