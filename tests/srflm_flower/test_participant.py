@@ -8,19 +8,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from flwr.app import Message
 
 from srflm_flower import messages as wire
 from srflm_flower.audit import check_audit
 from srflm_flower.errors import FederationStopped, LedgerError, MessageRefused, SrflmError
-from srflm_flower.memory_grid import Deliver
 from srflm_flower.quorum import Accepted, Votes, grant
 from srflm_flower.records import Certificate, Committed, Grant, Noun, RunOrder, TermRecord
 from srflm_flower.signatures import acceptance_statement, sign_grant, sign_order, sign_proposal
 from strategies.conversation import request
 from strategies.model import Model
 from tests.support.deployed import pass_on
-from tests.support.quick_sites import QuickFederation, content_of, kind_of, lost, quick_federation
+from tests.support.quick_sites import (
+    QuickFederation,
+    content_of,
+    keep_accepts,
+    kind_of,
+    lost,
+    quick_federation,
+)
 
 STRANGER = "0" * 64
 P = MessageRefused
@@ -69,14 +74,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         sites.order("b", rounds=9)
         sites.run_to(1)
         asked: list[wire.Accept] = []
-
-        def kept(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
-            if kind_of(message) != wire.ACCEPT:
-                return deliver(message)
-            asked.append(wire.unpack(message, wire.Accept))
-            return None
-
-        sites.fault = kept
+        sites.fault = keep_accepts(asked)
         first, second, site = sites.records("a")[0].ranking
         sites.perform(first, attempt=0)
         sites.perform(second, attempt=1)

@@ -30,7 +30,7 @@ from strategies.conversation import request
 from tests.support.changing import ChangingFederation, changing_federation
 from tests.support.deployed import pass_on
 from tests.support.faults import Crash
-from tests.support.quick_sites import kind_of, lost
+from tests.support.quick_sites import keep_accepts, kind_of, lost
 
 
 @pytest.fixture(scope="module")
@@ -371,14 +371,7 @@ def test_newcomer_is_no_member_before_the_change_is_committed(sites: ChangingFed
 def proposal_of(sites: ChangingFederation, change: RosterChange | None) -> wire.Accept:
     """Return the proposal of term 2 with this change, signed by its server."""
     asked: list[wire.Accept] = []
-
-    def kept(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
-        if kind_of(message) != wire.ACCEPT:
-            return deliver(message)
-        asked.append(wire.unpack(message, wire.Accept))
-        return None
-
-    sites.fault = kept
+    sites.fault = keep_accepts(asked)
     server = sites.records("a")[0].ranking[0]
     sites.perform(server, attempt=0)
     sites.fault = pass_on

@@ -280,6 +280,18 @@ def split(*groups: str) -> SiteFault:
     return fault
 
 
+def keep_accepts(kept: list[wire.Accept]) -> SiteFault:
+    """Keep the requests to accept a record instead of delivering them."""
+
+    def fault(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
+        if kind_of(message) != wire.ACCEPT:
+            return deliver(message)
+        kept.append(wire.unpack(message, wire.Accept))
+        return None
+
+    return fault
+
+
 def kind_of(message: Message) -> str:
     """Return a message's type."""
     return str(message.metadata.message_type)
