@@ -15,6 +15,7 @@ from benchmarks import (
     chaos,
     compare_pbc,
     deployment_cost,
+    killed_servers,
     many_vendors,
     private_step,
     private_utility,
@@ -34,6 +35,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "secure_aggregation": secure_aggregation.run,
     "compare_pbc": compare_pbc.run,
     "deployment_cost": deployment_cost.run,
+    "killed_servers": killed_servers.run,
     "chaos": chaos.run,
 }
 HEAD = "# Results of the benchmarks\n\nWritten by `python -m benchmarks.run_all`; do not edit.\n"

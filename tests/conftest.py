@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from clients.data.phantom import make_vendor
 from clients.data.sources import forget_cached_data
 
 torch.set_num_threads(1)
+
+# A shell that starts the tests in the background has them ignore it, and all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `make test` tries the same examples each time; `make explore` looks for new ones.
 settings.register_profile("repeatable", derandomize=True)
