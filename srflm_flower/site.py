@@ -31,6 +31,7 @@ from srflm_flower.secure_aggregation.messages import SecureRequest
 from srflm_flower.secure_aggregation.site import secure_site
 from srflm_flower.signatures import Keys, NoKeys
 from srflm_flower.site_policy import SitePolicy, participant_of
+from srflm_flower.site_privacy import check_told
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
 from srflm_flower.weights import Weights, hash_weights, to_arrays
 from strategies.settings import Role
@@ -56,7 +57,7 @@ class Site:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
         self.initial, self.state, self.models = initial, state, models
         self.policy = policy or SitePolicy()
-        self._initial_hash = hash_weights(initial)
+        self._initial_hash, self._told_through = hash_weights(initial), 0
         keys = keys or NoKeys()
         self.participant = participant_of(
             vendor, federation, self._initial_hash, state.ledger, keys, self.policy
@@ -153,6 +154,7 @@ class Site:
     def _trained(self, work: wire.Train, start: Weights, role: Role) -> Trained:
         """Train, or go on with what an interruption has left of the same work."""
         key = f"{role} {work.model_dump_json(exclude={'envelope'})}"
+        self._check_told()
         checkpoint = self.state.checkpoint(role, key)
         term = work.envelope.term
         trained = self.learner.train(start, _work(work), role, work.round, checkpoint, term)
@@ -164,6 +166,13 @@ class Site:
         return replace(
             trained, weights=protect_update(start, trained.weights, privacy.update_clip, *noise)
         )
+
+    def _check_told(self) -> None:
+        """Check the privacy ledger against what the records since the last check say of it."""
+        if self.learner.spender is not None:
+            records = self.state.ledger.records(self._told_through + 1)
+            check_told(self.learner.spender, self.vendor, records)
+            self._told_through += len(records)
 
     def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
         self._check_own(recall.envelope)
@@ -193,6 +202,7 @@ class Site:
         return self._update_reply(weights, notes.ballot, notes.steps)
 
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
+        self._check_told()
         models = self._all_weights(message, evaluation.models.values())
         term, metrics = evaluation.envelope.term, {}
         for name, model in evaluation.models.items():

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from clients.data.vendor_data import VendorData
-from clients.privacy.accounting import check_size
-from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
+from clients.privacy.accounting import check_size, epsilon_quickly
+from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger, spent_in
+from clients.privacy.ledger_file import RETIRE
 from clients.privacy.manifest import manifest_of
 from clients.privacy.policy import ROLES, PrivacyPolicy, budget
-from clients.privacy.spending import Spender
+from clients.privacy.spending import MOST_TOLD, Spender
 from clients.privacy.units import count_units
 from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
+from srflm_flower.records import TermRecord
 from srflm_flower.site_settings import SiteSettings
+
+ROUNDING = 0.01
+"""How much the quick ε of a longer history may be below that of a shorter one; it is far less."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,27 @@ class PrivacyAccount:
             federation.member(vendor).size or units,
             {role: each for role, each in mechanisms.items() if each is not None},
             federation.hash,
+        )
+
+
+def check_told(spender: Spender, vendor: str, records: Sequence[TermRecord]) -> None:
+    """Raise :class:`PrivacyError` if ``records`` say that more was spent than the ledger knows.
+
+    State and identity that were restored together from an old copy fit each other; but what this
+    site has told of its ε stands in the term records, which the others keep too.
+    """
+    told = [record.privacy[vendor] for record in records if vendor in record.privacy]
+    if not told:
+        return
+    books = spender.ledger.books()
+    known = max(spent_in(books, name, told[-1].delta, epsilon_quickly) for name in books.sizes)
+    if min(known, MOST_TOLD) < told[-1].epsilon * (1 - ROUNDING) - ROUNDING:
+        raise PrivacyError(
+            f"a privacy ledger with ε = {known:.3f}, where this site has told the federation of"
+            f" {told[-1].epsilon:.3f}: an older copy of its state and identity",
+            "the newest ledger",
+            RETIRE,
+            PrivacyError.LEDGER_ROLLED_BACK,
         )
 
 

@@ -256,6 +256,21 @@ def test_site_without_its_ledger_does_not_train(sites: DeployedFederation) -> No
     assert ("c", PrivacyError.LEDGER_ROLLED_BACK) in absences_of_next(sites)
 
 
+def test_site_restored_as_a_whole_from_an_old_copy_is_told_by_the_records(
+    sites: DeployedFederation,
+) -> None:
+    sites.turn()
+    folder = sites.folders["c"]
+    copy = shutil.copytree(folder, folder.with_name("copy"))
+    sites.turn()
+    sites.turn()
+    shutil.rmtree(folder)
+    copy.rename(folder)
+    assert ("c", PrivacyError.LEDGER_ROLLED_BACK) in absences_of_next(sites)
+    books = site_ledger(sites.site("c").settings).books()
+    assert len([u for name in books.sizes for u in books.uses(name) if u.term > 1]) == 0
+
+
 def absences_of_next(sites: DeployedFederation) -> set[tuple[str, str]]:
     before = len(sites.records("a"))
     while len(sites.records("a")) == before:
