@@ -15,7 +15,7 @@ import pytest
 from deploy.edge_process import end_edge
 from deploy.private_superlink import free_port
 from deploy.supervisor import python_module
-from tests.deploy.test_edge import NGINX, needs_nginx
+from tests.support.edges import NGINX, needs_nginx
 
 CONFIGURATION = """
 daemon off; worker_processes 1; pid {prefix}/nginx.pid; error_log {prefix}/logs/error.log;
