@@ -12,12 +12,12 @@ help:            ## show this help
 demo: $(STAMP)   ## run SRFLM with four vendors on the built-in CT phantom
 	$(BIN)/srflm simulate
 
-# Files whose tests have processes of their own, which mostly wait, stay together.
-PROCESSES := tests/deploy tests/federation tests/simulation tests/benchmarks
+# Tests that have processes of their own mostly wait: three files at once, the longest first.
+PROCESSES := tests/federation tests/simulation tests/deploy tests/benchmarks
 
 test: lint test-fast  ## lint, types, and all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 $(PROCESSES:%=--ignore=%)
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(PROCESSES)
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(PROCESSES)
 
 test-fast: $(STAMP)   ## the tests that need no processes of their own, two at once
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
