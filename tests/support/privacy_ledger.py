@@ -1,0 +1,43 @@
+"""A privacy ledger, as several processes see it one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from clients.privacy.ledger import PrivacyLedger, Reservation
+from clients.privacy.ledger_rows import Use
+from clients.privacy.manifest import Manifest
+from clients.privacy.mechanism import Mechanism
+from clients.privacy.policy import Budget
+
+DELTA = 1e-5
+STEP = Mechanism(2.0, 0.05, 10)
+AMPLE, TIGHT = Budget(50.0, DELTA), Budget(1.0, DELTA)
+
+
+def manifest(*records: int) -> Manifest:
+    return Manifest.of(hashlib.sha256(bytes([record])).hexdigest() for record in records)
+
+
+ONE = manifest(*range(10))
+
+
+def opened(folder: Path, clock: Callable[[], float] = lambda: 1000.0) -> PrivacyLedger:
+    """Return the ledger as another process sees it."""
+    return PrivacyLedger(folder / "state" / "privacy.sqlite", folder / "identity" / "anchor", clock)
+
+
+def use(dataset: str, mechanism: Mechanism = STEP, purpose: str = "client", round: int = 1) -> Use:
+    return Use(dataset, purpose, mechanism, "f" * 64, round, round)  # type: ignore[arg-type]
+
+
+def reserved(ledger: PrivacyLedger, dataset: str, budget: Budget = AMPLE) -> Reservation:
+    found = ledger.reserve(use(dataset), budget)
+    assert isinstance(found, Reservation)
+    return found
+
+
+def steps(ledger: PrivacyLedger, dataset: str) -> int:
+    return sum(mechanism.steps for mechanism in ledger.history(dataset))
