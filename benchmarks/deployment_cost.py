@@ -174,7 +174,10 @@ def wire_bytes(sites: Sites) -> int:
 
 
 def run(quick: bool, folder: Path) -> DeploymentCost:
-    """Measure everything; quick: fewer terms."""
+    """Measure everything; quick: fewer terms.
+
+    Stock workers get more time to answer: they start Python and torch for every message.
+    """
     trivial, terms = small_federation(4), 4 if quick else 8
 
     def warm_work(sites: Sites) -> tuple[list[float], list[float], Idle]:
@@ -183,7 +186,10 @@ def run(quick: bool, folder: Path) -> DeploymentCost:
         return seconds, handovers(sites), measure_idle(sites)
 
     warm, gaps, idle = with_sites(folder / "warm", trivial, warm_work)
-    stock = with_sites(folder / "stock", trivial, lambda sites: run_terms(sites, 3), worker="stock")
+    _tell(f"warm {warm}, handover {gaps}, idle {idle}")
+    patient = trivial.changed(run__answer_deadline=120.0, run__work_deadline=300.0)
+    stock = with_sites(folder / "stock", patient, lambda sites: run_terms(sites, 3), worker="stock")
+    _tell(f"stock {stock}")
     heavy = trivial.changed(model__network="resnet18", evaluate_averaged=False)
 
     def heavy_work(sites: Sites) -> tuple[int, float, float]:
@@ -196,6 +202,7 @@ def run(quick: bool, folder: Path) -> DeploymentCost:
         return size, (wire_bytes(sites) - before) / least, median(seconds[-rounds:])
 
     size, ratio, wire_seconds = with_sites(folder / "heavy", heavy, heavy_work)
+    _tell(f"{size} bytes: {ratio} of what is needed, {wire_seconds} s a round")
     working = trivial.changed(
         data__examples=400, training__client_epochs=24, training__server_epochs=12
     )
@@ -203,6 +210,7 @@ def run(quick: bool, folder: Path) -> DeploymentCost:
     rotating = with_sites(folder / "rotating", working, lambda s: run_terms(s, steady + 1))
     fixed_server = working.changed(election__policy="fixed", election__server=working.roster[0])
     fixed = with_sites(folder / "fixed", fixed_server, lambda s: run_terms(s, steady + 1))
+    _tell(f"rotating {rotating}, fixed {fixed}")
     return DeploymentCost(
         warm=median(warm),
         stock=median(stock),
@@ -215,6 +223,11 @@ def run(quick: bool, folder: Path) -> DeploymentCost:
         rotating=median(rotating),
         fixed=median(fixed),
     )
+
+
+def _tell(what: str) -> None:
+    """Tell what is known so far: the rest takes minutes, and may fail."""
+    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
