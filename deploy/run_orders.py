@@ -44,13 +44,13 @@ def order_rounds(site: DeployedSite, rounds: int) -> RunOrder:
         site.keys,
     )
     task = Task(name=uuid.uuid4().hex, kind="order", order=order)
-    _perform(own_superlink(layout), task)
+    _perform(own_superlink(layout), task, SPREAD_SECONDS + site.federation.run.answer_deadline)
     return order
 
 
-def _perform(superlink: OwnSuperLink, task: Task) -> None:
-    """Let the own SuperLink run ``task`` and wait for its outcome."""
-    until, run = time.monotonic() + SPREAD_SECONDS, None
+def _perform(superlink: OwnSuperLink, task: Task, patience: float) -> None:
+    """Let the own SuperLink run ``task`` and wait for its outcome, at most ``patience`` seconds."""
+    until, run = time.monotonic() + patience, None
     while time.monotonic() < until:
         if run is None:
             try:

@@ -16,7 +16,7 @@ import tomli_w
 from pydantic import Field, Strict, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
-from clients.data.sources import DataPlan
+from clients.data.plan import DataPlan
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clients.data.phantom import write_preview
-from clients.data.sources import DataPlan, load_vendor_data
+from clients.data.plan import DataPlan
+from clients.data.sources import load_vendor_data
 from clients.data.vendor_data import Split
 from clients.settings import PhantomData
 from srflm_flower.durable import not_writable

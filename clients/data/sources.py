@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from clients.data.partition import (
     stratified_subset,
 )
 from clients.data.phantom import LESION_CLASSES, make_vendor
+from clients.data.plan import DataPlan
 from clients.data.vendor_data import (
     SPLITS,
     SplitName,
@@ -29,29 +29,13 @@ from clients.data.vendor_data import (
 from clients.seeds import derive_seed
 from clients.settings import (
     ByClassPartition,
-    DataSettings,
     DirichletPartition,
     FileData,
     NpzData,
     PhantomData,
-    SplitSettings,
-    TaskSettings,
     VendorSettings,
 )
 from srflm_flower.errors import ConfigurationError, DataError
-
-
-@dataclass(frozen=True)
-class DataPlan:
-    """All that determines every vendor's data; equal plans give equal data."""
-
-    data: DataSettings
-    task: TaskSettings
-    vendors: tuple[VendorSettings, ...]
-    splits: SplitSettings
-    batch_size: int
-    seed: int
-
 
 _cache: dict[tuple[str, str], VendorData] = {}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.succession import Timeouts
 from srflm_flower.task import Outcome, Task
 from tests.support.records import FEDERATION, make_committed, make_record
+
+ROOT = Path(__file__).parents[2]
 
 RANKING = ("a", "b", "c")
 
@@ -202,3 +206,12 @@ def test_superlink_that_does_not_answer_is_tried_again(elected: Bench) -> None:
     elected.runs.refuses = False
     assert elected.at(1.5) == []
     assert elected.at(2.1) == [0]
+
+
+def test_launcher_needs_no_torch() -> None:
+    """At every site it runs all day beside the worker, which has torch in memory already."""
+    program = "import deploy.launcher, sys; print(sorted({'torch', 'monai'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == "[]\n"

@@ -40,10 +40,10 @@ def test_class_folders_are_divided_at_random(tmp_path: Path) -> None:
     write_images(tmp_path, "solid", 12)
     write_images(tmp_path, "cyst", 8)
     arrays = read(tmp_path)
-    assert [len(labels) for _, labels in arrays.values()] == [12, 4, 4]
-    together = np.concatenate([labels for _, labels in arrays.values()])
+    assert [len(each.labels) for each in arrays.values()] == [12, 4, 4]
+    together = np.concatenate([each.labels for each in arrays.values()])
     assert np.bincount(together).tolist() == [8, 12]
-    images, _ = arrays["train"]
+    images = arrays["train"].images
     assert images.shape == (12, 1, 16, 16)
     assert images.dtype == np.float32
     assert 0 <= images.min() < images.max() <= 1
@@ -62,7 +62,7 @@ def test_folders_of_splits_are_taken_as_they_stand(tmp_path: Path) -> None:
         write_images(tmp_path / split, "cyst", count)
         write_images(tmp_path / split, "solid", 1)
     arrays = read(tmp_path)
-    assert {split: labels.tolist() for split, (_, labels) in arrays.items()} == {
+    assert {split: each.labels.tolist() for split, each in arrays.items()} == {
         "train": [0] * 5 + [1],
         "validation": [0] * 3 + [1],
         "test": [0] * 2 + [1],
@@ -77,7 +77,7 @@ def test_labels_follow_the_agreed_class_order_even_when_a_class_is_missing(tmp_p
 def test_hidden_files_are_ignored(tmp_path: Path) -> None:
     write_images(tmp_path, "cyst", 10)
     (tmp_path / "cyst" / ".DS_Store").write_bytes(b"x")
-    assert sum(len(labels) for _, labels in read(tmp_path).values()) == 10
+    assert sum(len(each.labels) for each in read(tmp_path).values()) == 10
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:

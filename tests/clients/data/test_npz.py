@@ -156,7 +156,7 @@ def test_fractions_of_any_precision_and_byte_order_are_read(
 ) -> None:
     fractions = np.random.default_rng(0).random((80, 16, 16)).astype(dtype)
     path = changed(phantom_npz, tmp_path / "x.npz", train_images=fractions)
-    images, _ = read_npz(path)["train"]
+    images = read_npz(path)["train"].images
     assert images.dtype == np.float32 and images.dtype.isnative
     np.testing.assert_allclose(images, fractions, rtol=1e-6)
 
@@ -205,7 +205,7 @@ def test_whole_labels_of_any_type_come_out_flat(
 ) -> None:
     labels = (np.arange(30) % 2).astype(dtype).reshape(shape)
     path = changed(phantom_npz, tmp_path / "x.npz", val_labels=labels)
-    _, read = read_npz(path)["validation"]
+    read = read_npz(path)["validation"].labels
     assert read.dtype == np.int64 and read.dtype.isnative
     assert read.tolist() == [0, 1] * 15
 

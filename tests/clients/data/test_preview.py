@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clients.data.plan import DataPlan
 from clients.data.preview import write_data_preview
-from clients.data.sources import DataPlan
 from clients.settings import (
     DataSettings,
     DirichletPartition,

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from clients.data.phantom import LESION_CLASSES
-from clients.data.sources import DataPlan, load_vendor_data, read_vendor_arrays
+from clients.data.plan import DataPlan
+from clients.data.sources import load_vendor_data, read_vendor_arrays
 from clients.data.vendor_data import SPLITS, VendorData
 from clients.settings import (
     ByClassPartition,
