@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -119,21 +118,11 @@ HEAVY = {
     ),
 }
 CASES = {**FAST, **HEAVY}
-MISSING = {"swin-unetr"} if importlib.util.find_spec("einops") is None else set()
 
 
 def cases(names: dict[str, Case]) -> list[object]:
     """Return names as pytest parameters; the heavy ones are slow tests."""
-    return [
-        pytest.param(
-            name,
-            marks=[
-                *([pytest.mark.slow] if name in HEAVY else []),
-                *([pytest.mark.skip(reason="einops is not installed")] if name in MISSING else []),
-            ],
-        )
-        for name in names
-    ]
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else []) for name in names]
 
 
 def optimizer_for(network: nn.Module, clip: float, batch: int = 1) -> PrivateOptimizer:

@@ -25,12 +25,10 @@ from clients.privacy.networks import (
 )
 from clients.privacy.out_of_place import OUT_OF_PLACE, add_out_of_place
 from clients.privacy.standardised_convolution import standardised
-from tests.support.private_training import CASES, CPU, FAST, HEAVY, MISSING, cases
-
-NAMES = [name for name in CASES if name not in MISSING]
+from tests.support.private_training import CASES, CPU, FAST, HEAVY, cases
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_network_is_ready_and_keeps_its_weights(name: str) -> None:
     case = CASES[name]
     torch.manual_seed(0)
