@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
@@ -33,6 +33,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.weights import encode_weights
 
 Sites = Mapping[str, DeployedSite]
+Found = TypeVar("Found")
 PATIENCE = 900.0
 IDLE_SECONDS = 20.0
 
@@ -174,43 +175,11 @@ def wire_bytes(sites: Sites) -> int:
 
 
 def run(quick: bool, folder: Path) -> DeploymentCost:
-    """Measure everything; quick: fewer terms.
-
-    Stock workers get more time to answer: they start Python and torch for every message.
-    """
-    trivial, terms = small_federation(4), 4 if quick else 8
-
-    def warm_work(sites: Sites) -> tuple[list[float], list[float], Idle]:
-        run_terms(sites, 1)  # everything is imported once
-        seconds = run_terms(sites, terms)
-        return seconds, handovers(sites), measure_idle(sites)
-
-    warm, gaps, idle = with_sites(folder / "warm", trivial, warm_work)
-    _tell(f"warm {warm}, handover {gaps}, idle {idle}")
-    patient = trivial.changed(run__answer_deadline=120.0, run__work_deadline=300.0)
-    stock = with_sites(folder / "stock", patient, lambda sites: run_terms(sites, 3), worker="stock")
-    _tell(f"stock {stock}")
-    heavy = trivial.changed(model__network="resnet18", evaluate_averaged=False)
-
-    def heavy_work(sites: Sites) -> tuple[int, float, float]:
-        run_terms(sites, 1)
-        before, rounds = wire_bytes(sites), 2 if quick else 4
-        seconds = run_terms(sites, rounds)
-        site = next(iter(sites.values()))
-        size = len(encode_weights(site.initial))
-        least = 2 * (len(sites) - 1) * size * rounds
-        return size, (wire_bytes(sites) - before) / least, median(seconds[-rounds:])
-
-    size, ratio, wire_seconds = with_sites(folder / "heavy", heavy, heavy_work)
-    _tell(f"{size} bytes: {ratio} of what is needed, {wire_seconds} s a round")
-    working = trivial.changed(
-        data__examples=400, training__client_epochs=24, training__server_epochs=12
-    )
-    steady = 2 if quick else 3
-    rotating = with_sites(folder / "rotating", working, lambda s: run_terms(s, steady + 1))
-    fixed_server = working.changed(election__policy="fixed", election__server=working.roster[0])
-    fixed = with_sites(folder / "fixed", fixed_server, lambda s: run_terms(s, steady + 1))
-    _tell(f"rotating {rotating}, fixed {fixed}")
+    """Measure everything; quick: fewer terms."""
+    warm, gaps, idle = _tell("warm", measure_warm(folder, 4 if quick else 8))
+    size, ratio, wire_seconds = _tell("wire", measure_wire(folder, 2 if quick else 4))
+    rotating, fixed = _tell("rotating, fixed", measure_rotation(folder, 2 if quick else 3))
+    stock = _tell("stock", measure_stock(folder))
     return DeploymentCost(
         warm=median(warm),
         stock=median(stock),
@@ -225,9 +194,66 @@ def run(quick: bool, folder: Path) -> DeploymentCost:
     )
 
 
-def _tell(what: str) -> None:
+def measure_warm(folder: Path, terms: int) -> tuple[list[float], list[float], Idle]:
+    """Return seconds a term with trivial work, seconds from commit to opening, and a site idle."""
+
+    def work(sites: Sites) -> tuple[list[float], list[float], Idle]:
+        run_terms(sites, 1)  # everything is imported once
+        seconds = run_terms(sites, terms)
+        return seconds, handovers(sites), measure_idle(sites)
+
+    found: tuple[list[float], list[float], Idle] = with_sites(
+        folder / "warm", small_federation(4), work
+    )
+    return found
+
+
+def measure_stock(folder: Path) -> list[float]:
+    """Return seconds a term of workers that start Python and torch for every message.
+
+    All of that on few cores takes so long that the deadlines have to be longer.
+    """
+    patient = small_federation(4).changed(run__answer_deadline=120.0, run__work_deadline=600.0)
+    seconds: list[float] = with_sites(
+        folder / "stock", patient, lambda sites: run_terms(sites, 2), worker="stock"
+    )
+    return seconds
+
+
+def measure_wire(folder: Path, rounds: int) -> tuple[int, float, float]:
+    """Return a large model's bytes, what the wire carries over 2·(N−1) of it, seconds a round."""
+    heavy = small_federation(4).changed(model__network="resnet18", evaluate_averaged=False)
+
+    def work(sites: Sites) -> tuple[int, float, float]:
+        run_terms(sites, 1)
+        before = wire_bytes(sites)
+        seconds = run_terms(sites, rounds)
+        site = next(iter(sites.values()))
+        size = len(encode_weights(site.initial))
+        least = 2 * (len(sites) - 1) * size * rounds
+        return size, (wire_bytes(sites) - before) / least, median(seconds[-rounds:])
+
+    found: tuple[int, float, float] = with_sites(folder / "heavy", heavy, work)
+    return found
+
+
+def measure_rotation(folder: Path, terms: int) -> tuple[list[float], list[float]]:
+    """Return seconds a term with some 20 s of training: with rotation, and with a fixed server."""
+    rotating = small_federation(4).changed(
+        data__examples=400, training__client_epochs=24, training__server_epochs=12
+    )
+    fixed = rotating.changed(election__policy="fixed", election__server=rotating.roster[0])
+    one, other = (
+        with_sites(folder / name, federation, lambda sites: run_terms(sites, terms + 1))
+        for name, federation in (("rotating", rotating), ("fixed", fixed))
+    )
+    return one, other
+
+
+def _tell(what: str, found: Found) -> Found:
     """Tell what is known so far: the rest takes minutes, and may fail."""
-    print(what, file=sys.stderr, flush=True)
+    print(f"{what}: {found}", file=sys.stderr, flush=True)
+    return found
 
 
 if __name__ == "__main__":

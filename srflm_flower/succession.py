@@ -2,7 +2,8 @@
 
 The elected server opens a term as soon as the record before it is committed.  If it does not, the
 next in the ranking stands in after the time-out ``open``, the one after that after twice as long,
-and so on; once somebody has opened the term, the next one waits for the time-out ``commit``.
+and so on; once somebody has opened the term, the next one waits for the time-out ``commit``.  Both
+grow when all have tried: a federation that has become slow would else end every attempt too early.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def next_turn(vendor: str, ranking: Sequence[str], seen: Seen, timeouts: Timeout
     following = seen.attempt + 1
     attempt = own_attempt(vendor, ranking, following)
     first = timeouts.commit if seen.attempt > NONE_SEEN else 0.0
-    return Turn(attempt, seen.since + first + (attempt - following) * timeouts.open)
+    longer = 1 + max(seen.attempt, 0) // len(ranking)
+    return Turn(attempt, seen.since + longer * (first + (attempt - following) * timeouts.open))
 
 
 def learnt_timeouts(

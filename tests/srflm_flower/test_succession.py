@@ -46,6 +46,15 @@ def test_vendor_that_was_outvoted_comes_again_after_all_others() -> None:
     assert next_turn("b", RANKING, Seen(1, 100.0), TIMEOUTS) == Turn(3, 125.0)
 
 
+@given(rankings, timeouts, st.floats(0, 1e6))
+def test_term_that_takes_longer_than_the_time_out_ends_in_some_attempt(
+    ranking: list[str], limits: Timeouts, takes: float
+) -> None:
+    attempt = len(ranking) * (int(takes / limits.commit) + 1)
+    turns = [next_turn(vendor, ranking, Seen(attempt, 0.0), limits) for vendor in ranking]
+    assert all(turn.due >= takes for turn in turns if turn.attempt > attempt)
+
+
 @given(rankings, seen, timeouts)
 def test_of_all_vendors_with_one_view_exactly_one_is_due_first(
     ranking: list[str], view: Seen, limits: Timeouts
