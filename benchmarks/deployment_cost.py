@@ -238,7 +238,7 @@ def measure_wire(folder: Path, rounds: int) -> tuple[int, float, float]:
 
 
 def measure_rotation(folder: Path, terms: int) -> tuple[list[float], list[float]]:
-    """Return seconds a term with some 20 s of training: with rotation, and with a fixed server."""
+    """Return seconds a term with some 10 s of training: with rotation, and with a fixed server."""
     rotating = small_federation(4).changed(
         data__examples=400, training__client_epochs=24, training__server_epochs=12
     )

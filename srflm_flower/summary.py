@@ -128,7 +128,7 @@ def what_happened(
     stood_in = [record.term for record in records if record.attempt > 0]
     if stood_in:
         parts.append(f"another vendor stood in for the elected server in {terms(stood_in)}")
-    silent = [vendor for vendor, summary in vendors.items() if not summary.personalised]
+    silent = [v for v, summary in vendors.items() if not summary.personalised | summary.released]
     if silent and not stopped:
         parts.append(f"no final figures from {', '.join(silent)}")
     reason = records[-1].ended if records and rounds < federation.run.rounds else ""

@@ -66,7 +66,9 @@ class Progress:
             case "server-lost" | "update-dropped":
                 self.lines.append(f"term {self.term}: {_describe(event)}")
             case "not-shared":
-                self.lines.append(f"no personalised model from {', '.join(event['vendors'])}")
+                self.lines.append(
+                    f"personalised models that stay at their sites: {', '.join(event['vendors'])}"
+                )
             case "ended":
                 self.lines.append(f"the run ends: {event['reason']}")
             case "closing":

@@ -147,6 +147,8 @@ def _how_to_read_results(summary: RunSummary) -> str:
         "The personalised model is the one that did best on the vendor's own validation data; the"
         " released global model is the same for all. Neither was chosen on the test data."
     )
+    if not any(vendor.personalised for vendor in summary.vendors.values()):
+        text += " The personalised models, and how well they do, stayed at the vendors."
     pooled = summary.pooled_released.get(summary.metric)
     if pooled is not None:
         name = metric_in_full(summary.metric).lower()
