@@ -40,6 +40,7 @@ def trade_off(plan: FederationPlan) -> TradeOff:
             for factor in BATCHES
             if (changed := _with_batch(schedule, factor)) is not None
         ],
+        plan.unit,
     )
 
 

@@ -61,8 +61,8 @@ def _table(plan: FederationPlan, rounds: int, spare: int) -> Table:
         title=f"ε ≤ {plan.epsilon:g} at δ = {plan.delta:g} over {rounds} rounds"
         + (f" and {spare} that fail" if spare else "")
         + f", at most {plan.server_terms} terms as the server",
-        caption="ε for one record added or removed, if all of it is done; σ is the noise over the"
-        " clipping bound",
+        caption=f"ε for one {plan.unit} added or removed, if all of it is done; σ is the noise over"
+        " the clipping bound",
     )
     for heading in ("vendor", "size", "batch", "rate q", "σ client", "σ server", "ε"):
         table.add_column(heading, justify="left" if heading == "vendor" else "right")

@@ -44,6 +44,7 @@ class TradeOff:
     noise: float
     over_rounds: Sequence[Line]
     over_epsilon: Sequence[Line]
+    unit: str = "record"
 
 
 @house_style()
@@ -55,7 +56,7 @@ def trade_off_figure(trade_off: TradeOff) -> Figure:
     _draw_noise(right, trade_off)
     figure.suptitle(
         f"Privacy plan at {trade_off.vendor}, the vendor that needs most noise"
-        f" (ε at δ = {trade_off.delta:g}, one record added or removed)",
+        f" (ε at δ = {trade_off.delta:g}, one {trade_off.unit} added or removed)",
         fontsize=10,
         color=INK,
     )
@@ -95,6 +96,7 @@ def _draw_noise(axes: Axes, trade_off: TradeOff) -> None:
         ha="right",
         color=INK,
         fontsize=8,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
     axes.set_xscale("log")
     axes.set_yscale("log")
