@@ -39,7 +39,8 @@ def show(
     console.print(_table(books, settings.vendor, at))
     for line in _remarks(books):
         console.print(line)
-    console.print("ε is for one record or patient added to a data set or removed, by PLD.")
+    console.print("ε is for one record added to a data set or removed, by PLD accounting;")
+    console.print("for one patient, where the uses are by patient.")
     console.print(f"Not covered: {NOT_COVERED}.", soft_wrap=True)
 
 
