@@ -108,29 +108,31 @@ def run_terms(sites: Sites, terms: int) -> list[float]:
     """Run terms; return the seconds from each commit to the next, at the servers."""
     first = next(iter(sites.values()))
     wanted, until = len(first.state.ledger) + terms, time.monotonic() + PATIENCE
+    started = time.time()
     order_rounds(first, wanted)
     while any(len(site.state.ledger) < wanted for site in sites.values()):
         assert time.monotonic() < until, "the terms did not end"
         time.sleep(0.2)
     time.sleep(2.0)  # the last server is telling the others
-    ends = sorted(e["time"] for e in events(sites) if e["event"] == "term-committed")
+    ends = sorted(e["time"] for e in events(sites, started) if e["event"] == "term-committed")
     return [later - earlier for earlier, later in pairwise(ends)]
 
 
-def events(sites: Sites) -> list[dict[str, Any]]:
-    """Return what the servers noted, in order."""
+def events(sites: Sites, since: float) -> list[dict[str, Any]]:
+    """Return what the servers noted since then (seconds since 1970), in order."""
     found = []
     for site in sites.values():
         path = site.settings.logs / "events.jsonl"
         if path.exists():
             found += [json.loads(line) for line in path.read_text().splitlines()]
-    return sorted(found, key=lambda event: event["time"])
+    later = [event for event in found if event["time"] >= since]
+    return sorted(later, key=lambda event: float(event["time"]))
 
 
-def handovers(sites: Sites) -> list[float]:
-    """Return the seconds from each commit to the opening of the next term."""
+def handovers(sites: Sites, since: float) -> list[float]:
+    """Return the seconds from each commit to the opening of the next term, since then."""
     seconds, committed = [], None
-    for event in events(sites):
+    for event in events(sites, since):
         if event["event"] == "term-committed":
             committed = event["time"]
         elif event["event"] == "term-opened" and committed is not None:
@@ -199,8 +201,9 @@ def measure_warm(folder: Path, terms: int) -> tuple[list[float], list[float], Id
 
     def work(sites: Sites) -> tuple[list[float], list[float], Idle]:
         run_terms(sites, 1)  # everything is imported once
+        started = time.time()
         seconds = run_terms(sites, terms)
-        return seconds, handovers(sites), measure_idle(sites)
+        return seconds, handovers(sites, started), measure_idle(sites)
 
     found: tuple[list[float], list[float], Idle] = with_sites(
         folder / "warm", small_federation(4), work

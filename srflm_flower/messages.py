@@ -301,10 +301,13 @@ def _blocks(content: RecordDict) -> dict[str, object]:
 
 def _decoded(block: object) -> Weights:
     try:
-        data = block[_BLOCK].numpy().tobytes() if isinstance(block, ArrayRecord) else block
-        if not isinstance(data, bytes):
+        if isinstance(block, ArrayRecord):
+            array = block[_BLOCK].numpy()
+            alone = len(block) == 1 and array.dtype == np.uint8
+            block = array.tobytes() if alone else None
+        if not isinstance(block, bytes):
             raise ValueError("a model that is no block of bytes")
-        return decode_weights(data)
+        return decode_weights(block)
     except (KeyError, SafetensorError) as error:
         raise ValueError("a model that cannot be decoded") from error
 

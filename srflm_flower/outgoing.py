@@ -17,7 +17,7 @@ from clients.privacy.settings import PrivacySettings
 from srflm_flower import messages as wire
 from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
-from srflm_flower.secure_aggregation.messages import MASKED_UPDATE
+from srflm_flower.secure_aggregation.messages import MASKED_UPDATE, is_masked
 from srflm_flower.weights import Weights
 
 
@@ -74,6 +74,8 @@ def check_outgoing(
     masked = {MASKED_UPDATE} if federation.aggregation.secure else set()
     if strange := wire.others_in(content) - masked:
         raise _undeclared(", ".join(sorted(strange)))
+    if MASKED_UPDATE in content and not is_masked(content, expected):
+        raise _undeclared("a masked update that is not one number for every weight")
     try:
         reply, models = wire.noun_in(content, wire.Reply), wire.weights_in(content)
     except ValueError as error:

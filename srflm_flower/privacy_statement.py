@@ -17,6 +17,7 @@ NOT_COVERED = (
     " a person with m records, where these are protected, by more than m·ε;"
     " a person at several vendors by more than the sum of their ε;"
     " preprocessing and hyper-parameters chosen by looking at the data;"
+    " image files that were made anew from the same images and so count as other data;"
     " what is released outside of this ledger; timing, error codes, and metadata"
 )
 UNITS = {"record": "one training image", "patient": "all training images of one patient"}

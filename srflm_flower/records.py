@@ -54,8 +54,8 @@ class VendorMetrics(Noun):
 class VendorPrivacy(Noun):
     """What one vendor's training records have been through, and what it can still afford.
 
-    ε at ``delta`` for one record added or removed: over all rounds, both roles, and every
-    federation of that site.
+    ε at ``delta`` for one record or patient added or removed: over all rounds, both roles, and
+    every federation of that site.
     """
 
     epsilon: float = Field(ge=0)

@@ -7,20 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clients.data.vendor_data import VendorData
-from clients.privacy.accounting import check_size, epsilon_quickly
-from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger, spent_in
+from clients.privacy.accounting import check_size
+from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
 from clients.privacy.ledger_file import RETIRE
 from clients.privacy.manifest import manifest_of
 from clients.privacy.policy import ROLES, PrivacyPolicy, budget
-from clients.privacy.spending import MOST_TOLD, Spender
+from clients.privacy.spending import Spender
 from clients.privacy.units import count_units
 from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
 from srflm_flower.records import TermRecord
 from srflm_flower.site_settings import SiteSettings
-
-ROUNDING = 0.01
-"""How much the quick ε of a longer history may be below that of a shorter one; it is far less."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,14 @@ class PrivacyAccount:
                 )
             return None
         spent_at = budget(settings, self.policy, federation.rounds_per_term)
+        if spent_at.unit == "patient" and not named_patients(federation, data):
+            raise PrivacyError(
+                "training images without the names of their patients",
+                'them, as privacy.unit is "patient"',
+                "put each patient's images into a folder of its own, <class>/<patient>/*, or add"
+                " the arrays train_patients, val_patients, and test_patients to the file",
+                PrivacyError.SETTINGS,
+            )
         units = count_units(data.train, spent_at.unit)
         check_size(settings.batch_size, units, spent_at.delta)
         mechanisms = {role: federation.mechanism(vendor, role) for role in ROLES}
@@ -62,21 +67,35 @@ class PrivacyAccount:
         )
 
 
-def check_told(spender: Spender, vendor: str, records: Sequence[TermRecord]) -> None:
-    """Raise :class:`PrivacyError` if ``records`` say that more was spent than the ledger knows.
+def named_patients(federation: Federation, data: VendorData) -> bool:
+    """Return whether it is known which images are of one patient; the phantom has one of each."""
+    return bool(data.train.patients) or federation.data.source == "phantom"
 
-    State and identity that were restored together from an old copy fit each other; but what this
-    site has told of its ε stands in the term records, which the others keep too.
+
+def check_told(spender: Spender, vendor: str, records: Sequence[TermRecord]) -> None:
+    """Raise :class:`PrivacyError` where the ledger lacks training that ``records`` tell of.
+
+    State and identity that were restored together from an old copy fit each other; but who trained
+    in which term stands in the term records, which the other sites keep too.  A ledger whose past
+    was given up lacks it for good.
     """
-    told = [record.privacy[vendor] for record in records if vendor in record.privacy]
-    if not told:
-        return
     books = spender.ledger.books()
-    known = max(spent_in(books, name, told[-1].delta, epsilon_quickly) for name in books.sizes)
-    if min(known, MOST_TOLD) < told[-1].epsilon * (1 - ROUNDING) - ROUNDING:
+    if any(books.retired(name) for name in books.sizes):
+        return
+    known = {(use.term, use.purpose) for name in books.sizes for use in books.uses(name)}
+    lacking: list[int] = []
+    for record in records:
+        served, trained = record.server == vendor, vendor in record.clients
+        role = "server" if served else "client"
+        if (served or trained) and (record.term, role) not in known:
+            lacking.append(record.term)
+        change = record.roster_change
+        if change is not None and vendor not in change.edition.roster:
+            lacking.clear()  # it left: whoever has its name later is another site
+    if lacking:
         raise PrivacyError(
-            f"a privacy ledger with ε = {known:.3f}, where this site has told the federation of"
-            f" {told[-1].epsilon:.3f}: an older copy of its state and identity",
+            f"a privacy ledger that knows nothing of term {lacking[0]}, in which this site has"
+            " trained: an older copy of its state and identity",
             "the newest ledger",
             RETIRE,
             PrivacyError.LEDGER_ROLLED_BACK,

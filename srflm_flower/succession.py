@@ -3,7 +3,8 @@
 The elected server opens a term as soon as the record before it is committed.  If it does not, the
 next in the ranking stands in after the time-out ``open``, the one after that after twice as long,
 and so on; once somebody has opened the term, the next one waits for the time-out ``commit``.  Both
-grow when all have tried: a federation that has become slow would else end every attempt too early.
+grow when all have tried, up to a limit: a federation that has become slow would else end every
+attempt too early.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ LEAST_OPEN_SECONDS = 5.0
 LEAST_COMMIT_SECONDS = 10.0
 PATIENCE = 3.0
 RECENT_TERMS = 5
+MOST_LONGER = 8
+"""So many times as long do time-outs become: who comes back must not wait for ever."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def next_turn(vendor: str, ranking: Sequence[str], seen: Seen, timeouts: Timeout
     following = seen.attempt + 1
     attempt = own_attempt(vendor, ranking, following)
     first = timeouts.commit if seen.attempt > NONE_SEEN else 0.0
-    longer = 1 + max(seen.attempt, 0) // len(ranking)
+    longer = min(1 + max(seen.attempt, 0) // len(ranking), MOST_LONGER)
     return Turn(attempt, seen.since + longer * (first + (attempt - following) * timeouts.open))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Texts = NDArray[np.str_]
+COLOURS = (3, 4)
 
 
 class Examples(NamedTuple):
@@ -32,10 +33,14 @@ class Examples(NamedTuple):
 
 
 def record_name(pixels: NDArray[np.generic]) -> str:
-    """Return SHA-256 (hex) of an image as it was read: (channels, *space), of the file's type.
+    """Return SHA-256 (hex) of an image as it was read, of the file's type.
 
-    It is taken before resizing and scaling: other preprocessing makes no other record.
+    It is taken before resizing and scaling, and does not depend on how the axes are understood:
+    colours may be the first axis or the last, and axes of length 1 do not count.
     """
+    pixels = pixels.squeeze()
+    if pixels.ndim > 2 and pixels.shape[-1] in COLOURS and pixels.shape[0] not in COLOURS:
+        pixels = np.moveaxis(pixels, -1, 0)
     shape = f"{pixels.dtype.newbyteorder('<').str} {pixels.shape}\n".encode()
     stored = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
     return hashlib.sha256(shape + stored.tobytes()).hexdigest()

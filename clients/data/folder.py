@@ -116,8 +116,8 @@ def _images_in(folder: Path) -> Iterator[tuple[Path, str]]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
-            yield from ((each, path.name) for each in inside if each.is_file())
+            inside = sorted(each for each in path.rglob("[!.]*") if each.is_file())
+            yield from ((each, path.name) for each in inside)
         elif path.is_file():
             yield path, ""
 

@@ -120,7 +120,8 @@ def _hashed_patients(
             "write the file again",
             DataError.SHAPE,
         )
-    return patient_names(patients.tolist())
+    named = patients.astype(np.str_) if patients.dtype.kind == "S" else patients
+    return patient_names(named.tolist())
 
 
 def _usable_pixels(images: NDArray[np.generic], split: str, path: Path) -> NDArray[np.generic]:

@@ -54,6 +54,7 @@ def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
     second, or else the last, that is ``channels`` long.
     """
     images, labels, records, patients = examples
+    names = record_names(images) if records is None else records
     if images.ndim == spatial_dims + 1:
         images = np.expand_dims(images, 1)
     elif images.ndim == spatial_dims + 2 and images.shape[1] != channels == images.shape[-1]:
@@ -63,7 +64,7 @@ def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
     return Split(
         pixels.to(torch.float32).div(scale).mul_(2.0).sub_(1.0).contiguous(),
         torch.from_numpy(flat_labels(labels)),
-        tuple((record_names(images) if records is None else records).tolist()),
+        tuple(names.tolist()),
         () if patients is None else tuple(patients.tolist()),
     )
 

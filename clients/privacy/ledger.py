@@ -242,8 +242,10 @@ def _excess(
         raise _unknown(f"data set {dataset[:12]}", "a data set that was enrolled")
     if books.retired(dataset):
         return Refusal("its past is not known, so that it counts as wholly spent")
-    if budget.unit == "patient" and any(use.unit == "record" for use in books.uses(dataset)):
-        return Refusal("its images were used one by one before: no ε of a patient is known")
+    if other := {use.unit for use in books.uses(dataset)} - {budget.unit}:
+        return Refusal(
+            f"it was used by {other.pop()} before, and now by {budget.unit}: no ε covers both"
+        )
     history = (*books.history(dataset), *more)
     if within(history, budget.delta, budget.epsilon):
         return None

@@ -10,6 +10,7 @@ from srflm_flower.errors import UpdateRejected
 from srflm_flower.messages import Request
 from srflm_flower.secure_aggregation.nouns import Context, KeyCard
 from srflm_flower.secure_aggregation.quantising import Residues
+from srflm_flower.weights import Weights
 
 KEYS = "query.keys"
 SHARES = "query.shares"
@@ -71,6 +72,15 @@ def with_masked(content: RecordDict, masked: Residues) -> RecordDict:
     """Return ``content`` with a masked update added."""
     block = ArrayRecord({MASKED_UPDATE: Array(masked.astype("<u4", copy=False).view(np.uint8))})
     return RecordDict({**content, MASKED_UPDATE: block})
+
+
+def is_masked(content: RecordDict, weights: Weights) -> bool:
+    """Return whether the masked update in ``content`` is one integer for every weight."""
+    record = content.array_records.get(MASKED_UPDATE, ArrayRecord())
+    if list(record) != [MASKED_UPDATE]:
+        return False
+    block = record[MASKED_UPDATE].numpy()
+    return block.dtype == np.uint8 and block.size == 4 * sum(w.size for w in weights.values())
 
 
 def masked_in(message: Message, size: int) -> Residues:

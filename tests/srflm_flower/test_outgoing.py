@@ -14,7 +14,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.outgoing import DECLARED, check_outgoing
 from srflm_flower.records import Ballot
 from srflm_flower.secure_aggregation.messages import with_masked
-from srflm_flower.weights import Weights, to_arrays
+from srflm_flower.weights import Weights, encode_weights, to_arrays
 
 WEIGHTS: Weights = {"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)}
 SMALL = RecordDict({"noun": ConfigRecord({"json": '{"vendor": "a", "status": "done"}'})})
@@ -103,8 +103,19 @@ def test_what_no_answer_has_is_refused(content: RecordDict) -> None:
             {"noun": ConfigRecord({**SMALL.config_records["noun"], "model:h": b"no safetensors"})}
         ),
         RecordDict({**SMALL, "model:h": ArrayRecord({"x": Array(np.zeros(2))})}),
+        RecordDict(
+            {
+                **SMALL,
+                "model:h": ArrayRecord(
+                    {
+                        "safetensors": Array(np.frombuffer(encode_weights(WEIGHTS), np.uint8)),
+                        "images": Array(np.zeros(2)),
+                    }
+                ),
+            }
+        ),
     ],
-    ids=["nothing", "another field", "no model", "bare arrays"],
+    ids=["nothing", "another field", "no model", "bare arrays", "more than a model"],
 )
 def test_what_is_no_noun_or_no_model_is_refused(content: RecordDict) -> None:
     assert "another kind" in refused(content, federation())
@@ -115,6 +126,9 @@ def test_masked_update_passes_only_where_sums_are_secure() -> None:
     secure = federation(**{"aggregation": {"secure": True}, "evaluate-averaged": False})
     assert check_outgoing(content, WEIGHTS, secure, "a") is content
     assert "masked" in refused(content, federation())
+    for count in (8, 10):
+        wrong = with_masked(answer(), np.zeros(count, np.uint32))
+        assert "one number for every weight" in refused(wrong, secure)
 
 
 def test_private_site_tells_its_public_size_alone() -> None:

@@ -10,14 +10,17 @@ import pytest
 from flwr.app import Message
 
 from clients import learner as learners
+from clients.data.sources import load_vendor_data
 from clients.privacy.accounting import epsilon
+from clients.privacy.ledger import PrivacyLedger
 from clients.privacy.mechanism import Mechanism
 from srflm_flower import messages as wire
 from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
 from srflm_flower.memory_grid import Deliver
+from srflm_flower.records import Edition, RosterChange
 from srflm_flower.run_folder import RunFolder
-from srflm_flower.site_privacy import site_ledger
+from srflm_flower.site_privacy import PrivacyAccount, check_told, site_ledger
 from tests.support.deployed import DeployedFederation
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation, write_tiny_npz
 
@@ -200,6 +203,20 @@ def test_patients_are_drawn_and_counted_where_they_are_protected(
     )
 
 
+def test_images_without_names_of_patients_are_not_protected_by_patient(tmp_path: Path) -> None:
+    path = write_tiny_npz(tmp_path / "a.npz")
+    federation = private(
+        tmp_path,
+        data={"source": "files"},
+        vendors=[{"name": name, "size": SIZE, "path": path} for name in NAMES],
+        privacy__unit="patient",
+        privacy__metrics="withheld",
+    )
+    account = PrivacyAccount(PrivacyLedger(tmp_path / "l" / "privacy.sqlite", tmp_path / "anchor"))
+    with pytest.raises(PrivacyError, match="without the names of their patients"):
+        account.spender(federation, "a", load_vendor_data(federation.data_plan(), "a"))
+
+
 def write_patients(path: Path, seed: int) -> Path:
     """Write a file in which every patient has three images."""
     counts = 3 * SIZE, 18, 18
@@ -269,6 +286,25 @@ def test_site_restored_as_a_whole_from_an_old_copy_is_told_by_the_records(
     assert ("c", PrivacyError.LEDGER_ROLLED_BACK) in absences_of_next(sites)
     books = site_ledger(sites.site("c").settings).books()
     assert len([u for name in books.sizes for u in books.uses(name) if u.term > 1]) == 0
+
+
+def test_records_of_a_former_member_of_the_same_name_raise_no_alarm(tmp_path: Path) -> None:
+    run = new_run(private(tmp_path, run__rounds=2), tmp_path / "run")
+    conduct(run)
+    records = records_of(run)
+    federation, path = run.federation(), tmp_path / "l" / "privacy.sqlite"
+    account = PrivacyAccount(PrivacyLedger(path, tmp_path / "anchor"))
+    spender = account.spender(federation, "c", load_vendor_data(federation.data_plan(), "c"))
+    assert spender is not None
+    with pytest.raises(PrivacyError) as caught:
+        check_told(spender, "c", records)
+    assert caught.value.code == PrivacyError.LEDGER_ROLLED_BACK
+    without_c = Edition(federation="f" * 64, roster=("a", "b"), keys=())
+    change = RosterChange(edition=without_c, approvals={})
+    left = records[-1].model_copy(update={"roster_change": change})
+    check_told(spender, "c", [records[0], left])
+    spender.ledger.retire([spender.dataset], "a test")
+    check_told(spender, "c", records)
 
 
 def absences_of_next(sites: DeployedFederation) -> set[tuple[str, str]]:

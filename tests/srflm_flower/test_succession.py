@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from srflm_flower.records import PhaseCost, TermRecord
 from srflm_flower.succession import (
     LEAST_COMMIT_SECONDS,
     LEAST_OPEN_SECONDS,
+    MOST_LONGER,
     RECENT_TERMS,
     Seen,
     Timeouts,
@@ -46,11 +49,11 @@ def test_vendor_that_was_outvoted_comes_again_after_all_others() -> None:
     assert next_turn("b", RANKING, Seen(1, 100.0), TIMEOUTS) == Turn(3, 125.0)
 
 
-@given(rankings, timeouts, st.floats(0, 1e6))
+@given(rankings, timeouts, st.floats(0, MOST_LONGER))
 def test_term_that_takes_longer_than_the_time_out_ends_in_some_attempt(
-    ranking: list[str], limits: Timeouts, takes: float
+    ranking: list[str], limits: Timeouts, times: float
 ) -> None:
-    attempt = len(ranking) * (int(takes / limits.commit) + 1)
+    takes, attempt = times * limits.commit, len(ranking) * math.ceil(times)
     turns = [next_turn(vendor, ranking, Seen(attempt, 0.0), limits) for vendor in ranking]
     assert all(turn.due >= takes for turn in turns if turn.attempt > attempt)
 

@@ -25,7 +25,8 @@ def write_patients(folder: Path) -> None:
     """Write 12 images of five patients and of two images without a patient."""
     for number, pixels in enumerate(PIXELS):
         patient = "" if number in (3, 7) else f"P{number % 5}"
-        place = folder / CLASSES[number % 2] / patient
+        study = "study" if patient and number > 5 else ""
+        place = folder / CLASSES[number % 2] / patient / study
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place / f"{number}.png")
 

@@ -137,14 +137,14 @@ def test_file_does_not_tell_which_records_there_are(ledger: PrivacyLedger, tmp_p
         assert record.encode() not in content and bytes.fromhex(record)[:16] not in content
 
 
-def test_images_used_one_by_one_are_not_used_by_patient_afterwards(ledger: PrivacyLedger) -> None:
-    ledger.enrol(ONE)
-    by_patient = replace(AMPLE, unit="patient")
-    first = replace(use(ONE.hash), unit="patient")
-    assert isinstance(ledger.reserve(first, by_patient), Reservation)
-    assert [each.unit for each in ledger.books().uses(ONE.hash)] == ["patient"]
-    reserved(ledger, ONE.hash)  # what protects a patient protects each image
-    refusal = ledger.reserve(first, by_patient)
-    assert isinstance(refusal, Refusal) and "one by one" in refusal.reason
+def test_images_are_used_one_by_one_or_by_patient_and_never_both(ledger: PrivacyLedger) -> None:
     other = ledger.enrol(manifest(200, 201))
-    assert isinstance(ledger.reserve(replace(first, dataset=other), by_patient), Reservation)
+    ledger.enrol(ONE)
+    by_patient, whole = replace(AMPLE, unit="patient"), replace(use(ONE.hash), unit="patient")
+    assert isinstance(ledger.reserve(whole, by_patient), Reservation)
+    assert [each.unit for each in ledger.books().uses(ONE.hash)] == ["patient"]
+    refusal = ledger.reserve(use(ONE.hash), AMPLE)
+    assert isinstance(refusal, Refusal) and "by patient before" in refusal.reason
+    reserved(ledger, other)
+    refusal = ledger.reserve(replace(whole, dataset=other), by_patient)
+    assert isinstance(refusal, Refusal) and "by record before" in refusal.reason
