@@ -11,6 +11,7 @@ import torch
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.optimizer import PrivateOptimizer
 from clients.privacy.spending import Spender
+from srflm_flower import site
 from strategies.settings import Role
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -72,7 +73,10 @@ def no_clipping(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_the_server_role(patch: pytest.MonkeyPatch) -> None:
-    """Build in which fine-tuning as the server is not written into the ledger."""
+    """Build in which fine-tuning as the server is not written into the ledger.
+
+    The records of the terms tell of it, so that it is not looked for there either.
+    """
     real = Spender.spending
 
     @contextmanager
@@ -84,6 +88,7 @@ def forgets_the_server_role(patch: pytest.MonkeyPatch) -> None:
             yield mechanism
 
     patch.setattr(Spender, "spending", spending)
+    patch.setattr(site, "check_told", lambda *_: None)
 
 
 def no_noise_on_the_loss(patch: pytest.MonkeyPatch) -> None:
