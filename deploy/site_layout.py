@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.port_claims import claim
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.site_settings import SiteSettings
 
@@ -91,6 +92,8 @@ class Ports:
 def choose_ports(vendor: str, roster: tuple[str, ...], first: int | None = None) -> Ports:
     """Return ports for a site, from ``first`` on or anywhere; all were free a moment ago.
 
+    Ports that the site chooses are claimed: no other site chooses them until its programs listen.
+
     Raises :class:`ConfigurationError` when one that was wanted is in use.
     """
     peers = [peer for peer in roster if peer != vendor]
@@ -111,11 +114,12 @@ def choose_ports(vendor: str, roster: tuple[str, ...], first: int | None = None)
 
 
 def free_block(count: int) -> int:
-    """Return the first of ``count`` consecutive loopback ports that nobody uses."""
+    """Return the first of ``count`` consecutive loopback ports that nobody uses, and claim them."""
     chooser = random.SystemRandom()
     for _ in range(200):
         start = chooser.randrange(FIRST_PORT, LAST_PORT - count)
-        if _all_free(range(start, start + count)):
+        ports = range(start, start + count)
+        if _all_free(ports) and claim(ports):
             return start
     raise ConfigurationError(
         f"no {count} free ports in a row", "a machine with free ports", "end some programs"
