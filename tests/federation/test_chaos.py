@@ -50,7 +50,7 @@ def test_every_program_and_the_serving_site_are_killed_and_no_term_is_lost(tmp_p
     chooser = random.Random(3)
     with running_sites(tmp_path / "sites", federation) as sites:
         order_rounds(sites["b"], ROUNDS)
-        wait_until(lambda: serving_now(dict(sites)) is not None, 30, "nobody opened the term")
+        wait_until(lambda: serving_now(dict(sites)) is not None, 90, "nobody opened the term")
         victim = sites[str(serving_now(dict(sites)))]
         kill_site(victim)
         for name in PROGRAMS:

@@ -82,7 +82,7 @@ def consortium(tmp_path: Path) -> Iterator[Consortium]:
     finally:
         for vendor in made.up:
             bring_down(made.folder / vendor)
-    wait_until(lambda: processes_about(tmp_path) == [], 15, "processes are left")
+    wait_until(lambda: processes_about(tmp_path) == [], 30, "processes are left")
 
 
 def test_fourth_site_joins_and_one_leaves(consortium: Consortium, tmp_path: Path) -> None:

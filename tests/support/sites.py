@@ -29,7 +29,7 @@ def running_sites(folder: Path, federation: Federation, **settings: object) -> I
     finally:
         for site in sites.values():
             bring_down(site.folder)
-    wait_until(lambda: processes_about(folder) == [], 10, "processes are left")
+    wait_until(lambda: processes_about(folder) == [], 30, "processes are left")
 
 
 def processes_about(folder: Path) -> list[str]:
