@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.flower_pins import FLOWER
 from deploy.processes import ProcessFamily
 from srflm_flower.errors import SimulationError
 
@@ -36,7 +37,7 @@ def program(name: str) -> str:
         raise SimulationError(
             f"no program {name}",
             "Flower with its simulation extra",
-            'pip install "flwr[simulation]==1.41.*"',
+            f'pip install "flwr[simulation]=={FLOWER}.*"',
         )
     return found
 
@@ -84,7 +85,7 @@ def start_private_superlink(
     raise SimulationError(
         f"flower-superlink did not start (its log: {log})",
         "a SuperLink that answers",
-        "read the log; `flower-superlink --version` must say 1.41",
+        f"read the log; `flower-superlink --version` must say {FLOWER}",
     )
 
 
