@@ -27,7 +27,8 @@ from benchmarks.spread import Spread, spread
 from clients.learner import Learner
 from srflm_flower import messages as wire
 from srflm_flower.client_app import answer_at
-from srflm_flower.federation import Federation, built_in_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import built_in_federation, with_changes
 from srflm_flower.memory_grid import Deliver, MemoryGrid
 from srflm_flower.model_store import ModelStore
 from srflm_flower.records import Ballot
@@ -174,7 +175,8 @@ class _Sites:
     def __init__(
         self, vendors: int, start: Weights, folder: Path, securely: bool, one_lost: bool
     ) -> None:
-        self._federation = built_in_federation(vendors).changed(
+        self._federation = with_changes(
+            built_in_federation(vendors),
             evaluate_averaged=False,
             aggregation__secure=securely,
             aggregation__include_stale_server="never",
@@ -246,7 +248,9 @@ def _trained(
     """Return a site with an update for round 1: noise that depends on the vendor only."""
     rng = np.random.default_rng(number)
     update = {n: a + rng.normal(0, 0.01, a.shape).astype(a.dtype) for n, a in start.items()}
-    state = SiteState(folder / vendor, federation.hash, federation.model, federation.task)
+    state = SiteState(
+        folder / vendor, federation.hash, federation.network_settings, federation.task
+    )
     ballot = Ballot(examples=1, loss=1.0)
     model = hash_weights(start)
     notes = UpdateNotes(term=1, round=1, start=model, ballot=ballot, steps=1)

@@ -22,6 +22,7 @@ from deploy.pki import (
 )
 from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
+from srflm_flower.loading import with_changes
 
 
 def deployed_federation(
@@ -39,7 +40,7 @@ def deployed_federation(
         }
         for member in federation.vendors
     ]
-    return federation.changed(vendors=members, bundle=bundle)
+    return with_changes(federation, vendors=members, bundle=bundle)
 
 
 def make_local_sites(

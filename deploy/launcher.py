@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.clock_check import clock_problems
+from deploy.config import load_config
 from deploy.exit_codes import ROSTER_CHANGED
 from deploy.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.roster_watch import Duty, RosterWatch
 from deploy.site_layout import edition_beside
-from deploy.supernodes_config import load_config
 from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog

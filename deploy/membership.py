@@ -14,6 +14,7 @@ from pathlib import Path
 import tomli_w
 from pydantic import ValidationError
 
+from deploy.config import Strict
 from deploy.consortium import deployed_federation
 from deploy.pki import (
     PublicIdentity,
@@ -23,11 +24,11 @@ from deploy.pki import (
     make_identity,
     sign_site_certificate,
 )
-from deploy.supernodes_config import Strict
 from srflm_flower.durable import write_durably
 from srflm_flower.editions import successor
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation import Federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import load_federation
 from srflm_flower.member import Member
 from srflm_flower.site_settings import SITE_FILE, load_site
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx
 
+from deploy.config import Strict, load_config
 from deploy.flower_control import Control
 from deploy.site_layout import Layout
-from deploy.supernodes_config import WORKER_BELL, Strict, load_config
+from deploy.supernodes_config import WORKER_BELL
 from deploy.supervisor import Notes
 from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.flower_programs import program
 from deploy.processes import ProcessFamily
 from srflm_flower.errors import SimulationError
 
@@ -26,19 +25,6 @@ class PrivateSuperLink:
 
     process: subprocess.Popen[bytes]
     port: int
-
-
-def program(name: str) -> str:
-    """Return the path of one of Flower's programs, from the environment that runs this."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        raise SimulationError(
-            f"no program {name}",
-            "Flower with its simulation extra",
-            'pip install "flwr[simulation]==1.41.*"',
-        )
-    return found
 
 
 def free_port() -> int:

@@ -12,8 +12,8 @@ from deploy.edge import Edge as NginxEdge
 from deploy.edge import Peer as NginxPeer
 from deploy.edge import check_configuration, find_nginx, nginx_command, write_configuration
 from deploy.flower_internals import bundle_of
+from deploy.flower_programs import program
 from deploy.own_superlink import LauncherConfig
-from deploy.private_superlink import program
 from deploy.site_layout import LOOPBACK, Layout, Ports
 from deploy.supernodes_config import Edge, SupernodesConfig, Tls
 from deploy.supervisor import Program, python_module

@@ -11,7 +11,8 @@ from srflm_flower.deployed_site import DeployedSite, site_anew
 from srflm_flower.durable import write_durably
 from srflm_flower.editions import Difference, check_successor, difference
 from srflm_flower.errors import ConfigurationError, DeploymentError
-from srflm_flower.federation import Federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import load_federation
 from srflm_flower.roster_change import sign_approval
 from srflm_flower.standing import Standing, approval_of, keep_approval, standing_of
 

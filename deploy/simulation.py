@@ -12,7 +12,8 @@ from typing import Any
 
 from deploy.flower_app import write_app
 from deploy.flower_environment import flower_environment
-from deploy.private_superlink import CONNECTION, program, start_private_superlink
+from deploy.flower_programs import program
+from deploy.private_superlink import CONNECTION, start_private_superlink
 from deploy.processes import ProcessFamily, process_family
 from srflm_flower.errors import SimulationError
 from srflm_flower.federation import Federation

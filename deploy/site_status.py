@@ -11,12 +11,13 @@ from typing import Any
 import psutil
 from pydantic import Field
 
+from deploy.config import Strict
 from deploy.own_superlink import nodes_at
 from deploy.roster import describe_roster
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
-from deploy.supernodes_config import Strict
 from srflm_flower.deployed_site import DeployedSite
+from srflm_flower.loading import with_changes
 from srflm_flower.quorum import owner
 from srflm_flower.records import VendorPrivacy
 from srflm_flower.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
@@ -80,7 +81,7 @@ def site_status(site: DeployedSite) -> SiteStatus:
     opened = running and view.attempt >= 0
     audit = tail(site.settings.state / "audit.jsonl")
     rounds = order.rounds if order is not None else site.federation.run.rounds
-    planned = site.federation.changed(run__rounds=max(1, rounds))
+    planned = with_changes(site.federation, run__rounds=max(1, rounds))
     summary = summarise(planned, ledger.records(), 0.0, {}, {}, ("", "") if running else None)
     return SiteStatus(
         vendor=site.vendor,

@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from deploy.backoff import Backoff
 from deploy.bundle_guard import BundleGuard
 from deploy.children import end_children, fork_child, importing_without_threads
+from deploy.config import load_config
 from deploy.flower_nouns import Hooks
 from deploy.flower_pins import require_supported
 from deploy.pace import pause, rest
 from deploy.size_guard import SizeGuard
-from deploy.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig, load_config
+from deploy.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig
 from srflm_flower.bell import Bell
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
@@ -38,22 +40,7 @@ NEEDED_BY_ALL = (
     "uvicorn.lifespan.on",
 )
 LOOK_SECONDS = 0.25
-LEAST_BACKOFF, MOST_BACKOFF = 0.5, 30.0
-SETTLED_SECONDS = 60.0
 REPLY_LEAST, REPLY_MOST = 0.02, 0.5
-
-
-@dataclass
-class Backoff:
-    """How long to wait before a SuperNode is started again: twice as long each time."""
-
-    seconds: float = LEAST_BACKOFF
-
-    def after(self, lived: float) -> float:
-        """Return the wait after a life of ``lived`` seconds; a long life makes up for all."""
-        wait = LEAST_BACKOFF if lived >= SETTLED_SECONDS else self.seconds
-        self.seconds = min(2 * wait, MOST_BACKOFF)
-        return wait
 
 
 @dataclass

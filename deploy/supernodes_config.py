@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
-from srflm_flower.errors import ConfigurationError
+from deploy.config import Strict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Model = TypeVar("Model", bound=BaseModel)
 LOOPBACK = "127.0.0.1"
 WORKER_BELL = "worker"
 
@@ -28,12 +27,6 @@ Peer = Annotated[
     AfterValidator(_no_other_bell),
 ]
 """A peer's name also names its bell and its note: it must be a plain file name."""
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Tls(Strict):
@@ -79,13 +72,3 @@ class SupernodesConfig(Strict):
     """Bytes; what is larger is dropped while it is received."""
     settings: tuple[str, ...] = ()
     """Names of settings that a peer may change in a run."""
-
-
-def load_config(model: type[Model], path: Path) -> Model:
-    """Read a configuration from JSON; raises :class:`ConfigurationError` with all that is wrong."""
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ConfigurationError(
-            f"{path}: {error}", f"a {model.__name__} in JSON", "let the site write it again"
-        ) from error

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 
+from deploy.backoff import Backoff
+from deploy.config import Strict, load_config
 from deploy.exit_codes import ROSTER_CHANGED
 from deploy.processes import ProcessFamily, process_family
-from deploy.supernodes import Backoff
-from deploy.supernodes_config import Strict, load_config
 from srflm_flower.durable import write_durably
 from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.children import end_children, fork_child, importing_without_threads, threads
+from deploy.config import Strict, load_config
 from deploy.flower_nouns import Kind, Task
 from deploy.flower_pins import require_supported
 from deploy.pace import LEAST_SECONDS, pause, rest
-from deploy.supernodes_config import WORKER_BELL, Sha256, Strict, load_config
+from deploy.supernodes_config import WORKER_BELL, Sha256
 from srflm_flower.bell import Bell
 from srflm_flower.errors import ConfigurationError, SrflmError
 from srflm_flower.event_log import EventLog

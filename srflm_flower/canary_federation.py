@@ -232,7 +232,9 @@ def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorD
         torch.device("cpu"),
         spender=account.spender(federation, vendor, data),
     )
-    state = SiteState(run.site(vendor), federation.hash, federation.model, federation.task)
+    state = SiteState(
+        run.site(vendor), federation.hash, federation.network_settings, federation.task
+    )
     site = Site(
         vendor,
         federation,

@@ -43,7 +43,9 @@ class Run:
         """
         started = time.monotonic()
         federation = self.federation
-        initial = get_weights(initial_network(federation.model, federation.task, federation.seed))
+        initial = get_weights(
+            initial_network(federation.network_settings, federation.task, federation.seed)
+        )
         journal = RunJournal(self.folder, federation, initial)
         strategy = ServerRotating(
             federation.term_plan(self.steps),
@@ -93,7 +95,7 @@ class Run:
         for vendor, arrays in closing.personalised.items():
             notes = {"vendor": vendor, **self.federation.model_notes()}
             ModelFile(
-                self.federation.model, self.federation.task, from_arrays(arrays), notes
+                self.federation.network_settings, self.federation.task, from_arrays(arrays), notes
             ).write(self.folder.models / f"{vendor}.safetensors")
         return closing
 

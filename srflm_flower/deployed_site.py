@@ -24,10 +24,11 @@ from srflm_flower.durable import write_durably
 from srflm_flower.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
+from srflm_flower.privacy_files import site_ledger
 from srflm_flower.signatures import VendorKeys
 from srflm_flower.site import Site
 from srflm_flower.site_policy import SitePolicy
-from srflm_flower.site_privacy import PrivacyAccount, site_ledger
+from srflm_flower.site_privacy import PrivacyAccount
 from srflm_flower.site_settings import SiteSettings, load_site
 from srflm_flower.site_state import SiteState
 from srflm_flower.vendor_learner import vendor_learner
@@ -61,7 +62,7 @@ class DeployedSite:
     def _network(self) -> tuple[nn.Module, Weights]:
         """The learner's scratch space, and a copy of its weights from before any training."""
         federation = self.federation
-        network = initial_network(federation.model, federation.task, federation.seed)
+        network = initial_network(federation.network_settings, federation.task, federation.seed)
         return network, get_weights(network)
 
     @property
@@ -88,7 +89,7 @@ class DeployedSite:
     def state(self) -> SiteState:
         """What the site keeps on disk."""
         federation, first = self.federation, self.federation.first_edition.federation
-        return SiteState(self.settings.state, first, federation.model, federation.task)
+        return SiteState(self.settings.state, first, federation.network_settings, federation.task)
 
     @property
     def account(self) -> PrivacyAccount:

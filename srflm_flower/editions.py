@@ -12,6 +12,7 @@ from typing import Any
 
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
+from srflm_flower.loading import with_changes
 from srflm_flower.member import Member
 
 FREE = ("run", "edition", "previous", "first", "vendors")
@@ -64,7 +65,8 @@ def successor(
         if vendor.name not in numbers:
             numbers[vendor.name], following = following, following + 1
         members.append(vendor.model_dump() | {"number": numbers[vendor.name]})
-    return old.changed(
+    return with_changes(
+        old,
         vendors=members,
         edition=old.edition + 1,
         previous=old.hash,

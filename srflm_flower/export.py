@@ -8,9 +8,11 @@ from pathlib import Path
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.durable import write_durably
 from srflm_flower.errors import RunFolderError
+from srflm_flower.loading import with_changes
 from srflm_flower.model_file import ModelFile
 from srflm_flower.records import Metrics
-from srflm_flower.release import Release, averaged_through, released_so_far
+from srflm_flower.release import Release, averaged_through
+from srflm_flower.released_so_far import released_so_far
 from srflm_flower.report import write_report
 from srflm_flower.summary import summarise
 from srflm_flower.weights import Weights
@@ -51,12 +53,14 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
     test = {name: site.site.learner.evaluate(each, "test") for name, each in models.items()}
     notes = {"vendor": site.vendor, **federation.model_notes()}
     for name, weights in models.items():
-        file = ModelFile(federation.model, federation.task, weights, {**notes, "kind": name})
+        file = ModelFile(
+            federation.network_settings, federation.task, weights, {**notes, "kind": name}
+        )
         file.write(folder / f"{name}.safetensors")
     records = list(ledger.records())
     lines = [record.model_dump_json() for record in records]
     write_durably(folder / "ledger.jsonl", ("\n".join(lines) + "\n").encode())
-    planned = federation.changed(run__rounds=records[-1].round)
+    planned = with_changes(federation, run__rounds=records[-1].round)
     summary = summarise(planned, records, 0.0, {site.vendor: test}, {})
     write_report(folder / "report.html", federation, records, summary)
     return Export(release, found is not None, test)

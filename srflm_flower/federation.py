@@ -7,14 +7,10 @@ agreed part is the federation's identity and rides in every message.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Field, Strict, ValidationError, ValidationInfo, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, Strict
 
 from clients.data.plan import DataPlan
 from clients.privacy.mechanism import Mechanism
@@ -29,20 +25,6 @@ from clients.settings import (
     TrainingSettings,
 )
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation_problems import (
-    Location,
-    Tables,
-    problems_between_tables,
-    problems_within,
-)
-from srflm_flower.federation_tree import (
-    array,
-    from_folder,
-    in_kebab_case,
-    misspelled,
-    read,
-    without_broken,
-)
 from srflm_flower.member import Member
 from srflm_flower.records import Edition, canonical_json
 from strategies.election import ElectionPolicy, election_policy
@@ -96,18 +78,12 @@ class Federation(Settings):
     privacy: PrivacySettings = PrivacySettings()
     run: RunSettings = RunSettings()
 
-    @model_validator(mode="after")
-    def _network_is_ready(self) -> Federation:
+    @property
+    def network_settings(self) -> ModelSettings:
+        """The network as it is built: ready for differential privacy where the federation asks."""
         if self.privacy.private and not self.model.dp_ready:
-            self.__dict__["model"] = self.model.model_copy(update={"dp_ready": True})
-        return self
-
-    @model_validator(mode="after")
-    def _tables_fit_together(self, info: ValidationInfo) -> Federation:
-        problems = problems_between_tables(self, (info.context or {}).get("broken", frozenset()))
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
+            return self.model.model_copy(update={"dp_ready": True})
+        return self.model
 
     @property
     def roster(self) -> tuple[str, ...]:
@@ -119,6 +95,7 @@ class Federation(Settings):
         """SHA-256 (hex) of all that members agree on: everything but ``run`` and data paths."""
         left_out = {"run"} | ({"edition", "previous", "first"} if self.edition == 1 else set())
         agreed = self.model_dump(mode="json", by_alias=True, exclude=left_out)
+        agreed["model"] = self.network_settings.model_dump(mode="json", by_alias=True)
         agreed["data"].pop("path", None)
         for vendor in agreed["vendors"]:
             vendor.pop("path", None)
@@ -201,62 +178,8 @@ class Federation(Settings):
         policy = election_policy(self.election, self.seed)
         return EligibleFirst(policy, self.server_terms) if self.privacy.private else policy
 
-    def changed(self, **changes: Any) -> Federation:
-        """Return a copy with fields replaced, checked anew; ``a__b=1`` reaches into tables."""
-        tree = self.model_dump(mode="python")
-        for path, value in changes.items():
-            *tables, field = path.split("__")
-            table = tree
-            for name in tables:
-                table = table[name]
-            table[field] = value
-        return _validated(tree, "the changed federation")
-
     def to_toml(self) -> str:
         """Return the federation as TOML with every setting, defaults too."""
         tree = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         tree["vendors"] = tree.pop("vendors")  # tables of tables come last
         return tomli_w.dumps(tree)
-
-
-def built_in_federation(vendors: int = len(BUILT_IN_VENDORS)) -> Federation:
-    """Return the demonstration federation with this many vendors."""
-    names = [*BUILT_IN_VENDORS, *(f"vendor-{n}" for n in range(len(BUILT_IN_VENDORS), vendors))]
-    return _validated({"vendors": [{"name": name} for name in names[:vendors]]}, "the roster")
-
-
-def load_federation(path: Path) -> Federation:
-    """Read a federation file; relative data paths in it start at its own folder.
-
-    Raises :class:`ConfigurationError` with all problems at once.
-    """
-    tree = read(path)
-    for table in [tree.get("data"), *array(tree.get("vendors"))]:
-        if isinstance(table, dict) and isinstance(table.get("path"), str):
-            table["path"] = from_folder(path.parent, table["path"])
-    respelled: dict[Location, str] = {}
-    return _validated(in_kebab_case(tree, respelled), str(path), respelled)
-
-
-def _validated(
-    tree: dict[str, Any], where: str, respelled: Mapping[Location, str] = MappingProxyType({})
-) -> Federation:
-    federation, errors = _attempt(tree, frozenset())
-    if federation is not None and not respelled:
-        return federation
-    if any(error["loc"] for error in errors):
-        errors += _attempt(*without_broken(tree, errors))[1]
-    problems = misspelled(errors, respelled)
-    problems += [problem for error in errors for problem in problems_within(error)]
-    raise ConfigurationError(
-        f"{len(problems)} problem(s) in {where}:\n" + "\n".join(f"  - {p}" for p in problems),
-        "a valid federation file",
-        "change the lines named above; `srflm config show` prints a complete example",
-    )
-
-
-def _attempt(tree: dict[str, Any], broken: Tables) -> tuple[Federation | None, list[ErrorDetails]]:
-    try:
-        return Federation.model_validate(tree, context={"broken": broken}), []
-    except ValidationError as error:
-        return None, error.errors(include_url=False)

@@ -1,4 +1,4 @@
-"""What is wrong with a federation file: one line each, in the words of who has to mend it.
+"""Check the tables of a federation file against each other: one line for each contradiction.
 
 Each line says where, what was found, what was expected, and how to mend it.
 """
@@ -6,37 +6,19 @@ Each line says where, what was found, what was expected, and how to mend it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable
 
-from clients.settings import (
-    ByClassPartition,
-    DirichletPartition,
-    FileData,
-    NpzData,
-    PhantomData,
-)
+from clients.settings import ByClassPartition, FileData, NpzData, PhantomData
+from srflm_flower.federation import Federation
 from srflm_flower.member import deployment_problems
+from srflm_flower.places import short
 from srflm_flower.privacy_problems import privacy_problems, server_terms_problems
 from srflm_flower.secure_aggregation.nouns import LEAST_CLIENTS
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
-    from srflm_flower.federation import Federation
-
-Location = tuple[int | str, ...]
-Tables = frozenset[str]
-
-# ---- tables that do not fit together -----------------------------------------------------------
-
-
-def problems_between_tables(federation: Federation, broken: Tables = frozenset()) -> list[str]:
-    """Return the problems between the tables that are not ``broken`` in themselves."""
-    return [
-        problem for check, tables in _CHECKS if not broken & tables for problem in check(federation)
-    ]
+def problems_between_tables(federation: Federation) -> list[str]:
+    """Return one line for each contradiction between tables whose fields are right."""
+    return [problem for check in _CHECKS for problem in check(federation)]
 
 
 def _roster(federation: Federation) -> list[str]:
@@ -170,7 +152,7 @@ def _vendor_paths(federation: Federation) -> list[str]:
             if vendor.path is None
         ]
     return [
-        f"vendors.{vendor.name}.path: found {_short(vendor.path)}; expected none, as data.source"
+        f"vendors.{vendor.name}.path: found {short(vendor.path)}; expected none, as data.source"
         f' is "{federation.data.source}"; remove it, or set data.source = "files"'
         for vendor in federation.vendors
         if vendor.path is not None
@@ -186,7 +168,7 @@ def _vendor_classes(federation: Federation) -> list[str]:
             if not vendor.classes
         ]
     return [
-        f"vendors.{vendor.name}.classes: found {_short(vendor.classes)}; expected none without"
+        f"vendors.{vendor.name}.classes: found {short(vendor.classes)}; expected none without"
         ' data.partition.kind = "by-class"; remove it, or set this partition'
         for vendor in federation.vendors
         if vendor.classes is not None
@@ -219,123 +201,19 @@ def _vendor_limits(federation: Federation) -> list[str]:
     ]
 
 
-_CHECKS: tuple[tuple[Callable[[Federation], list[str]], Tables], ...] = (
-    (_roster, frozenset({"vendors"})),
-    (_sites, frozenset({"vendors"})),
-    (_edition, frozenset({"edition", "previous", "first"})),
-    (_fixed_server, frozenset({"vendors", "election"})),
-    (_min_clients, frozenset({"vendors", "aggregation"})),
-    (_robust_rule, frozenset({"vendors", "aggregation"})),
-    (_secure, frozenset({"vendors", "aggregation", "evaluate_averaged"})),
-    (_rounds, frozenset({"run", "rounds_per_term"})),
-    # Of broken [[vendors]] tables the others are still there, each to be checked by itself.
-    (_vendor_paths, frozenset({"data"})),
-    (_vendor_classes, frozenset({"data"})),
-    (_vendor_labels, frozenset({"data", "task"})),
-    (_vendor_limits, frozenset({"data"})),
-    (privacy_problems, frozenset({"privacy"})),
-    (server_terms_problems, frozenset({"privacy", "election", "run", "rounds_per_term"})),
+_CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
+    _roster,
+    _sites,
+    _edition,
+    _fixed_server,
+    _min_clients,
+    _robust_rule,
+    _secure,
+    _rounds,
+    _vendor_paths,
+    _vendor_classes,
+    _vendor_labels,
+    _vendor_limits,
+    privacy_problems,
+    server_terms_problems,
 )
-
-# ---- tables that are wrong in themselves -------------------------------------------------------
-
-_CHOICES: Mapping[str, tuple[type[Any], ...]] = {
-    "source": (PhantomData, NpzData, FileData),
-    "kind": (DirichletPartition, ByClassPartition),
-}
-
-_EXPECTED: Mapping[str, str] = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "text in quotes",
-    "path_type": "a path as text in quotes",
-    "bool_type": "true or false",
-    "greater_than": "a number greater than {gt:g}",
-    "greater_than_equal": "a number not less than {ge:g}",
-    "multiple_of": "a multiple of {multiple_of:g}",
-    "less_than": "a number less than {lt:g}",
-    "less_than_equal": "a number not greater than {le:g}",
-    "too_short": "an array of at least {min_length}",
-    "tuple_type": "an array",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
-}
-
-
-def problems_within(error: ErrorDetails) -> list[str]:
-    """Translate one error of pydantic."""
-    where, found = ".".join(map(str, place(error["loc"]))), _short(error["input"])
-    context = error.get("ctx", {})
-    match error["type"]:
-        case "value_error" if not where:
-            return str(context["error"]).splitlines()
-        case "value_error":
-            return [f"{where}: found {found}; {context['error']}"]
-        case "extra_forbidden":
-            return [
-                f"{where}: found an unknown key; expected a documented one; correct or remove it"
-            ]
-        case "missing":
-            return [f"{where}: found nothing; expected a value; add it"]
-        case "union_tag_not_found":
-            key = context["discriminator"].strip("'")
-            return [f"{where}.{key}: found nothing; expected one of {_choices(key)}; add it"]
-        case "union_tag_invalid":
-            key = context["discriminator"].strip("'")
-            where, found = f"{where}.{key}", repr(context["tag"])
-    return [f"{where or 'the file'}: found {found}; expected {_expected(error)}; change it"]
-
-
-def place(location: Location) -> Location:
-    """Return the location as in the file, without the names that pydantic has for choices."""
-    return tuple(
-        part
-        for index, part in enumerate(location)
-        if not (index == 1 and location[0] == "data")
-        and not (index == 3 and location[:3:2] == ("data", "partition"))
-    )
-
-
-def _expected(error: ErrorDetails) -> str:
-    context = error.get("ctx", {})
-    match error["type"]:
-        case "literal_error":
-            choices = str(context["expected"]).replace(" or ", ", ")
-            return f"one of {choices}" if ", " in choices else choices
-        case "union_tag_invalid":
-            return f"one of {context['expected_tags']}"
-        case "string_pattern_mismatch":
-            letters = "letters" if "A-Z" in context["pattern"] else "lower-case letters"
-            return f"1 to 40 {letters}, digits, '_', '-' or '.', the first a letter or digit"
-        case "tuple_type" if error["loc"] == ("vendors",):
-            return "an array of [[vendors]] tables"
-        case kind if kind in _EXPECTED:
-            return _EXPECTED[kind].format(**context)
-    return error["msg"]
-
-
-def _choices(key: str) -> str:
-    return ", ".join(
-        repr(get_args(model.model_fields[key].annotation)[0]) for model in _CHOICES[key]
-    )
-
-
-def _short(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-        case Path():
-            text = repr(str(value))
-        case dict():
-            return "a table"
-        case list() | tuple():
-            text = repr(list(value))
-        case str() | int() | float():
-            text = repr(value)
-        case _:
-            text = str(value)
-    return text if len(text) <= 60 else text[:57] + "…"

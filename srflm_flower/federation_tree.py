@@ -1,4 +1,4 @@
-"""Read a federation file as a tree of tables, and take the tree apart when it is wrong.
+"""Read a federation file as a tree of tables, with its keys in one spelling.
 
 What the tree means is checked by :mod:`srflm_flower.federation`.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation_problems import Location, Tables, place
+from srflm_flower.places import Location, place
 from strategies.settings import kebab
 
 
@@ -77,31 +76,6 @@ def in_kebab_case(value: Any, respelled: dict[Location, str], at: Location = ())
         elif here[-1] == key or here[-1] not in value:
             tree[here[-1]] = in_kebab_case(each, respelled, here)
     return tree
-
-
-def without_broken(
-    tree: dict[str, Any], errors: list[ErrorDetails]
-) -> tuple[dict[str, Any], Tables]:
-    """Return what is left of the tree when its broken tables are out, and their names.
-
-    Of ``vendors`` the tables that are right stay.  An unknown key does not break its table.
-    """
-    rest = deepcopy(tree)
-    locations = [place(error["loc"]) for error in errors if error["type"] != "extra_forbidden"]
-    for error in errors:
-        if error["type"] == "extra_forbidden":
-            _remove(rest, place(error["loc"]))
-    broken = frozenset(str(location[0]).replace("-", "_") for location in locations)
-    wrong = {location[1] for location in locations if location[0] == "vendors" and location[1:]}
-    vendors = [each for n, each in enumerate(array(rest.get("vendors"))) if n not in wrong]
-    rest = {key: each for key, each in rest.items() if key.replace("-", "_") not in broken}
-    return rest | ({"vendors": vendors} if "vendors" in broken else {}), broken
-
-
-def _remove(tree: Any, location: Location) -> None:
-    for part in location[:-1]:
-        tree = tree[part]
-    del tree[location[-1]]
 
 
 def misspelled(errors: list[ErrorDetails], respelled: Mapping[Location, str]) -> list[str]:

@@ -43,7 +43,7 @@ class RunJournal:
         self._ledger = Ledger(folder.ledger, federation.hash)
         self._store = ModelStore(folder.server_store)
         self._average = AverageFile(
-            folder.server / "average.safetensors", federation.model, federation.task
+            folder.server / "average.safetensors", federation.network_settings, federation.task
         )
         self._initial, self._genesis = initial, hash_weights(initial)
         self._at_hand: dict[str, Weights] = {}
@@ -132,5 +132,5 @@ class RunJournal:
 
     def _write_global(self, release: Release, weights: Weights) -> None:
         notes = {"term": release.term, "kind": release.kind, **self._federation.model_notes()}
-        file = ModelFile(self._federation.model, self._federation.task, weights, notes)
+        file = ModelFile(self._federation.network_settings, self._federation.task, weights, notes)
         file.write(self._folder.global_model)

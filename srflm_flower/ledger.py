@@ -8,43 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from srflm_flower.chain import check_follows
 from srflm_flower.durable import append_durably, write_durably
 from srflm_flower.errors import LedgerError
 from srflm_flower.records import TermRecord, canonical_json
-
-
-def check_follows(last: TermRecord | None, record: TermRecord, federation: str) -> None:
-    """Check that ``record`` is the next link after ``last`` in this federation's chain.
-
-    ``federation`` is the hash of the first edition of the federation file; from one edition to the
-    next leads a record with a roster change.  Raises :class:`LedgerError`.
-    """
-    if record.federation != (last.next_federation if last is not None else federation):
-        raise _broken("a record of another federation", record)
-    parent, term, round_number = (
-        (last.hash, last.term + 1, last.round + 1) if last is not None else (federation, 1, 1)
-    )
-    if record.term != term or record.parent != parent:
-        raise _broken("a record that does not follow the one before it", record)
-    if record.round < round_number:
-        raise _broken("a record that counts rounds backwards", record)
-
-
-def check_chain(records: Sequence[TermRecord], federation: str) -> None:
-    """Check every link of a ledger; raises :class:`LedgerError`."""
-    last = None
-    for record in records:
-        check_follows(last, record, federation)
-        last = record
-
-
-def _broken(found: str, record: TermRecord) -> LedgerError:
-    return LedgerError(
-        f"{found} (term {record.term})",
-        "an unbroken chain of this federation's term records",
-        "if the federation file was changed, put it back or start a new run;"
-        " otherwise restore the ledger from another site",
-    )
 
 
 class Ledger:

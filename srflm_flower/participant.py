@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from srflm_flower import messages as wire
+from srflm_flower.chain import check_follows
 from srflm_flower.errors import MessageRefused
 from srflm_flower.fencing import View, check_envelope, check_sender
-from srflm_flower.ledger import check_follows
 from srflm_flower.quorum import accept, grant, refusal
 from srflm_flower.records import Approval, Edition, Grant, RunOrder, TermRecord
 from srflm_flower.roster_change import check_change, check_decided

@@ -11,7 +11,8 @@ from clients.privacy.settings import Unit
 from clients.settings import FileData
 from srflm_flower.durable import write_durably
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation import Federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import load_federation, with_changes
 from srflm_flower.preflight import count_examples
 from srflm_flower.toml_edit import edited
 
@@ -130,4 +131,4 @@ def _rewritten(
         for member in federation.vendors
         if (row := rows[member.name]) is not None
     ]
-    return federation.changed(vendors=vendors, **changes).to_toml()
+    return with_changes(federation, vendors=vendors, **changes).to_toml()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from srflm_flower.federation import Federation
-    from srflm_flower.member import Member
+from srflm_flower.federation import Federation
+from srflm_flower.member import Member
 
 
 def privacy_problems(federation: Federation) -> list[str]:

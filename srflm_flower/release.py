@@ -7,13 +7,11 @@ model of every term are both candidates (README.md, "One round").  Where a movin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from srflm_flower.records import TermRecord
-from srflm_flower.site_ledger import SiteLedger
 
 Kind = Literal["averaged", "finetuned", "moving-average"]
 
@@ -87,17 +85,3 @@ def _supersedes(later: Release, best: Release) -> bool:
 
 def _rank(candidate: Release) -> tuple[int, float]:
     return candidate.vendors, candidate.value
-
-
-_NOTED = "released"
-
-
-def released_so_far(ledger: SiteLedger, metric: str) -> Release | None:
-    """Return the released model of a site's ledger; what was compared is not compared again."""
-    noted = ledger.noted(_NOTED)
-    compared, kept = json.loads(noted) if noted else (0, None)
-    best, through = Release(**kept) if kept else None, len(ledger)
-    if through > compared:
-        best = better_of(best, ledger.records(compared + 1), metric)
-        ledger.note(_NOTED, json.dumps((through, asdict(best) if best else None)))
-    return best

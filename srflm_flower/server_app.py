@@ -13,7 +13,8 @@ from srflm_flower.conduct import Run
 from srflm_flower.deployed_site import deployed_site
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.event_log import EventLog
-from srflm_flower.federation import Federation, built_in_federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import built_in_federation, load_federation, with_changes
 from srflm_flower.records import TermRecord
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import folder_note
@@ -109,4 +110,4 @@ def _federation(grid: Grid, context: Context) -> Federation:
         changes["run__rounds"] = int(config["rounds"])
     if config["seed"]:
         changes["seed"] = int(config["seed"])
-    return federation.changed(**changes) if changes else federation
+    return with_changes(federation, **changes) if changes else federation

@@ -87,7 +87,10 @@ class SimulatedSite:
     def _state(self) -> SiteState:
         federation = self.run.federation
         return SiteState(
-            self.run.folder.site(self.vendor), federation.hash, federation.model, federation.task
+            self.run.folder.site(self.vendor),
+            federation.hash,
+            federation.network_settings,
+            federation.task,
         )
 
     @classmethod
@@ -95,7 +98,7 @@ class SimulatedSite:
         """Return the vendor at ``position`` of the roster, or ``None`` when it is not so long."""
         if folder not in cls._runs:
             federation = RunFolder(folder).federation()
-            network = initial_network(federation.model, federation.task, federation.seed)
+            network = initial_network(federation.network_settings, federation.task, federation.seed)
             cls._runs[folder] = SimulatedRun(
                 RunFolder(folder), federation, network, get_weights(network)
             )

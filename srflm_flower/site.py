@@ -25,8 +25,8 @@ from srflm_flower.model_store import ModelStore
 from srflm_flower.outgoing import check_outgoing
 from srflm_flower.personalisation import Personalisation, stored_models
 from srflm_flower.records import Ballot, VendorPrivacy
-from srflm_flower.release import released_so_far
 from srflm_flower.released_metrics import released_metrics
+from srflm_flower.released_so_far import released_so_far
 from srflm_flower.secure_aggregation.messages import SecureRequest
 from srflm_flower.secure_aggregation.site import secure_site
 from srflm_flower.signatures import Keys, NoKeys

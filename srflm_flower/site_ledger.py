@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from srflm_flower.chain import check_follows
 from srflm_flower.durable import not_writable
 from srflm_flower.errors import LedgerError
-from srflm_flower.ledger import check_follows
 from srflm_flower.quorum import NONE_SEEN, Accepted, Votes
 from srflm_flower.records import (
     Certificate,

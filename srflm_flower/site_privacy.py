@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from clients.data.vendor_data import VendorData
 from clients.privacy.accounting import check_size
-from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
+from clients.privacy.ledger import PrivacyLedger
 from clients.privacy.ledger_file import RETIRE
 from clients.privacy.manifest import manifest_of
 from clients.privacy.policy import ROLES, PrivacyPolicy, budget
@@ -17,7 +16,6 @@ from clients.privacy.units import count_units
 from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
 from srflm_flower.records import TermRecord
-from srflm_flower.site_settings import SiteSettings
 
 
 @dataclass(frozen=True)
@@ -100,18 +98,3 @@ def check_told(spender: Spender, vendor: str, records: Sequence[TermRecord]) -> 
             RETIRE,
             PrivacyError.LEDGER_ROLLED_BACK,
         )
-
-
-def ledger_path(settings: SiteSettings) -> Path:
-    """Return the ledger's file."""
-    return settings.state / LEDGER_FILE
-
-
-def anchor_path(settings: SiteSettings) -> Path:
-    """Return the anchor's file, outside of the state folder."""
-    return settings.identity / ANCHOR_FILE
-
-
-def site_ledger(settings: SiteSettings) -> PrivacyLedger:
-    """Return the site's privacy ledger."""
-    return PrivacyLedger(ledger_path(settings), anchor_path(settings))

@@ -11,7 +11,8 @@ from pydantic import Field, Strict, ValidationError
 from clients.privacy.policy import PrivacyPolicy
 from clients.settings import PhantomData
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation import Federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import load_federation, with_changes
 from strategies.settings import Settings
 
 SitePath = Annotated[Path, Strict(False)]
@@ -92,7 +93,7 @@ class SiteSettings(Settings):
                     | ({"path": self.data} if member.name == self.vendor else {})
                     for member in federation.vendors
                 ]
-        return federation.changed(**changes)
+        return with_changes(federation, **changes)
 
 
 def load_site(folder: Path) -> SiteSettings:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from srflm_flower.audit import check_audit
+from srflm_flower.chain import check_chain
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.ledger import check_chain
 from srflm_flower.roster_change import Editions, check_decided
 from srflm_flower.weights import hash_weights
 

@@ -42,7 +42,7 @@ def main(grid: Grid, context: Context) -> None:
     out = Path(str(context.run_config["out"]))
     federation = RunFolder(out).federation()
     notes = RoundNotes(out / ROUNDS_FILE)
-    network = initial_network(federation.model, federation.task, federation.seed)
+    network = initial_network(federation.network_settings, federation.task, federation.seed)
     strategy = FedAvg(
         min_available_nodes=len(federation.roster), train_metrics_aggr_fn=notes.trained
     )

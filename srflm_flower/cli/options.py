@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from srflm_flower.federation import Federation, built_in_federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import built_in_federation, load_federation, with_changes
 
 FederationFile = Annotated[
     Path | None,
@@ -27,4 +28,4 @@ def chosen_federation(
         changes["run__rounds"] = rounds
     if seed is not None:
         changes["seed"] = seed
-    return federation.changed(**changes) if changes else federation
+    return with_changes(federation, **changes) if changes else federation

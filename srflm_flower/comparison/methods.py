@@ -25,6 +25,7 @@ from srflm_flower.conduct import Run
 from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.ledger import Ledger
+from srflm_flower.loading import with_changes
 from srflm_flower.memory_grid import MemoryGrid
 from srflm_flower.model_file import read_model_file
 from srflm_flower.moving_average import MovingAverage, advanced
@@ -108,7 +109,7 @@ def run_baseline(
 def _run_fixed_server(federation: Federation, folder: Path, budget: StepBudget) -> MethodResult:
     server = federation.roster[0]
     planned = for_fixed_server(federation, server)
-    fixed = planned.changed(election__policy="fixed", election__server=server)
+    fixed = with_changes(planned, election__policy="fixed", election__server=server)
     run = create_run_folder(fixed, folder, folder.parent)
     steps = {site.vendor: baseline_app.client_steps(site) for site in _sites(run, fixed)}
     plan = budget.for_fixed_server(server, steps)

@@ -11,7 +11,7 @@ from deploy.membership import assemble, assemble_change, join, new_site
 from deploy.pki import check_identity
 from srflm_flower.editions import check_successor, difference
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation import built_in_federation, load_federation
+from srflm_flower.loading import built_in_federation, load_federation
 from tests.support.commands import SRFLM, run
 
 ROSTER = ("aster", "borealis")

@@ -8,7 +8,8 @@ import pytest
 
 from deploy import private_superlink
 from deploy.flower_environment import flower_environment
-from deploy.private_superlink import free_port, program, start_private_superlink
+from deploy.flower_programs import program
+from deploy.private_superlink import free_port, start_private_superlink
 from deploy.processes import process_family
 from srflm_flower.errors import SimulationError
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from deploy.supernodes import Backoff, hooks, options
-from deploy.supernodes_config import SupernodesConfig, load_config
+from deploy.backoff import Backoff
+from deploy.config import load_config
+from deploy.supernodes import hooks, options
+from deploy.supernodes_config import SupernodesConfig
 from srflm_flower.bell import Bell
 from srflm_flower.errors import ConfigurationError
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from deploy.flower_internals import RuntimeApi, bundle_of
-from deploy.private_superlink import program
+from deploy.flower_programs import program
 from deploy.processes import process_family
 from tests.support.warm_site import WarmSite, children_of, wait_for, write_app
 

@@ -15,7 +15,8 @@ from deploy.run_orders import order_rounds
 from deploy.site_control import bring_down, prepare, read_notes, start_detached
 from deploy.site_layout import LOOPBACK, Layout, free_block
 from srflm_flower.deployed_site import DeployedSite, site_anew
-from srflm_flower.federation import Federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import load_federation, with_changes
 from tests.support.commands import SRFLM, run
 from tests.support.sites import processes_about, rounds_of, wait_until
 from tests.support.tiny import tiny_federation
@@ -87,7 +88,7 @@ def consortium(tmp_path: Path) -> Iterator[Consortium]:
 
 def test_fourth_site_joins_and_one_leaves(consortium: Consortium, tmp_path: Path) -> None:
     base = tiny_federation(tmp_path, ("a", "b", "c"), run__answer_deadline=30)
-    consortium.begin(base.changed(run__work_deadline=120))
+    consortium.begin(with_changes(base, run__work_deadline=120))
     for vendor in "abc":
         consortium.start(vendor)
     wait_until(lambda: consortium.members("abc"), 90, "the first sites do not see each other")

@@ -13,7 +13,8 @@ import pytest
 
 import srflm_flower
 from deploy.flower_environment import flower_environment
-from deploy.private_superlink import free_port, program
+from deploy.flower_programs import program
+from deploy.private_superlink import free_port
 from deploy.processes import process_family
 from srflm_flower.model_file import read_model_file
 from srflm_flower.run_folder import RunFolder

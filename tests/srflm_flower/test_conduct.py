@@ -15,6 +15,7 @@ import pytest
 
 from srflm_flower import durable
 from srflm_flower.errors import RunFolderError, SrflmError
+from srflm_flower.loading import with_changes
 from srflm_flower.model_file import read_model_file
 from srflm_flower.release import released
 from srflm_flower.run_folder import RunFolder
@@ -164,7 +165,7 @@ def test_crash_at_any_write_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 def test_ledger_of_another_federation_is_refused(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     conduct(run)
-    other = run.federation().changed(seed=7, run__rounds=4)
+    other = with_changes(run.federation(), seed=7, run__rounds=4)
     run.federation_file.write_text(other.to_toml(), encoding="utf-8")
     with pytest.raises(SrflmError, match="another federation"):
         conduct(run)

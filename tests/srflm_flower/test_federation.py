@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from clients.settings import NpzData
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation import (
-    BUILT_IN_VENDORS,
-    Federation,
-    built_in_federation,
-    load_federation,
-)
+from srflm_flower.federation import BUILT_IN_VENDORS, Federation
+from srflm_flower.loading import built_in_federation, load_federation, with_changes
 from tests.support.federation_files import TWO_VENDORS, loaded
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/*.toml"))
@@ -75,7 +71,8 @@ def test_toml_round_trip_changes_nothing(
     vendors: int,
     policy: str,
 ) -> None:
-    federation = built_in_federation(vendors).changed(
+    federation = with_changes(
+        built_in_federation(vendors),
         seed=seed,
         training__learning_rate=rate,
         data__label_alpha=alpha,
@@ -107,8 +104,12 @@ def test_relative_paths_start_at_the_federation_file(tmp_path: Path, data: str) 
 
 
 def test_hash_ignores_how_long_and_where_to_compute() -> None:
-    changed = Federation().changed(
-        run__rounds=99, run__device="cpu", run__mixed_precision=False, run__work_deadline=1
+    changed = with_changes(
+        Federation(),
+        run__rounds=99,
+        run__device="cpu",
+        run__mixed_precision=False,
+        run__work_deadline=1,
     )
     assert changed.hash == Federation().hash
 
@@ -154,7 +155,7 @@ CHANGES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: next(iter(changes)))
 def test_hash_changes_with_all_that_members_agree_on(changes: dict[str, Any]) -> None:
-    assert Federation().changed(**changes).hash != Federation().hash
+    assert with_changes(Federation(), **changes).hash != Federation().hash
 
 
 def test_every_table_but_run_is_covered_by_the_test_above() -> None:
@@ -166,18 +167,19 @@ def test_every_table_but_run_is_covered_by_the_test_above() -> None:
 def test_later_edition_without_what_came_before_is_refused(field: str) -> None:
     partial = {name: value for name, value in LATER.items() if name != field}
     with pytest.raises(ConfigurationError, match="edition: found"):
-        Federation().changed(**partial)
+        with_changes(Federation(), **partial)
     other = LATER | {"previous": "c" * 64}
-    assert Federation().changed(**other).hash != Federation().changed(**LATER).hash
+    assert with_changes(Federation(), **other).hash != with_changes(Federation(), **LATER).hash
 
 
 def test_changed_federation_is_checked_anew() -> None:
     with pytest.raises(ConfigurationError, match="in the changed federation"):
-        Federation().changed(rounds_per_term=7, run__rounds=12)
+        with_changes(Federation(), rounds_per_term=7, run__rounds=12)
 
 
 def test_plans_carry_what_the_file_says() -> None:
-    federation = Federation().changed(
+    federation = with_changes(
+        Federation(),
         training__client_epochs=7,
         training__server_epochs=9,
         training__batch_size=5,

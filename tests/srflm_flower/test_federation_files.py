@@ -9,11 +9,8 @@ import pytest
 
 from clients.settings import RESERVED_NAMES, NpzData
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation import (
-    Federation,
-    built_in_federation,
-    load_federation,
-)
+from srflm_flower.federation import Federation
+from srflm_flower.loading import built_in_federation, load_federation, with_changes
 from tests.support.federation_files import loaded, problems_of
 
 
@@ -126,20 +123,22 @@ def test_vendor_may_not_have_the_name_of_a_model(tmp_path: Path, name: str) -> N
     ],
 )
 def test_robust_rule_with_clients_enough_is_fine(vendors: int, settings: dict[str, Any]) -> None:
-    rule = built_in_federation(vendors).changed(aggregation=settings).aggregation.rule
+    rule = with_changes(built_in_federation(vendors), aggregation=settings).aggregation.rule
     assert rule == settings["rule"]
 
 
 @pytest.mark.parametrize("vendors", [4, 10, 50])
 def test_secure_mean_with_clients_enough_is_fine(vendors: int) -> None:
     federation = built_in_federation(vendors)
-    assert federation.changed(evaluate_averaged=False, aggregation__secure=True).aggregation.secure
+    assert with_changes(
+        federation, evaluate_averaged=False, aggregation__secure=True
+    ).aggregation.secure
 
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf")])
 def test_secure_range_must_be_a_positive_number(value: float) -> None:
     with pytest.raises(ConfigurationError, match="secure_range"):
-        Federation().changed(aggregation__secure_range=value)
+        with_changes(Federation(), aggregation__secure_range=value)
 
 
 @pytest.mark.parametrize("content", [b"[run\n", b"seed = 1\nseed = 2", b"\xff\xfe", b"a b c"])

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from srflm_flower.chain import check_chain, check_follows
 from srflm_flower.errors import LedgerError
-from srflm_flower.ledger import Ledger, check_chain, check_follows
+from srflm_flower.ledger import Ledger
 from srflm_flower.records import TermRecord, canonical_json
 from tests.support.records import FEDERATION, make_chain, make_record
 

@@ -13,6 +13,7 @@ from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.export import export_site
 from srflm_flower.federation import Federation
+from srflm_flower.loading import with_changes
 from srflm_flower.model_file import read_model_file
 from srflm_flower.moving_average import AverageFile, MovingAverage, advanced
 from srflm_flower.simulated_site import SimulatedSite
@@ -58,7 +59,7 @@ def test_without_decay_it_is_the_latest_model() -> None:
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_decay_lies_between_0_and_1(decay: float) -> None:
     with pytest.raises(ConfigurationError, match="moving_average"):
-        Federation().changed(aggregation__moving_average=decay)
+        with_changes(Federation(), aggregation__moving_average=decay)
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def test_run_that_is_resumed_releases_the_same_average(tmp_path: Path) -> None:
     federation = tiny_federation(tmp_path, aggregation__moving_average=DECAY)
     whole, parts = new_run(federation, tmp_path / "whole"), tmp_path / "parts"
     conduct(whole)
-    first = new_run(federation.changed(run__rounds=2), parts)
+    first = new_run(with_changes(federation, run__rounds=2), parts)
     conduct(first)
     first.federation_file.write_text(federation.to_toml())
     conduct(first)

@@ -11,7 +11,8 @@ from clients.data.phantom import LESION_CLASSES
 from clients.data.sources import forget_cached_data, load_vendor_data
 from srflm_flower import preflight
 from srflm_flower.errors import ConfigurationError, DataError
-from srflm_flower.federation import Federation, built_in_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import built_in_federation, with_changes
 from srflm_flower.preflight import check_before_simulation
 from tests.support.tiny import tiny_federation
 
@@ -23,7 +24,7 @@ def never(*_: object, **__: object) -> None:
 
 
 def small(**changes: Any) -> Federation:
-    return built_in_federation(2).changed(**SMALL, **changes)
+    return with_changes(built_in_federation(2), **SMALL, **changes)
 
 
 @pytest.mark.parametrize(

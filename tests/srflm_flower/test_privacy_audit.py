@@ -15,6 +15,7 @@ from clients.privacy.mechanism import Mechanism
 from clients.privacy.settings import GradientMode, PrivacySettings
 from srflm_flower.canary_federation import AUDITED, canary_federation, run_canaries
 from srflm_flower.errors import FederationStopped, PrivacyError
+from srflm_flower.loading import with_changes
 from srflm_flower.privacy_audit import Audit, AuditResult, audit, noise_of
 from srflm_flower.run_folder import RunFolder
 from tests.support.broken_builds import (
@@ -129,7 +130,7 @@ def test_run_in_which_a_site_does_not_always_train_is_no_audit(
 ) -> None:
     what = Audit(canaries=100)
     federation = canary_federation(noise_of(what), 100, 4, what.delta, SETTINGS)
-    starved = federation.changed(privacy__epsilon=budget)
+    starved = with_changes(federation, privacy__epsilon=budget)
     canaries = Canaries.toss(100, np.random.default_rng(0))
     with pytest.raises((PrivacyError, FederationStopped)):
         run_canaries(starved, canaries, tmp_path)

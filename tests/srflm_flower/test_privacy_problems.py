@@ -9,6 +9,7 @@ import pytest
 from clients.privacy.mechanism import Mechanism
 from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
+from srflm_flower.loading import with_changes
 from strategies.eligibility import EligibleFirst
 
 SIZES = {"a": 1000, "b": 500}
@@ -16,7 +17,7 @@ SIZES = {"a": 1000, "b": 500}
 
 def private(sizes: dict[str, int | None] | None = None, **changes: Any) -> Federation:
     vendors = [{"name": name, "size": size} for name, size in (sizes or SIZES).items()]
-    return Federation().changed(vendors=vendors, privacy__unit="record", **changes)
+    return with_changes(Federation(), vendors=vendors, privacy__unit="record", **changes)
 
 
 def test_mechanism_of_a_round_is_agreed() -> None:
@@ -28,7 +29,7 @@ def test_mechanism_of_a_round_is_agreed() -> None:
 
 def test_vendor_may_need_noise_of_its_own() -> None:
     vendors = [{"name": "a", "size": 1000}, {"name": "b", "size": 500, "client_noise": 1.5}]
-    federation = Federation().changed(vendors=vendors, privacy__unit="record")
+    federation = with_changes(Federation(), vendors=vendors, privacy__unit="record")
     noises = [federation.mechanism(v, "client").noise_multiplier for v in "ab"]  # type: ignore[union-attr]
     assert noises == [1.0, 1.5]
     assert federation.mechanism("b", "server") == Mechanism(1.0, 0.128, 10)
@@ -67,10 +68,10 @@ def test_what_does_not_fit_is_named(
     ],
 )
 def test_what_does_not_protect_patients_is_named(changes: dict[str, Any], found: str) -> None:
-    federation = private(privacy__metrics="withheld").changed(privacy__unit="patient")
+    federation = with_changes(private(privacy__metrics="withheld"), privacy__unit="patient")
     assert federation.privacy.private
     with pytest.raises(ConfigurationError) as caught:
-        federation.changed(**changes)
+        with_changes(federation, **changes)
     assert found in caught.value.found
 
 
@@ -88,13 +89,13 @@ def test_server_that_is_fixed_must_be_allowed_all_terms() -> None:
 def test_noise_without_privacy_is_a_mistake() -> None:
     vendors = [{"name": "a", "client_noise": 1.0}, {"name": "b"}]
     with pytest.raises(ConfigurationError, match=r"vendors.a.client-noise: found it"):
-        Federation().changed(vendors=vendors)
+        with_changes(Federation(), vendors=vendors)
 
 
 def test_cap_is_part_of_the_election_of_a_private_federation_only() -> None:
     capped = private(privacy__server_terms=3)
     assert isinstance(capped.election_policy(), EligibleFirst)
     assert capped.term_plan().server_terms == 3
-    open_ = Federation().changed(privacy__server_terms=3)
+    open_ = with_changes(Federation(), privacy__server_terms=3)
     assert not isinstance(open_.election_policy(), EligibleFirst)
     assert open_.term_plan().server_terms is None

@@ -19,6 +19,7 @@ from srflm_flower.errors import (
     SrflmError,
 )
 from srflm_flower.federation import Federation
+from srflm_flower.loading import with_changes
 from srflm_flower.memory_grid import Deliver
 from srflm_flower.records import Approval, Edition, RosterChange
 from srflm_flower.roster_change import Editions, agreed_change, check_change, sign_approval
@@ -471,18 +472,19 @@ def test_file_that_changes_more_than_the_roster_is_refused(
 ) -> None:
     new, old = with_d(sites), sites.first
     wrong: dict[str, Federation] = {
-        "task": new.changed(task__metric="auc"),
-        "model": new.changed(model__norm="group"),
-        "training": new.changed(training__decay=0.5),
-        "seed": new.changed(seed=1),
-        "previous": new.changed(previous="0" * 64),
-        "edition": new.changed(edition=3),
-        "\\[first\\]": new.changed(first=with_d(sites).as_edition.model_dump()),
-        "vendors.c.number": new.changed(
-            vendors=[m.model_dump() | {"number": 9 - n} for n, m in enumerate(new.vendors)]
+        "task": with_changes(new, task__metric="auc"),
+        "model": with_changes(new, model__norm="group"),
+        "training": with_changes(new, training__decay=0.5),
+        "seed": with_changes(new, seed=1),
+        "previous": with_changes(new, previous="0" * 64),
+        "edition": with_changes(new, edition=3),
+        "\\[first\\]": with_changes(new, first=with_d(sites).as_edition.model_dump()),
+        "vendors.c.number": with_changes(
+            new, vendors=[m.model_dump() | {"number": 9 - n} for n, m in enumerate(new.vendors)]
         ),
-        "vendors: found the roster": sites.edition(old, "a", "b", "c").changed(
-            vendors=[member.model_dump() for member in old.vendors]
+        "vendors: found the roster": with_changes(
+            sites.edition(old, "a", "b", "c"),
+            vendors=[member.model_dump() for member in old.vendors],
         ),
     }
     site = sites.site("a")
@@ -491,7 +493,7 @@ def test_file_that_changes_more_than_the_roster_is_refused(
             approve(site, sites.write(federation))
     assert approval_of(site.state.ledger) is None
     assert not list(sites.folders["a"].glob("federation.*.toml"))
-    assert approve(site, sites.write(new.changed(aggregation__min_clients=2))).joins == ("d",)
+    assert approve(site, sites.write(with_changes(new, aggregation__min_clients=2))).joins == ("d",)
 
 
 def test_file_that_leaves_one_vendor_is_refused(sites: ChangingFederation) -> None:
@@ -514,7 +516,7 @@ def test_keys_of_another_site_are_refused(sites: ChangingFederation, tmp_path: P
     members = [member.model_dump() for member in new.vendors]
     members[0]["signing_key"] = "0" * 64
     with pytest.raises(ConfigurationError, match="keys of a in the new edition"):
-        sites.approve(new.changed(vendors=members), "a")
+        sites.approve(with_changes(new, vendors=members), "a")
 
 
 def test_ledger_of_the_federation_is_that_of_its_first_edition(
@@ -522,7 +524,7 @@ def test_ledger_of_the_federation_is_that_of_its_first_edition(
 ) -> None:
     new = with_d(sites)
     sites.settle(1)
-    alien = new.changed(first=new.as_edition.model_dump(), previous=new.hash)
+    alien = with_changes(new, first=new.as_edition.model_dump(), previous=new.hash)
     (sites.folders["b"] / "federation.toml").write_text(alien.to_toml())
     sites._kept.pop("b", None)
     with pytest.raises(LedgerError, match="another federation"):

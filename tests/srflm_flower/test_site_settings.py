@@ -8,6 +8,7 @@ import pytest
 
 from clients.privacy.policy import PrivacyPolicy
 from srflm_flower.errors import ConfigurationError
+from srflm_flower.loading import with_changes
 from srflm_flower.site_settings import SITE_FILE, SiteSettings, load_site
 from tests.support.tiny import tiny_federation, write_tiny_npz
 
@@ -121,7 +122,7 @@ def test_stranger_has_no_site(site: Path) -> None:
 
 
 def test_phantoms_need_no_data_of_ones_own(site: Path, tmp_path: Path) -> None:
-    federation = tiny_federation(tmp_path, ("a", "b")).changed(data={"source": "phantom"})
+    federation = with_changes(tiny_federation(tmp_path, ("a", "b")), data={"source": "phantom"})
     (site / "federation.toml").write_text(federation.to_toml())
     settings = load_site(write(site, 'vendor = "a"\ndata = "mine"\n'))
     assert isinstance(settings, SiteSettings)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srflm_flower.federation import Federation, built_in_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import built_in_federation, with_changes
 from srflm_flower.records import TermRecord
 from srflm_flower.summary import (
     RunSummary,
@@ -20,7 +21,7 @@ from tests.support.records import make_ballots, make_chain, make_record
 
 def federation() -> Federation:
     vendors = [{"name": "a"}, {"name": "b"}]
-    return built_in_federation(2).changed(vendors=vendors, run__rounds=4)
+    return with_changes(built_in_federation(2), vendors=vendors, run__rounds=4)
 
 
 def summary_of(records: list[TermRecord], stopped: tuple[str, str] | None = None) -> RunSummary:

@@ -13,6 +13,7 @@ from dp_accounting.pld import PLDAccountant
 from clients.privacy.noise import not_private_randomness
 from clients.privacy.update_level import protect_update
 from srflm_flower.federation import Federation
+from srflm_flower.loading import with_changes
 from srflm_flower.update_level import update_level_statement, updates_sent, vendor_level_epsilon
 from srflm_flower.weights import Weights
 from tests.support.records import make_record
@@ -89,7 +90,7 @@ def test_what_every_vendor_sends_is_clipped(tmp_path: Path) -> None:
     updates = [path for v in "abc" for path in (run.site(v) / "updates").glob("*.safetensors")]
     assert len(updates) >= 3
     assert updates_sent(records_of(run), "a") == 2
-    free = new_run(agreed.changed(privacy__update_clip=None), tmp_path / "free")
+    free = new_run(with_changes(agreed, privacy__update_clip=None), tmp_path / "free")
     conduct(free)
     clipped, unclipped = (_travelled(each) for each in (run, free))
     assert clipped < 0.1 * unclipped

@@ -11,6 +11,7 @@ from flwr.app import Message
 from clients.learner import Learner
 from srflm_flower import messages as wire
 from srflm_flower.errors import TrainingDiverged
+from srflm_flower.loading import with_changes
 from srflm_flower.memory_grid import Deliver
 from srflm_flower.weights import from_arrays, to_arrays
 from tests.support.faults import (
@@ -134,7 +135,7 @@ def test_site_that_lost_its_state_comes_back(tmp_path: Path) -> None:
     federation = run.federation()
     conduct(run)
     (run.site("c") / "ledger.sqlite").unlink()
-    longer = federation.changed(run__rounds=4)
+    longer = with_changes(federation, run__rounds=4)
     run.federation_file.write_text(longer.to_toml(), encoding="utf-8")
     conduct(run)
     assert [r.hash for r in records_of(run, "c")] == [r.hash for r in records_of(run)]

@@ -96,7 +96,7 @@ def with_state(network: nn.Module, state: State) -> nn.Module:
 def compute_demo(federation: Federation) -> tuple[list[str], list[State]]:
     """Return the sequence of servers and the global model after every round."""
     vendors = [DemoVendor(federation, name) for name in federation.roster]
-    network = initial_network(federation.model, federation.task, federation.seed)
+    network = initial_network(federation.network_settings, federation.task, federation.seed)
     last_update = [state_of(network) for _ in vendors]
     losses = [0.0 for _ in vendors]
     server, rate, servers, models = 0, LEARNING_RATE, [], []

@@ -14,7 +14,8 @@ from deploy.roster import approve, edition_file, standing_at, with_current_editi
 from srflm_flower.deployed_site import DeployedSite, site_anew
 from srflm_flower.editions import successor
 from srflm_flower.errors import DeploymentError
-from srflm_flower.federation import Federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import load_federation
 from srflm_flower.member import Member
 from tests.support.quick_sites import InstantLearner, QuickFederation, quick_federation
 

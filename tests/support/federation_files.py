@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation import (
-    Federation,
-    load_federation,
-)
+from srflm_flower.federation import Federation
+from srflm_flower.loading import load_federation
 
 TWO_VENDORS = '[[vendors]]\nname = "a"\n[[vendors]]\nname = "b"\n'
 

@@ -16,11 +16,11 @@ from flwr.proto.runtime_pb2 import PullTaskInputRequest
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
+from deploy.config import load_config
 from deploy.flower_control import Control
 from deploy.flower_internals import RuntimeApi
 from deploy.own_superlink import LauncherConfig
 from deploy.site_status import tail
-from deploy.supernodes_config import load_config
 from srflm_flower import messages as wire
 from srflm_flower.audit import check_audit
 from srflm_flower.bell import Bell

@@ -11,6 +11,7 @@ from srflm_flower.client_app import app
 from srflm_flower.conduct import Run
 from srflm_flower.federation import Federation
 from srflm_flower.ledger import Ledger
+from srflm_flower.loading import with_changes
 from srflm_flower.memory_grid import Fault, MemoryGrid, no_fault
 from srflm_flower.records import TermRecord
 from srflm_flower.run_folder import RunFolder, create_run_folder
@@ -61,7 +62,7 @@ def tiny_federation(folder: Path, names: tuple[str, ...] = VENDORS, **changes: A
             "run": {"rounds": 3, "answer-deadline": 1, "work-deadline": 1},
         }
     )
-    return federation.changed(**changes) if changes else federation
+    return with_changes(federation, **changes) if changes else federation
 
 
 def new_run(federation: Federation, folder: Path) -> RunFolder:

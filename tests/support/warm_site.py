@@ -22,7 +22,8 @@ from cryptography.x509.oid import NameOID
 from deploy.flower_control import Control
 from deploy.flower_environment import flower_environment
 from deploy.flower_internals import bundle_of
-from deploy.private_superlink import free_port, program
+from deploy.flower_programs import program
+from deploy.private_superlink import free_port
 from deploy.processes import ProcessFamily
 from srflm_flower.bell import Bell
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from clients.networks import get_weights, initial_network
 from srflm_flower.cli import app
 from srflm_flower.errors import ConfigurationError, DataError, RunFolderError
-from srflm_flower.federation import built_in_federation
+from srflm_flower.loading import built_in_federation
 from srflm_flower.model_file import ModelFile
 from tests.support.commands import SRFLM, run
 from tests.support.tiny import conduct, new_run, tiny_federation, write_tiny_npz
@@ -193,8 +193,8 @@ def test_compare_gives_every_method_the_same_number_of_gradient_steps(tmp_path: 
 
 def tiny_model(folder: Path, **notes: object) -> Path:
     federation = tiny_federation(folder)
-    network = initial_network(federation.model, federation.task, 1)
-    file = ModelFile(federation.model, federation.task, get_weights(network), notes)
+    network = initial_network(federation.network_settings, federation.task, 1)
+    file = ModelFile(federation.network_settings, federation.task, get_weights(network), notes)
     file.write(folder / "model.safetensors")
     return folder / "model.safetensors"
 

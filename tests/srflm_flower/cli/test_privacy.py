@@ -17,8 +17,8 @@ from clients.privacy.mechanism import Mechanism
 from clients.privacy.policy import Budget
 from srflm_flower.cli import app
 from srflm_flower.errors import ConfigurationError, PrivacyError
-from srflm_flower.federation import load_federation
-from srflm_flower.site_privacy import site_ledger
+from srflm_flower.loading import load_federation
+from srflm_flower.privacy_files import site_ledger
 from srflm_flower.site_settings import SITE_FILE, SiteSettings, load_site
 from tests.support.tiny import tiny_federation
 

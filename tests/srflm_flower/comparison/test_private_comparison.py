@@ -20,7 +20,8 @@ from srflm_flower.comparison.methods import (
 )
 from srflm_flower.comparison.private_plans import at_seed, for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget
-from srflm_flower.federation import Federation, load_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import load_federation, with_changes
 from srflm_flower.preflight import count_examples
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.weights import to_arrays
@@ -36,7 +37,8 @@ def private_federation(folder: Path, **changes: Any) -> Federation:
         write_tiny_npz(path, per_split=(300, 36, 36))
     plain = tiny_federation(folder, ("a", "b", "c"))
     vendors = [{"name": name, "size": 100} for name in plain.roster]
-    return plain.changed(
+    return with_changes(
+        plain,
         vendors=vendors,
         run__rounds=ROUNDS,
         privacy__unit="record",
@@ -83,7 +85,7 @@ def test_another_seed_gets_the_sizes_of_its_own_division_and_noise_to_match(
 
 def test_federation_without_privacy_only_gets_the_seed(tmp_path: Path) -> None:
     federation = tiny_federation(tmp_path)
-    assert at_seed(federation, 7) == federation.changed(seed=7)
+    assert at_seed(federation, 7) == with_changes(federation, seed=7)
     assert for_baseline(federation, StepBudget(rounds=())) is federation
     assert for_fixed_server(federation, "a") is federation
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from srflm_flower.errors import NO_REPLY, FederationStopped, TrainingDiverged
-from srflm_flower.federation import Federation, built_in_federation
+from srflm_flower.federation import Federation
+from srflm_flower.loading import built_in_federation, with_changes
 from srflm_flower.records import Absence, Ballot, PhaseCost, TermRecord, VendorMetrics
 from srflm_flower.report import write_report
 from srflm_flower.report.page import report_page
@@ -55,7 +56,7 @@ def run(
     vendors: int = 4, terms: int = 3, missing: tuple[str, ...] = (), metrics: bool = True
 ) -> tuple[Federation, list[TermRecord]]:
     """Return a federation and its records; ``missing`` vendors take part only in term 1."""
-    federation = built_in_federation(vendors).changed(run__rounds=max(terms, 1))
+    federation = with_changes(built_in_federation(vendors), run__rounds=max(terms, 1))
     records: list[TermRecord] = []
     for term in range(1, terms + 1):
         absent = missing if term > 1 else ()
@@ -143,7 +144,9 @@ def test_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_text_from_files_is_escaped() -> None:
     federation, records = run(terms=1)
-    federation = federation.changed(task__classes=("<script>alert(1)</script>", 'a"&b', "c", "d"))
+    federation = with_changes(
+        federation, task__classes=("<script>alert(1)</script>", 'a"&b', "c", "d")
+    )
     summary = completed(federation, records).model_copy(update={"name": "<b>bold</b>"})
     records = [records[0].model_copy(update={"server": "<i>x</i>"})]
     text = report_page(federation, records, summary)

@@ -1,0 +1,22 @@
+"""Find the programs that Flower installs."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from srflm_flower.errors import SimulationError
+
+
+def program(name: str) -> str:
+    """Return the path of one of Flower's programs, from the environment that runs this."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise SimulationError(
+            f"no program {name}",
+            "Flower with its simulation extra",
+            'pip install "flwr[simulation]==1.41.*"',
+        )
+    return found
