@@ -31,7 +31,7 @@ from deploy.site_layout import Layout
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.federation import Federation
 from srflm_flower.loading import with_changes
-from srflm_flower.weights import encode_weights
+from strategies.weights import encode_weights
 
 Sites = Mapping[str, DeployedSite]
 Found = TypeVar("Found")

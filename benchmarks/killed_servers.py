@@ -20,8 +20,8 @@ from deploy.run_orders import order_rounds
 from deploy.site_control import bring_down
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.loading import load_federation, with_changes
-from srflm_flower.records import TermRecord
 from srflm_flower.verification import verify_site
+from strategies.protocol.records import TermRecord
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "dirichlet-0.5.toml"
 KILLED_AFTER = (2, 5)

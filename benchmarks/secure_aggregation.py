@@ -25,28 +25,27 @@ from benchmarks.round_times import UnequalWork
 from benchmarks.section import main
 from benchmarks.spread import Spread, spread
 from clients.learner import Learner
-from srflm_flower import messages as wire
 from srflm_flower.client_app import answer_at
 from srflm_flower.federation import Federation
 from srflm_flower.loading import built_in_federation, with_changes
 from srflm_flower.memory_grid import Deliver, MemoryGrid
 from srflm_flower.model_store import ModelStore
-from srflm_flower.records import Ballot
-from srflm_flower.secure_aggregation import messages as secure
-from srflm_flower.secure_aggregation.quantising import agreed_quantiser
-from srflm_flower.signatures import VendorKeys
 from srflm_flower.site import Site
 from srflm_flower.site_state import SiteState, UpdateNotes
-from srflm_flower.weights import Weights, from_arrays, hash_weights
 from strategies.aggregation import Update, aggregate
-from strategies.answers import checked_update
-from strategies.conversation import Conversation
-from strategies.exchange import CostMeter, Exchange
-from strategies.model import Model
-from strategies.open_term import OpenTerm
-from strategies.requests import training_requests
-from strategies.secure_averaging import secure_mean
-from strategies.term_plan import silent
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Ballot
+from strategies.protocol.signatures import VendorKeys
+from strategies.secure_aggregation import messages as secure
+from strategies.secure_aggregation.quantising import agreed_quantiser
+from strategies.term.answers import checked_update
+from strategies.term.attempt import OpenTerm
+from strategies.term.conversation import Conversation
+from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.plan import silent
+from strategies.term.requests import training_requests
+from strategies.term.secure_averaging import secure_mean
+from strategies.weights import Model, Weights, from_arrays, hash_weights
 
 PARAMETERS = 11_250_000
 """Of single precision: 45 MB."""

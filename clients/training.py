@@ -15,7 +15,7 @@ from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import Split
 from clients.device import mixed_precision
 from clients.settings import TrainingSettings
-from srflm_flower.errors import TrainingDiverged
+from strategies.errors import TrainingDiverged
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from srflm_flower.errors import BundleRefused
+from strategies.errors import BundleRefused
 
 KINDS_OF_RUN = ("", "flwr-serverapp")
 

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from srflm_flower.durable import not_writable, sync_folder
-from srflm_flower.errors import IdentityError
+from strategies.errors import IdentityError
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)

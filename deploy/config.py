@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -40,7 +40,7 @@ from deploy.certificates import NIST_CURVES
 from deploy.edge_template import COMMON, INBOUND, OUTBOUND, UPSTREAM, fill
 from deploy.pki import HOST, VENDOR, internal_name
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 FLEET_CALLS: Final = (
     "activate-node",

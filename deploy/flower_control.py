@@ -25,7 +25,7 @@ from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
 from deploy.flower_nouns import RunStatus
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from deploy.bundle_guard import BundleGuard, installing_only
 from deploy.flower_nouns import Hooks, Kind, Task
 from deploy.size_guard import SizeGuard
 from deploy.waits import Waits, ask_for_objects_often
-from srflm_flower.errors import BundleRefused, ConfigurationError
+from strategies.errors import BundleRefused, ConfigurationError
 
 CRASHED = Error(ErrorCode.CLIENT_APP_CRASHED, "The ClientApp's process ended without a reply.")
 ACQUIRE = "/flwr.proto.Runtime/AcquireTask"

@@ -10,7 +10,7 @@ import importlib
 import inspect
 from importlib import metadata
 
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 FLOWER = "1.41"
 SUPERNODE_LOOP = "flwr.supernode.start_client_internal"

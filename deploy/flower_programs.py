@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from srflm_flower.errors import SimulationError
+from strategies.errors import SimulationError
 
 
 def program(name: str) -> str:

@@ -25,11 +25,12 @@ from deploy.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.roster_watch import Duty, RosterWatch
 from deploy.site_layout import edition_beside
 from srflm_flower.bell import Bell
-from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
-from srflm_flower.quorum import Votes
 from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.succession import (
+from srflm_flower.task import Outcome, Task
+from strategies.errors import SrflmError
+from strategies.protocol.quorum import Votes
+from strategies.protocol.succession import (
     RECENT_TERMS,
     Seen,
     Timeouts,
@@ -37,7 +38,6 @@ from srflm_flower.succession import (
     learnt_timeouts,
     next_turn,
 )
-from srflm_flower.task import Outcome, Task
 
 TICK_SECONDS = 0.05
 LOOK_SECONDS = 1.0

@@ -26,11 +26,11 @@ from deploy.pki import (
 )
 from srflm_flower.durable import write_durably
 from srflm_flower.editions import successor
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation
 from srflm_flower.member import Member
 from srflm_flower.site_settings import SITE_FILE, load_site
+from strategies.errors import ConfigurationError
 
 MEMBERSHIP = "membership.toml"
 
@@ -163,7 +163,7 @@ def _hand_out(
 def join(folder: Path, answer: Path) -> Federation:
     """Install what the consortium has sent back: certificates and the federation file.
 
-    Raises :class:`srflm_flower.errors.SrflmError` when it is not for this site.
+    Raises :class:`strategies.errors.SrflmError` when it is not for this site.
     """
     settings = load_site(folder)
     try:

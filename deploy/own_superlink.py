@@ -14,9 +14,9 @@ from deploy.site_layout import Layout
 from deploy.supernodes_config import WORKER_BELL
 from deploy.supervisor import Notes
 from srflm_flower.bell import Bell
-from srflm_flower.errors import SrflmError
-from srflm_flower.records import Edition
 from srflm_flower.task import Outcome, Task, read_outcome, was_abandoned
+from strategies.errors import SrflmError
+from strategies.protocol.records import Edition
 
 READY_SECONDS = 120.0
 RETRY_SECONDS = 0.3

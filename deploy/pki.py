@@ -57,7 +57,7 @@ from deploy.certificates import (
     wrong_certificate,
 )
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import ConfigurationError, IdentityError
+from strategies.errors import ConfigurationError, IdentityError
 
 INTERNAL: Final = "srflm.internal"
 SITE_DAYS: Final = 825

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.flower_programs import program
 from deploy.processes import ProcessFamily
-from srflm_flower.errors import SimulationError
+from strategies.errors import SimulationError
 
 CONNECTION = "private"
 READY_WITHIN_SECONDS = 60.0

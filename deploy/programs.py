@@ -20,7 +20,7 @@ from deploy.supervisor import Program, python_module
 from deploy.worker import Source, WorkerConfig
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.durable import write_durably
-from srflm_flower.weights import encode_weights
+from strategies.weights import encode_weights
 
 PRELOAD = (
     "torch",

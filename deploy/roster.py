@@ -10,11 +10,11 @@ from deploy.site_layout import edition_beside
 from srflm_flower.deployed_site import DeployedSite, site_anew
 from srflm_flower.durable import write_durably
 from srflm_flower.editions import Difference, check_successor, difference
-from srflm_flower.errors import ConfigurationError, DeploymentError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation
-from srflm_flower.roster_change import sign_approval
 from srflm_flower.standing import Standing, approval_of, keep_approval, standing_of
+from strategies.errors import ConfigurationError, DeploymentError
+from strategies.protocol.roster_change import sign_approval
 
 
 def approve(site: DeployedSite, file: Path) -> Difference:
@@ -22,7 +22,7 @@ def approve(site: DeployedSite, file: Path) -> Difference:
 
     Where the federation has decided on that edition already, the file is what the site lacked.
     Raises :class:`ConfigurationError` for a file that is not the next edition, or when another one
-    is approved; :class:`srflm_flower.errors.IdentityError` when the site lacks keys for it.
+    is approved; :class:`strategies.errors.IdentityError` when the site lacks keys for it.
     """
     new, standing = load_federation(file), standing_at(site)
     decided = standing.editions.last.federation == new.hash

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from deploy.site_control import prepare, supervise_here
-from srflm_flower.errors import DeploymentError, SrflmError
+from strategies.errors import DeploymentError, SrflmError
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from srflm_flower.records import Edition
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.standing import standing_of
+from strategies.protocol.records import Edition
 
 SETTLE_SECONDS: Final = 3.0
 """Answers to the commit that brought the change are still on their way when it is in the ledger."""

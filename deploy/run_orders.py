@@ -10,10 +10,10 @@ from deploy.own_superlink import OwnSuperLink, own_superlink
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.errors import DeploymentError, FederationStopped
-from srflm_flower.records import RunOrder, TermRecord
-from srflm_flower.signatures import sign_order
 from srflm_flower.task import Task
+from strategies.errors import DeploymentError, FederationStopped
+from strategies.protocol.records import RunOrder, TermRecord
+from strategies.protocol.signatures import sign_order
 
 SPREAD_SECONDS = 120.0
 LOOK_SECONDS = 0.2

@@ -15,10 +15,10 @@ from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import CONNECTION, start_private_superlink
 from deploy.processes import ProcessFamily, process_family
-from srflm_flower.errors import SimulationError
 from srflm_flower.federation import Federation
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.summary import RunSummary
+from strategies.errors import SimulationError
 
 OnEvent = Callable[[dict[str, Any]], None]
 POLL_SECONDS = 0.2

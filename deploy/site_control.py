@@ -23,8 +23,8 @@ from deploy.site_layout import Layout, choose_ports, require_free
 from deploy.supervisor import Notes, SupervisorConfig, python_module
 from srflm_flower.deployed_site import SITE_VARIABLE, DeployedSite, site_at
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import ConfigurationError, DeploymentError
 from srflm_flower.locks import AlreadyLocked, locked
+from strategies.errors import ConfigurationError, DeploymentError
 
 LEFTOVER_SECONDS = 10.0
 UP_SECONDS = 60.0
@@ -34,7 +34,7 @@ DOWN_SECONDS = 60.0
 def prepare(folder: Path) -> Path:
     """Check everything that can be checked beforehand; return the supervisor's configuration.
 
-    Raises :class:`srflm_flower.errors.SrflmError` for anything with which the site could not run.
+    Raises :class:`strategies.errors.SrflmError` for anything with which the site could not run.
     """
     site = site_at(folder.resolve())
     layout = Layout.of(site.settings)

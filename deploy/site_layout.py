@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.port_claims import claim
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.site_settings import SiteSettings
+from strategies.errors import ConfigurationError
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 10_000, 32_000

@@ -18,10 +18,10 @@ from deploy.site_control import read_notes
 from deploy.site_layout import Layout
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.loading import with_changes
-from srflm_flower.quorum import owner
-from srflm_flower.records import VendorPrivacy
-from srflm_flower.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
 from srflm_flower.summary import summarise
+from strategies.protocol.quorum import owner
+from strategies.protocol.records import VendorPrivacy
+from strategies.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
 
 TAIL_BYTES = 65_536
 PHASES = {

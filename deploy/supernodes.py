@@ -27,8 +27,8 @@ from deploy.pace import pause, rest
 from deploy.size_guard import SizeGuard
 from deploy.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig
 from srflm_flower.bell import Bell
-from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
+from strategies.errors import SrflmError
 
 NEEDED_BY_ALL = (
     "deploy.flower_internals",

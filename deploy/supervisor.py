@@ -21,9 +21,9 @@ from deploy.config import Strict, load_config
 from deploy.exit_codes import ROSTER_CHANGED
 from deploy.processes import ProcessFamily, process_family
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import SrflmError
 from srflm_flower.event_log import EventLog
 from srflm_flower.locks import AlreadyLocked, locked
+from strategies.errors import SrflmError
 
 LOOK_SECONDS = 0.2
 

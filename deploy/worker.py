@@ -25,8 +25,8 @@ from deploy.flower_pins import require_supported
 from deploy.pace import LEAST_SECONDS, pause, rest
 from deploy.supernodes_config import WORKER_BELL, Sha256
 from srflm_flower.bell import Bell
-from srflm_flower.errors import ConfigurationError, SrflmError
 from srflm_flower.event_log import EventLog
+from strategies.errors import ConfigurationError, SrflmError
 
 if TYPE_CHECKING:
     from deploy.flower_internals import RuntimeApi

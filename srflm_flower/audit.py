@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from srflm_flower.durable import append_durably
-from srflm_flower.errors import LedgerError
 from srflm_flower.locks import locked
-from srflm_flower.records import canonical_json
+from strategies.errors import LedgerError
+from strategies.protocol.records import canonical_json
 
 GENESIS = "0" * 64
 TAIL_BYTES = 8192

@@ -22,9 +22,7 @@ from clients.privacy.audit.canaries import (
     data_without_canaries,
 )
 from clients.privacy.settings import PrivacySettings
-from srflm_flower import messages as wire
 from srflm_flower.client_app import answer_at
-from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
 from srflm_flower.journal import RunJournal
 from srflm_flower.memory_grid import Deliver, MemoryGrid
@@ -33,9 +31,11 @@ from srflm_flower.run_folder import RunFolder
 from srflm_flower.site import Site
 from srflm_flower.site_privacy import PrivacyAccount
 from srflm_flower.site_state import SiteState
-from srflm_flower.weights import Weights, hash_weights, to_arrays
+from strategies.errors import PrivacyError
+from strategies.protocol import messages as wire
 from strategies.server_rotating import ServerRotating
 from strategies.settings import Role
+from strategies.weights import Weights, hash_weights, to_arrays
 
 AUDITED, OTHER = "audited", "other"
 MOST_CLIP = 10.0
@@ -106,7 +106,7 @@ class CanarySite:
     site: Site
 
     def answer(self, message: Message) -> RecordDict:
-        """Answer a message; raises :class:`srflm_flower.errors.SrflmError`."""
+        """Answer a message; raises :class:`strategies.errors.SrflmError`."""
         return self.site.answer(message)
 
     def log(self, text: str) -> None:
@@ -184,7 +184,7 @@ def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Le
     """Run the federation's rounds with ``canaries`` at one vendor; all state lies in ``folder``.
 
     Raises :class:`PrivacyError` when the vendor did not train in every round, and
-    :class:`srflm_flower.errors.FederationStopped` when no vendor did.
+    :class:`strategies.errors.FederationStopped` when no vendor did.
     """
     count = len(canaries.included)
     data = {AUDITED: canaries.data(), OTHER: data_without_canaries(count)}

@@ -13,10 +13,10 @@ from typing import Protocol
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from srflm_flower import messages as wire
 from srflm_flower.deployed_site import PEER, DeployedSite, deployed_site
-from srflm_flower.errors import INTERNAL_ERROR, SrflmError
 from srflm_flower.simulated_site import simulated_site
+from strategies.errors import INTERNAL_ERROR, SrflmError
+from strategies.protocol import messages as wire
 
 app = ClientApp()
 

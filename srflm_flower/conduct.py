@@ -9,18 +9,17 @@ from flwr.serverapp import Grid
 
 from clients.networks import get_weights, initial_network
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import FederationStopped, SrflmError
 from srflm_flower.federation import Federation
 from srflm_flower.journal import RunJournal
 from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.report import write_report
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.summary import RunSummary, summarise
-from srflm_flower.weights import from_arrays, to_arrays
-from strategies.closing import Closing, close_run
-from strategies.model import Model
+from strategies.errors import FederationStopped, SrflmError
 from strategies.server_rotating import ServerRotating
-from strategies.term_plan import Observer, StepPlan, silent
+from strategies.term.closing import Closing, close_run
+from strategies.term.plan import Observer, StepPlan, silent
+from strategies.weights import Model, from_arrays, to_arrays
 
 MOST_VENDORS_IN_MATRIX = 12
 """The vendor × vendor matrix sends every model to every vendor; beyond this it is left out."""

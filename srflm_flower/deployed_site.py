@@ -17,22 +17,22 @@ from flwr.app import Message, RecordDict
 from torch import nn
 
 from clients.networks import get_weights, initial_network
-from srflm_flower import messages as wire
 from srflm_flower.audit import AuditLog
 from srflm_flower.bell import Bell
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
 from srflm_flower.privacy_files import site_ledger
-from srflm_flower.signatures import VendorKeys
 from srflm_flower.site import Site
 from srflm_flower.site_policy import SitePolicy
 from srflm_flower.site_privacy import PrivacyAccount
 from srflm_flower.site_settings import SiteSettings, load_site
 from srflm_flower.site_state import SiteState
 from srflm_flower.vendor_learner import vendor_learner
-from srflm_flower.weights import Weights
+from strategies.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
+from strategies.protocol import messages as wire
+from strategies.protocol.signatures import VendorKeys
+from strategies.weights import Weights
 
 SITE_VARIABLE = "SRFLM_SITE"
 PEER = "peer"

@@ -9,7 +9,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from srflm_flower.errors import RunFolderError
+from strategies.errors import RunFolderError
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

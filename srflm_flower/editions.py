@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import with_changes
 from srflm_flower.member import Member
+from strategies.errors import ConfigurationError
 
 FREE = ("run", "edition", "previous", "first", "vendors")
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import RunFolderError
 from srflm_flower.loading import with_changes
 from srflm_flower.model_file import ModelFile
-from srflm_flower.records import Metrics
 from srflm_flower.release import Release, averaged_through
 from srflm_flower.released_so_far import released_so_far
 from srflm_flower.report import write_report
 from srflm_flower.summary import summarise
-from srflm_flower.weights import Weights
+from strategies.errors import RunFolderError
+from strategies.protocol.records import Metrics
+from strategies.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ from clients.settings import (
     TaskSettings,
     TrainingSettings,
 )
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.member import Member
-from srflm_flower.records import Edition, canonical_json
 from strategies.election import ElectionPolicy, election_policy
 from strategies.eligibility import EligibleFirst
+from strategies.errors import ConfigurationError
+from strategies.protocol.records import Edition, canonical_json
 from strategies.settings import AggregationSettings, ElectionSettings, Role, Settings
-from strategies.term_plan import StepPlan, TermPlan
+from strategies.term.plan import StepPlan, TermPlan
 
 BUILT_IN_VENDORS = ("aster", "borealis", "cygnus", "draco")
 

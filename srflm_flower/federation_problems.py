@@ -13,7 +13,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.member import deployment_problems
 from srflm_flower.places import short
 from srflm_flower.privacy_problems import privacy_problems, server_terms_problems
-from srflm_flower.secure_aggregation.nouns import LEAST_CLIENTS
+from strategies.protocol.secure_nouns import LEAST_CLIENTS
 
 
 def problems_between_tables(federation: Federation) -> list[str]:

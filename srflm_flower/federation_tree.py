@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.places import Location, place
+from strategies.errors import ConfigurationError
 from strategies.settings import kebab
 
 

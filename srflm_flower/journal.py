@@ -10,7 +10,9 @@ from srflm_flower.ledger import Ledger
 from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.model_store import ModelStore
 from srflm_flower.moving_average import AverageFile
-from srflm_flower.records import (
+from srflm_flower.release import Release, averaged_through, released
+from srflm_flower.run_folder import RunFolder
+from strategies.protocol.records import (
     Approval,
     Certificate,
     Committed,
@@ -19,9 +21,7 @@ from srflm_flower.records import (
     TermRecord,
     canonical_json,
 )
-from srflm_flower.release import Release, averaged_through, released
-from srflm_flower.run_folder import RunFolder
-from srflm_flower.weights import Weights, hash_weights
+from strategies.weights import Weights, hash_weights
 
 
 class _Stored(Noun):
@@ -32,7 +32,7 @@ class _Stored(Noun):
 
 
 class RunJournal:
-    """Implements :class:`strategies.term_plan.TermJournal` on disk.
+    """Implements :class:`strategies.term.plan.TermJournal` on disk.
 
     The released global model is written *before* the record that makes it so is appended; a crash
     between the two leaves the stored proposal, which is committed again.

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from flwr.app import Message
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import MessageRefused
 from srflm_flower.model_store import ModelStore
-from srflm_flower.weights import Weights, hash_weights
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.weights import Weights, hash_weights
 
 
 class NeedsModels(Exception):

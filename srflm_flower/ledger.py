@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from srflm_flower.chain import check_follows
 from srflm_flower.durable import append_durably, write_durably
-from srflm_flower.errors import LedgerError
-from srflm_flower.records import TermRecord, canonical_json
+from strategies.errors import LedgerError
+from strategies.protocol.chain import check_follows
+from strategies.protocol.records import TermRecord, canonical_json
 
 
 class Ledger:

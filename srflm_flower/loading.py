@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import BUILT_IN_VENDORS, Federation
 from srflm_flower.federation_problems import problems_between_tables
 from srflm_flower.federation_tree import array, from_folder, in_kebab_case, misspelled, read
 from srflm_flower.field_problems import problems_within
 from srflm_flower.places import Location
+from strategies.errors import ConfigurationError
 
 
 def load_federation(path: Path) -> Federation:

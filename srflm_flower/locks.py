@@ -23,7 +23,7 @@ class AlreadyLocked(Exception):
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock ``path``; ``wait`` until it is free, or raise :class:`AlreadyLocked`.
 
-    Raises :class:`srflm_flower.errors.RunFolderError` when the file cannot be made.
+    Raises :class:`strategies.errors.RunFolderError` when the file cannot be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,8 +35,8 @@ from clients.privacy.planning import Schedule, plan
 from clients.privacy.training import train_privately
 from clients.seeds import derive_seed
 from clients.training import Work, train
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
+from strategies.errors import ConfigurationError
 
 FEWEST_RECORDS = 40
 

@@ -13,7 +13,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from srflm_flower.flower_private import become_a_task, message_without_superlink
+from strategies.flower_private import become_a_task, message_without_superlink
 
 Deliver = Callable[[Message], Message | None]
 """Send a message to its node and return the reply; ``None`` is a node that never answers."""

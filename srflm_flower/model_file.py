@@ -13,8 +13,8 @@ from safetensors.numpy import save
 
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import RunFolderError, UpdateRejected
-from srflm_flower.weights import Weights, check_like, hash_weights
+from strategies.errors import RunFolderError, UpdateRejected
+from strategies.weights import Weights, check_like, hash_weights
 
 if TYPE_CHECKING:
     from torch import nn

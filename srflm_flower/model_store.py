@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import LedgerError
-from srflm_flower.weights import Weights, decode_weights, encode_weights, hash_encoded
+from strategies.errors import LedgerError
+from strategies.weights import Weights, decode_weights, encode_weights, hash_encoded
 
 
 class ModelStore:

@@ -16,7 +16,7 @@ import numpy as np
 
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.model_file import ModelFile, read_model_file
-from srflm_flower.weights import Weights
+from strategies.weights import Weights
 
 
 @dataclass(frozen=True)

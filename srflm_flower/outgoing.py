@@ -14,11 +14,11 @@ from flwr.app import RecordDict
 from numpy.typing import NDArray
 
 from clients.privacy.settings import PrivacySettings
-from srflm_flower import messages as wire
-from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
-from srflm_flower.secure_aggregation.messages import MASKED_UPDATE, is_masked
-from srflm_flower.weights import Weights
+from strategies.errors import PrivacyError
+from strategies.protocol import messages as wire
+from strategies.secure_aggregation.messages import MASKED_UPDATE, is_masked
+from strategies.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ DECLARED: Mapping[str, Declared] = {
     "approval": Declared("agreement to a new roster", PUBLIC),
     "privacy": Declared("ε so far, and which roles it can afford", "follows from what is agreed"),
 }
-"""Fields of :class:`srflm_flower.messages.Reply`.  The weights are DP-SGD's output; that a site
-answers at all, when, and how long it took, is not covered."""
+"""Fields of :class:`strategies.protocol.messages.Reply`.  The weights are DP-SGD's output; that a
+site answers at all, when, and how long it took, is not covered."""
 
 
 def check_outgoing(

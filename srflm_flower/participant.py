@@ -8,14 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from sqlite3 import Connection
 
-from srflm_flower import messages as wire
-from srflm_flower.chain import check_follows
-from srflm_flower.errors import MessageRefused
-from srflm_flower.fencing import View, check_envelope, check_sender
-from srflm_flower.quorum import accept, grant, refusal
-from srflm_flower.records import Approval, Edition, Grant, RunOrder, TermRecord
-from srflm_flower.roster_change import check_change, check_decided
-from srflm_flower.signatures import (
+from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.standing import Standing, approval_of, standing_of
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.admission import (
+    View,
+    check_envelope,
+    check_sender,
+    require_near,
+    require_vote,
+)
+from strategies.protocol.chain import check_follows
+from strategies.protocol.quorum import accept, grant, refusal
+from strategies.protocol.records import Approval, Edition, Grant, RunOrder, TermRecord
+from strategies.protocol.roster_change import check_change, check_decided
+from strategies.protocol.signatures import (
     Keys,
     acceptance_statement,
     check_grants,
@@ -23,9 +31,6 @@ from srflm_flower.signatures import (
     check_proposal,
     sign_grant,
 )
-from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.standing import Standing, approval_of, standing_of
-from srflm_flower.vote_refusals import require_near, require_vote
 
 MOST_RECORDS_AT_ONCE = 5000
 
@@ -170,7 +175,7 @@ class Participant:
     def check_acceptable(self, proposed: wire.Accept) -> None:
         """Check that a proposed record follows this site's head and was made by its server.
 
-        Raises :class:`MessageRefused` or :class:`srflm_flower.errors.LedgerError`.
+        Raises :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
         """
         envelope, record = proposed.envelope, proposed.proposal.record
         if record.term != envelope.term:

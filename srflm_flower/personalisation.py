@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from srflm_flower.model_store import ModelStore
-from srflm_flower.records import Metrics, TermRecord
 from srflm_flower.site_state import Best, SiteState
-from srflm_flower.weights import Weights
+from strategies.protocol.records import Metrics, TermRecord
+from strategies.weights import Weights
 
 
 @dataclass(frozen=True)

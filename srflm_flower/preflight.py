@@ -13,8 +13,8 @@ from clients.data.sources import forget_cached_data, load_vendor_data
 from clients.data.vendor_data import Split, VendorData, check_vendor_data
 from clients.device import choose_device
 from clients.settings import PhantomData
-from srflm_flower.errors import DataError
 from srflm_flower.federation import Federation
+from strategies.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Counts:
 def count_examples(federation: Federation) -> dict[str, Counts]:
     """Read every vendor's data and count it.
 
-    Raises :class:`srflm_flower.errors.DataError` for the first vendor whose data cannot be used.
+    Raises :class:`strategies.errors.DataError` for the first vendor whose data cannot be used.
     """
     counts = {}
     for vendor in federation.roster:

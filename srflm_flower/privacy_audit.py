@@ -92,7 +92,7 @@ def audit(what: Audit, settings: PrivacySettings, rng: np.random.Generator) -> A
     """Run canaries through whole rounds in both roles, and attack what left the site.
 
     ``rng`` tosses the canaries' coins; the noise is the product's own.  Raises
-    :class:`srflm_flower.errors.PrivacyError`.
+    :class:`strategies.errors.PrivacyError`.
     """
     started = time.monotonic()
     noise = noise_of(what)

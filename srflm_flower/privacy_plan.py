@@ -10,11 +10,11 @@ from clients.privacy.planning import Plan, Schedule, plan
 from clients.privacy.settings import Unit
 from clients.settings import FileData
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation, with_changes
 from srflm_flower.preflight import count_examples
 from srflm_flower.toml_edit import edited
+from strategies.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def plan_federation(
     """Solve for each vendor's noise; what is left out is as in the federation file.
 
     Without a cap the vendors serve by strict turns, ⌈terms / vendors⌉ each.  ``spare_rounds`` are
-    rounds that may be begun and fail.  Raises :class:`srflm_flower.errors.PrivacyError` when no
+    rounds that may be begun and fail.  Raises :class:`strategies.errors.PrivacyError` when no
     noise is enough.
     """
     privacy = federation.privacy

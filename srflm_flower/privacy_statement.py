@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from srflm_flower.federation import Federation
-from srflm_flower.records import TermRecord, VendorPrivacy
+from strategies.protocol.records import TermRecord, VendorPrivacy
 
 NOT_PRIVATE = "No differential privacy in this run."
 NOT_COVERED = (

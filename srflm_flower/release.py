@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from srflm_flower.records import TermRecord
+from strategies.protocol.records import TermRecord
 
 Kind = Literal["averaged", "finetuned", "moving-average"]
 

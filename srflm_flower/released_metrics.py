@@ -12,8 +12,8 @@ from clients.privacy.mechanism import Mechanism
 from clients.privacy.metrics import noisy_accuracies
 from clients.privacy.noise import private_randomness
 from clients.privacy.spending import Spender
-from srflm_flower.errors import PrivacyError
-from srflm_flower.records import Metrics
+from strategies.errors import PrivacyError
+from strategies.protocol.records import Metrics
 
 PERSONALISED = "personalised"
 """Chosen by the very records that it is measured on: noise on its accuracy would not hide them."""

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from clients.privacy.ledger import LEDGER_FILE, PrivacyLedger
 from srflm_flower.durable import not_writable, sweep_temporaries, write_durably
-from srflm_flower.errors import RunFolderError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation
 from srflm_flower.locks import AlreadyLocked, locked
+from strategies.errors import RunFolderError
 
 ELSEWHERE = "free space, or choose another folder with --out"
 

@@ -11,17 +11,17 @@ from flwr.serverapp import Grid, ServerApp
 
 from srflm_flower.conduct import Run
 from srflm_flower.deployed_site import deployed_site
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.event_log import EventLog
 from srflm_flower.federation import Federation
 from srflm_flower.loading import built_in_federation, load_federation, with_changes
-from srflm_flower.records import TermRecord
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import folder_note
 from srflm_flower.task import Task
 from srflm_flower.term_line import term_line
 from srflm_flower.term_server import perform
-from strategies.term_plan import Observer
+from strategies.errors import ConfigurationError
+from strategies.protocol.records import TermRecord
+from strategies.term.plan import Observer
 
 app = ServerApp()
 

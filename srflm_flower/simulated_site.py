@@ -16,7 +16,6 @@ from flwr.app import Context, Message, RecordDict
 from torch import nn
 
 from clients.networks import get_weights, initial_network
-from srflm_flower.errors import SrflmError
 from srflm_flower.federation import Federation
 from srflm_flower.model_store import ModelStore
 from srflm_flower.run_folder import RunFolder
@@ -24,7 +23,8 @@ from srflm_flower.site import Site
 from srflm_flower.site_privacy import PrivacyAccount
 from srflm_flower.site_state import SiteState
 from srflm_flower.vendor_learner import vendor_learner
-from srflm_flower.weights import Weights
+from strategies.errors import SrflmError
+from strategies.weights import Weights
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """A vendor's side of a term: what its node does for each message.
 
-The site obeys only messages that fit its own view (:mod:`srflm_flower.fencing`), keeps what must
-last on its own disk, and answers with nothing but the reply's declared fields and model weights.
+The site obeys only messages that fit its own view (:mod:`strategies.protocol.admission`), keeps
+what must last on its own disk, and answers with nothing but the reply's declared fields and model
+weights.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ from clients.learner import Learner, Trained
 from clients.privacy.noise import private_randomness
 from clients.privacy.update_level import protect_update
 from clients.training import Work
-from srflm_flower import messages as wire
-from srflm_flower.errors import MessageRefused
 from srflm_flower.federation import Federation
 from srflm_flower.known_models import NeedsModels, find_models
 from srflm_flower.model_store import ModelStore
 from srflm_flower.outgoing import check_outgoing
 from srflm_flower.personalisation import Personalisation, stored_models
-from srflm_flower.records import Ballot, VendorPrivacy
 from srflm_flower.released_metrics import released_metrics
 from srflm_flower.released_so_far import released_so_far
-from srflm_flower.secure_aggregation.messages import SecureRequest
-from srflm_flower.secure_aggregation.site import secure_site
-from srflm_flower.signatures import Keys, NoKeys
+from srflm_flower.secure_sum import secure_site
 from srflm_flower.site_policy import SitePolicy, participant_of
 from srflm_flower.site_privacy import check_told
 from srflm_flower.site_state import Best, SiteState, UpdateNotes
-from srflm_flower.weights import Weights, hash_weights, to_arrays
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Ballot, VendorPrivacy
+from strategies.protocol.signatures import Keys, NoKeys
+from strategies.secure_aggregation.messages import SecureRequest
 from strategies.settings import Role
+from strategies.weights import Weights, hash_weights, to_arrays
 
 From = Literal["server", "server-of-any-term", "member"]
 Handler = Callable[[Any, Message], RecordDict]
@@ -100,7 +101,7 @@ class Site:
         """Do what ``message`` asks and return the reply's content.
 
         ``sender`` is the vendor on whose SuperLink it lay, where that is known.  Raises
-        :class:`srflm_flower.errors.SrflmError` when it is refused or fails.
+        :class:`strategies.errors.SrflmError` when it is refused or fails.
         """
         kind, allowed, handler = self._handlers[message.metadata.message_type]
         request = wire.unpack(message, kind)

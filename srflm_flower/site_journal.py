@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from srflm_flower.errors import MessageRefused
 from srflm_flower.model_store import ModelStore
-from srflm_flower.records import (
+from srflm_flower.site_ledger import SiteLedger
+from strategies.errors import MessageRefused
+from strategies.protocol.records import (
     Approval,
     Committed,
     Edition,
@@ -14,14 +15,13 @@ from srflm_flower.records import (
     RosterChange,
     TermRecord,
 )
-from srflm_flower.roster_change import agreed_change, check_decided
-from srflm_flower.signatures import Keys, sign_proposal
-from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.weights import Weights, hash_weights
+from strategies.protocol.roster_change import agreed_change, check_decided
+from strategies.protocol.signatures import Keys, sign_proposal
+from strategies.weights import Weights, hash_weights
 
 
 class SiteJournal:
-    """Implements :class:`strategies.term_plan.TermJournal` on a site's own state.
+    """Implements :class:`strategies.term.plan.TermJournal` on a site's own state.
 
     What the server commits is appended to the same ledger that the site's node appends to.
     """

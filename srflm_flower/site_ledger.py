@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from srflm_flower.chain import check_follows
 from srflm_flower.durable import not_writable
-from srflm_flower.errors import LedgerError
-from srflm_flower.quorum import NONE_SEEN, Accepted, Votes
-from srflm_flower.records import (
+from strategies.errors import LedgerError
+from strategies.protocol.chain import check_follows
+from strategies.protocol.quorum import NONE_SEEN, Accepted, Votes
+from strategies.protocol.records import (
     Certificate,
     Committed,
     Edition,
@@ -48,7 +48,7 @@ class SiteLedger:
     ``federation`` is the hash of the federation file's first edition: it never changes.  Opened for
     every use, so that nothing is shared when a process forks.  Raises :class:`LedgerError` for a
     file that is damaged, of another version, or of another federation, and
-    :class:`srflm_flower.errors.RunFolderError` when it cannot be written.
+    :class:`strategies.errors.RunFolderError` when it cannot be written.
     """
 
     def __init__(self, path: Path, federation: str) -> None:

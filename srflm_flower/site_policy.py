@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from srflm_flower.federation import Federation
 from srflm_flower.participant import Genesis, Participant
-from srflm_flower.signatures import Keys
 from srflm_flower.site_ledger import SiteLedger
 from strategies.election import first_ranking
+from strategies.protocol.signatures import Keys
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from clients.privacy.manifest import manifest_of
 from clients.privacy.policy import ROLES, PrivacyPolicy, budget
 from clients.privacy.spending import Spender
 from clients.privacy.units import count_units
-from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
-from srflm_flower.records import TermRecord
+from strategies.errors import PrivacyError
+from strategies.protocol.records import TermRecord
 
 
 @dataclass(frozen=True)

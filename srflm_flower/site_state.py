@@ -29,10 +29,10 @@ from srflm_flower.durable import append_durably
 from srflm_flower.locks import locked
 from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.moving_average import AverageFile
-from srflm_flower.records import Ballot, Metrics
-from srflm_flower.secure_aggregation.notes import NotesOnDisk
+from srflm_flower.secure_notes import NotesOnDisk
 from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.weights import Weights
+from strategies.protocol.records import Ballot, Metrics
+from strategies.weights import Weights
 
 
 class UpdateNotes(BaseModel):

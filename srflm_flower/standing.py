@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from srflm_flower.records import Approval, Edition
-from srflm_flower.roster_change import Editions
 from srflm_flower.site_ledger import SiteLedger
+from strategies.protocol.records import Approval, Edition
+from strategies.protocol.roster_change import Editions
 
 APPROVAL = "approval"
 

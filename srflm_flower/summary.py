@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from srflm_flower.federation import Federation
 from srflm_flower.privacy_statement import exclusions, promise
-from srflm_flower.records import Metrics, TermRecord, VendorPrivacy
 from srflm_flower.release import Release, released
-from srflm_flower.roster_change import Editions
+from strategies.protocol.records import Metrics, TermRecord, VendorPrivacy
+from strategies.protocol.roster_change import Editions
 
 
 class VendorSummary(BaseModel):

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from srflm_flower.locks import AlreadyLocked, locked
-from srflm_flower.records import Noun, RunOrder
+from strategies.protocol.records import Noun, RunOrder
 
 
 class Task(Noun):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from srflm_flower.privacy_statement import spent_line
-from srflm_flower.records import TermRecord
 from srflm_flower.summary import mean_over_vendors
+from strategies.protocol.records import TermRecord
 
 
 def term_line(record: TermRecord, metric: str) -> str:

@@ -14,21 +14,21 @@ from dataclasses import replace
 
 from flwr.serverapp import Grid
 
-from srflm_flower import messages as wire
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
 from srflm_flower.event_log import EventLog
 from srflm_flower.locks import locked
-from srflm_flower.quorum import Accepted, Votes, has_majority, refusal, silent_through
 from srflm_flower.site_journal import SiteJournal
 from srflm_flower.task import Outcome, Task, lock_path, outcome_path
-from strategies.catching_up import catch_up_from
-from strategies.conversation import parse_reply, request
-from strategies.exchange import CostMeter, Exchange
-from strategies.open_term import ServerLost
-from strategies.opening import AttemptTaken, Behind, new_attempt
+from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
+from strategies.protocol import messages as wire
+from strategies.protocol.quorum import Accepted, Votes, has_majority, refusal, silent_through
 from strategies.server_rotating import ServerRotating
+from strategies.term.attempt import ServerLost
+from strategies.term.catching_up import catch_up_from
+from strategies.term.conversation import parse_reply, request
+from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.opening import AttemptTaken, Behind, new_attempt
 
 ORDER_PATIENCE = 30.0
 FIRST_POLL_SECONDS = 0.1

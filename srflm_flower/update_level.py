@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clients.privacy.update_level import SENSITIVITY
 from srflm_flower.federation import Federation
-from srflm_flower.records import TermRecord
+from strategies.protocol.records import TermRecord
 
 
 def updates_sent(records: Sequence[TermRecord], vendor: str) -> int:

@@ -16,7 +16,7 @@ def vendor_learner(
 ) -> Learner:
     """Read the vendor's data and return its learner; ``network`` is its scratch space.
 
-    Private training spends from ``account``.  Raises :class:`srflm_flower.errors.SrflmError` when
+    Private training spends from ``account``.  Raises :class:`strategies.errors.SrflmError` when
     the data, the device, or the account cannot be used.
     """
     data = load_vendor_data(federation.data_plan(), vendor)

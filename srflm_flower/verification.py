@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from srflm_flower.audit import check_audit
-from srflm_flower.chain import check_chain
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.roster_change import Editions, check_decided
-from srflm_flower.weights import hash_weights
+from strategies.protocol.chain import check_chain
+from strategies.protocol.roster_change import Editions, check_decided
+from strategies.weights import hash_weights
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Verified:
 def verify_site(site: DeployedSite) -> Verified:
     """Check every link, every certificate, the head's model, and the audit of a site.
 
-    Raises :class:`srflm_flower.errors.SrflmError` for the first thing that is wrong.
+    Raises :class:`strategies.errors.SrflmError` for the first thing that is wrong.
     """
     committed = site.state.ledger.committed()
     records = [each.record for each in committed]

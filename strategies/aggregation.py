@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedTrimmedAvg, Krum
 
-from srflm_flower.flower_private import message_without_superlink
+from strategies.flower_private import message_without_superlink
 from strategies.settings import AggregationSettings
 
 _WEIGHT = "weight"

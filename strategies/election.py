@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from srflm_flower.records import Ballot, TermRecord
+from strategies.protocol.records import Ballot, TermRecord
 from strategies.settings import ElectionSettings
 
 Ranking = tuple[str, ...]

@@ -19,30 +19,29 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import MENDED_BY_OPENING, UpdateRejected
-from srflm_flower.records import Absence, Proposal, RunOrder, TermRecord
-from srflm_flower.weights import Weights, to_arrays
 from strategies.aggregation import Update, aggregate
-from strategies.answers import checked_update, mean_metrics
-from strategies.committing import (
+from strategies.election import ElectionPolicy, Ranking, first_ranking
+from strategies.errors import MENDED_BY_OPENING, UpdateRejected
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Absence, Proposal, RunOrder, TermRecord
+from strategies.settings import AggregationSettings
+from strategies.term.answers import checked_update, mean_metrics
+from strategies.term.attempt import OpenTerm, ServerLost, nobody_served
+from strategies.term.committing import (
     acceptance_requests,
     certified,
     commit_requests,
     fetch_model,
     obliged,
 )
-from strategies.conversation import Conversation, parse_reply, request, require_majority
-from strategies.election import ElectionPolicy, Ranking, first_ranking
-from strategies.exchange import CostMeter, Exchange
-from strategies.model import Model
-from strategies.open_term import OpenTerm, ServerLost, nobody_served
-from strategies.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
-from strategies.outcome import outcome
-from strategies.requests import evaluation_requests, training_requests, work
-from strategies.secure_averaging import secure_mean
-from strategies.settings import AggregationSettings
-from strategies.term_plan import Observer, TermJournal, TermPlan, silent
+from strategies.term.conversation import Conversation, parse_reply, request, require_majority
+from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
+from strategies.term.plan import Observer, TermJournal, TermPlan, silent
+from strategies.term.record_of_term import outcome
+from strategies.term.requests import evaluation_requests, training_requests, work
+from strategies.term.secure_averaging import secure_mean
+from strategies.weights import Model, Weights, to_arrays
 
 
 class ServerRotating(Strategy):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("strategies", "clients", "srflm_flower", "deploy")
 MOST_LINES = 350
 FLOWER_PRIVATE = {
-    "srflm_flower/flower_private.py",
+    "strategies/flower_private.py",
     "srflm_flower/memory_grid.py",
     "deploy/flower_internals.py",
     "deploy/flower_control.py",

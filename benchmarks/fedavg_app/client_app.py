@@ -13,7 +13,7 @@ from flwr.clientapp import ClientApp
 from clients.learner import Learner
 from clients.training import Work
 from srflm_flower.simulated_site import SimulatedSite
-from srflm_flower.weights import from_arrays, to_arrays
+from strategies.weights import from_arrays, to_arrays
 
 app = ClientApp()
 

@@ -24,7 +24,7 @@ from dp_accounting.pld import PLDAccountant
 from dp_accounting.rdp import RdpAccountant
 
 from clients.privacy.mechanism import Mechanism
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 History = tuple[Mechanism, ...]
 

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from srflm_flower.durable import not_writable, sync_folder, write_durably
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -18,7 +18,7 @@ from clients.privacy.gradients import (
 from clients.privacy.losses import Loss
 from clients.privacy.optimizer import record_norms
 from clients.privacy.settings import GradientMode
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 TOLERANCE = 1e-2
 """Relative, in float32: kinks of ReLU and max-pooling may fall to the other side."""

@@ -21,7 +21,7 @@ from clients.privacy.losses import Loss
 from clients.privacy.networks import output_of
 from clients.privacy.optimizer import PrivateOptimizer
 from clients.privacy.samplers import register_samplers
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 Mode = Literal["vmap", "loop", "hooks", "ghost"]
 PerRecord = tuple[list[torch.Tensor], torch.Tensor]

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from clients.privacy.networks import BATCH_NORMS, output_of
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 TOLERANCE = 1e-3
 """Relative; rounding differs between batch sizes, influence of other records is far larger."""

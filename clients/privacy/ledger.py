@@ -30,7 +30,7 @@ from clients.privacy.ledger_rows import (
 from clients.privacy.manifest import Manifest
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.policy import Budget
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 Account = Callable[[Sequence[Mechanism], float], float]
 """(history, δ) → ε."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from clients.privacy.ledger_rows import Books, Row, first_broken
 from clients.privacy.manifest import KEYED_BYTES
 from srflm_flower.durable import not_writable
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 60.0
@@ -38,7 +38,7 @@ class LedgerFile:
     """Rows and records in one file.
 
     Raises :class:`PrivacyError` for a file that is damaged or of another version, and
-    :class:`srflm_flower.errors.RunFolderError` when it cannot be written.
+    :class:`strategies.errors.RunFolderError` when it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:

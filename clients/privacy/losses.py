@@ -8,7 +8,7 @@ import torch
 from monai.losses import DiceLoss
 from torch.nn import functional
 
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(outputs of the network, targets), both with the records first → losses."""

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from clients.data.examples import record_names
 from clients.data.vendor_data import Split
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 KEYED_BYTES = 16
 

@@ -32,7 +32,7 @@ from clients.privacy.accounting import (
     within,
 )
 from clients.privacy.mechanism import Mechanism
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 LEAST_NOISE, MOST_NOISE = 0.1, 1000.0
 DIGITS = 4

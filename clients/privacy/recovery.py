@@ -17,7 +17,7 @@ from clients.privacy.ledger import PrivacyLedger
 from clients.privacy.ledger_file import LedgerFile
 from clients.privacy.ledger_rows import Row, chained, retire_row
 from clients.privacy.manifest import Manifest
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 
 def give_up(path: Path, anchor: Path, manifests: Sequence[Manifest], reason: str) -> Path | None:

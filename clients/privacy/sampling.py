@@ -8,7 +8,7 @@ import torch
 
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.noise import Randomness
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 
 def poisson_batches(

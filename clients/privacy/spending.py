@@ -13,7 +13,7 @@ from clients.privacy.mechanism import Mechanism
 from clients.privacy.policy import Budget, Request, check
 from clients.privacy.policy import PrivacyPolicy as Policy
 from clients.privacy.settings import PrivacySettings
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 from strategies.settings import Role
 
 MOST_TOLD = 1e6

@@ -29,7 +29,7 @@ from clients.privacy.settings import PrivacySettings
 from clients.privacy.units import Units, make_units
 from clients.settings import TrainingSettings
 from clients.training import make_optimizer
-from srflm_flower.errors import PrivacyError, TrainingDiverged
+from strategies.errors import PrivacyError, TrainingDiverged
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from srflm_flower.cli import (
     up,
     verify,
 )
-from srflm_flower.errors import ConfigurationError, SrflmError
+from strategies.errors import ConfigurationError, SrflmError
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from srflm_flower.cli.options import FederationFile, Rounds, chosen_federation
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 ALL_METHODS = "srflm,fedavg,fedprox,cyclic,fixed-server,local,pooled"
 

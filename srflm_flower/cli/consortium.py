@@ -44,8 +44,8 @@ def assemble(
     """
     from deploy.membership import assemble as sign
     from deploy.membership import assemble_change
-    from srflm_flower.errors import ConfigurationError
     from srflm_flower.loading import load_federation
+    from strategies.errors import ConfigurationError
 
     base = load_federation(federation) if federation is not None else None
     console = Console(highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, help="Try a deployment: several sites on one machine.")
 Folder = Annotated[Path, typer.Option(help="where the sites lie")]

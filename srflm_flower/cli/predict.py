@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 
 def predict(

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from srflm_flower.cli.options import FederationFile, chosen_federation
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from srflm_flower.federation import Federation

@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from srflm_flower.records import TermRecord
 from srflm_flower.term_line import term_line
+from strategies.protocol.records import TermRecord
 
 _PHASES = {
     "open": "opening the term",

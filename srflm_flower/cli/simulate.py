@@ -13,10 +13,10 @@ from rich.table import Table
 
 from srflm_flower.cli.options import FederationFile, Rounds, Seed, chosen_federation
 from srflm_flower.cli.progress import Progress
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.privacy_statement import NOT_PRIVATE, spent_line
 from srflm_flower.run_folder import RunFolder, create_run_folder, open_run_folder
 from srflm_flower.summary import RunSummary
+from strategies.errors import ConfigurationError
 
 SITE_LOG_LINES = 3
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from srflm_flower.cli.site_options import HERE
-from srflm_flower.errors import LedgerError
+from strategies.errors import LedgerError
 
 
 def verify(

@@ -32,9 +32,9 @@ from srflm_flower.moving_average import MovingAverage, advanced
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import SimulatedSite
 from srflm_flower.site import Site
-from srflm_flower.weights import Weights, from_arrays, to_arrays
 from strategies.cyclic import CyclicWeightTransfer
 from strategies.local_only import LocalOnly
+from strategies.weights import Weights, from_arrays, to_arrays
 
 Method = Literal["srflm", "fedavg", "fedprox", "cyclic", "fixed-server", "local", "pooled"]
 METHODS: tuple[Method, ...] = get_args(Method)

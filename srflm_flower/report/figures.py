@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from srflm_flower.federation import Federation
-from srflm_flower.records import TermRecord
 from srflm_flower.report.figures_cost import phase_seconds, phases_of
 from srflm_flower.report.figures_curves import MOST_PANELS, have_metric, learning_curves
 from srflm_flower.report.figures_matrix import matrix
@@ -16,6 +15,7 @@ from srflm_flower.report.figures_timeline import timeline
 from srflm_flower.report.rendering import svg_of
 from srflm_flower.report.wording import metric_in_full, number
 from srflm_flower.summary import RunSummary
+from strategies.protocol.records import TermRecord
 
 
 @dataclass(frozen=True)

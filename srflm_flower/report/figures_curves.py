@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from srflm_flower.records import TermRecord
 from srflm_flower.report.rendering import (
     BLUE,
     FAINT,
@@ -22,6 +21,7 @@ from srflm_flower.report.rendering import (
     new_figure,
 )
 from srflm_flower.report.wording import metric_in_full, shortened
+from strategies.protocol.records import TermRecord
 
 MOST_PANELS = 12
 """Up to this many vendors each have a panel; beyond it their mean and range are drawn."""

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from srflm_flower.records import Metrics
 from srflm_flower.report.rendering import GRID, INK, VERMILION, house_style, new_figure
 from srflm_flower.report.wording import metric_in_full, number, shortened
+from strategies.protocol.records import Metrics
 
 Cross = Mapping[str, Mapping[str, Metrics]]
 MOST_NUMBERS = 16

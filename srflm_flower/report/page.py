@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.privacy_statement import NOT_PRIVATE
-from srflm_flower.records import TermRecord
 from srflm_flower.release import released
 from srflm_flower.report.markup import Html, element, joined, scrolling
 from srflm_flower.report.privacy import privacy_section
@@ -24,6 +23,7 @@ from srflm_flower.report.tables import (
 )
 from srflm_flower.report.wording import meaning_of, metric_in_full, model_in_full, number
 from srflm_flower.summary import RunSummary
+from strategies.protocol.records import TermRecord
 
 if TYPE_CHECKING:
     from srflm_flower.report.figures import Illustration

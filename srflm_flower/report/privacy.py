@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from srflm_flower.federation import Federation
 from srflm_flower.privacy_statement import exclusions, last_privacy, promise
-from srflm_flower.records import TermRecord
 from srflm_flower.report.markup import Column, Html, element, table
 from srflm_flower.report.wording import number
 from srflm_flower.update_level import update_level_statement
+from strategies.protocol.records import TermRecord
 
 
 def privacy_section(federation: Federation, records: Sequence[TermRecord]) -> Html:

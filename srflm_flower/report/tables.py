@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from srflm_flower.federation import Federation
-from srflm_flower.records import Metrics, PhaseCost, TermRecord
 from srflm_flower.report.markup import Column, Html, element, table
 from srflm_flower.report.wording import (
     METRICS,
@@ -19,6 +18,7 @@ from srflm_flower.report.wording import (
     phase_in_full,
 )
 from srflm_flower.summary import RunSummary, VendorSummary, mean_over_vendors, spans
+from strategies.protocol.records import Metrics, PhaseCost, TermRecord
 
 MOST_NAMES = 6
 """Up to this many clients are named in the table of terms; of more, their number is given."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.bundle_guard import BundleGuard, installing_only
-from srflm_flower.errors import BundleRefused
+from strategies.errors import BundleRefused
 
 GOOD, EVIL = b"good bundle", b"evil bundle"
 AGREED = hashlib.sha256(GOOD).hexdigest()

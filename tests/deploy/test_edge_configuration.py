@@ -23,7 +23,7 @@ from deploy.edge import (
     split_address,
     write_configuration,
 )
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 from tests.support.edges import NGINX, Pki, Sites, edge_of, key_of, needs_nginx
 
 

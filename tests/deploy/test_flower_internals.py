@@ -25,7 +25,7 @@ from deploy.flower_internals import RuntimeApi, bundle_of, guarded, install_bund
 from deploy.flower_nouns import Hooks, Task
 from deploy.flower_pins import CONNECTION, SUPERNODE_LOOP, differences, require_supported
 from deploy.private_superlink import free_port
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 from tests.support.warm_site import write_app
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.launcher import Launcher
-from srflm_flower.quorum import grant
-from srflm_flower.records import RunOrder
 from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.succession import Timeouts
 from srflm_flower.task import Outcome, Task
+from strategies.protocol.quorum import grant
+from strategies.protocol.records import RunOrder
+from strategies.protocol.succession import Timeouts
 from tests.support.records import FEDERATION, make_committed, make_record
 
 ROOT = Path(__file__).parents[2]

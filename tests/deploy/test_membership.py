@@ -10,8 +10,8 @@ import pytest
 from deploy.membership import assemble, assemble_change, join, new_site
 from deploy.pki import check_identity
 from srflm_flower.editions import check_successor, difference
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.loading import built_in_federation, load_federation
+from strategies.errors import ConfigurationError
 from tests.support.commands import SRFLM, run
 
 ROSTER = ("aster", "borealis")

@@ -26,7 +26,7 @@ from deploy.pki import (
     make_identity,
     sign_site_certificate,
 )
-from srflm_flower.errors import ConfigurationError, IdentityError
+from strategies.errors import ConfigurationError, IdentityError
 
 ROSTER = ("aster", "borealis", "cygnus")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import free_port, start_private_superlink
 from deploy.processes import process_family
-from srflm_flower.errors import SimulationError
+from strategies.errors import SimulationError
 
 
 def test_missing_program_is_named_with_the_command_that_installs_it() -> None:

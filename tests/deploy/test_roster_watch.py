@@ -8,9 +8,9 @@ import pytest
 
 from deploy.launcher import Launcher
 from deploy.roster_watch import SETTLE_SECONDS, RosterWatch
-from srflm_flower.records import Edition, RosterChange, RunOrder
 from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.succession import Timeouts
+from strategies.protocol.records import Edition, RosterChange, RunOrder
+from strategies.protocol.succession import Timeouts
 from tests.deploy.test_launcher import FakeRuns
 from tests.support.records import FEDERATION, make_committed, make_record
 

@@ -10,8 +10,8 @@ from deploy import simulation
 from deploy.processes import ProcessFamily
 from deploy.simulation import simulate, simulation_resources
 from srflm_flower.durable import write_durably
-from srflm_flower.errors import RunFolderError, SimulationError
 from srflm_flower.run_folder import RunFolder
+from strategies.errors import RunFolderError, SimulationError
 from tests.support.tiny import conduct, new_run, tiny_federation
 
 NOTHING = [sys.executable, "-c", ""]

@@ -13,7 +13,7 @@ import pytest
 from deploy import site_layout
 from deploy.port_claims import CLAIM_SECONDS, claim
 from deploy.site_layout import choose_ports, free_block, require_free
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 ROSTER = ("a", "b", "c")
 

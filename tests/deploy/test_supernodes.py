@@ -12,7 +12,7 @@ from deploy.config import load_config
 from deploy.supernodes import hooks, options
 from deploy.supernodes_config import SupernodesConfig
 from srflm_flower.bell import Bell
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 
 def config(tmp_path: Path, **changes: Any) -> SupernodesConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deploy.edge import find_nginx
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -20,7 +20,8 @@ from deploy.pki import create_consortium, sign_site_certificate
 from deploy.site_layout import free_block
 from srflm_flower import cli
 from srflm_flower.deployed_site import site_at
-from srflm_flower.errors import (
+from srflm_flower.site_ledger import SiteLedger
+from strategies.errors import (
     ConfigurationError,
     DeploymentError,
     FederationStopped,
@@ -28,7 +29,6 @@ from srflm_flower.errors import (
     LedgerError,
     MessageRefused,
 )
-from srflm_flower.site_ledger import SiteLedger
 from tests.support.commands import SRFLM, run
 from tests.support.deployed import DeployedFederation
 from tests.support.sites import processes_about

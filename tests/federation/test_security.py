@@ -27,13 +27,13 @@ from deploy.own_superlink import own_superlink
 from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
 from deploy.run_orders import order_rounds
 from deploy.site_status import tail
-from srflm_flower import messages as wire
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.errors import MessageRefused
-from srflm_flower.records import Certificate, Committed, Proposal, TermRecord
-from srflm_flower.signatures import acceptance_statement, sign_proposal
 from srflm_flower.task import Task
-from strategies.model import Model
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord
+from strategies.protocol.signatures import acceptance_statement, sign_proposal
+from strategies.weights import Model
 from tests.support.rogue import SECONDS, Rogue, audited, head_of, rogue_at, unchanged, unharmed
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds, running_sites, wait_until
 from tests.support.tiny import tiny_federation

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from srflm_flower.audit import GENESIS, TAIL_BYTES, AuditLog, check_audit
-from srflm_flower.errors import LedgerError
+from strategies.errors import LedgerError
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from srflm_flower import durable
-from srflm_flower.errors import RunFolderError, SrflmError
 from srflm_flower.loading import with_changes
 from srflm_flower.model_file import read_model_file
 from srflm_flower.release import released
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.site_ledger import SiteLedger
+from strategies.errors import RunFolderError, SrflmError
 from tests.support.faults import Crash
 from tests.support.tiny import VENDORS, conduct, new_run, records_of, tiny_federation
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srflm_flower.durable import append_durably, sweep_temporaries, write_durably
-from srflm_flower.errors import RunFolderError
+from strategies.errors import RunFolderError
 
 
 def disk_full(*_: object, **__: object) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.errors import RunFolderError
 from srflm_flower.export import export_site
 from srflm_flower.model_file import load_model, read_model_file
 from srflm_flower.release import released
 from srflm_flower.released_so_far import released_so_far
+from strategies.errors import RunFolderError
 from tests.support.deployed import DeployedFederation
 from tests.support.tiny import tiny_federation
 

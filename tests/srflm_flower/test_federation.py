@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.settings import NpzData
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import BUILT_IN_VENDORS, Federation
 from srflm_flower.loading import built_in_federation, load_federation, with_changes
+from strategies.errors import ConfigurationError
 from tests.support.federation_files import TWO_VENDORS, loaded
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/*.toml"))

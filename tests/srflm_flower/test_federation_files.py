@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from clients.settings import RESERVED_NAMES, NpzData
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import built_in_federation, load_federation, with_changes
+from strategies.errors import ConfigurationError
 from tests.support.federation_files import loaded, problems_of
 
 

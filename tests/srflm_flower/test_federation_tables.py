@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 from tests.support.federation_files import TWO_VENDORS, loaded, problems_of
 
 

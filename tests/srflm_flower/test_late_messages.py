@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from flwr.app import Message
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import FederationStopped
 from srflm_flower.memory_grid import Deliver
+from strategies.errors import FederationStopped
+from strategies.protocol import messages as wire
 from tests.support.deployed import pass_on
 from tests.support.quick_sites import (
     QuickFederation,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srflm_flower.chain import check_chain, check_follows
-from srflm_flower.errors import LedgerError
 from srflm_flower.ledger import Ledger
-from srflm_flower.records import TermRecord, canonical_json
+from strategies.errors import LedgerError
+from strategies.protocol.chain import check_chain, check_follows
+from strategies.protocol.records import TermRecord, canonical_json
 from tests.support.records import FEDERATION, make_chain, make_record
 
 CHAIN = make_chain(4)

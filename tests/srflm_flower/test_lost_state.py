@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import FederationStopped, MessageRefused
 from srflm_flower.memory_grid import Deliver
-from srflm_flower.quorum import own_attempt
+from strategies.errors import FederationStopped, MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.quorum import own_attempt
 from tests.support.deployed import SiteFault, pass_on
 from tests.support.quick_sites import QuickFederation, kind_of, quick_federation
 

@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 import srflm_flower
 from clients.networks import get_weights, initial_network
 from clients.settings import ModelSettings, Network, TaskSettings
-from srflm_flower.errors import RunFolderError
 from srflm_flower.model_file import ModelFile, read_model_file
-from srflm_flower.weights import hash_weights
+from strategies.errors import RunFolderError
+from strategies.weights import hash_weights
 
 TASK = TaskSettings(channels=3, classes=("a", "b", "c"), metric="auc")
 

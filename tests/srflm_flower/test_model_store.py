@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srflm_flower.errors import LedgerError
 from srflm_flower.model_store import ModelStore
-from srflm_flower.weights import Weights, hash_weights
+from strategies.errors import LedgerError
+from strategies.weights import Weights, hash_weights
 
 
 def weights(value: float) -> Weights:

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.export import export_site
 from srflm_flower.federation import Federation
 from srflm_flower.loading import with_changes
 from srflm_flower.model_file import read_model_file
 from srflm_flower.moving_average import AverageFile, MovingAverage, advanced
 from srflm_flower.simulated_site import SimulatedSite
-from srflm_flower.weights import Weights, hash_weights
+from strategies.errors import ConfigurationError
+from strategies.weights import Weights, hash_weights
 from tests.support.deployed import DeployedFederation
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
 from srflm_flower.outgoing import DECLARED, check_outgoing
-from srflm_flower.records import Ballot
-from srflm_flower.secure_aggregation.messages import with_masked
-from srflm_flower.weights import Weights, encode_weights, to_arrays
+from strategies.errors import PrivacyError
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Ballot
+from strategies.secure_aggregation.messages import with_masked
+from strategies.weights import Weights, encode_weights, to_arrays
 
 WEIGHTS: Weights = {"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)}
 SMALL = RecordDict({"noun": ConfigRecord({"json": '{"vendor": "a", "status": "done"}'})})

@@ -9,14 +9,19 @@ from dataclasses import dataclass
 
 import pytest
 
-from srflm_flower import messages as wire
 from srflm_flower.audit import check_audit
-from srflm_flower.errors import FederationStopped, LedgerError, MessageRefused, SrflmError
-from srflm_flower.quorum import Accepted, Votes, grant
-from srflm_flower.records import Certificate, Committed, Grant, Noun, RunOrder, TermRecord
-from srflm_flower.signatures import acceptance_statement, sign_grant, sign_order, sign_proposal
-from strategies.conversation import request
-from strategies.model import Model
+from strategies.errors import FederationStopped, LedgerError, MessageRefused, SrflmError
+from strategies.protocol import messages as wire
+from strategies.protocol.quorum import Accepted, Votes, grant
+from strategies.protocol.records import Certificate, Committed, Grant, Noun, RunOrder, TermRecord
+from strategies.protocol.signatures import (
+    acceptance_statement,
+    sign_grant,
+    sign_order,
+    sign_proposal,
+)
+from strategies.term.conversation import request
+from strategies.weights import Model
 from tests.support.deployed import pass_on
 from tests.support.quick_sites import (
     QuickFederation,

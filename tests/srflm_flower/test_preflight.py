@@ -10,10 +10,10 @@ from clients.data import sources
 from clients.data.phantom import LESION_CLASSES
 from clients.data.sources import forget_cached_data, load_vendor_data
 from srflm_flower import preflight
-from srflm_flower.errors import ConfigurationError, DataError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import built_in_federation, with_changes
 from srflm_flower.preflight import check_before_simulation
+from strategies.errors import ConfigurationError, DataError
 from tests.support.tiny import tiny_federation
 
 SMALL = {"data__image_size": 16, "run__device": "cpu"}

@@ -14,10 +14,10 @@ from clients.privacy.audit.canaries import Canaries
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.settings import GradientMode, PrivacySettings
 from srflm_flower.canary_federation import AUDITED, canary_federation, run_canaries
-from srflm_flower.errors import FederationStopped, PrivacyError
 from srflm_flower.loading import with_changes
 from srflm_flower.privacy_audit import Audit, AuditResult, audit, noise_of
 from srflm_flower.run_folder import RunFolder
+from strategies.errors import FederationStopped, PrivacyError
 from tests.support.broken_builds import (
     Break,
     forgets_the_server_role,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from clients.privacy.mechanism import Mechanism
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import with_changes
 from strategies.eligibility import EligibleFirst
+from strategies.errors import ConfigurationError
 
 SIZES = {"a": 1000, "b": 500}
 

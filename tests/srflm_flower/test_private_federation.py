@@ -14,14 +14,14 @@ from clients.data.sources import load_vendor_data
 from clients.privacy.accounting import epsilon
 from clients.privacy.ledger import PrivacyLedger
 from clients.privacy.mechanism import Mechanism
-from srflm_flower import messages as wire
-from srflm_flower.errors import PrivacyError
 from srflm_flower.federation import Federation
 from srflm_flower.memory_grid import Deliver
 from srflm_flower.privacy_files import site_ledger
-from srflm_flower.records import Edition, RosterChange
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.site_privacy import PrivacyAccount, check_told
+from strategies.errors import PrivacyError
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Edition, RosterChange
 from tests.support.deployed import DeployedFederation
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation, write_tiny_npz
 

@@ -10,7 +10,7 @@ import pytest
 from flwr.app import Message
 
 from srflm_flower.memory_grid import Deliver
-from srflm_flower.quorum import own_attempt
+from strategies.protocol.quorum import own_attempt
 from tests.support.deployed import pass_on
 from tests.support.faults import Crash
 from tests.support.quick_sites import QuickFederation, quick_federation

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srflm_flower.records import TermRecord, VendorMetrics
 from srflm_flower.release import candidates, released
+from strategies.protocol.records import TermRecord, VendorMetrics
 from tests.support.records import make_metrics, make_record
 
 

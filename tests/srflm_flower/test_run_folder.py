@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from srflm_flower import run_folder
-from srflm_flower.errors import RunFolderError
 from srflm_flower.run_folder import RunFolder, create_run_folder
+from strategies.errors import RunFolderError
 from tests.support.tiny import tiny_federation
 
 

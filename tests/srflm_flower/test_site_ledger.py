@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.errors import LedgerError, RunFolderError
-from srflm_flower.quorum import Accepted, Votes, accept, grant
-from srflm_flower.records import Proposal, RunOrder
 from srflm_flower.site_ledger import SiteLedger
+from strategies.errors import LedgerError, RunFolderError
+from strategies.protocol.quorum import Accepted, Votes, accept, grant
+from strategies.protocol.records import Proposal, RunOrder
 from tests.support.records import FEDERATION, make_chain, make_committed, make_record
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from srflm_flower.federation import Federation
 from srflm_flower.loading import built_in_federation, with_changes
-from srflm_flower.records import TermRecord
 from srflm_flower.summary import (
     RunSummary,
     mean_over_vendors,
@@ -16,6 +15,7 @@ from srflm_flower.summary import (
     spans,
     summarise,
 )
+from strategies.protocol.records import TermRecord
 from tests.support.records import make_ballots, make_chain, make_record
 
 

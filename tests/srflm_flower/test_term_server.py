@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from srflm_flower import messages as wire
 from srflm_flower import term_server
-from srflm_flower.errors import FederationStopped, MessageRefused
 from srflm_flower.memory_grid import Deliver
-from srflm_flower.records import RunOrder
-from srflm_flower.signatures import sign_order
 from srflm_flower.task import read_outcome
+from strategies.errors import FederationStopped, MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.records import RunOrder
+from strategies.protocol.signatures import sign_order
 from tests.support.deployed import DeployedFederation, SiteFault, pass_on
 from tests.support.faults import Crash
 from tests.support.quick_sites import (

@@ -15,7 +15,7 @@ from clients.privacy.update_level import protect_update
 from srflm_flower.federation import Federation
 from srflm_flower.loading import with_changes
 from srflm_flower.update_level import update_level_statement, updates_sent, vendor_level_epsilon
-from srflm_flower.weights import Weights
+from strategies.weights import Weights
 from tests.support.records import make_record
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 

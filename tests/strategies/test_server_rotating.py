@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import MessageRefused
 from srflm_flower.memory_grid import Deliver
 from srflm_flower.run_folder import RunFolder
-from srflm_flower.weights import from_arrays, to_arrays
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.weights import from_arrays, to_arrays
 from tests.support.faults import (
     Crash,
     at,

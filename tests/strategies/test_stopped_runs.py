@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import FederationStopped
 from srflm_flower.run_folder import RunFolder
+from strategies.errors import FederationStopped
+from strategies.protocol import messages as wire
 from tests.support.faults import (
     Crash,
     at,

@@ -13,10 +13,10 @@ from deploy.pki import create_consortium, install_certificate, make_identity, si
 from deploy.roster import approve, edition_file, standing_at, with_current_edition
 from srflm_flower.deployed_site import DeployedSite, site_anew
 from srflm_flower.editions import successor
-from srflm_flower.errors import DeploymentError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation
 from srflm_flower.member import Member
+from strategies.errors import DeploymentError
 from tests.support.quick_sites import InstantLearner, QuickFederation, quick_federation
 
 EVERYONE = ("a", "b", "c", "d", "e")

@@ -15,11 +15,11 @@ from srflm_flower.client_app import AtSite, answer_at
 from srflm_flower.deployed_site import DeployedSite, _sites, site_at
 from srflm_flower.federation import Federation
 from srflm_flower.memory_grid import Deliver, Fault, MemoryGrid
-from srflm_flower.quorum import NONE_SEEN
-from srflm_flower.records import RunOrder, TermRecord
-from srflm_flower.signatures import sign_order
-from srflm_flower.succession import Seen, Timeouts, next_turn
 from srflm_flower.term_server import Outcome, Task, perform
+from strategies.protocol.quorum import NONE_SEEN
+from strategies.protocol.records import RunOrder, TermRecord
+from strategies.protocol.signatures import sign_order
+from strategies.protocol.succession import Seen, Timeouts, next_turn
 
 SiteFault = Callable[[str, str, Message, Deliver], Message | None]
 """(server, site, message, deliver) → reply."""

@@ -30,7 +30,7 @@ from deploy.edge import (
 )
 from deploy.pki import PublicIdentity
 from deploy.private_superlink import free_port
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 try:
     NGINX: str | None = find_nginx()

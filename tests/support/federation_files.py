@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.errors import ConfigurationError
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation
+from strategies.errors import ConfigurationError
 
 TWO_VENDORS = '[[vendors]]\nname = "a"\n[[vendors]]\nname = "b"\n'
 

@@ -24,14 +24,14 @@ from flwr.app import Message
 
 from clients.learner import Trained
 from clients.training import Work
-from srflm_flower import messages as wire
 from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.durable import TEMPORARY
 from srflm_flower.memory_grid import Deliver
-from srflm_flower.records import Committed
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.site_settings import SiteSettings
-from srflm_flower.weights import Weights
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Committed
+from strategies.weights import Weights
 from tests.support.deployed import DeployedFederation, SiteFault, pass_on
 from tests.support.faults import crash_at_message
 from tests.support.tiny import tiny_federation

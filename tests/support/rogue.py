@@ -21,13 +21,13 @@ from deploy.flower_control import Control
 from deploy.flower_internals import RuntimeApi
 from deploy.own_superlink import LauncherConfig
 from deploy.site_status import tail
-from srflm_flower import messages as wire
 from srflm_flower.audit import check_audit
 from srflm_flower.bell import Bell
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.records import Noun, TermRecord
-from strategies.conversation import parse_reply, request
-from strategies.model import Model
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Noun, TermRecord
+from strategies.term.conversation import parse_reply, request
+from strategies.weights import Model
 from tests.support.quick_sites import content_of
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds
 

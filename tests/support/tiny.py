@@ -13,12 +13,12 @@ from srflm_flower.federation import Federation
 from srflm_flower.ledger import Ledger
 from srflm_flower.loading import with_changes
 from srflm_flower.memory_grid import Fault, MemoryGrid, no_fault
-from srflm_flower.records import TermRecord
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import SimulatedSite
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.summary import RunSummary
-from strategies.term_plan import Observer, silent
+from strategies.protocol.records import TermRecord
+from strategies.term.plan import Observer, silent
 
 VENDORS = ("a", "b", "c", "d")
 

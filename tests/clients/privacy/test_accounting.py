@@ -21,7 +21,7 @@ from clients.privacy.accounting import (
     within,
 )
 from clients.privacy.mechanism import Mechanism
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 DELTA = 1e-5
 FINEST = 5e-5

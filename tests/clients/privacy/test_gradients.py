@@ -19,7 +19,7 @@ from clients.privacy.gradients import (
 )
 from clients.privacy.losses import cross_entropy, dice_and_cross_entropy, squared_error
 from clients.privacy.networks import make_probe
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 from tests.support.private_training import CASES, CPU, FAST, cases, released
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from clients.privacy.guard import check_dp_ready
 from clients.privacy.networks import make_dp_ready
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 PROBE = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(2))
 

@@ -10,7 +10,7 @@ import pytest
 from clients.privacy.ledger import PrivacyLedger, Refusal, Reservation
 from clients.privacy.manifest import Manifest
 from clients.privacy.mechanism import Mechanism
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 from tests.support.privacy_ledger import (
     AMPLE,
     DELTA,

@@ -12,7 +12,7 @@ import pytest
 from clients.privacy.ledger import PrivacyLedger, Refusal
 from clients.privacy.policy import Budget
 from clients.privacy.recovery import give_up
-from srflm_flower.errors import PrivacyError, RunFolderError
+from strategies.errors import PrivacyError, RunFolderError
 from tests.support.privacy_ledger import (
     DELTA,
     ONE,

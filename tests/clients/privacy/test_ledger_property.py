@@ -18,7 +18,7 @@ from clients.privacy.anchor import read_anchor
 from clients.privacy.ledger import Reservation
 from clients.privacy.ledger_file import LedgerFile
 from clients.privacy.ledger_rows import Use
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 from tests.support.privacy_ledger import (
     AMPLE,
     DELTA,

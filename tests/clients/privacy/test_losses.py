@@ -18,7 +18,7 @@ from clients.privacy.losses import (
     per_record,
     squared_error,
 )
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 LOGITS = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 MASKS = make_targets(LOGITS, torch.zeros(1, 6, 6, dtype=torch.long))

@@ -10,7 +10,7 @@ import pytest
 from clients.privacy.accounting import epsilon
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.planning import Schedule, epsilon_by_rounds, plan, rounds_affordable
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 DELTA = 1e-5
 SCHEDULE = Schedule(

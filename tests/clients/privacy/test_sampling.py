@@ -9,7 +9,7 @@ from scipy import stats
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.noise import not_private_randomness
 from clients.privacy.sampling import poisson_batches
-from srflm_flower.errors import PrivacyError
+from strategies.errors import PrivacyError
 
 
 def drawn(units: int, rate: float, steps: int, seed: int = 1) -> list[torch.Tensor]:

@@ -18,8 +18,8 @@ from clients.privacy.noise import Randomness, not_private_randomness
 from clients.privacy.settings import PrivacySettings
 from clients.privacy.training import PrivateOutcome, train_privately
 from clients.settings import ModelSettings, TaskSettings, TrainingSettings
-from srflm_flower.errors import PrivacyError, TrainingDiverged
-from srflm_flower.weights import hash_weights
+from strategies.errors import PrivacyError, TrainingDiverged
+from strategies.weights import hash_weights
 from tests.support.private_training import CPU, WithoutNoise
 
 TASK = TaskSettings(classes=("dark", "bright"))

@@ -13,7 +13,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from srflm_flower.cli import app
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 from tests.support.broken_builds import no_clipping
 from tests.support.tiny import tiny_federation
 

@@ -24,7 +24,7 @@ from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation, with_changes
 from srflm_flower.preflight import count_examples
 from srflm_flower.run_folder import RunFolder
-from srflm_flower.weights import to_arrays
+from strategies.weights import to_arrays
 from tests.support.tiny import tiny_federation, write_tiny_npz
 
 EPSILON, DELTA = 8.0, 1e-3

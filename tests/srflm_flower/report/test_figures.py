@@ -4,11 +4,11 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from srflm_flower.records import Absence, Ballot, TermRecord, VendorMetrics
 from srflm_flower.report.figures_compare import comparison_figure, png_of, svg_of
 from srflm_flower.report.figures_curves import learning_curves, values_by_term
 from srflm_flower.report.figures_matrix import matrix, matrix_values
 from srflm_flower.report.figures_timeline import Part, part_of, timeline
+from strategies.protocol.records import Absence, Ballot, TermRecord, VendorMetrics
 
 
 def record(**changes: object) -> TermRecord:

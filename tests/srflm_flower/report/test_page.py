@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.errors import NO_REPLY, FederationStopped, TrainingDiverged
 from srflm_flower.federation import Federation
 from srflm_flower.loading import built_in_federation, with_changes
-from srflm_flower.records import Absence, Ballot, PhaseCost, TermRecord, VendorMetrics
 from srflm_flower.report import write_report
 from srflm_flower.report.page import report_page
 from srflm_flower.summary import RunSummary, summarise
+from strategies.errors import NO_REPLY, FederationStopped, TrainingDiverged
+from strategies.protocol.records import Absence, Ballot, PhaseCost, TermRecord, VendorMetrics
 
 STOPPED = (FederationStopped.NO_MAJORITY, "2 of 4 vendors were ready")
 VOID = {"meta", "br", "col"}
