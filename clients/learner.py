@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import SplitName, VendorData
 from clients.evaluation import evaluate
+from clients.files.checkpoint import Checkpoint
 from clients.networks import get_weights, set_weights
 from clients.privacy.spending import Spender
 from clients.privacy.training import train_privately

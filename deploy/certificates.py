@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from srflm_flower.durable import not_writable, sync_folder
+from clients.files.durable import not_writable, sync_folder
 from strategies.errors import IdentityError
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import tomli_w
 
+from clients.files.durable import write_durably
 from deploy.bundle import installed_bundle
 from deploy.pki import (
     PublicIdentity,
@@ -20,7 +21,6 @@ from deploy.pki import (
     make_identity,
     sign_site_certificate,
 )
-from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.loading import with_changes
 

@@ -36,10 +36,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
+from clients.files.durable import write_durably
 from deploy.certificates import NIST_CURVES
 from deploy.edge_template import COMMON, INBOUND, OUTBOUND, UPSTREAM, fill
 from deploy.pki import HOST, VENDOR, internal_name
-from srflm_flower.durable import write_durably
 from strategies.errors import ConfigurationError
 
 FLEET_CALLS: Final = (

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from clients.files.event_log import EventLog
 from deploy.clock_check import clock_problems
 from deploy.config import load_config
 from deploy.exit_codes import ROSTER_CHANGED
@@ -25,7 +26,6 @@ from deploy.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.roster_watch import Duty, RosterWatch
 from deploy.site_layout import edition_beside
 from srflm_flower.bell import Bell
-from srflm_flower.event_log import EventLog
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.task import Outcome, Task
 from strategies.errors import SrflmError

@@ -14,6 +14,7 @@ from pathlib import Path
 import tomli_w
 from pydantic import ValidationError
 
+from clients.files.durable import write_durably
 from deploy.config import Strict
 from deploy.consortium import deployed_federation
 from deploy.pki import (
@@ -24,7 +25,6 @@ from deploy.pki import (
     make_identity,
     sign_site_certificate,
 )
-from srflm_flower.durable import write_durably
 from srflm_flower.editions import successor
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation

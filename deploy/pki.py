@@ -36,6 +36,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from clients.files.durable import write_durably
 from deploy.certificates import (
     certificate_from,
     check_dates,
@@ -56,7 +57,6 @@ from deploy.certificates import (
     write_private,
     wrong_certificate,
 )
-from srflm_flower.durable import write_durably
 from strategies.errors import ConfigurationError, IdentityError
 
 INTERNAL: Final = "srflm.internal"

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.files.durable import write_durably
 from deploy.bundle import RUN_SETTINGS
 from deploy.edge import Edge as NginxEdge
 from deploy.edge import Peer as NginxPeer
@@ -19,7 +20,6 @@ from deploy.supernodes_config import Edge, SupernodesConfig, Tls
 from deploy.supervisor import Program, python_module
 from deploy.worker import Source, WorkerConfig
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.durable import write_durably
 from strategies.weights import encode_weights
 
 PRELOAD = (

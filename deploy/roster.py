@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from clients.files.durable import write_durably
 from deploy.pki import check_identity, make_identity
 from deploy.site_layout import edition_beside
 from srflm_flower.deployed_site import DeployedSite, site_anew
-from srflm_flower.durable import write_durably
 from srflm_flower.editions import Difference, check_successor, difference
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation

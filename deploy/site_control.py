@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from clients.files.durable import write_durably
+from clients.files.locks import AlreadyLocked, locked
 from deploy.bundle import installed_bundle
 from deploy.edge_process import end_edge
 from deploy.flower_environment import flower_environment
@@ -22,8 +24,6 @@ from deploy.roster import with_current_edition
 from deploy.site_layout import Layout, choose_ports, require_free
 from deploy.supervisor import Notes, SupervisorConfig, python_module
 from srflm_flower.deployed_site import SITE_VARIABLE, DeployedSite, site_at
-from srflm_flower.durable import write_durably
-from srflm_flower.locks import AlreadyLocked, locked
 from strategies.errors import ConfigurationError, DeploymentError
 
 LEFTOVER_SECONDS = 10.0

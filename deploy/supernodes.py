@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from clients.files.event_log import EventLog
 from deploy.backoff import Backoff
 from deploy.bundle_guard import BundleGuard
 from deploy.children import end_children, fork_child, importing_without_threads
@@ -27,7 +28,6 @@ from deploy.pace import pause, rest
 from deploy.size_guard import SizeGuard
 from deploy.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig
 from srflm_flower.bell import Bell
-from srflm_flower.event_log import EventLog
 from strategies.errors import SrflmError
 
 NEEDED_BY_ALL = (

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 
+from clients.files.durable import write_durably
+from clients.files.event_log import EventLog
+from clients.files.locks import AlreadyLocked, locked
 from deploy.backoff import Backoff
 from deploy.config import Strict, load_config
 from deploy.exit_codes import ROSTER_CHANGED
 from deploy.processes import ProcessFamily, process_family
-from srflm_flower.durable import write_durably
-from srflm_flower.event_log import EventLog
-from srflm_flower.locks import AlreadyLocked, locked
 from strategies.errors import SrflmError
 
 LOOK_SECONDS = 0.2

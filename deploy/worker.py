@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clients.files.event_log import EventLog
 from deploy.children import end_children, fork_child, importing_without_threads, threads
 from deploy.config import Strict, load_config
 from deploy.flower_nouns import Kind, Task
@@ -25,7 +26,6 @@ from deploy.flower_pins import require_supported
 from deploy.pace import LEAST_SECONDS, pause, rest
 from deploy.supernodes_config import WORKER_BELL, Sha256
 from srflm_flower.bell import Bell
-from srflm_flower.event_log import EventLog
 from strategies.errors import ConfigurationError, SrflmError
 
 if TYPE_CHECKING:

@@ -24,6 +24,6 @@ def load_model(path: str | Path) -> Module:
 
     Raises :class:`strategies.errors.RunFolderError` when ``path`` is not such a model file.
     """
-    from srflm_flower.model_file import load_model as load  # torch takes seconds to import
+    from clients.models.model_file import load_model as load  # torch takes seconds to import
 
     return load(path)

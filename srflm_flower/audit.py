@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from srflm_flower.durable import append_durably
-from srflm_flower.locks import locked
+from clients.files.durable import append_durably
+from clients.files.locks import locked
 from strategies.errors import LedgerError
 from strategies.protocol.records import canonical_json
 

@@ -14,6 +14,7 @@ from flwr.app import Context, Message, RecordDict
 
 from clients.data.vendor_data import VendorData
 from clients.learner import Learner
+from clients.models.model_store import ModelStore
 from clients.networks import get_weights
 from clients.privacy.audit.canaries import (
     LOSS_BOUND,
@@ -26,7 +27,6 @@ from srflm_flower.client_app import answer_at
 from srflm_flower.federation import Federation
 from srflm_flower.journal import RunJournal
 from srflm_flower.memory_grid import Deliver, MemoryGrid
-from srflm_flower.model_store import ModelStore
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.site import Site
 from srflm_flower.site_privacy import PrivacyAccount

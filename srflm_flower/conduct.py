@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from flwr.serverapp import Grid
 
+from clients.files.durable import write_durably
+from clients.models.model_file import ModelFile, read_model_file
 from clients.networks import get_weights, initial_network
-from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.journal import RunJournal
-from srflm_flower.model_file import ModelFile, read_model_file
 from srflm_flower.report import write_report
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.summary import RunSummary, summarise

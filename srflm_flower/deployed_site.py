@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flwr.app import Message, RecordDict
 from torch import nn
 
+from clients.files.durable import write_durably
+from clients.models.model_store import ModelStore
 from clients.networks import get_weights, initial_network
 from srflm_flower.audit import AuditLog
 from srflm_flower.bell import Bell
-from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
-from srflm_flower.model_store import ModelStore
 from srflm_flower.privacy_files import site_ledger
 from srflm_flower.site import Site
 from srflm_flower.site_policy import SitePolicy

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.files.durable import write_durably
+from clients.models.model_file import ModelFile
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.durable import write_durably
 from srflm_flower.loading import with_changes
-from srflm_flower.model_file import ModelFile
 from srflm_flower.release import Release, averaged_through
 from srflm_flower.released_so_far import released_so_far
 from srflm_flower.report import write_report

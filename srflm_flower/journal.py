@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from srflm_flower.durable import write_durably
+from clients.files.durable import write_durably
+from clients.models.model_file import ModelFile, read_model_file
+from clients.models.model_store import ModelStore
+from clients.models.moving_average import AverageFile
 from srflm_flower.federation import Federation
 from srflm_flower.ledger import Ledger
-from srflm_flower.model_file import ModelFile, read_model_file
-from srflm_flower.model_store import ModelStore
-from srflm_flower.moving_average import AverageFile
 from srflm_flower.release import Release, averaged_through, released
 from srflm_flower.run_folder import RunFolder
 from strategies.protocol.records import (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from flwr.app import Message
 
-from srflm_flower.model_store import ModelStore
+from clients.models.model_store import ModelStore
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.weights import Weights, hash_weights

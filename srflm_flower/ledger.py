@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from srflm_flower.durable import append_durably, write_durably
+from clients.files.durable import append_durably, write_durably
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_follows
 from strategies.protocol.records import TermRecord, canonical_json

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from srflm_flower.model_store import ModelStore
+from clients.models.model_store import ModelStore
 from srflm_flower.site_state import Best, SiteState
 from strategies.protocol.records import Metrics, TermRecord
 from strategies.weights import Weights

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.files.durable import write_durably
 from clients.privacy.planning import Plan, Schedule, plan
 from clients.privacy.settings import Unit
 from clients.settings import FileData
-from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation, with_changes
 from srflm_flower.preflight import count_examples

@@ -2,7 +2,7 @@
 
 Fine-tuning on one vendor's data can hurt the global model, so the averaged and the fine-tuned
 model of every term are both candidates (README.md, "One round").  Where a moving average is kept
-(:mod:`srflm_flower.moving_average`), it is released instead.
+(:mod:`clients.models.moving_average`), it is released instead.
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.files.durable import not_writable, sweep_temporaries, write_durably
+from clients.files.locks import AlreadyLocked, locked
 from clients.privacy.ledger import LEDGER_FILE, PrivacyLedger
-from srflm_flower.durable import not_writable, sweep_temporaries, write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation
-from srflm_flower.locks import AlreadyLocked, locked
 from strategies.errors import RunFolderError
 
 ELSEWHERE = "free space, or choose another folder with --out"

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from srflm_flower.durable import write_durably
-from srflm_flower.locks import locked
+from clients.files.durable import write_durably
+from clients.files.locks import locked
 from strategies.protocol.secure_nouns import Context
 from strategies.secure_aggregation.client import Notes
 

@@ -9,9 +9,9 @@ from flwr.app import Context
 from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
+from clients.files.event_log import EventLog
 from srflm_flower.conduct import Run
 from srflm_flower.deployed_site import deployed_site
-from srflm_flower.event_log import EventLog
 from srflm_flower.federation import Federation
 from srflm_flower.loading import built_in_federation, load_federation, with_changes
 from srflm_flower.run_folder import RunFolder, create_run_folder

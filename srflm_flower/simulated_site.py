@@ -15,9 +15,9 @@ from typing import ClassVar
 from flwr.app import Context, Message, RecordDict
 from torch import nn
 
+from clients.models.model_store import ModelStore
 from clients.networks import get_weights, initial_network
 from srflm_flower.federation import Federation
-from srflm_flower.model_store import ModelStore
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.site import Site
 from srflm_flower.site_privacy import PrivacyAccount

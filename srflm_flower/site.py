@@ -15,12 +15,12 @@ from typing import Any, Literal
 from flwr.app import Message, RecordDict
 
 from clients.learner import Learner, Trained
+from clients.models.model_store import ModelStore
 from clients.privacy.noise import private_randomness
 from clients.privacy.update_level import protect_update
 from clients.training import Work
 from srflm_flower.federation import Federation
 from srflm_flower.known_models import NeedsModels, find_models
-from srflm_flower.model_store import ModelStore
 from srflm_flower.outgoing import check_outgoing
 from srflm_flower.personalisation import Personalisation, stored_models
 from srflm_flower.released_metrics import released_metrics

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from srflm_flower.durable import not_writable
+from clients.files.durable import not_writable
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_follows
 from strategies.protocol.quorum import NONE_SEEN, Accepted, Votes

@@ -23,12 +23,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from clients.checkpoint import Checkpoint
+from clients.files.checkpoint import Checkpoint
+from clients.files.durable import append_durably
+from clients.files.locks import locked
+from clients.models.model_file import ModelFile, read_model_file
+from clients.models.moving_average import AverageFile
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.durable import append_durably
-from srflm_flower.locks import locked
-from srflm_flower.model_file import ModelFile, read_model_file
-from srflm_flower.moving_average import AverageFile
 from srflm_flower.secure_notes import NotesOnDisk
 from srflm_flower.site_ledger import SiteLedger
 from strategies.protocol.records import Ballot, Metrics

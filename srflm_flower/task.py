@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from srflm_flower.locks import AlreadyLocked, locked
+from clients.files.locks import AlreadyLocked, locked
 from strategies.protocol.records import Noun, RunOrder
 
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from flwr.serverapp import Grid
 
+from clients.files.durable import write_durably
+from clients.files.event_log import EventLog
+from clients.files.locks import locked
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.durable import write_durably
-from srflm_flower.event_log import EventLog
-from srflm_flower.locks import locked
 from srflm_flower.site_journal import SiteJournal
 from srflm_flower.task import Outcome, Task, lock_path, outcome_path
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError

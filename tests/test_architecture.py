@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("strategies", "clients", "srflm_flower", "deploy")
+ORDER = ("strategies", "clients", "srflm_flower", "deploy", "benchmarks")
+"""A package imports only those before it."""
+
+ORDERED = ("strategies", "clients")
+PACKAGES = ORDER[:-1]
+FILES = ("pathlib", "os", "tempfile", "shutil")
+PURE = ("election.py", "protocol/records.py", "protocol/quorum.py")
 MOST_LINES = 350
 FLOWER_PRIVATE = {
     "strategies/flower_private.py",
@@ -49,11 +55,6 @@ def _imports(node: ast.AST, with_types: bool) -> Iterator[str]:
         yield from _imports(child, with_types)
 
 
-def modules_from(path: Path, package: str) -> set[str]:
-    """Return which modules of ``package`` a file imports, one level deep."""
-    return {name.split(".")[1] for name in imports_of(path, True) if name.startswith(package + ".")}
-
-
 def offenders(paths: list[Path], *forbidden: str) -> dict[str, set[str]]:
     """Return file → what it imports although it may not."""
     prefixes = tuple(f"{name}." for name in forbidden)
@@ -64,58 +65,26 @@ def offenders(paths: list[Path], *forbidden: str) -> dict[str, set[str]]:
     return {name: names for name, names in found.items() if names}
 
 
+@pytest.mark.parametrize("package", ORDERED)
+def test_package_imports_only_those_before_it(package: str) -> None:
+    later = ORDER[ORDER.index(package) + 1 :]
+    assert offenders(files_of(package), *later) == {}
+
+
 def test_the_algorithms_know_neither_torch_nor_files() -> None:
-    pure = [*files_of("strategies"), ROOT / "srflm_flower" / "records.py"]
-    assert offenders(pure, "torch", "monai", "pathlib", "os", "tempfile", "shutil") == {}
+    assert offenders(files_of("strategies"), "torch", "monai", *FILES) == {}
 
 
 def test_election_quorum_and_records_know_neither_flower_nor_clocks() -> None:
-    core = [
-        ROOT / "strategies" / "election.py",
-        ROOT / "srflm_flower" / "records.py",
-        ROOT / "srflm_flower" / "quorum.py",
-    ]
+    core = [ROOT / "strategies" / name for name in PURE]
     assert offenders(core, "flwr", "time", "socket", "numpy") == {}
 
 
-def test_the_algorithms_use_only_the_nouns_of_the_application() -> None:
-    used = set().union(*(modules_from(path, "srflm_flower") for path in files_of("strategies")))
-    assert used == {
-        "errors",
-        "records",
-        "quorum",
-        "messages",
-        "weights",
-        "flower_private",
-        "secure_aggregation",
-    }
-
-
-def test_the_rules_of_secure_aggregation_know_neither_flower_nor_torch_nor_files() -> None:
-    shell = {"messages.py", "notes.py", "site.py"}
-    paths = files_of("srflm_flower/secure_aggregation")
-    pure = [path for path in paths if path.name not in shell]
+def test_the_rules_of_secure_aggregation_know_no_flower() -> None:
+    paths = files_of("strategies/secure_aggregation")
+    pure = [path for path in paths if path.name != "messages.py"]
     assert len(pure) >= 7
-    assert offenders(pure, "flwr", "torch", "pathlib", "time", "clients", "deploy") == {}
-
-
-def test_the_algorithms_do_not_know_the_data() -> None:
-    assert offenders(files_of("strategies"), "clients", "deploy") == {}
-
-
-def test_what_touches_data_uses_only_leaves_of_the_application() -> None:
-    used = set().union(*(modules_from(path, "srflm_flower") for path in files_of("clients")))
-    assert used == {"durable", "errors", "weights"}
-
-
-def test_what_touches_data_uses_only_the_settings_of_the_algorithms() -> None:
-    used = set().union(*(modules_from(path, "strategies") for path in files_of("clients")))
-    assert used == {"settings"}
-
-
-def test_only_the_command_line_starts_a_deployment() -> None:
-    users = offenders(files_of("strategies", "clients", "srflm_flower"), "deploy")
-    assert [name for name in users if not name.startswith("srflm_flower/cli/")] == []
+    assert offenders(pure, "flwr", "time") == {}
 
 
 def test_private_parts_of_flower_are_used_in_four_files_only() -> None:

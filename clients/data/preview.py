@@ -15,8 +15,8 @@ from clients.data.phantom import write_preview
 from clients.data.plan import DataPlan
 from clients.data.sources import load_vendor_data
 from clients.data.vendor_data import Split
+from clients.files.durable import not_writable
 from clients.settings import PhantomData
-from srflm_flower.durable import not_writable
 
 MOST_VENDORS, MOST_CLASSES, INCH = 8, 10, 1.35
 

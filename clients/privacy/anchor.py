@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from srflm_flower.durable import not_writable, sync_folder, write_durably
+from clients.files.durable import not_writable, sync_folder, write_durably
 from strategies.errors import PrivacyError
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

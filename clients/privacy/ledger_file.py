@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from clients.files.durable import not_writable
 from clients.privacy.ledger_rows import Books, Row, first_broken
 from clients.privacy.manifest import KEYED_BYTES
-from srflm_flower.durable import not_writable
 from strategies.errors import PrivacyError
 
 SCHEMA_VERSION = 1

@@ -24,8 +24,8 @@ def predict(
 
     Files that cannot be classified are named on stderr, and the exit code is then 1.
     """
+    from clients.models.model_file import load_model, read_model_file
     from clients.prediction import predict_file
-    from srflm_flower.model_file import load_model, read_model_file
 
     network, file = load_model(model), read_model_file(model)
     task, trained_size = file.task, file.notes.get("image-size")

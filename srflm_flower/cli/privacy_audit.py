@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from clients.files.durable import write_durably
 from srflm_flower.cli.options import FederationFile, chosen_federation
-from srflm_flower.durable import write_durably
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from clients.files.durable import write_durably
 from srflm_flower.cli.options import Rounds, chosen_federation
-from srflm_flower.durable import write_durably
 
 if TYPE_CHECKING:
     from srflm_flower.privacy_plan import FederationPlan

@@ -14,7 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from clients.data.vendor_data import SPLITS, Split, VendorData
 from clients.evaluation import evaluate
+from clients.files.durable import write_durably
 from clients.learner import Learner
+from clients.models.model_file import read_model_file
+from clients.models.moving_average import MovingAverage, advanced
 from clients.networks import set_weights
 from clients.training import Work
 from srflm_flower import client_app
@@ -22,13 +25,10 @@ from srflm_flower.comparison import baseline_app
 from srflm_flower.comparison.private_plans import for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget, budget_of
 from srflm_flower.conduct import Run
-from srflm_flower.durable import write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.ledger import Ledger
 from srflm_flower.loading import with_changes
 from srflm_flower.memory_grid import MemoryGrid
-from srflm_flower.model_file import read_model_file
-from srflm_flower.moving_average import MovingAverage, advanced
 from srflm_flower.run_folder import RunFolder, create_run_folder
 from srflm_flower.simulated_site import SimulatedSite
 from srflm_flower.site import Site

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srflm_flower.durable import write_durably
+from clients.files.durable import write_durably
 from srflm_flower.federation import Federation
 from srflm_flower.privacy_statement import NOT_PRIVATE
 from srflm_flower.release import released

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from clients.files.durable import write_durably
 from deploy import simulation
 from deploy.processes import ProcessFamily
 from deploy.simulation import simulate, simulation_resources
-from srflm_flower.durable import write_durably
 from srflm_flower.run_folder import RunFolder
 from strategies.errors import RunFolderError, SimulationError
 from tests.support.tiny import conduct, new_run, tiny_federation

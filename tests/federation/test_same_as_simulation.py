@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import srflm_flower
+from clients.models.model_store import ModelStore
 from srflm_flower.federation import Federation
 from srflm_flower.loading import load_federation, with_changes
-from srflm_flower.model_store import ModelStore
 from srflm_flower.verification import verify_site
 from tests.support.sites import run_rounds, running_sites
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation

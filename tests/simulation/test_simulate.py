@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import srflm_flower
+from clients.models.model_file import read_model_file
 from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import free_port
 from deploy.processes import process_family
-from srflm_flower.model_file import read_model_file
 from srflm_flower.run_folder import RunFolder
 from tests.support.commands import SRFLM, run
 from tests.support.sites import processes_about

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower import durable
+from clients.files import durable
+from clients.models.model_file import read_model_file
 from srflm_flower.loading import with_changes
-from srflm_flower.model_file import read_model_file
 from srflm_flower.release import released
 from srflm_flower.run_folder import RunFolder
 from srflm_flower.site_ledger import SiteLedger
@@ -92,7 +92,7 @@ def test_file_size_limit_of_the_system_is_reported_as_a_full_disk(tmp_path: Path
     """A real failure of the operating system's, not a patched function."""
     script = (
         "import resource, signal, sys; from pathlib import Path;"
-        "from srflm_flower.durable import write_durably\n"
+        "from clients.files.durable import write_durably\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "path = Path('model'); write_durably(path, b'old')\n"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.models.model_file import load_model, read_model_file
 from srflm_flower.export import export_site
-from srflm_flower.model_file import load_model, read_model_file
 from srflm_flower.release import released
 from srflm_flower.released_so_far import released_so_far
 from strategies.errors import RunFolderError

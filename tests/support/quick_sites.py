@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 from flwr.app import Message
 
+from clients.files.durable import TEMPORARY
 from clients.learner import Trained
 from clients.training import Work
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.durable import TEMPORARY
 from srflm_flower.memory_grid import Deliver
 from srflm_flower.site_ledger import SiteLedger
 from srflm_flower.site_settings import SiteSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srflm_flower.model_store import ModelStore
+from clients.models.model_store import ModelStore
 from strategies.errors import LedgerError
 from strategies.weights import Weights, hash_weights
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srflm_flower.durable import append_durably, sweep_temporaries, write_durably
+from clients.files.durable import append_durably, sweep_temporaries, write_durably
 from strategies.errors import RunFolderError
 
 

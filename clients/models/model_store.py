@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from srflm_flower.durable import write_durably
+from clients.files.durable import write_durably
 from strategies.errors import LedgerError
 from strategies.weights import Weights, decode_weights, encode_weights, hash_encoded
 

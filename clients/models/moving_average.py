@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from clients.models.model_file import ModelFile, read_model_file
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.model_file import ModelFile, read_model_file
 from strategies.weights import Weights
 
 

@@ -11,9 +11,9 @@ import torch
 from safetensors.numpy import save_file
 
 import srflm_flower
+from clients.models.model_file import ModelFile, read_model_file
 from clients.networks import get_weights, initial_network
 from clients.settings import ModelSettings, Network, TaskSettings
-from srflm_flower.model_file import ModelFile, read_model_file
 from strategies.errors import RunFolderError
 from strategies.weights import hash_weights
 

@@ -11,8 +11,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from clients.files.durable import write_durably
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.durable import write_durably
 from strategies.errors import RunFolderError, UpdateRejected
 from strategies.weights import Weights, check_like, hash_weights
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from srflm_flower.durable import write_durably
+from clients.files.durable import write_durably
 
 SECONDS_BETWEEN = 10.0
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import Split
+from clients.files.checkpoint import Checkpoint
+from clients.files.durable import write_durably
 from clients.settings import TrainingSettings
 from clients.training import Work, train
-from srflm_flower.durable import write_durably
 
 
 class Interrupted(BaseException):
@@ -53,7 +53,7 @@ def test_continued_training_equals_uninterrupted_training(
         if epochs == after:
             raise Interrupted
 
-    monkeypatch.setattr("clients.checkpoint.write_durably", write)
+    monkeypatch.setattr("clients.files.checkpoint.write_durably", write)
     with pytest.raises(Interrupted):
         trained(Checkpoint(tmp_path / "work.pt", "work", seconds=0))
     monkeypatch.undo()

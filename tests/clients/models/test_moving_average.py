@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clients.models.model_file import read_model_file
+from clients.models.moving_average import AverageFile, MovingAverage, advanced
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.export import export_site
 from srflm_flower.federation import Federation
 from srflm_flower.loading import with_changes
-from srflm_flower.model_file import read_model_file
-from srflm_flower.moving_average import AverageFile, MovingAverage, advanced
 from srflm_flower.simulated_site import SimulatedSite
 from strategies.errors import ConfigurationError
 from strategies.weights import Weights, hash_weights

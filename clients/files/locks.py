@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from srflm_flower.durable import not_writable
+from clients.files.durable import not_writable
 
 
 class AlreadyLocked(Exception):
