@@ -33,8 +33,8 @@ from deploy.local_consortium import bring_up_all, make_or_open
 from deploy.run_orders import order_rounds
 from deploy.site_control import bring_down
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.federation import Federation
-from srflm_flower.loading import built_in_federation, with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
 from srflm_flower.verification import verify_site
 
 SEED = 14

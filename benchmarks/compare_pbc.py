@@ -17,8 +17,8 @@ from benchmarks.section import main
 from clients.settings import NpzData
 from srflm_flower.comparison.compare import Table, as_markdown, compare, tabulate
 from srflm_flower.comparison.methods import METHODS, Method
-from srflm_flower.federation import Federation
-from srflm_flower.loading import built_in_federation, load_federation, with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "pbc"
 PARTITIONS = ("dirichlet-0.5", "by-class", "dirichlet-1.0")

@@ -29,8 +29,8 @@ from deploy.run_orders import order_rounds
 from deploy.site_control import bring_down, read_notes
 from deploy.site_layout import Layout
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.federation import Federation
-from srflm_flower.loading import with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
 from strategies.weights import encode_weights
 
 Sites = Mapping[str, DeployedSite]

@@ -15,7 +15,7 @@ from deploy.flower_programs import program
 from deploy.private_superlink import CONNECTION, start_private_superlink
 from deploy.processes import process_family
 from deploy.simulation import POLL_SECONDS, simulation_resources
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.run.folder import RunFolder
 from strategies.errors import SimulationError
 
 REPOSITORY = Path(__file__).parents[1]

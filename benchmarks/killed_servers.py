@@ -19,7 +19,7 @@ from deploy.local_consortium import bring_up_all, make_or_open
 from deploy.run_orders import order_rounds
 from deploy.site_control import bring_down
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.loading import load_federation, with_changes
+from srflm_flower.federation.loading import load_federation, with_changes
 from srflm_flower.verification import verify_site
 from strategies.protocol.records import TermRecord
 

@@ -21,9 +21,9 @@ from benchmarks.round_times import RoundEnd, seconds_a_round
 from benchmarks.section import main
 from benchmarks.spread import Trend, trend
 from deploy.simulation import simulate
-from srflm_flower.federation import Federation
-from srflm_flower.loading import built_in_federation, with_changes
-from srflm_flower.run_folder import create_run_folder
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
+from srflm_flower.run.folder import create_run_folder
 from strategies.errors import SimulationError
 
 SETTLED_AFTER = 4

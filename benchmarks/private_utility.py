@@ -21,8 +21,8 @@ from benchmarks.markdown import table as markdown_table
 from benchmarks.section import main
 from srflm_flower.comparison.compare import Table, compare, tabulate
 from srflm_flower.comparison.methods import Method
-from srflm_flower.federation import Federation
-from srflm_flower.loading import load_federation, with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation, with_changes
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "private.toml"
 LEARNING_RATES = {8.0: 1.5, 4.0: 0.7, 1.0: 0.7}

@@ -28,9 +28,9 @@ from benchmarks.round_times import WARM_UP_ROUNDS, RoundEnd, check_equal_work, s
 from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
 from deploy.simulation import simulate
-from srflm_flower.federation import Federation
-from srflm_flower.loading import built_in_federation, with_changes
-from srflm_flower.run_folder import create_run_folder
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
+from srflm_flower.run.folder import create_run_folder
 from strategies.errors import SimulationError
 
 TARGET = 1.10

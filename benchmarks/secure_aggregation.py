@@ -27,11 +27,11 @@ from benchmarks.spread import Spread, spread
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.client_app import answer_at
-from srflm_flower.federation import Federation
-from srflm_flower.loading import built_in_federation, with_changes
-from srflm_flower.memory_grid import Deliver, MemoryGrid
-from srflm_flower.site import Site
-from srflm_flower.site_state import SiteState, UpdateNotes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
+from srflm_flower.run.memory_grid import Deliver, MemoryGrid
+from srflm_flower.site.site import Site
+from srflm_flower.site.state import SiteState, UpdateNotes
 from strategies.aggregation import Update, aggregate
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Ballot

@@ -21,8 +21,8 @@ from deploy.pki import (
     make_identity,
     sign_site_certificate,
 )
-from srflm_flower.federation import Federation
-from srflm_flower.loading import with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
 
 
 def deployed_federation(

@@ -26,7 +26,7 @@ from deploy.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.roster_watch import Duty, RosterWatch
 from deploy.site_layout import edition_beside
 from srflm_flower.bell import Bell
-from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.site.ledger import SiteLedger
 from srflm_flower.task import Outcome, Task
 from strategies.errors import SrflmError
 from strategies.protocol.quorum import Votes

@@ -25,10 +25,10 @@ from deploy.pki import (
     make_identity,
     sign_site_certificate,
 )
-from srflm_flower.editions import successor
-from srflm_flower.federation import Federation
-from srflm_flower.loading import load_federation
-from srflm_flower.member import Member
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
+from srflm_flower.federation.member import Member
+from srflm_flower.federation.successor import successor
 from srflm_flower.site_settings import SITE_FILE, load_site
 from strategies.errors import ConfigurationError
 

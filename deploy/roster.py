@@ -9,10 +9,10 @@ from clients.files.durable import write_durably
 from deploy.pki import check_identity, make_identity
 from deploy.site_layout import edition_beside
 from srflm_flower.deployed_site import DeployedSite, site_anew
-from srflm_flower.editions import Difference, check_successor, difference
-from srflm_flower.federation import Federation
-from srflm_flower.loading import load_federation
-from srflm_flower.standing import Standing, approval_of, keep_approval, standing_of
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
+from srflm_flower.federation.successor import Difference, check_successor, difference
+from srflm_flower.site.edition_standing import Standing, approval_of, keep_approval, standing_of
 from strategies.errors import ConfigurationError, DeploymentError
 from strategies.protocol.roster_change import sign_approval
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.standing import standing_of
+from srflm_flower.site.edition_standing import standing_of
+from srflm_flower.site.ledger import SiteLedger
 from strategies.protocol.records import Edition
 
 SETTLE_SECONDS: Final = 3.0

@@ -15,9 +15,9 @@ from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import CONNECTION, start_private_superlink
 from deploy.processes import ProcessFamily, process_family
-from srflm_flower.federation import Federation
-from srflm_flower.run_folder import RunFolder
-from srflm_flower.summary import RunSummary
+from srflm_flower.federation.federation import Federation
+from srflm_flower.results.summary import RunSummary
+from srflm_flower.run.folder import RunFolder
 from strategies.errors import SimulationError
 
 OnEvent = Callable[[dict[str, Any]], None]

@@ -17,8 +17,8 @@ from deploy.roster import describe_roster
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.loading import with_changes
-from srflm_flower.summary import summarise
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.results.summary import summarise
 from strategies.protocol.quorum import owner
 from strategies.protocol.records import VendorPrivacy
 from strategies.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK

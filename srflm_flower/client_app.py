@@ -14,7 +14,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from srflm_flower.deployed_site import PEER, DeployedSite, deployed_site
-from srflm_flower.simulated_site import simulated_site
+from srflm_flower.run.simulated_site import simulated_site
 from strategies.errors import INTERNAL_ERROR, SrflmError
 from strategies.protocol import messages as wire
 

@@ -21,14 +21,14 @@ from clients.models.model_store import ModelStore
 from clients.networks import get_weights, initial_network
 from srflm_flower.audit import AuditLog
 from srflm_flower.bell import Bell
-from srflm_flower.federation import Federation
+from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy_files import site_ledger
-from srflm_flower.site import Site
-from srflm_flower.site_policy import SitePolicy
-from srflm_flower.site_privacy import PrivacyAccount
+from srflm_flower.site.learner import vendor_learner
+from srflm_flower.site.policy import SitePolicy
+from srflm_flower.site.privacy import PrivacyAccount
+from srflm_flower.site.site import Site
+from srflm_flower.site.state import SiteState
 from srflm_flower.site_settings import SiteSettings, load_site
-from srflm_flower.site_state import SiteState
-from srflm_flower.vendor_learner import vendor_learner
 from strategies.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.signatures import VendorKeys

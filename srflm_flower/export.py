@@ -8,11 +8,11 @@ from pathlib import Path
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.loading import with_changes
-from srflm_flower.release import Release, averaged_through
-from srflm_flower.released_so_far import released_so_far
+from srflm_flower.federation.loading import with_changes
 from srflm_flower.report import write_report
-from srflm_flower.summary import summarise
+from srflm_flower.results.release import Release, averaged_through
+from srflm_flower.results.summary import summarise
+from srflm_flower.site.released_so_far import released_so_far
 from strategies.errors import RunFolderError
 from strategies.protocol.records import Metrics
 from strategies.weights import Weights

@@ -10,14 +10,14 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
 from clients.files.event_log import EventLog
-from srflm_flower.conduct import Run
 from srflm_flower.deployed_site import deployed_site
-from srflm_flower.federation import Federation
-from srflm_flower.loading import built_in_federation, load_federation, with_changes
-from srflm_flower.run_folder import RunFolder, create_run_folder
-from srflm_flower.simulated_site import folder_note
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
+from srflm_flower.results.term_line import term_line
+from srflm_flower.run.conduct import Run
+from srflm_flower.run.folder import RunFolder, create_run_folder
+from srflm_flower.run.simulated_site import folder_note
 from srflm_flower.task import Task
-from srflm_flower.term_line import term_line
 from srflm_flower.term_server import perform
 from strategies.errors import ConfigurationError
 from strategies.protocol.records import TermRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from clients.models.model_store import ModelStore
-from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.site.ledger import SiteLedger
 from strategies.errors import MessageRefused
 from strategies.protocol.records import (
     Approval,

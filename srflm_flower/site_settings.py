@@ -10,8 +10,8 @@ from pydantic import Field, Strict, ValidationError
 
 from clients.privacy.policy import PrivacyPolicy
 from clients.settings import PhantomData
-from srflm_flower.federation import Federation
-from srflm_flower.loading import load_federation, with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation, with_changes
 from strategies.errors import ConfigurationError
 from strategies.settings import Settings
 

@@ -19,7 +19,7 @@ PURE = ("election.py", "protocol/records.py", "protocol/quorum.py")
 MOST_LINES = 350
 FLOWER_PRIVATE = {
     "strategies/flower_private.py",
-    "srflm_flower/memory_grid.py",
+    "srflm_flower/run/memory_grid.py",
     "deploy/flower_internals.py",
     "deploy/flower_control.py",
 }

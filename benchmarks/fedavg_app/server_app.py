@@ -11,7 +11,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from benchmarks.round_times import RoundEnd, append_round_end
 from clients.networks import get_weights, initial_network
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.run.folder import RunFolder
 from strategies.weights import to_arrays
 
 app = ServerApp()

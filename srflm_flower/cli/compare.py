@@ -35,7 +35,7 @@ def compare(
     """
     from srflm_flower.comparison import compare as comparison
     from srflm_flower.comparison.methods import METHODS, MethodResult
-    from srflm_flower.preflight import check_before_simulation
+    from srflm_flower.federation.preflight import check_before_simulation
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     chosen = [method for method in METHODS if method in names]

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from srflm_flower.cli.options import FederationFile, chosen_federation
-from srflm_flower.preflight import count_examples
+from srflm_flower.federation.preflight import count_examples
 
 app = typer.Typer(no_args_is_help=True, help="Check and show federation files.")
 

@@ -44,7 +44,7 @@ def assemble(
     """
     from deploy.membership import assemble as sign
     from deploy.membership import assemble_change
-    from srflm_flower.loading import load_federation
+    from srflm_flower.federation.loading import load_federation
     from strategies.errors import ConfigurationError
 
     base = load_federation(federation) if federation is not None else None

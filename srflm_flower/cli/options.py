@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from srflm_flower.federation import Federation
-from srflm_flower.loading import built_in_federation, load_federation, with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 
 FederationFile = Annotated[
     Path | None,

@@ -27,7 +27,7 @@ def up(
 ) -> None:
     """Make the sites, each with keys of its own, and bring them up."""
     from deploy.local_consortium import bring_up_all, make_or_open
-    from srflm_flower.loading import built_in_federation, load_federation
+    from srflm_flower.federation.loading import built_in_federation, load_federation
 
     chosen = load_federation(federation) if federation else built_in_federation(vendors)
     console = Console(highlight=False, soft_wrap=True)

@@ -17,9 +17,9 @@ from srflm_flower.cli.options import FederationFile, chosen_federation
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from srflm_flower.federation import Federation
-    from srflm_flower.membership_inference import Attacked
-    from srflm_flower.privacy_audit import AuditResult
+    from srflm_flower.attacks.audit import AuditResult
+    from srflm_flower.attacks.membership_inference import Attacked
+    from srflm_flower.federation.federation import Federation
 
 FEWEST, MOST = 100, 4096
 MOST_EPSILON = 20.0
@@ -88,8 +88,8 @@ def _dirac(
 ) -> None:
     import numpy as np
 
-    from srflm_flower.privacy_audit import Audit
-    from srflm_flower.privacy_audit import audit as audit_training
+    from srflm_flower.attacks.audit import Audit
+    from srflm_flower.attacks.audit import audit as audit_training
 
     console = Console(highlight=False)
     rng = np.random.default_rng(seed)
@@ -145,7 +145,7 @@ def _lira(
 ) -> None:
     import numpy as np
 
-    from srflm_flower.membership_inference import Shadows, attack_training
+    from srflm_flower.attacks.membership_inference import Shadows, attack_training
 
     console = Console(highlight=False)
     results = []

@@ -13,7 +13,7 @@ from clients.files.durable import write_durably
 from srflm_flower.cli.options import Rounds, chosen_federation
 
 if TYPE_CHECKING:
-    from srflm_flower.privacy_plan import FederationPlan
+    from srflm_flower.privacy.plan import FederationPlan
 
 
 def plan(
@@ -28,7 +28,7 @@ def plan(
     write: Annotated[bool, typer.Option("--write", help="put it into the federation file")] = False,
 ) -> None:
     """Solve for each vendor's noise, in both roles, and show what it comes to."""
-    from srflm_flower.privacy_plan import plan_federation, write_plan
+    from srflm_flower.privacy.plan import plan_federation, write_plan
 
     console = Console(highlight=False)
     federation = chosen_federation(federation_file, rounds)
@@ -80,8 +80,8 @@ def _table(plan: FederationPlan, rounds: int, spare: int) -> Table:
 
 
 def _draw(plan: FederationPlan, out: Path) -> None:
-    from srflm_flower.privacy_trade_off import trade_off
     from srflm_flower.report.figures_privacy import trade_off_figure
     from srflm_flower.report.rendering import png_of
+    from srflm_flower.report.trade_off import trade_off
 
     write_durably(out, png_of(trade_off_figure(trade_off(plan))))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from srflm_flower.cli.site_options import HERE
-from srflm_flower.privacy_statement import NOT_COVERED
+from srflm_flower.privacy.statement import NOT_COVERED
 
 if TYPE_CHECKING:
     from clients.privacy.ledger_rows import Books

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from srflm_flower.term_line import term_line
+from srflm_flower.results.term_line import term_line
 from strategies.protocol.records import TermRecord
 
 _PHASES = {

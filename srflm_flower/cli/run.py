@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from srflm_flower.cli.site_options import HERE, SiteFolder
-from srflm_flower.term_line import term_line
+from srflm_flower.results.term_line import term_line
 from strategies.protocol.records import TermRecord
 
 

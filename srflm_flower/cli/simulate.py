@@ -13,9 +13,9 @@ from rich.table import Table
 
 from srflm_flower.cli.options import FederationFile, Rounds, Seed, chosen_federation
 from srflm_flower.cli.progress import Progress
-from srflm_flower.privacy_statement import NOT_PRIVATE, spent_line
-from srflm_flower.run_folder import RunFolder, create_run_folder, open_run_folder
-from srflm_flower.summary import RunSummary
+from srflm_flower.privacy.statement import NOT_PRIVATE, spent_line
+from srflm_flower.results.summary import RunSummary
+from srflm_flower.run.folder import RunFolder, create_run_folder, open_run_folder
 from strategies.errors import ConfigurationError
 
 SITE_LOG_LINES = 3
@@ -33,7 +33,7 @@ def simulate(
 ) -> None:
     """Run a federation on this machine; exit with 0 only when every round was committed."""
     from deploy.simulation import simulate as run_simulation
-    from srflm_flower.ledger import Ledger
+    from srflm_flower.run.ledger import Ledger
 
     folder = _folder(federation_file, out, rounds, seed, resume)
     federation = folder.federation()
@@ -67,7 +67,7 @@ def _folder(
     resume: Path | None,
 ) -> RunFolder:
     """Return the run's folder; nothing is made when a check finds that the run could not start."""
-    from srflm_flower.preflight import check_before_simulation
+    from srflm_flower.federation.preflight import check_before_simulation
 
     if resume is None:
         federation = chosen_federation(federation_file, rounds, seed)

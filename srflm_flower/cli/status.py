@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from srflm_flower.cli.site_options import HERE, SiteFolder
-from srflm_flower.privacy_statement import spent_line
+from srflm_flower.privacy.statement import spent_line
 
 if TYPE_CHECKING:
     from deploy.site_status import SiteStatus

@@ -24,14 +24,14 @@ from srflm_flower import client_app
 from srflm_flower.comparison import baseline_app
 from srflm_flower.comparison.private_plans import for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget, budget_of
-from srflm_flower.conduct import Run
-from srflm_flower.federation import Federation
-from srflm_flower.ledger import Ledger
-from srflm_flower.loading import with_changes
-from srflm_flower.memory_grid import MemoryGrid
-from srflm_flower.run_folder import RunFolder, create_run_folder
-from srflm_flower.simulated_site import SimulatedSite
-from srflm_flower.site import Site
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.run.conduct import Run
+from srflm_flower.run.folder import RunFolder, create_run_folder
+from srflm_flower.run.ledger import Ledger
+from srflm_flower.run.memory_grid import MemoryGrid
+from srflm_flower.run.simulated_site import SimulatedSite
+from srflm_flower.site.site import Site
 from strategies.cyclic import CyclicWeightTransfer
 from strategies.local_only import LocalOnly
 from strategies.weights import Weights, from_arrays, to_arrays

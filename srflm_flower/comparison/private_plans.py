@@ -14,10 +14,10 @@ from typing import Any
 from clients.privacy.planning import Schedule, plan
 from clients.settings import FileData
 from srflm_flower.comparison.step_budget import StepBudget
-from srflm_flower.federation import Federation
-from srflm_flower.loading import with_changes
-from srflm_flower.preflight import count_examples
-from srflm_flower.privacy_plan import plan_federation, sizes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.federation.preflight import count_examples
+from srflm_flower.privacy.plan import plan_federation, sizes
 
 
 def at_seed(federation: Federation, seed: int) -> Federation:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from srflm_flower.federation import Federation
+from srflm_flower.federation.federation import Federation
 from srflm_flower.report.figures_cost import phase_seconds, phases_of
 from srflm_flower.report.figures_curves import MOST_PANELS, have_metric, learning_curves
 from srflm_flower.report.figures_matrix import matrix
 from srflm_flower.report.figures_timeline import timeline
 from srflm_flower.report.rendering import svg_of
 from srflm_flower.report.wording import metric_in_full, number
-from srflm_flower.summary import RunSummary
+from srflm_flower.results.summary import RunSummary
 from strategies.protocol.records import TermRecord
 
 

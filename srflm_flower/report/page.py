@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clients.files.durable import write_durably
-from srflm_flower.federation import Federation
-from srflm_flower.privacy_statement import NOT_PRIVATE
-from srflm_flower.release import released
+from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.statement import NOT_PRIVATE
 from srflm_flower.report.markup import Html, element, joined, scrolling
 from srflm_flower.report.privacy import privacy_section
 from srflm_flower.report.style_sheet import STYLE_SHEET
@@ -22,7 +21,8 @@ from srflm_flower.report.tables import (
     terms_table,
 )
 from srflm_flower.report.wording import meaning_of, metric_in_full, model_in_full, number
-from srflm_flower.summary import RunSummary
+from srflm_flower.results.release import released
+from srflm_flower.results.summary import RunSummary
 from strategies.protocol.records import TermRecord
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from srflm_flower.federation import Federation
-from srflm_flower.privacy_statement import exclusions, last_privacy, promise
+from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.statement import exclusions, last_privacy, promise
+from srflm_flower.privacy.update_level import update_level_statement
 from srflm_flower.report.markup import Column, Html, element, table
 from srflm_flower.report.wording import number
-from srflm_flower.update_level import update_level_statement
 from strategies.protocol.records import TermRecord
 
 

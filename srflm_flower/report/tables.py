@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from srflm_flower.federation import Federation
+from srflm_flower.federation.federation import Federation
 from srflm_flower.report.markup import Column, Html, element, table
 from srflm_flower.report.wording import (
     METRICS,
@@ -17,7 +17,7 @@ from srflm_flower.report.wording import (
     number,
     phase_in_full,
 )
-from srflm_flower.summary import RunSummary, VendorSummary, mean_over_vendors, spans
+from srflm_flower.results.summary import RunSummary, VendorSummary, mean_over_vendors, spans
 from strategies.protocol.records import Metrics, PhaseCost, TermRecord
 
 MOST_NAMES = 6

@@ -7,7 +7,7 @@ never reveals its shares of both secrets of one peer, whatever the server asks.
 from __future__ import annotations
 
 import hashlib
-import os
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
@@ -68,7 +68,7 @@ class Notes(Noun):
 
 def begin(context: Context) -> Notes:
     """Return the notes of a client with new secrets."""
-    share_private, mask_private, seed = (os.urandom(SECRET_BYTES).hex() for _ in range(3))
+    share_private, mask_private, seed = (secrets.token_bytes(SECRET_BYTES).hex() for _ in range(3))
     return Notes(context=context, share_private=share_private, mask_private=mask_private, seed=seed)
 
 

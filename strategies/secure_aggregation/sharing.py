@@ -6,7 +6,7 @@ Shamir, "How to share a secret" (CACM 1979), over GF(2¹²⁸), from pycryptodom
 from __future__ import annotations
 
 import itertools
-import os
+import secrets
 from collections.abc import Callable, Mapping
 
 from Crypto.Protocol.SecretSharing import Shamir
@@ -60,7 +60,7 @@ def _combined(shares: Mapping[int, bytes]) -> bytes:
 
 def seal(plain: bytes, key: bytes, about: bytes) -> str:
     """Return ``plain`` encrypted and bound to ``about`` (hexadecimal): ChaCha20-Poly1305."""
-    nonce = os.urandom(_NONCE)
+    nonce = secrets.token_bytes(_NONCE)
     return (nonce + ChaCha20Poly1305(key).encrypt(nonce, plain, about)).hex()
 
 

@@ -9,8 +9,8 @@ import pytest
 from benchmarks import private_utility
 from benchmarks.private_utility import EXAMPLE, PrivateUtility, Utility, without_privacy
 from clients.privacy.accounting import epsilon
-from srflm_flower.loading import load_federation, with_changes
-from srflm_flower.privacy_plan import plan_federation
+from srflm_flower.federation.loading import load_federation, with_changes
+from srflm_flower.privacy.plan import plan_federation
 
 
 def row(budget: float | None, srflm: float, fedavg: float, local: float) -> Utility:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.compare_pbc import EXAMPLES, PARTITIONS, Compared, Comparisons, missing_data
 from benchmarks.run_all import BENCHMARKS, main, run_all
 from benchmarks.section import Result
-from srflm_flower.loading import built_in_federation, load_federation, with_changes
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.launcher import Launcher
-from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.site.ledger import SiteLedger
 from srflm_flower.task import Outcome, Task
 from strategies.protocol.quorum import grant
 from strategies.protocol.records import RunOrder

@@ -9,8 +9,8 @@ import pytest
 
 from deploy.membership import assemble, assemble_change, join, new_site
 from deploy.pki import check_identity
-from srflm_flower.editions import check_successor, difference
-from srflm_flower.loading import built_in_federation, load_federation
+from srflm_flower.federation.loading import built_in_federation, load_federation
+from srflm_flower.federation.successor import check_successor, difference
 from strategies.errors import ConfigurationError
 from tests.support.commands import SRFLM, run
 

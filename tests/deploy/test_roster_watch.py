@@ -8,7 +8,7 @@ import pytest
 
 from deploy.launcher import Launcher
 from deploy.roster_watch import SETTLE_SECONDS, RosterWatch
-from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.site.ledger import SiteLedger
 from strategies.protocol.records import Edition, RosterChange, RunOrder
 from strategies.protocol.succession import Timeouts
 from tests.deploy.test_launcher import FakeRuns

@@ -10,7 +10,7 @@ from clients.files.durable import write_durably
 from deploy import simulation
 from deploy.processes import ProcessFamily
 from deploy.simulation import simulate, simulation_resources
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.run.folder import RunFolder
 from strategies.errors import RunFolderError, SimulationError
 from tests.support.tiny import conduct, new_run, tiny_federation
 

@@ -20,7 +20,7 @@ from deploy.pki import create_consortium, sign_site_certificate
 from deploy.site_layout import free_block
 from srflm_flower import cli
 from srflm_flower.deployed_site import site_at
-from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.site.ledger import SiteLedger
 from strategies.errors import (
     ConfigurationError,
     DeploymentError,

@@ -15,8 +15,8 @@ from deploy.run_orders import order_rounds
 from deploy.site_control import bring_down, prepare, read_notes, start_detached
 from deploy.site_layout import LOOPBACK, Layout, free_block
 from srflm_flower.deployed_site import DeployedSite, site_anew
-from srflm_flower.federation import Federation
-from srflm_flower.loading import load_federation, with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.commands import SRFLM, run
 from tests.support.sites import processes_about, rounds_of, wait_until
 from tests.support.tiny import tiny_federation

@@ -17,7 +17,7 @@ from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import free_port
 from deploy.processes import process_family
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.run.folder import RunFolder
 from tests.support.commands import SRFLM, run
 from tests.support.sites import processes_about
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation

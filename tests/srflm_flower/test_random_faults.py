@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from flwr.app import Message
 
-from srflm_flower.memory_grid import Deliver
+from srflm_flower.run.memory_grid import Deliver
 from strategies.protocol.quorum import own_attempt
 from tests.support.deployed import pass_on
 from tests.support.faults import Crash

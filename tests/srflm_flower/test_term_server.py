@@ -9,7 +9,7 @@ import pytest
 from flwr.app import Message
 
 from srflm_flower import term_server
-from srflm_flower.memory_grid import Deliver
+from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.task import read_outcome
 from strategies.errors import FederationStopped, MessageRefused
 from strategies.protocol import messages as wire

@@ -18,7 +18,7 @@ from torch import nn
 from clients.data.sources import load_vendor_data
 from clients.models.model_store import ModelStore
 from clients.networks import initial_network
-from srflm_flower.federation import Federation
+from srflm_flower.federation.federation import Federation
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
 ROUNDS, K, LAMBDA, LEARNING_RATE, DECAY, MOMENTUM, BATCH = 14, 5, 0.5, 0.003, 0.9, 0.9, 8

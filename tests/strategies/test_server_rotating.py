@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from srflm_flower.memory_grid import Deliver
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.run.folder import RunFolder
+from srflm_flower.run.memory_grid import Deliver
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.weights import from_arrays, to_arrays

@@ -11,7 +11,7 @@ import torch
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.optimizer import PrivateOptimizer
 from clients.privacy.spending import Spender
-from srflm_flower import site
+from srflm_flower.site import site
 from strategies.settings import Role
 
 Break = Callable[[pytest.MonkeyPatch], None]

@@ -13,8 +13,8 @@ from flwr.app import Context, Message
 from deploy.consortium import make_local_sites
 from srflm_flower.client_app import AtSite, answer_at
 from srflm_flower.deployed_site import DeployedSite, _sites, site_at
-from srflm_flower.federation import Federation
-from srflm_flower.memory_grid import Deliver, Fault, MemoryGrid
+from srflm_flower.federation.federation import Federation
+from srflm_flower.run.memory_grid import Deliver, Fault, MemoryGrid
 from srflm_flower.term_server import Outcome, Task, perform
 from strategies.protocol.quorum import NONE_SEEN
 from strategies.protocol.records import RunOrder, TermRecord

@@ -26,8 +26,8 @@ from clients.files.durable import TEMPORARY
 from clients.learner import Trained
 from clients.training import Work
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.memory_grid import Deliver
-from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.run.memory_grid import Deliver
+from srflm_flower.site.ledger import SiteLedger
 from srflm_flower.site_settings import SiteSettings
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Committed
@@ -101,7 +101,7 @@ class QuickFederation(DeployedFederation):
     def learner(
         self, federation: object, vendor: str, network: object, account: object
     ) -> InstantLearner:
-        """Stand in for :func:`srflm_flower.vendor_learner.vendor_learner`."""
+        """Stand in for :func:`srflm_flower.site.learner.vendor_learner`."""
         return InstantLearner(vendor, self.trained, self.roster.index(vendor))
 
     def site(self, vendor: str) -> DeployedSite:

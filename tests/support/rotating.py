@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from clients.models.model_file import read_model_file
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.run.folder import RunFolder
 from strategies.protocol import messages as wire
 from tests.support.tiny import new_run, records_of, tiny_federation
 

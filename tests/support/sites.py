@@ -14,7 +14,7 @@ from deploy.run_orders import order_rounds
 from deploy.site_control import bring_down, read_notes
 from deploy.site_layout import Layout
 from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.federation import Federation
+from srflm_flower.federation.federation import Federation
 
 Sites = Mapping[str, DeployedSite]
 

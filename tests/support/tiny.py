@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from srflm_flower.client_app import app
-from srflm_flower.conduct import Run
-from srflm_flower.federation import Federation
-from srflm_flower.ledger import Ledger
-from srflm_flower.loading import with_changes
-from srflm_flower.memory_grid import Fault, MemoryGrid, no_fault
-from srflm_flower.run_folder import RunFolder, create_run_folder
-from srflm_flower.simulated_site import SimulatedSite
-from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.summary import RunSummary
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.results.summary import RunSummary
+from srflm_flower.run.conduct import Run
+from srflm_flower.run.folder import RunFolder, create_run_folder
+from srflm_flower.run.ledger import Ledger
+from srflm_flower.run.memory_grid import Fault, MemoryGrid, no_fault
+from srflm_flower.run.simulated_site import SimulatedSite
+from srflm_flower.site.ledger import SiteLedger
 from strategies.protocol.records import TermRecord
 from strategies.term.plan import Observer, silent
 

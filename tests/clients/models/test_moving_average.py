@@ -13,9 +13,9 @@ from clients.models.model_file import read_model_file
 from clients.models.moving_average import AverageFile, MovingAverage, advanced
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.export import export_site
-from srflm_flower.federation import Federation
-from srflm_flower.loading import with_changes
-from srflm_flower.simulated_site import SimulatedSite
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.run.simulated_site import SimulatedSite
 from strategies.errors import ConfigurationError
 from strategies.weights import Weights, hash_weights
 from tests.support.deployed import DeployedFederation
@@ -117,8 +117,8 @@ def test_site_tries_the_average_as_its_personalised_model(tmp_path: Path) -> Non
 
         site.state.keep_if_better = note  # type: ignore[method-assign]
     from srflm_flower.client_app import app
-    from srflm_flower.conduct import Run
-    from srflm_flower.memory_grid import MemoryGrid
+    from srflm_flower.run.conduct import Run
+    from srflm_flower.run.memory_grid import MemoryGrid
 
     Run(run, federation).conduct(MemoryGrid(app, 4, run.path))
     assert tried.count("average") == 4 * 3

@@ -20,10 +20,10 @@ from srflm_flower.comparison.methods import (
 )
 from srflm_flower.comparison.private_plans import at_seed, for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget
-from srflm_flower.federation import Federation
-from srflm_flower.loading import load_federation, with_changes
-from srflm_flower.preflight import count_examples
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation, with_changes
+from srflm_flower.federation.preflight import count_examples
+from srflm_flower.run.folder import RunFolder
 from strategies.weights import to_arrays
 from tests.support.tiny import tiny_federation, write_tiny_npz
 

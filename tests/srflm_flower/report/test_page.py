@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.federation import Federation
-from srflm_flower.loading import built_in_federation, with_changes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
 from srflm_flower.report import write_report
 from srflm_flower.report.page import report_page
-from srflm_flower.summary import RunSummary, summarise
+from srflm_flower.results.summary import RunSummary, summarise
 from strategies.errors import NO_REPLY, FederationStopped, TrainingDiverged
 from strategies.protocol.records import Absence, Ballot, PhaseCost, TermRecord, VendorMetrics
 

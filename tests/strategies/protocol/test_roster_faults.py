@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from srflm_flower.federation import Federation
+from srflm_flower.federation.federation import Federation
 from srflm_flower.verification import verify_site
 from strategies.errors import ConfigurationError
 from strategies.protocol.records import TermRecord

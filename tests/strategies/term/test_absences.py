@@ -9,8 +9,8 @@ import pytest
 from flwr.app import Message
 
 from clients.learner import Learner
-from srflm_flower.loading import with_changes
-from srflm_flower.memory_grid import Deliver
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.run.memory_grid import Deliver
 from strategies.errors import TrainingDiverged
 from strategies.protocol import messages as wire
 from strategies.weights import from_arrays, to_arrays

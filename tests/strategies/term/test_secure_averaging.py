@@ -13,7 +13,7 @@ import pytest
 from flwr.app import Message, RecordDict
 
 from clients.training import Work
-from srflm_flower.memory_grid import Deliver
+from srflm_flower.run.memory_grid import Deliver
 from strategies.errors import FederationStopped, MessageRefused, UpdateRejected
 from strategies.flower_private import message_without_superlink
 from strategies.protocol import messages as wire
