@@ -26,9 +26,9 @@ from benchmarks.process_memory import MIB, resident
 from benchmarks.section import main
 from deploy.local_consortium import bring_up_all, make_or_open
 from deploy.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite
 from deploy.site_control import bring_down, read_notes
 from deploy.site_layout import Layout
-from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from strategies.weights import encode_weights

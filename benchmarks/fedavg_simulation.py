@@ -13,7 +13,7 @@ from benchmarks.round_times import RoundEnd, read_round_ends
 from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import CONNECTION, start_private_superlink
-from deploy.processes import process_family
+from deploy.processes.family import process_family
 from deploy.simulation import POLL_SECONDS, simulation_resources
 from srflm_flower.run.folder import RunFolder
 from strategies.errors import SimulationError

@@ -17,10 +17,10 @@ from benchmarks.markdown import table
 from benchmarks.section import main
 from deploy.local_consortium import bring_up_all, make_or_open
 from deploy.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.verification import verify_site
 from deploy.site_control import bring_down
-from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.federation.loading import load_federation, with_changes
-from srflm_flower.verification import verify_site
 from strategies.protocol.records import TermRecord
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "dirichlet-0.5.toml"

@@ -65,7 +65,8 @@ PEER_IDLE_SECONDS: Final = 60
 # Debian's users do not have /usr/sbin in their PATH.
 NGINX_FOLDERS: Final = (Path("/usr/sbin"), Path("/usr/local/sbin"), Path("/opt/homebrew/bin"))
 
-# nginx overwrites its environment, by which `deploy.processes` would find it; its parent keeps it.
+# nginx overwrites its environment, by which `deploy.processes.family` would find it; its parent
+# keeps it.
 # The signals for end and reload are handed on, and the exit status is nginx's.
 FOREGROUND: Final = (
     '"$@" & for s in TERM INT QUIT HUP; do trap "kill -$s $!" $s; done;'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.processes import kill_all
+from deploy.processes.family import kill_all
 
 WAIT_SECONDS = 5.0
 PASSES = 5

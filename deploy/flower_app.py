@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
@@ -10,8 +11,23 @@ import tomli_w
 from srflm_flower import __version__
 
 
+@dataclass(frozen=True)
+class Components:
+    """The names of a ServerApp and a ClientApp, as ``module:attribute``."""
+
+    server: str
+    client: str
+
+
+SIMULATED = Components("srflm_flower.server_app:app", "srflm_flower.client_app:app")
+DEPLOYED = Components("deploy.serving.apps:server", "deploy.serving.apps:client")
+
+
 def write_app(
-    folder: Path, settings: Mapping[str, object], tools: Mapping[str, object] | None = None
+    folder: Path,
+    components: Components,
+    settings: Mapping[str, object],
+    tools: Mapping[str, object] | None = None,
 ) -> Path:
     """Write the app into ``folder`` and return it; equal arguments give equal bytes.
 
@@ -21,10 +37,7 @@ def write_app(
     folder.mkdir(parents=True, exist_ok=True)
     app = {
         "publisher": "srflm",
-        "components": {
-            "serverapp": "srflm_flower.server_app:app",
-            "clientapp": "srflm_flower.client_app:app",
-        },
+        "components": {"serverapp": components.server, "clientapp": components.client},
         "config": dict(settings),
     }
     tree = {

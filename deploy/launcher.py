@@ -23,11 +23,11 @@ from deploy.clock_check import clock_problems
 from deploy.config import load_config
 from deploy.exit_codes import ROSTER_CHANGED
 from deploy.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.processes.bell import Bell
 from deploy.roster_watch import Duty, RosterWatch
+from deploy.serving.job import Outcome, Task
 from deploy.site_layout import edition_beside
-from srflm_flower.bell import Bell
 from srflm_flower.site.ledger import SiteLedger
-from srflm_flower.task import Outcome, Task
 from strategies.errors import SrflmError
 from strategies.protocol.quorum import Votes
 from strategies.protocol.succession import (

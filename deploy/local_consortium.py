@@ -9,9 +9,9 @@ from pathlib import Path
 
 from deploy.consortium import make_local_sites
 from deploy.own_superlink import nodes_at
+from deploy.site.deployed_site import DeployedSite, site_at
 from deploy.site_control import prepare, start_detached
 from deploy.site_layout import LOOPBACK, Layout, free_block
-from srflm_flower.deployed_site import DeployedSite, site_at
 from srflm_flower.federation.federation import Federation
 from strategies.errors import ConfigurationError
 

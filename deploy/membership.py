@@ -25,11 +25,11 @@ from deploy.pki import (
     make_identity,
     sign_site_certificate,
 )
+from deploy.site.settings import SITE_FILE, load_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.member import Member
 from srflm_flower.federation.successor import successor
-from srflm_flower.site_settings import SITE_FILE, load_site
 from strategies.errors import ConfigurationError
 
 MEMBERSHIP = "membership.toml"

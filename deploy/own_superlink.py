@@ -10,11 +10,11 @@ import httpx
 
 from deploy.config import Strict, load_config
 from deploy.flower_control import Control
+from deploy.processes.bell import Bell
+from deploy.serving.job import Outcome, Task, read_outcome, was_abandoned
 from deploy.site_layout import Layout
 from deploy.supernodes_config import WORKER_BELL
 from deploy.supervisor import Notes
-from srflm_flower.bell import Bell
-from srflm_flower.task import Outcome, Task, read_outcome, was_abandoned
 from strategies.errors import SrflmError
 from strategies.protocol.records import Edition
 

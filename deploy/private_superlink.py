@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.flower_programs import program
-from deploy.processes import ProcessFamily
+from deploy.processes.family import ProcessFamily
 from strategies.errors import SimulationError
 
 CONNECTION = "private"

@@ -15,20 +15,19 @@ from deploy.edge import check_configuration, find_nginx, nginx_command, write_co
 from deploy.flower_internals import bundle_of
 from deploy.flower_programs import program
 from deploy.own_superlink import LauncherConfig
+from deploy.site.deployed_site import DeployedSite
 from deploy.site_layout import LOOPBACK, Layout, Ports
 from deploy.supernodes_config import Edge, SupernodesConfig, Tls
 from deploy.supervisor import Program, python_module
 from deploy.worker import Source, WorkerConfig
-from srflm_flower.deployed_site import DeployedSite
 from strategies.weights import encode_weights
 
 PRELOAD = (
     "torch",
     "torch._dynamo",  # which torch imports at the first step of an optimiser
-    "srflm_flower.client_app",
-    "srflm_flower.server_app",
+    "deploy.serving.apps",
 )
-PREPARE = "srflm_flower.deployed_site:preload"
+PREPARE = "deploy.site.deployed_site:preload"
 FIRST_OPEN_SECONDS = 20.0
 ROOM_BYTES = 32 * 2**20
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from clients.files.durable import write_durably
 from deploy.pki import check_identity, make_identity
+from deploy.site.deployed_site import DeployedSite, site_anew
 from deploy.site_layout import edition_beside
-from srflm_flower.deployed_site import DeployedSite, site_anew
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.successor import Difference, check_successor, difference

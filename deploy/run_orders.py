@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Callable
 
 from deploy.own_superlink import OwnSuperLink, own_superlink
+from deploy.serving.job import Task
+from deploy.site.deployed_site import DeployedSite
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.task import Task
 from strategies.errors import DeploymentError, FederationStopped
 from strategies.protocol.records import RunOrder, TermRecord
 from strategies.protocol.signatures import sign_order

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.flower_app import write_app
+from deploy.flower_app import SIMULATED, write_app
 from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import CONNECTION, start_private_superlink
-from deploy.processes import ProcessFamily, process_family
+from deploy.processes.family import ProcessFamily, process_family
 from srflm_flower.federation.federation import Federation
 from srflm_flower.results.summary import RunSummary
 from srflm_flower.run.folder import RunFolder
@@ -70,7 +70,7 @@ def _start_flower(
     """Start a SuperLink and the run on it; Flower's own files go with the family's scratch."""
     home = members.scratch / "flower"
     settings = {"federation": "", "out": str(folder.path), "rounds": 0, "seed": 0}
-    app = write_app(home / "app", settings)
+    app = write_app(home / "app", SIMULATED, settings)
     environment = {**flower_environment(home), "RAY_TMPDIR": str(members.scratch)}
     start_private_superlink(home, environment, members, folder.path / "superlink.log")
     command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]

@@ -18,12 +18,12 @@ from deploy.bundle import installed_bundle
 from deploy.edge_process import end_edge
 from deploy.flower_environment import flower_environment
 from deploy.pki import check_identity
-from deploy.processes import is_alive, kill_all
+from deploy.processes.family import is_alive, kill_all
 from deploy.programs import SitePrograms
 from deploy.roster import with_current_edition
+from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_at
 from deploy.site_layout import Layout, choose_ports, require_free
 from deploy.supervisor import Notes, SupervisorConfig, python_module
-from srflm_flower.deployed_site import SITE_VARIABLE, DeployedSite, site_at
 from strategies.errors import ConfigurationError, DeploymentError
 
 LEFTOVER_SECONDS = 10.0

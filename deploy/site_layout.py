@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.port_claims import claim
-from srflm_flower.site_settings import SiteSettings
+from deploy.site.settings import SiteSettings
 from strategies.errors import ConfigurationError
 
 LOOPBACK = "127.0.0.1"

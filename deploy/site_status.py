@@ -14,9 +14,9 @@ from pydantic import Field
 from deploy.config import Strict
 from deploy.own_superlink import nodes_at
 from deploy.roster import describe_roster
+from deploy.site.deployed_site import DeployedSite
 from deploy.site_control import read_notes
 from deploy.site_layout import Layout
-from srflm_flower.deployed_site import DeployedSite
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
 from strategies.protocol.quorum import owner

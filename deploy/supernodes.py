@@ -25,9 +25,9 @@ from deploy.config import load_config
 from deploy.flower_nouns import Hooks
 from deploy.flower_pins import require_supported
 from deploy.pace import pause, rest
+from deploy.processes.bell import Bell
 from deploy.size_guard import SizeGuard
 from deploy.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig
-from srflm_flower.bell import Bell
 from strategies.errors import SrflmError
 
 NEEDED_BY_ALL = (

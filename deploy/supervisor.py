@@ -1,8 +1,8 @@
 """Keep a site's programs running: ``python -P -m deploy.supervisor CONFIG.json``.
 
 A program that ends is started again, after a wait that doubles each time.  However this process
-ends, a watchdog ends all that it has started (:mod:`deploy.processes`).  When the launcher says
-that the roster has changed, all programs are ended and :mod:`deploy.roster_switch` takes over.
+ends, a watchdog ends all that it has started (:mod:`deploy.processes.family`).  When the launcher
+says that the roster has changed, all programs are ended and :mod:`deploy.roster_switch` takes over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clients.files.locks import AlreadyLocked, locked
 from deploy.backoff import Backoff
 from deploy.config import Strict, load_config
 from deploy.exit_codes import ROSTER_CHANGED
-from deploy.processes import ProcessFamily, process_family
+from deploy.processes.family import ProcessFamily, process_family
 from strategies.errors import SrflmError
 
 LOOK_SECONDS = 0.2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 
-from deploy.processes import end_family
+from deploy.processes.family import end_family
 
 
 def main() -> None:

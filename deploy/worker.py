@@ -24,8 +24,8 @@ from deploy.config import Strict, load_config
 from deploy.flower_nouns import Kind, Task
 from deploy.flower_pins import require_supported
 from deploy.pace import LEAST_SECONDS, pause, rest
+from deploy.processes.bell import Bell
 from deploy.supernodes_config import WORKER_BELL, Sha256
-from srflm_flower.bell import Bell
 from strategies.errors import ConfigurationError, SrflmError
 
 if TYPE_CHECKING:

@@ -99,26 +99,6 @@ class Tap:
 
 
 @dataclass(frozen=True)
-class CanarySite:
-    """A vendor's site, for messages to be answered at."""
-
-    vendor: str
-    site: Site
-
-    def answer(self, message: Message) -> RecordDict:
-        """Answer a message; raises :class:`strategies.errors.SrflmError`."""
-        return self.site.answer(message)
-
-    def log(self, text: str) -> None:
-        """Append to the site's own log."""
-        self.site.state.log(text)
-
-    def highest_attempt(self) -> int:
-        """Return 0: no server fails here."""
-        return 0
-
-
-@dataclass(frozen=True)
 class Leaked:
     """All that left the audited site, and ε at ``delta`` as its own privacy ledger has it.
 
@@ -190,7 +170,7 @@ def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Le
     data = {AUDITED: canaries.data(), OTHER: data_without_canaries(count)}
     run = RunFolder(folder)
     sites = [make_site(run, federation, name, each) for name, each in data.items()]
-    initial = sites[0].site.initial
+    initial = sites[0].initial
     tap = Tap(1, initial)
 
     def answer(message: Message, context: Context) -> Message:
@@ -212,14 +192,14 @@ def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Le
             "look into the codes that are named: nothing was audited",
             PrivacyError.MECHANISM,
         )
-    spender = sites[0].site.learner.spender
+    spender = sites[0].learner.spender
     assert spender is not None
     delta = federation.privacy.delta
     accounted = spender.ledger.spent(spender.dataset, delta)
     return Leaked(tuple(tap.released.values()), accounted, delta, federation.privacy.batch_size)
 
 
-def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorData) -> CanarySite:
+def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorData) -> Site:
     """Return a vendor's site with these data and a privacy ledger of its own."""
     network = DiracNetwork(len(data.train))
     account = PrivacyAccount(run.privacy_ledger(vendor))
@@ -235,7 +215,7 @@ def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorD
     state = SiteState(
         run.site(vendor), federation.hash, federation.network_settings, federation.task
     )
-    site = Site(
+    return Site(
         vendor,
         federation,
         lambda: learner,
@@ -243,4 +223,3 @@ def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorD
         state,
         ModelStore(run.site_store),
     )
-    return CanarySite(vendor, site)

@@ -20,8 +20,8 @@ def export(
 
     The figures are of this site's own test images; none of it leaves the site.
     """
-    from srflm_flower.deployed_site import site_at
-    from srflm_flower.export import export_site
+    from deploy.site.deployed_site import site_at
+    from deploy.site.export import export_site
 
     site = site_at(folder.resolve())
     export = export_site(site, out)

@@ -24,8 +24,8 @@ def retire(
     from clients.data.sources import load_vendor_data
     from clients.privacy.manifest import manifest_of
     from clients.privacy.recovery import give_up
-    from srflm_flower.privacy_files import anchor_path, ledger_path
-    from srflm_flower.site_settings import load_site
+    from deploy.site.privacy_files import anchor_path, ledger_path
+    from deploy.site.settings import load_site
 
     settings = load_site(site.resolve())
     if not yes:

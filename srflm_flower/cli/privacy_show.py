@@ -24,8 +24,8 @@ def show(
 ) -> None:
     """Verify the privacy ledger and show, for each data set, what was spent in which role."""
     from clients.privacy.ledger import LEDGER_FILE
-    from srflm_flower.privacy_files import site_ledger
-    from srflm_flower.site_settings import load_site
+    from deploy.site.privacy_files import site_ledger
+    from deploy.site.settings import load_site
 
     settings = load_site(site.resolve())
     federation = settings.load_federation()

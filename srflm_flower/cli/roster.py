@@ -21,7 +21,7 @@ def approve(
     """Approve a new roster; it holds after the next term in which a majority has approved it."""
     from deploy.roster import approve as sign
     from deploy.roster import describe_roster
-    from srflm_flower.deployed_site import site_at
+    from deploy.site.deployed_site import site_at
 
     site = site_at(folder.resolve())
     changes = sign(site, file)
@@ -40,7 +40,7 @@ def approve(
 def withdraw(folder: SiteFolder = HERE) -> None:
     """Withdraw this site's approval, while it has not been decided on."""
     from deploy.roster import withdraw as undo
-    from srflm_flower.deployed_site import site_at
+    from deploy.site.deployed_site import site_at
 
     withdrawn = undo(site_at(folder.resolve()))
     Console(highlight=False).print("Withdrawn." if withdrawn else "Nothing was waiting.")

@@ -21,8 +21,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Show a site, whether it is up or down."""
+    from deploy.site.deployed_site import site_at
     from deploy.site_status import site_status
-    from srflm_flower.deployed_site import site_at
 
     found = site_status(site_at(folder.resolve()))
     if as_json:

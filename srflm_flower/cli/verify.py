@@ -18,8 +18,8 @@ def verify(
     ] = None,
 ) -> None:
     """Verify chain, signatures, head model, and audit of each site; then that none contradict."""
-    from srflm_flower.deployed_site import site_at
-    from srflm_flower.verification import verify_site
+    from deploy.site.deployed_site import site_at
+    from deploy.site.verification import verify_site
 
     console = Console(highlight=False, soft_wrap=True)
     chains = {}

@@ -7,12 +7,11 @@ run, so sites and their data are loaded once per process.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context
 from torch import nn
 
 from clients.models.model_store import ModelStore
@@ -23,7 +22,6 @@ from srflm_flower.site.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
 from srflm_flower.site.state import SiteState
-from strategies.errors import SrflmError
 from strategies.weights import Weights
 
 
@@ -48,41 +46,20 @@ class SimulatedSite:
     _sites: ClassVar[dict[tuple[Path, str], Site]] = {}
 
     def site(self) -> Site:
-        """Return the vendor's site; its data is read on the first call.
-
-        Raises :class:`SrflmError` when the data cannot be used.
-        """
+        """Return the vendor's site; its data is read when it is first needed."""
         key = (self.run.folder.path, self.vendor)
         if key not in self._sites:
             federation = self.run.federation
             account = PrivacyAccount(self.run.folder.privacy_ledger(self.vendor))
-            learner = vendor_learner(federation, self.vendor, self.run.network, account)
             self._sites[key] = Site(
                 self.vendor,
                 federation,
-                lambda: learner,
+                lambda: vendor_learner(federation, self.vendor, self.run.network, account),
                 self.run.initial,
                 self._state(),
                 ModelStore(self.run.folder.site_store),
             )
         return self._sites[key]
-
-    def answer(self, message: Message) -> RecordDict:
-        """Answer a message; raises :class:`SrflmError` when it is refused or fails."""
-        return self.site().answer(message)
-
-    def log(self, text: str) -> None:
-        """Append to the site's own log; a full disk must not hide the error itself."""
-        with contextlib.suppress(SrflmError):
-            self._state().log(text)
-
-    def highest_attempt(self) -> int:
-        """Return the highest attempt at the next term that the site has seen."""
-        try:
-            state = self._state()
-            return max(0, state.ledger.votes(len(state.ledger) + 1).granted)
-        except (SrflmError, OSError, ValueError):
-            return 0
 
     def _state(self) -> SiteState:
         federation = self.run.federation
@@ -115,10 +92,11 @@ class SimulatedSite:
             del cls._sites[key]
 
 
-def simulated_site(context: Context) -> SimulatedSite | None:
-    """Return the vendor behind a simulated node; ``None`` for a node that is not needed."""
+def simulated_site(context: Context) -> Site | None:
+    """Return the site behind a simulated node; ``None`` for a node that is not needed."""
     folder = run_folder_of(str(context.run_config["out"]), context.run_id)
-    return SimulatedSite.at(folder, int(context.node_config["partition-id"]))
+    found = SimulatedSite.at(folder, int(context.node_config["partition-id"]))
+    return found.site() if found is not None else None
 
 
 def run_folder_of(out: str, run_id: int) -> Path:

@@ -1,13 +1,13 @@
 """A vendor's side of a term: what its node does for each message.
 
-The site obeys only messages that fit its own view (:mod:`strategies.protocol.admission`), keeps
-what must last on its own disk, and answers with nothing but the reply's declared fields and model
-weights.
+The site obeys only messages that fit its own view (:mod:`strategies.protocol.admission`) and
+answers with declared fields and model weights only (:mod:`srflm_flower.site.outgoing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -29,7 +29,7 @@ from srflm_flower.site.released_metrics import released_metrics
 from srflm_flower.site.released_so_far import released_so_far
 from srflm_flower.site.secure_sum import secure_site
 from srflm_flower.site.state import Best, SiteState, UpdateNotes
-from strategies.errors import MessageRefused
+from strategies.errors import MessageRefused, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Ballot, VendorPrivacy
 from strategies.protocol.signatures import Keys, NoKeys
@@ -116,6 +116,19 @@ class Site:
         except NeedsModels as error:
             answer = self._reply(status="needs-models", needs=error.needs)
         return check_outgoing(answer, self.initial, self.federation, self.vendor)
+
+    def log(self, text: str) -> None:
+        """Append to the site's own log; a full disk must not hide the error itself."""
+        with suppress(SrflmError):
+            self.state.log(text)
+
+    def highest_attempt(self) -> int:
+        """Return the highest attempt at the next term that the site has granted."""
+        try:
+            ledger = self.state.ledger
+            return max(0, ledger.votes(len(ledger) + 1).granted)
+        except (SrflmError, OSError, ValueError):
+            return 0
 
     def _update_and_start(
         self, asked: SecureRequest, message: Message

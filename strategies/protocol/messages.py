@@ -43,6 +43,10 @@ MODEL = "query.model"
 VOTES = "query.votes"
 ORDER = "query.order"
 SHARE = "query.personalised"
+KINDS = (
+    *(OPEN, TRAIN, RECALL, FINETUNE, EVALUATE, ACCEPT, COMMIT),
+    *(RECORDS, MODEL, VOTES, ORDER, SHARE),
+)
 
 MOST = 10**9
 """No term and no attempt is higher; SQLite's integers end at 2^63."""

@@ -17,6 +17,7 @@ SHARES = "query.shares"
 MASKED = "query.masked"
 CONFIRM = "query.confirm"
 UNMASK = "query.unmask"
+KINDS = (KEYS, SHARES, MASKED, CONFIRM, UNMASK)
 
 MASKED_UPDATE = "masked"
 """The name of the masked update in a message's content."""

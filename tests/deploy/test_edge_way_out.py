@@ -22,7 +22,7 @@ from deploy.edge import (
     write_configuration,
 )
 from deploy.private_superlink import free_port
-from deploy.processes import family, process_family
+from deploy.processes.family import family, process_family
 from tests.support.edges import (
     NGINX,
     PULL,

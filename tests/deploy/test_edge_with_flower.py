@@ -9,7 +9,7 @@ import pytest
 from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import free_port
-from deploy.processes import process_family
+from deploy.processes.family import process_family
 from tests.support.commands import run
 from tests.support.edges import Pki, answers, edge_of, needs_nginx, port_of, running, wait_for
 

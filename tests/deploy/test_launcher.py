@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.launcher import Launcher
+from deploy.serving.job import Outcome, Task
 from srflm_flower.site.ledger import SiteLedger
-from srflm_flower.task import Outcome, Task
 from strategies.protocol.quorum import grant
 from strategies.protocol.records import RunOrder
 from strategies.protocol.succession import Timeouts

@@ -10,7 +10,7 @@ from deploy import private_superlink
 from deploy.flower_environment import flower_environment
 from deploy.flower_programs import program
 from deploy.private_superlink import free_port, start_private_superlink
-from deploy.processes import process_family
+from deploy.processes.family import process_family
 from strategies.errors import SimulationError
 
 

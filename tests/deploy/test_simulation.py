@@ -8,7 +8,7 @@ import pytest
 
 from clients.files.durable import write_durably
 from deploy import simulation
-from deploy.processes import ProcessFamily
+from deploy.processes.family import ProcessFamily
 from deploy.simulation import simulate, simulation_resources
 from srflm_flower.run.folder import RunFolder
 from strategies.errors import RunFolderError, SimulationError

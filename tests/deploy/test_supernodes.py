@@ -9,9 +9,9 @@ import pytest
 
 from deploy.backoff import Backoff
 from deploy.config import load_config
+from deploy.processes.bell import Bell
 from deploy.supernodes import hooks, options
 from deploy.supernodes_config import SupernodesConfig
-from srflm_flower.bell import Bell
 from strategies.errors import ConfigurationError
 
 

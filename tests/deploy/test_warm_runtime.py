@@ -13,7 +13,7 @@ import pytest
 
 from deploy.flower_internals import RuntimeApi, bundle_of
 from deploy.flower_programs import program
-from deploy.processes import process_family
+from deploy.processes.family import process_family
 from tests.support.warm_site import WarmSite, children_of, wait_for, write_app
 
 pytestmark = pytest.mark.slow

@@ -17,9 +17,9 @@ import pytest
 from deploy import edge
 from deploy.consortium import make_local_sites
 from deploy.pki import create_consortium, sign_site_certificate
+from deploy.site.deployed_site import site_at
 from deploy.site_layout import free_block
 from srflm_flower import cli
-from srflm_flower.deployed_site import site_at
 from srflm_flower.site.ledger import SiteLedger
 from strategies.errors import (
     ConfigurationError,
@@ -135,7 +135,7 @@ def test_sites_with_different_federation_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others refuse; they say so in their status, and the site that orders a run hears why."""
-    monkeypatch.setattr("srflm_flower.term_server.ORDER_PATIENCE", 0.1)
+    monkeypatch.setattr("deploy.serving.term_server.ORDER_PATIENCE", 0.1)
     sites = DeployedFederation(tmp_path, tiny_federation(tmp_path, VENDORS))
     change(sites.folders["c"] / "federation.toml", "^learning-rate = .*$", "learning-rate = 0.01")
     outcome = sites.order("c", rounds=1)

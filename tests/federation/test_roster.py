@@ -12,9 +12,9 @@ from deploy.local_consortium import unseen
 from deploy.membership import assemble, assemble_change, join, new_site
 from deploy.roster import approve, describe_roster
 from deploy.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite, site_anew
 from deploy.site_control import bring_down, prepare, read_notes, start_detached
 from deploy.site_layout import LOOPBACK, Layout, free_block
-from srflm_flower.deployed_site import DeployedSite, site_anew
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.commands import SRFLM, run

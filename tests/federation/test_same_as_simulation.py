@@ -9,9 +9,9 @@ import pytest
 
 import srflm_flower
 from clients.models.model_store import ModelStore
+from deploy.site.verification import verify_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
-from srflm_flower.verification import verify_site
 from tests.support.sites import run_rounds, running_sites
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 

@@ -26,9 +26,9 @@ from deploy.flower_internals import bundle_of
 from deploy.own_superlink import own_superlink
 from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
 from deploy.run_orders import order_rounds
+from deploy.serving.job import Task
+from deploy.site.deployed_site import DeployedSite
 from deploy.site_status import tail
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.task import Task
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord
@@ -116,9 +116,9 @@ def test_altered_app_bundle_is_neither_unpacked_nor_run(sites: Sites, tmp_path: 
     marker = tmp_path / "marker"
     app = write_bundle_folder(tmp_path / "app")
     pyproject = (app / "pyproject.toml").read_text()
-    for module in ("srflm_flower.client_app", "srflm_flower.server_app"):
-        assert f"{module}:app" in pyproject
-        pyproject = pyproject.replace(module, "evil")
+    for app_name in ("deploy.serving.apps:server", "deploy.serving.apps:client"):
+        assert app_name in pyproject
+        pyproject = pyproject.replace(app_name, "evil:app")
     (app / "pyproject.toml").write_text(pyproject)
     (app / "evil.py").write_text(f"open({str(marker)!r}, 'a').write('ran')\napp = None\n")
     bundle, hash_ = bundle_of(app)

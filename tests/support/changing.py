@@ -11,7 +11,7 @@ import tomli_w
 
 from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
 from deploy.roster import approve, edition_file, standing_at, with_current_edition
-from srflm_flower.deployed_site import DeployedSite, site_anew
+from deploy.site.deployed_site import DeployedSite, site_anew
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.member import Member

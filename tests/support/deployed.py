@@ -11,11 +11,11 @@ from pathlib import Path
 from flwr.app import Context, Message
 
 from deploy.consortium import make_local_sites
-from srflm_flower.client_app import AtSite, answer_at
-from srflm_flower.deployed_site import DeployedSite, _sites, site_at
+from deploy.serving.term_server import Outcome, Task, perform
+from deploy.site.deployed_site import DeployedSite, _sites, site_at
+from srflm_flower.client_app import answer_at
 from srflm_flower.federation.federation import Federation
 from srflm_flower.run.memory_grid import Deliver, Fault, MemoryGrid
-from srflm_flower.term_server import Outcome, Task, perform
 from strategies.protocol.quorum import NONE_SEEN
 from strategies.protocol.records import RunOrder, TermRecord
 from strategies.protocol.signatures import sign_order
@@ -60,7 +60,7 @@ class DeployedFederation:
 
         def answer(message: Message, context: Context) -> Message:
             vendor = nodes[context.node_id - 1]
-            return answer_at(lambda: AtSite(self.site(vendor), server), message)
+            return answer_at(lambda: self.site(vendor), message, server)
 
         def fault(message: Message, deliver: Deliver) -> Message | None:
             vendor = nodes[message.metadata.dst_node_id - 1]

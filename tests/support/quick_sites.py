@@ -25,10 +25,10 @@ from flwr.app import Message
 from clients.files.durable import TEMPORARY
 from clients.learner import Trained
 from clients.training import Work
-from srflm_flower.deployed_site import DeployedSite
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.settings import SiteSettings
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.site.ledger import SiteLedger
-from srflm_flower.site_settings import SiteSettings
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Committed
 from strategies.weights import Weights
@@ -225,7 +225,7 @@ def quick_federation(
     with pytest.MonkeyPatch.context() as patch, silence():
         patch.setattr(os, "fsync", lambda handle: None)
         patch.setattr(SiteLedger, "_connect", connect_once)
-        patch.setattr("srflm_flower.term_server.FIRST_POLL_SECONDS", 1e-4)
+        patch.setattr("deploy.serving.term_server.FIRST_POLL_SECONDS", 1e-4)
         sites = (kind or QuickFederation)(folder, vendors, **changes)
         sites.disconnect = disconnect
         initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
@@ -234,7 +234,7 @@ def quick_federation(
             ("initial_network", lambda *settings: None),
             ("get_weights", lambda network: initial),
         ):
-            patch.setattr(f"srflm_flower.deployed_site.{name}", stand_in)
+            patch.setattr(f"deploy.site.deployed_site.{name}", stand_in)
         yield sites
         disconnect()
 

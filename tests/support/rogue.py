@@ -20,10 +20,10 @@ from deploy.config import load_config
 from deploy.flower_control import Control
 from deploy.flower_internals import RuntimeApi
 from deploy.own_superlink import LauncherConfig
+from deploy.processes.bell import Bell
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.message_log import check_audit
 from deploy.site_status import tail
-from srflm_flower.audit import check_audit
-from srflm_flower.bell import Bell
-from srflm_flower.deployed_site import DeployedSite
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Noun, TermRecord
 from strategies.term.conversation import parse_reply, request

@@ -24,8 +24,8 @@ from deploy.flower_environment import flower_environment
 from deploy.flower_internals import bundle_of
 from deploy.flower_programs import program
 from deploy.private_superlink import free_port
-from deploy.processes import ProcessFamily
-from srflm_flower.bell import Bell
+from deploy.processes.bell import Bell
+from deploy.processes.family import ProcessFamily
 
 ROOT = Path(__file__).parents[2]
 

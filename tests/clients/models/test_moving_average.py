@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clients.models.model_file import read_model_file
 from clients.models.moving_average import AverageFile, MovingAverage, advanced
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.export import export_site
+from deploy.site.export import export_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.run.simulated_site import SimulatedSite

@@ -15,10 +15,10 @@ from clients.privacy.ledger_rows import Use
 from clients.privacy.manifest import manifest_of
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.policy import Budget
+from deploy.site.privacy_files import site_ledger
+from deploy.site.settings import SITE_FILE, SiteSettings, load_site
 from srflm_flower.cli import app
 from srflm_flower.federation.loading import load_federation
-from srflm_flower.privacy_files import site_ledger
-from srflm_flower.site_settings import SITE_FILE, SiteSettings, load_site
 from strategies.errors import ConfigurationError, PrivacyError
 from tests.support.tiny import tiny_federation
 

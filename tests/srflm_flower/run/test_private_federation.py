@@ -14,8 +14,8 @@ from clients.data.sources import load_vendor_data
 from clients.privacy.accounting import epsilon
 from clients.privacy.ledger import PrivacyLedger
 from clients.privacy.mechanism import Mechanism
+from deploy.site.privacy_files import site_ledger
 from srflm_flower.federation.federation import Federation
-from srflm_flower.privacy_files import site_ledger
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.site.privacy import PrivacyAccount, check_told

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from srflm_flower.audit import check_audit
+from deploy.site.message_log import check_audit
 from strategies.errors import FederationStopped, LedgerError, MessageRefused, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import Accepted, Votes, grant

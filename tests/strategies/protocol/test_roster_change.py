@@ -9,12 +9,12 @@ import pytest
 from flwr.app import Message
 
 from deploy.roster import approve, describe_roster, with_current_edition, withdraw
+from deploy.site.verification import verify_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.site.edition_standing import approval_of, keep_approval
-from srflm_flower.verification import verify_site
 from strategies.errors import (
     ConfigurationError,
     DeploymentError,

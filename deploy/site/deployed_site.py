@@ -19,16 +19,16 @@ from torch import nn
 from clients.files.durable import write_durably
 from clients.models.model_store import ModelStore
 from clients.networks import get_weights, initial_network
-from srflm_flower.audit import AuditLog
-from srflm_flower.bell import Bell
+from deploy.processes.bell import Bell
+from deploy.site.message_log import AuditLog
+from deploy.site.privacy_files import site_ledger
+from deploy.site.settings import SiteSettings, load_site
 from srflm_flower.federation.federation import Federation
-from srflm_flower.privacy_files import site_ledger
 from srflm_flower.site.learner import vendor_learner
 from srflm_flower.site.policy import SitePolicy
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
 from srflm_flower.site.state import SiteState
-from srflm_flower.site_settings import SiteSettings, load_site
 from strategies.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.signatures import VendorKeys
@@ -121,7 +121,7 @@ class DeployedSite:
         """The list of all messages that were accepted or refused."""
         return AuditLog(self.settings.state / "audit.jsonl")
 
-    def answer(self, message: Message, sender: str) -> RecordDict:
+    def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Answer a message that lay on ``sender``'s SuperLink; note it in the audit.
 
         Raises :class:`SrflmError` when it is refused or fails.
@@ -140,7 +140,7 @@ class DeployedSite:
             if len(self.state.ledger) != head or message.metadata.message_type == wire.ORDER:
                 self.tell_next()
 
-    def _note(self, message: Message, sender: str, outcome: str) -> None:
+    def _note(self, message: Message, sender: str | None, outcome: str) -> None:
         envelope = wire.envelope_of(message)
         self.audit.note(
             vendor=sender,
@@ -168,16 +168,12 @@ class DeployedSite:
 
     def log(self, text: str) -> None:
         """Append to the site's own log; a full disk must not hide the error itself."""
-        with contextlib.suppress(SrflmError):
+        with contextlib.suppress(SrflmError):  # without the site, which may be what failed
             self.state.log(text)
 
     def highest_attempt(self) -> int:
         """Return the highest attempt at the next term that the site has granted."""
-        try:
-            ledger = self.state.ledger
-            return max(0, ledger.votes(len(ledger) + 1).granted)
-        except (SrflmError, OSError, ValueError):
-            return 0
+        return self.site.highest_attempt()
 
     # ---- starts --------------------------------------------------------------------------------
 
@@ -203,10 +199,19 @@ def _number_in(path: Path) -> int:
         return 0
 
 
-def deployed_site() -> DeployedSite | None:
-    """Return the site of this process, or None in a simulation."""
+def deployed_site() -> DeployedSite:
+    """Return the site of this process.
+
+    Raises :class:`ConfigurationError` for a process that no site has started.
+    """
     folder = os.environ.get(SITE_VARIABLE)
-    return site_at(Path(folder)) if folder else None
+    if not folder:
+        raise ConfigurationError(
+            f"a process without {SITE_VARIABLE}",
+            "one that a site's supervisor has started",
+            "start the site with `srflm up`",
+        )
+    return site_at(Path(folder))
 
 
 _sites: dict[Path, DeployedSite] = {}
@@ -234,8 +239,7 @@ def preload() -> None:
     The warm worker calls this: the processes that it forks share the memory.
     """
     site = deployed_site()
-    if site is not None:
-        try:
-            _ = site.site.learner
-        except SrflmError as error:
-            site.log(f"preparing the data: {error}")
+    try:
+        _ = site.site.learner
+    except SrflmError as error:
+        site.log(f"preparing the data: {error}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clients.models.model_file import load_model, read_model_file
-from srflm_flower.export import export_site
+from deploy.site.export import export_site
 from srflm_flower.results.release import released
 from srflm_flower.site.released_so_far import released_so_far
 from strategies.errors import RunFolderError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srflm_flower.audit import check_audit
-from srflm_flower.deployed_site import DeployedSite
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.message_log import check_audit
 from strategies.protocol.chain import check_chain
 from strategies.protocol.roster_change import Editions, check_decided
 from strategies.weights import hash_weights

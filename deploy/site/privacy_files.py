@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
-from srflm_flower.site_settings import SiteSettings
+from deploy.site.settings import SiteSettings
 
 
 def ledger_path(settings: SiteSettings) -> Path:

@@ -17,9 +17,9 @@ from flwr.serverapp import Grid
 from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import locked
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.site_journal import SiteJournal
-from srflm_flower.task import Outcome, Task, lock_path, outcome_path
+from deploy.serving.job import Outcome, Task, lock_path, outcome_path
+from deploy.serving.journal import SiteJournal
+from deploy.site.deployed_site import DeployedSite
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import Accepted, Votes, has_majority, refusal, silent_through

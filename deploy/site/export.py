@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile
-from srflm_flower.deployed_site import DeployedSite
+from deploy.site.deployed_site import DeployedSite
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.report import write_report
 from srflm_flower.results.release import Release, averaged_through

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy import processes
-from deploy.processes import ProcessFamily, end_family, family, make_scratch, process_family
+from deploy.processes import family as processes
+from deploy.processes.family import ProcessFamily, end_family, family, make_scratch, process_family
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 DETACHING = [
@@ -46,7 +46,7 @@ def test_family_ends_with_its_block_even_what_has_detached(tmp_path: Path) -> No
 
 
 def test_process_that_ignores_the_polite_signal_is_killed(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("deploy.processes.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("deploy.processes.family.PATIENCE_SECONDS", 0.5)
     members = ProcessFamily("stubborn-" + tmp_path.name, tmp_path)
     process = members.start(STUBBORN, os.environ, tmp_path / "log")
     time.sleep(0.5)
@@ -67,7 +67,7 @@ def test_families_do_not_meet(tmp_path: Path) -> None:
 def test_family_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
     script = (
         "import os, sys, time; from pathlib import Path;"
-        "from deploy.processes import process_family\n"
+        "from deploy.processes.family import process_family\n"
         "with process_family(os.environ, Path('log')) as members:\n"
         "    members.start([sys.executable, '-c', 'import time; time.sleep(600)'], os.environ,"
         " Path('log'))\n"

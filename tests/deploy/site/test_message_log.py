@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.audit import GENESIS, TAIL_BYTES, AuditLog, check_audit
+from deploy.site.message_log import GENESIS, TAIL_BYTES, AuditLog, check_audit
 from strategies.errors import LedgerError
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from clients.privacy.policy import PrivacyPolicy
+from deploy.site.settings import SITE_FILE, SiteSettings, load_site
 from srflm_flower.federation.loading import with_changes
-from srflm_flower.site_settings import SITE_FILE, SiteSettings, load_site
 from strategies.errors import ConfigurationError
 from tests.support.tiny import tiny_federation, write_tiny_npz
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.bell import Bell
+from deploy.processes.bell import Bell
 
 
 def test_bell_that_was_never_rung_is_silent(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_ring_is_heard_although_the_clock_was_set_back(
     bell = Bell(tmp_path / "bell")
     bell.ring()
     heard = bell.last_rung()
-    monkeypatch.setattr("srflm_flower.bell.time.time_ns", lambda: int((heard - 3600) * 1e9))
+    monkeypatch.setattr("deploy.processes.bell.time.time_ns", lambda: int((heard - 3600) * 1e9))
     bell.ring()
     assert bell.rung_since(heard)
 

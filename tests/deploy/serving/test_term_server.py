@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from srflm_flower import term_server
+from deploy.serving import term_server
+from deploy.serving.job import read_outcome
 from srflm_flower.run.memory_grid import Deliver
-from srflm_flower.task import read_outcome
 from strategies.errors import FederationStopped, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.records import RunOrder
