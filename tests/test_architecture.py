@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = ("strategies", "clients", "srflm_flower", "deploy", "benchmarks")
 """A package imports only those before it."""
 
-ORDERED = ("strategies", "clients")
+ORDERED = ORDER
 PACKAGES = ORDER[:-1]
 FILES = ("pathlib", "os", "tempfile", "shutil")
 PURE = ("election.py", "protocol/records.py", "protocol/quorum.py")

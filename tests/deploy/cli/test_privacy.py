@@ -15,9 +15,9 @@ from clients.privacy.ledger_rows import Use
 from clients.privacy.manifest import manifest_of
 from clients.privacy.mechanism import Mechanism
 from clients.privacy.policy import Budget
+from deploy.cli import app
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import SITE_FILE, SiteSettings, load_site
-from srflm_flower.cli import app
 from srflm_flower.federation.loading import load_federation
 from strategies.errors import ConfigurationError, PrivacyError
 from tests.support.tiny import tiny_federation

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from srflm_flower.cli.site_options import HERE, SiteFolder
+from deploy.cli.site_options import HERE, SiteFolder
 from srflm_flower.results.term_line import term_line
 from strategies.protocol.records import TermRecord
 

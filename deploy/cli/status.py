@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from srflm_flower.cli.site_options import HERE, SiteFolder
+from deploy.cli.site_options import HERE, SiteFolder
 from srflm_flower.privacy.statement import spent_line
 
 if TYPE_CHECKING:

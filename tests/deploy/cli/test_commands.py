@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from clients.models.model_file import ModelFile
 from clients.networks import get_weights, initial_network
-from srflm_flower.cli import app
+from deploy.cli import app
 from srflm_flower.federation.loading import built_in_federation
 from strategies.errors import ConfigurationError, DataError, RunFolderError
 from tests.support.commands import SRFLM, run

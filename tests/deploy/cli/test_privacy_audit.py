@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from srflm_flower.cli import app
+from deploy.cli import app
 from strategies.errors import ConfigurationError
 from tests.support.broken_builds import no_clipping
 from tests.support.tiny import tiny_federation

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from srflm_flower.cli.site_options import HERE
+from deploy.cli.site_options import HERE
 from srflm_flower.privacy.statement import NOT_COVERED
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from srflm_flower.cli import (
+from deploy.cli import (
     compare,
     config,
     consortium,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from srflm_flower.cli.site_options import HERE
+from deploy.cli.site_options import HERE
 
 
 def retire(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from srflm_flower.cli.site_options import HERE, SiteFolder
+from deploy.cli.site_options import HERE, SiteFolder
 
 
 def down(folder: SiteFolder = HERE) -> None:

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from srflm_flower.cli.options import FederationFile, Rounds, Seed, chosen_federation
-from srflm_flower.cli.progress import Progress
+from deploy.cli.options import FederationFile, Rounds, Seed, chosen_federation
+from deploy.cli.progress import Progress
 from srflm_flower.privacy.statement import NOT_PRIVATE, spent_line
 from srflm_flower.results.summary import RunSummary
 from srflm_flower.run.folder import RunFolder, create_run_folder, open_run_folder

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from srflm_flower.cli.options import FederationFile, Rounds, chosen_federation
+from deploy.cli.options import FederationFile, Rounds, chosen_federation
 from strategies.errors import ConfigurationError
 
 ALL_METHODS = "srflm,fedavg,fedprox,cyclic,fixed-server,local,pooled"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from srflm_flower.cli.site_options import HERE, SiteFolder
+from deploy.cli.site_options import HERE, SiteFolder
 
 
 def up(

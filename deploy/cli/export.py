@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from srflm_flower.cli.site_options import HERE, SiteFolder
+from deploy.cli.site_options import HERE, SiteFolder
 
 
 def export(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from srflm_flower.cli.options import FederationFile, chosen_federation
+from deploy.cli.options import FederationFile, chosen_federation
 
 app = typer.Typer(no_args_is_help=True, help="Look at the vendors' data.")
 

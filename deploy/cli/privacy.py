@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from srflm_flower.cli import privacy_audit, privacy_plan, privacy_retire, privacy_show
+from deploy.cli import privacy_audit, privacy_plan, privacy_retire, privacy_show
 
 app = typer.Typer(no_args_is_help=True, help="Plan, show, and audit what privacy is spent.")
 app.command("plan")(privacy_plan.plan)

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from srflm_flower.cli.options import FederationFile, chosen_federation
+from deploy.cli.options import FederationFile, chosen_federation
 from srflm_flower.federation.preflight import count_examples
 
 app = typer.Typer(no_args_is_help=True, help="Check and show federation files.")
