@@ -29,11 +29,11 @@ from benchmarks.chaos_faults import (
     small_disk,
 )
 from benchmarks.section import main
-from deploy.local_consortium import bring_up_all, make_or_open
-from deploy.run_orders import order_rounds
+from deploy.operating.control import bring_down
+from deploy.operating.local_consortium import bring_up_all, make_or_open
+from deploy.operating.run_orders import order_rounds
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.verification import verify_site
-from deploy.site_control import bring_down
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes
 

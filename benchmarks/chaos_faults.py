@@ -18,10 +18,10 @@ from pathlib import Path
 
 import psutil
 
+from deploy.operating.control import prepare, read_notes, start_detached
 from deploy.processes.family import TAG, family
 from deploy.site.deployed_site import DeployedSite
-from deploy.site_control import prepare, read_notes, start_detached
-from deploy.site_layout import Layout
+from deploy.site.layout import Layout
 from strategies.errors import SrflmError
 from strategies.protocol.quorum import owner
 

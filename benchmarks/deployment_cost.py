@@ -24,11 +24,11 @@ from benchmarks.chaos_faults import processes_of
 from benchmarks.markdown import table
 from benchmarks.process_memory import MIB, resident
 from benchmarks.section import main
-from deploy.local_consortium import bring_up_all, make_or_open
-from deploy.run_orders import order_rounds
+from deploy.operating.control import bring_down, read_notes
+from deploy.operating.local_consortium import bring_up_all, make_or_open
+from deploy.operating.run_orders import order_rounds
 from deploy.site.deployed_site import DeployedSite
-from deploy.site_control import bring_down, read_notes
-from deploy.site_layout import Layout
+from deploy.site.layout import Layout
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from strategies.weights import encode_weights

@@ -10,11 +10,11 @@ import tomli_w
 
 from benchmarks.fedavg_app.server_app import ROUNDS_FILE
 from benchmarks.round_times import RoundEnd, read_round_ends
-from deploy.flower_environment import flower_environment
-from deploy.flower_programs import program
-from deploy.private_superlink import CONNECTION, start_private_superlink
+from deploy.flower.environment import flower_environment
+from deploy.flower.programs import program
 from deploy.processes.family import process_family
-from deploy.simulation import POLL_SECONDS, simulation_resources
+from deploy.simulation.private_superlink import CONNECTION, start_private_superlink
+from deploy.simulation.simulation import POLL_SECONDS, simulation_resources
 from srflm_flower.run.folder import RunFolder
 from strategies.errors import SimulationError
 

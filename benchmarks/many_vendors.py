@@ -20,7 +20,7 @@ from benchmarks.process_memory import disk_use, simulation_memory
 from benchmarks.round_times import RoundEnd, seconds_a_round
 from benchmarks.section import main
 from benchmarks.spread import Trend, trend
-from deploy.simulation import simulate
+from deploy.simulation.simulation import simulate
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes
 from srflm_flower.run.folder import create_run_folder

@@ -27,7 +27,7 @@ from benchmarks.markdown import table
 from benchmarks.round_times import WARM_UP_ROUNDS, RoundEnd, check_equal_work, seconds_a_round
 from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
-from deploy.simulation import simulate
+from deploy.simulation.simulation import simulate
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes
 from srflm_flower.run.folder import create_run_folder

@@ -11,9 +11,9 @@ from clients.data.vendor_data import SplitName, VendorData
 from clients.evaluation import evaluate
 from clients.files.checkpoint import Checkpoint
 from clients.networks import get_weights, set_weights
-from clients.privacy.spending import Spender
-from clients.privacy.training import train_privately
-from clients.privacy.units import patients_of
+from clients.privacy.ledger.spending import Spender
+from clients.privacy.training.training import train_privately
+from clients.privacy.training.units import patients_of
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.training import Work, train

@@ -20,8 +20,8 @@ MOST_LINES = 350
 FLOWER_PRIVATE = {
     "strategies/flower_private.py",
     "srflm_flower/run/memory_grid.py",
-    "deploy/flower_internals.py",
-    "deploy/flower_control.py",
+    "deploy/flower/internals.py",
+    "deploy/flower/control.py",
 }
 
 

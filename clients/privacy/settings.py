@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from clients.privacy.mechanism import Mechanism
+from clients.privacy.accounting.mechanism import Mechanism
 from strategies.settings import Role, Settings
 
 Unit = Literal["record", "patient"]

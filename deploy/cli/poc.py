@@ -26,7 +26,7 @@ def up(
     folder: Folder = POC,
 ) -> None:
     """Make the sites, each with keys of its own, and bring them up."""
-    from deploy.local_consortium import bring_up_all, make_or_open
+    from deploy.operating.local_consortium import bring_up_all, make_or_open
     from srflm_flower.federation.loading import built_in_federation, load_federation
 
     chosen = load_federation(federation) if federation else built_in_federation(vendors)
@@ -54,7 +54,7 @@ def down(
     delete: Annotated[bool, typer.Option("--delete", help="delete the folder, too")] = False,
 ) -> None:
     """Stop all sites in the folder."""
-    from deploy.site_control import bring_down
+    from deploy.operating.control import bring_down
 
     console = Console(highlight=False, soft_wrap=True)
     sites = sorted(path.parent for path in folder.glob("sites/*/site.toml"))

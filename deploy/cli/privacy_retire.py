@@ -22,8 +22,8 @@ def retire(
     it does.
     """
     from clients.data.sources import load_vendor_data
-    from clients.privacy.manifest import manifest_of
-    from clients.privacy.recovery import give_up
+    from clients.privacy.ledger.manifest import manifest_of
+    from clients.privacy.ledger.recovery import give_up
     from deploy.site.privacy_files import anchor_path, ledger_path
     from deploy.site.settings import load_site
 

@@ -15,7 +15,7 @@ from deploy.cli.site_options import HERE
 from srflm_flower.privacy.statement import NOT_COVERED
 
 if TYPE_CHECKING:
-    from clients.privacy.ledger_rows import Books
+    from clients.privacy.ledger.rows import Books
 
 
 def show(
@@ -23,7 +23,7 @@ def show(
     delta: Annotated[float | None, typer.Option(help="instead of the agreed δ")] = None,
 ) -> None:
     """Verify the privacy ledger and show, for each data set, what was spent in which role."""
-    from clients.privacy.ledger import LEDGER_FILE
+    from clients.privacy.ledger.ledger import LEDGER_FILE
     from deploy.site.privacy_files import site_ledger
     from deploy.site.settings import load_site
 
@@ -45,8 +45,8 @@ def show(
 
 
 def _table(books: Books, vendor: str, delta: float) -> Table:
-    from clients.privacy.accounting import epsilon
-    from clients.privacy.ledger import spent_in
+    from clients.privacy.accounting.accounting import epsilon
+    from clients.privacy.ledger.ledger import spent_in
 
     table = Table(title=f"{vendor}: spent at δ = {delta:g}; {len(books.rows)} rows, all verified")
     for heading in ("data set", "records", "what for", "uses", "steps", "ε alone", "ε in all"):

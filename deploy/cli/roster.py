@@ -19,8 +19,8 @@ def approve(
     file: Annotated[Path, typer.Argument(help="the new federation.toml")],
 ) -> None:
     """Approve a new roster; it holds after the next term in which a majority has approved it."""
-    from deploy.roster import approve as sign
-    from deploy.roster import describe_roster
+    from deploy.membership.roster import approve as sign
+    from deploy.membership.roster import describe_roster
     from deploy.site.deployed_site import site_at
 
     site = site_at(folder.resolve())
@@ -39,7 +39,7 @@ def approve(
 @app.command()
 def withdraw(folder: SiteFolder = HERE) -> None:
     """Withdraw this site's approval, while it has not been decided on."""
-    from deploy.roster import withdraw as undo
+    from deploy.membership.roster import withdraw as undo
     from deploy.site.deployed_site import site_at
 
     withdrawn = undo(site_at(folder.resolve()))

@@ -26,9 +26,9 @@ def run(
 
     Ctrl-C stops watching, not the run.  Exit code 1 when fewer rounds than ordered were run.
     """
-    from deploy.run_orders import follow, order_rounds
+    from deploy.operating.run_orders import follow, order_rounds
+    from deploy.operating.status import site_status
     from deploy.site.deployed_site import site_at
-    from deploy.site_status import site_status
 
     site = site_at(folder.resolve())
     console = Console(highlight=False, soft_wrap=True)
@@ -50,7 +50,7 @@ def run(
 
 def stop(folder: SiteFolder = HERE) -> None:
     """End the run after the term that is open; a later `srflm run` goes on from the ledger."""
-    from deploy.run_orders import order_rounds
+    from deploy.operating.run_orders import order_rounds
     from deploy.site.deployed_site import site_at
 
     site = site_at(folder.resolve())

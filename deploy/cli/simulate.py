@@ -32,7 +32,7 @@ def simulate(
     cpus: Annotated[int | None, typer.Option(help="CPUs to use; all by default", min=1)] = None,
 ) -> None:
     """Run a federation on this machine; exit with 0 only when every round was committed."""
-    from deploy.simulation import simulate as run_simulation
+    from deploy.simulation.simulation import simulate as run_simulation
     from srflm_flower.run.ledger import Ledger
 
     folder = _folder(federation_file, out, rounds, seed, resume)

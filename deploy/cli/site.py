@@ -20,7 +20,7 @@ def new(
     listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "0.0.0.0:8443",
 ) -> None:
     """Make keys and a site.toml; print what to send to the consortium (public parts only)."""
-    from deploy.membership import new_site
+    from deploy.membership.joining import new_site
 
     names = [name.strip() for name in roster.split(",") if name.strip()]
     path = new_site(folder, vendor, names, listen, address)
@@ -35,7 +35,7 @@ def join(
     answer: Annotated[Path, typer.Argument(help="the folder that the consortium sent back")],
 ) -> None:
     """Install the certificate and the federation file that the consortium sent back."""
-    from deploy.membership import join as install
+    from deploy.membership.joining import join as install
 
     federation = install(folder, answer)
     console = Console(highlight=False, soft_wrap=True)

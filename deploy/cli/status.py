@@ -13,7 +13,7 @@ from deploy.cli.site_options import HERE, SiteFolder
 from srflm_flower.privacy.statement import spent_line
 
 if TYPE_CHECKING:
-    from deploy.site_status import SiteStatus
+    from deploy.operating.status import SiteStatus
 
 
 def status(
@@ -21,8 +21,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Show a site, whether it is up or down."""
+    from deploy.operating.status import site_status
     from deploy.site.deployed_site import site_at
-    from deploy.site_status import site_status
 
     found = site_status(site_at(folder.resolve()))
     if as_json:

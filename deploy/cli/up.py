@@ -18,8 +18,8 @@ def up(
 
     Without --detach it stays in the foreground, as systemd wants it; Ctrl-C stops the site.
     """
+    from deploy.operating.control import prepare, start_detached, supervise_here, unresolved
     from deploy.site.deployed_site import site_at
-    from deploy.site_control import prepare, start_detached, supervise_here, unresolved
 
     console = Console(highlight=False, soft_wrap=True)
     config = prepare(folder)

@@ -146,7 +146,7 @@ def _start_watchdog(
     members: ProcessFamily, environment: Mapping[str, str], output: BinaryIO, log: Path
 ) -> subprocess.Popen[bytes]:
     """Start it with ``-P``: a folder ``deploy`` where the user works must not be taken for ours."""
-    command = [sys.executable, "-P", "-m", "deploy.watchdog"]
+    command = [sys.executable, "-P", "-m", "deploy.processes.watchdog"]
     return subprocess.Popen(
         [*command, members.tag, str(members.scratch), str(log)],
         env=dict(environment),

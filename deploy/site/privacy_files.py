@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clients.privacy.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
+from clients.privacy.ledger.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
 from deploy.site.settings import SiteSettings
 
 

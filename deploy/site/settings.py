@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, ValidationError
 
-from clients.privacy.policy import PrivacyPolicy
+from clients.privacy.ledger.policy import PrivacyPolicy
 from clients.settings import PhantomData
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes

@@ -20,7 +20,9 @@ from clients.data.vendor_data import Split
 from clients.device import choose_device
 from clients.evaluation import predict_logits
 from clients.networks import initial_network
-from clients.privacy.accounting import epsilon
+from clients.privacy.accounting.accounting import epsilon
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.accounting.planning import Schedule, plan
 from clients.privacy.audit.membership import (
     Advantage,
     Members,
@@ -30,9 +32,7 @@ from clients.privacy.audit.membership import (
     likelihood_ratios,
     margins,
 )
-from clients.privacy.mechanism import Mechanism
-from clients.privacy.planning import Schedule, plan
-from clients.privacy.training import train_privately
+from clients.privacy.training.training import train_privately
 from clients.seeds import derive_seed
 from clients.training import Work, train
 from srflm_flower.federation.federation import Federation

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clients.privacy.planning import Schedule, plan
+from clients.privacy.accounting.planning import Schedule, plan
 from clients.settings import FileData
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.federation.federation import Federation

@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import Field, Strict
 
 from clients.data.plan import DataPlan
-from clients.privacy.mechanism import Mechanism
+from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (
     DataSettings,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.files.durable import write_durably
-from clients.privacy.planning import Plan, Schedule, plan
+from clients.privacy.accounting.planning import Plan, Schedule, plan
 from clients.privacy.settings import Unit
 from clients.settings import FileData
 from srflm_flower.federation.federation import Federation

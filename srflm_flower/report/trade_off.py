@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clients.privacy.accounting import epsilon_quickly
-from clients.privacy.planning import Schedule, epsilon_by_rounds
+from clients.privacy.accounting.accounting import epsilon_quickly
+from clients.privacy.accounting.planning import Schedule, epsilon_by_rounds
 from srflm_flower.privacy.plan import FederationPlan
 from srflm_flower.report.figures_privacy import Line, TradeOff
 

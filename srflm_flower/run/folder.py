@@ -21,7 +21,7 @@ from pathlib import Path
 
 from clients.files.durable import not_writable, sweep_temporaries, write_durably
 from clients.files.locks import AlreadyLocked, locked
-from clients.privacy.ledger import LEDGER_FILE, PrivacyLedger
+from clients.privacy.ledger.ledger import LEDGER_FILE, PrivacyLedger
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from strategies.errors import RunFolderError

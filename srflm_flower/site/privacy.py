@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clients.data.vendor_data import VendorData
-from clients.privacy.accounting import check_size
-from clients.privacy.ledger import PrivacyLedger
-from clients.privacy.ledger_file import RETIRE
-from clients.privacy.manifest import manifest_of
-from clients.privacy.policy import ROLES, PrivacyPolicy, budget
-from clients.privacy.spending import Spender
-from clients.privacy.units import count_units
+from clients.privacy.accounting.accounting import check_size
+from clients.privacy.ledger.file import RETIRE
+from clients.privacy.ledger.ledger import PrivacyLedger
+from clients.privacy.ledger.manifest import manifest_of
+from clients.privacy.ledger.policy import ROLES, PrivacyPolicy, budget
+from clients.privacy.ledger.spending import Spender
+from clients.privacy.training.units import count_units
 from srflm_flower.federation.federation import Federation
 from strategies.errors import PrivacyError
 from strategies.protocol.records import TermRecord

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from clients.data.vendor_data import SplitName
 from clients.learner import Learner
-from clients.privacy.manifest import manifest_of
-from clients.privacy.mechanism import Mechanism
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.ledger.manifest import manifest_of
+from clients.privacy.ledger.spending import Spender
 from clients.privacy.metrics import noisy_accuracies
 from clients.privacy.noise import private_randomness
-from clients.privacy.spending import Spender
 from strategies.errors import PrivacyError
 from strategies.protocol.records import Metrics
 

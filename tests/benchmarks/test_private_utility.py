@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import private_utility
 from benchmarks.private_utility import EXAMPLE, PrivateUtility, Utility, without_privacy
-from clients.privacy.accounting import epsilon
+from clients.privacy.accounting.accounting import epsilon
 from srflm_flower.federation.loading import load_federation, with_changes
 from srflm_flower.privacy.plan import plan_federation
 

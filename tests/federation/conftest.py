@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.edge import find_nginx
+from deploy.edge.nginx import find_nginx
 from strategies.errors import ConfigurationError
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy import cli, edge
-from deploy.consortium import make_local_sites
-from deploy.pki import create_consortium, sign_site_certificate
+from deploy import cli
+from deploy.edge import nginx as edge
+from deploy.identity.pki import create_consortium, sign_site_certificate
+from deploy.membership.consortium import make_local_sites
 from deploy.site.deployed_site import site_at
-from deploy.site_layout import free_block
+from deploy.site.layout import free_block
 from srflm_flower.site.ledger import SiteLedger
 from strategies.errors import (
     ConfigurationError,

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from benchmarks.chaos_faults import PROGRAMS, bring_back, kill_program, kill_site, serving_now
-from clients.privacy.accounting import epsilon
-from deploy.run_orders import order_rounds
+from clients.privacy.accounting.accounting import epsilon
+from deploy.operating.run_orders import order_rounds
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.privacy_files import site_ledger
 from deploy.site.verification import verify_site

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local_consortium import unseen
-from deploy.membership import assemble, assemble_change, join, new_site
-from deploy.roster import approve, describe_roster
-from deploy.run_orders import order_rounds
+from deploy.membership.joining import assemble, assemble_change, join, new_site
+from deploy.membership.roster import approve, describe_roster
+from deploy.operating.control import bring_down, prepare, read_notes, start_detached
+from deploy.operating.local_consortium import unseen
+from deploy.operating.run_orders import order_rounds
 from deploy.site.deployed_site import DeployedSite, site_anew
-from deploy.site_control import bring_down, prepare, read_notes, start_detached
-from deploy.site_layout import LOOPBACK, Layout, free_block
+from deploy.site.layout import LOOPBACK, Layout, free_block
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.commands import SRFLM, run

@@ -21,14 +21,19 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from deploy.bundle import write_bundle_folder
-from deploy.flower_internals import bundle_of
-from deploy.own_superlink import own_superlink
-from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
-from deploy.run_orders import order_rounds
+from deploy.flower.bundle import write_bundle_folder
+from deploy.flower.internals import bundle_of
+from deploy.identity.pki import (
+    create_consortium,
+    install_certificate,
+    make_identity,
+    sign_site_certificate,
+)
+from deploy.operating.run_orders import order_rounds
+from deploy.operating.status import tail
 from deploy.serving.job import Task
+from deploy.serving.own_superlink import own_superlink
 from deploy.site.deployed_site import DeployedSite
-from deploy.site_status import tail
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord

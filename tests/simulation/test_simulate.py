@@ -13,10 +13,10 @@ import pytest
 
 import srflm_flower
 from clients.models.model_file import read_model_file
-from deploy.flower_environment import flower_environment
-from deploy.flower_programs import program
-from deploy.private_superlink import free_port
+from deploy.flower.environment import flower_environment
+from deploy.flower.programs import program
 from deploy.processes.family import process_family
+from deploy.simulation.private_superlink import free_port
 from srflm_flower.run.folder import RunFolder
 from tests.support.commands import SRFLM, run
 from tests.support.sites import processes_about

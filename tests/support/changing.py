@@ -9,8 +9,13 @@ from pathlib import Path
 
 import tomli_w
 
-from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
-from deploy.roster import approve, edition_file, standing_at, with_current_edition
+from deploy.identity.pki import (
+    create_consortium,
+    install_certificate,
+    make_identity,
+    sign_site_certificate,
+)
+from deploy.membership.roster import approve, edition_file, standing_at, with_current_edition
 from deploy.site.deployed_site import DeployedSite, site_anew
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation

@@ -18,10 +18,15 @@ from monai.networks.nets import (
 from torch import nn
 
 from clients.networks import initial_network
-from clients.privacy.gradients import MODES, Mode
-from clients.privacy.losses import Loss, cross_entropy, dice_and_cross_entropy, squared_error
-from clients.privacy.networks import make_dp_ready, make_probe
-from clients.privacy.optimizer import PrivateOptimizer
+from clients.privacy.gradients.gradients import MODES, Mode
+from clients.privacy.gradients.losses import (
+    Loss,
+    cross_entropy,
+    dice_and_cross_entropy,
+    squared_error,
+)
+from clients.privacy.gradients.networks import make_dp_ready, make_probe
+from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.settings import ModelSettings, TaskSettings
 
 CPU = torch.device("cpu")

@@ -16,14 +16,14 @@ from flwr.proto.runtime_pb2 import PullTaskInputRequest
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
-from deploy.config import load_config
-from deploy.flower_control import Control
-from deploy.flower_internals import RuntimeApi
-from deploy.own_superlink import LauncherConfig
+from deploy.flower.control import Control
+from deploy.flower.internals import RuntimeApi
+from deploy.operating.status import tail
 from deploy.processes.bell import Bell
+from deploy.processes.config import load_config
+from deploy.serving.own_superlink import LauncherConfig
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.message_log import check_audit
-from deploy.site_status import tail
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Noun, TermRecord
 from strategies.term.conversation import parse_reply, request

@@ -10,11 +10,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from clients.data.sources import load_vendor_data
-from clients.privacy.ledger import Reservation
-from clients.privacy.ledger_rows import Use
-from clients.privacy.manifest import manifest_of
-from clients.privacy.mechanism import Mechanism
-from clients.privacy.policy import Budget
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.ledger.ledger import Reservation
+from clients.privacy.ledger.manifest import manifest_of
+from clients.privacy.ledger.policy import Budget
+from clients.privacy.ledger.rows import Use
 from deploy.cli import app
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import SITE_FILE, SiteSettings, load_site

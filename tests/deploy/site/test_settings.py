@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.privacy.policy import PrivacyPolicy
+from clients.privacy.ledger.policy import PrivacyPolicy
 from deploy.site.settings import SITE_FILE, SiteSettings, load_site
 from srflm_flower.federation.loading import with_changes
 from strategies.errors import ConfigurationError

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.privacy.accounting import epsilon
+from clients.privacy.accounting.accounting import epsilon
+from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.audit.canaries import Canaries
-from clients.privacy.mechanism import Mechanism
 from clients.privacy.settings import GradientMode, PrivacySettings
 from srflm_flower.attacks.audit import Audit, AuditResult, audit, noise_of
 from srflm_flower.attacks.canary_federation import AUDITED, canary_federation, run_canaries

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
-from clients.privacy.mechanism import Mechanism
+from clients.privacy.accounting.mechanism import Mechanism
 from srflm_flower.comparison import baseline_app
 from srflm_flower.comparison.compare import spent_note, tabulate
 from srflm_flower.comparison.methods import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clients.privacy.mechanism import Mechanism
+from clients.privacy.accounting.mechanism import Mechanism
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from strategies.eligibility import EligibleFirst

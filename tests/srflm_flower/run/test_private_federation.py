@@ -11,9 +11,9 @@ from flwr.app import Message
 
 from clients import learner as learners
 from clients.data.sources import load_vendor_data
-from clients.privacy.accounting import epsilon
-from clients.privacy.ledger import PrivacyLedger
-from clients.privacy.mechanism import Mechanism
+from clients.privacy.accounting.accounting import epsilon
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.ledger.ledger import PrivacyLedger
 from deploy.site.privacy_files import site_ledger
 from srflm_flower.federation.federation import Federation
 from srflm_flower.run.folder import RunFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from deploy.roster import approve, describe_roster, with_current_edition, withdraw
+from deploy.membership.roster import approve, describe_roster, with_current_edition, withdraw
 from deploy.site.verification import verify_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
