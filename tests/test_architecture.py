@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,32 @@ ROOT = Path(__file__).parents[1]
 ORDER = ("strategies", "clients", "srflm_flower", "deploy", "benchmarks")
 """A package imports only those before it."""
 
-ORDERED = ORDER
+ROOMS = {
+    "strategies": (
+        *("errors", "settings", "flower_private", "weights", "protocol"),
+        *("aggregation", "election", "eligibility", "secure_aggregation"),
+        *("term", "server_rotating", "cyclic", "local_only"),
+    ),
+    "clients": (
+        *("files", "device", "seeds", "settings", "data", "evaluation", "training", "prediction"),
+        *("privacy", "networks", "learner", "models"),
+    ),
+    "srflm_flower": (
+        *("federation", "privacy", "results", "report", "site", "run"),
+        *("client_app", "server_app", "comparison", "attacks"),
+    ),
+    "deploy": (
+        *("identity", "processes", "edge", "flower", "site"),
+        *("membership", "serving", "simulation", "operating", "cli"),
+    ),
+}
+"""A room (a folder or file of a package) imports only those before it in its package."""
+
 PACKAGES = ORDER[:-1]
+MAX_LINES = 350
+MAX_ENTRIES = 26
 FILES = ("pathlib", "os", "tempfile", "shutil")
 PURE = ("election.py", "protocol/records.py", "protocol/quorum.py")
-MOST_LINES = 350
 FLOWER_PRIVATE = {
     "strategies/flower_private.py",
     "srflm_flower/run/memory_grid.py",
@@ -33,12 +55,13 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def imports_of(path: Path, with_types: bool = False) -> set[str]:
+@cache
+def imports_of(path: Path, with_types: bool = False) -> frozenset[str]:
     """Return the dotted names that a file imports, of modules and of what is taken from them.
 
     Imports that only the type checker sees count ``with_types``.
     """
-    return set(_imports(ast.parse(path.read_text(encoding="utf-8")), with_types))
+    return frozenset(_imports(ast.parse(path.read_text(encoding="utf-8")), with_types))
 
 
 def _imports(node: ast.AST, with_types: bool) -> Iterator[str]:
@@ -55,6 +78,18 @@ def _imports(node: ast.AST, with_types: bool) -> Iterator[str]:
         yield from _imports(child, with_types)
 
 
+def room_files(package: str, room: str) -> list[Path]:
+    """Return the files of a room."""
+    file = ROOT / package / f"{room}.py"
+    return [file] if file.is_file() else files_of(f"{package}/{room}")
+
+
+def whole(path: Path) -> frozenset[str]:
+    """Return the modules that a file imports, and those of which it takes something."""
+    names = imports_of(path, with_types=True)
+    return names | {name.rpartition(".")[0] for name in names}
+
+
 def offenders(paths: list[Path], *forbidden: str) -> dict[str, set[str]]:
     """Return file → what it imports although it may not."""
     prefixes = tuple(f"{name}." for name in forbidden)
@@ -65,10 +100,45 @@ def offenders(paths: list[Path], *forbidden: str) -> dict[str, set[str]]:
     return {name: names for name, names in found.items() if names}
 
 
-@pytest.mark.parametrize("package", ORDERED)
+@pytest.mark.parametrize("package", ORDER)
 def test_package_imports_only_those_before_it(package: str) -> None:
     later = ORDER[ORDER.index(package) + 1 :]
     assert offenders(files_of(package), *later) == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "room"), [(package, room) for package in ROOMS for room in ROOMS[package]]
+)
+def test_room_imports_only_those_before_it(package: str, room: str) -> None:
+    later = ROOMS[package][ROOMS[package].index(room) + 1 :]
+    assert offenders(room_files(package, room), *(f"{package}.{each}" for each in later)) == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_has_its_place(package: str) -> None:
+    names = {path.relative_to(ROOT / package).parts[0] for path in files_of(package)}
+    assert {name.removesuffix(".py") for name in names} - {"__init__"} == set(ROOMS[package])
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_two_files_import_each_other(package: str) -> None:
+    """Type checkers' imports count too: a reader follows them."""
+    modules = {
+        name_of(path).removesuffix(".py").replace("/", "."): path for path in files_of(package)
+    }
+    imports = {name: whole(path) & modules.keys() - {name} for name, path in modules.items()}
+    while leaves := {name for name, needs in imports.items() if not needs & imports.keys()}:
+        imports = {name: needs for name, needs in imports.items() if name not in leaves}
+    assert imports == {}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in files_of(*PACKAGES)}), ids=name_of
+)
+def test_folder_says_what_it_is_and_is_small(folder: Path) -> None:
+    doc = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    assert doc, "the folder says what lives there, and what it may import"
+    assert len([path for path in folder.iterdir() if path.name != "__pycache__"]) <= MAX_ENTRIES
 
 
 def test_the_algorithms_know_neither_torch_nor_files() -> None:
@@ -101,7 +171,7 @@ def test_private_parts_of_flower_are_used_in_four_files_only() -> None:
 @pytest.mark.parametrize("path", files_of(*PACKAGES), ids=name_of)
 def test_file_is_short_and_says_what_it_is(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= MOST_LINES, "one idea a file"
+    assert len(text.splitlines()) <= MAX_LINES, "one idea a file"
     assert ast.get_docstring(ast.parse(text)), "a module begins with a docstring"
 
 
