@@ -39,7 +39,7 @@ from strategies.protocol.signatures import VendorKeys
 from strategies.secure_aggregation import messages as secure
 from strategies.secure_aggregation.quantising import agreed_quantiser
 from strategies.term.answers import checked_update
-from strategies.term.attempt import OpenTerm
+from strategies.term.attempt import Attempt
 from strategies.term.conversation import Conversation
 from strategies.term.exchange import CostMeter, Exchange
 from strategies.term.plan import silent
@@ -200,7 +200,7 @@ class _Sites:
         grid = MemoryGrid(self._answer, len(self._sites), Path(), self._fault)  # type: ignore[arg-type]
         roster, meter = federation.roster, CostMeter()
         envelope = wire.Envelope(federation=federation.hash, term=1, attempt=0, server=roster[0])
-        term = OpenTerm(envelope, roster, "", self._start, 1, Exchange(grid, meter), meter)
+        term = Attempt(envelope, roster, "", self._start, 1, Exchange(grid, meter), meter)
         term.node_of = {vendor: node for node, vendor in enumerate(roster, start=1)}
         conversation = Conversation(term, lambda name: self._start, silent)
         started = time.perf_counter()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from srflm_flower.federation.federation import Federation
 
 FEWEST, MOST = 100, 4096
-MOST_EPSILON = 20.0
+MAX_EPSILON = 20.0
 FALSE_ALARM = 0.05
 """The probability that a build without fault is refuted, over all audits of a call."""
 
@@ -69,10 +69,10 @@ def audit(
 
 def _check(targets: list[float], shadows: int) -> None:
     for target in targets:
-        if not 0 < target <= MOST_EPSILON:
+        if not 0 < target <= MAX_EPSILON:
             raise ConfigurationError(
                 f"ε = {target:g}",
-                f"a number above 0 and at most {MOST_EPSILON:g}, to be attacked",
+                f"a number above 0 and at most {MAX_EPSILON:g}, to be attacked",
                 "correct --epsilon",
             )
     if shadows % 2:

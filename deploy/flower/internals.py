@@ -42,7 +42,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from deploy.flower import pins
 from deploy.flower.bundle_guard import BundleGuard, installing_only
-from deploy.flower.nouns import Hooks, Kind, Task
+from deploy.flower.nouns import FlowerTask, Hooks, Kind
 from deploy.flower.size_guard import SizeGuard
 from deploy.flower.waits import Waits, ask_for_objects_often
 from strategies.errors import BundleRefused, ConfigurationError
@@ -226,7 +226,7 @@ class RuntimeApi:
             address, self._root is None, self._root, interceptors
         )
 
-    def acquire(self) -> Task | None:
+    def acquire(self) -> FlowerTask | None:
         """Take the oldest task that waits; None when there is none, or no answer."""
         request = runtime_pb2.AcquireTaskRequest(supported_task_types=[TYPES[self.kind]])
         try:
@@ -238,13 +238,13 @@ class RuntimeApi:
         if not answer.HasField("task") or not answer.token:
             return None
         task = answer.task
-        return Task(self.kind, task.run_id, task.fab_hash, answer.token)
+        return FlowerTask(self.kind, task.run_id, task.fab_hash, answer.token)
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def run_task_in_this_process(self, task: Task, agreed: str) -> None:
+    def run_task_in_this_process(self, task: FlowerTask, agreed: str) -> None:
         """Run the task as Flower's own program would; raises SystemExit when it is over.
 
         A bundle that has not the ``agreed`` hash fails the task before it is unpacked.

@@ -21,7 +21,7 @@ class Hooks:
 
 
 @dataclass(frozen=True)
-class Task:
+class FlowerTask:
     """A task that this process has acquired: one message to answer, or one ServerApp to run."""
 
     kind: Kind

@@ -22,7 +22,7 @@ from deploy.flower.bundle_guard import BundleGuard
 from deploy.flower.nouns import Hooks
 from deploy.flower.pins import require_supported
 from deploy.flower.size_guard import SizeGuard
-from deploy.flower.supernodes_config import LOOPBACK, WORKER_BELL, Edge, SupernodesConfig
+from deploy.flower.supernodes_config import LOOPBACK, WORKER_BELL, Link, SupernodesConfig
 from deploy.processes.backoff import Backoff
 from deploy.processes.bell import Bell
 from deploy.processes.children import end_children, fork_child, importing_without_threads
@@ -40,18 +40,18 @@ NEEDED_BY_ALL = (
     "uvicorn.lifespan.on",
 )
 LOOK_SECONDS = 0.25
-REPLY_LEAST, REPLY_MOST = 0.02, 0.5
+MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
 
 
 @dataclass
 class Keeper:
-    """Keeps one child per edge alive."""
+    """Keeps one child per link alive."""
 
     config: SupernodesConfig
     stopping: bool = False
     _due: dict[str, float] = field(default_factory=dict)
     _born: dict[str, float] = field(default_factory=dict)
-    _running: dict[int, Edge] = field(default_factory=dict)
+    _running: dict[int, Link] = field(default_factory=dict)
     _backoffs: dict[str, Backoff] = field(default_factory=dict)
 
     def keep(self) -> None:
@@ -65,47 +65,47 @@ class Keeper:
             end_children(self._running, self._reap)
 
     def _start_what_is_due(self) -> None:
-        alive = {edge.peer for edge in self._running.values()}
-        for edge in self.config.edges:
-            if edge.peer not in alive and time.monotonic() >= self._due.get(edge.peer, 0.0):
-                child = fork_child(partial(serve, self.config, edge), edge.log)
-                self._running[child], self._born[edge.peer] = edge, time.monotonic()
-                print(f"supernode for {edge.peer}: process {child}", flush=True)
+        alive = {link.peer for link in self._running.values()}
+        for link in self.config.links:
+            if link.peer not in alive and time.monotonic() >= self._due.get(link.peer, 0.0):
+                child = fork_child(partial(serve, self.config, link), link.log)
+                self._running[child], self._born[link.peer] = link, time.monotonic()
+                print(f"supernode for {link.peer}: process {child}", flush=True)
 
     def _reap(self) -> None:
         while self._running:
             child, status = os.waitpid(-1, os.WNOHANG)
             if child == 0:
                 return
-            edge = self._running.pop(child)
-            lived = time.monotonic() - self._born[edge.peer]
-            wait = self._backoffs.setdefault(edge.peer, Backoff()).after(lived)
-            self._due[edge.peer] = time.monotonic() + wait
+            link = self._running.pop(child)
+            lived = time.monotonic() - self._born[link.peer]
+            wait = self._backoffs.setdefault(link.peer, Backoff()).after(lived)
+            self._due[link.peer] = time.monotonic() + wait
             code = os.waitstatus_to_exitcode(status)
-            print(f"supernode for {edge.peer} ended ({code}); again in {wait} s", flush=True)
+            print(f"supernode for {link.peer} ended ({code}); again in {wait} s", flush=True)
 
 
-def serve(config: SupernodesConfig, edge: Edge) -> None:
-    """Be the SuperNode of one edge; raises SystemExit when it ends."""
+def serve(config: SupernodesConfig, link: Link) -> None:
+    """Be the SuperNode of one link; raises SystemExit when it ends."""
     from deploy.flower.internals import run_supernode  # imported before the fork, without threads
 
     refusals = EventLog(config.refusals)
     guard = BundleGuard(
         config.agreed_bundle,
-        lambda run, found: refusals("bundle-refused", peer=edge.peer, run=run, found=found),
+        lambda run, found: refusals("bundle-refused", peer=link.peer, run=run, found=found),
         config.settings,
     )
     size = SizeGuard(
         config.largest_message,
-        lambda run, found: refusals("message-too-large", peer=edge.peer, run=run, found=found),
+        lambda run, found: refusals("message-too-large", peer=link.peer, run=run, found=found),
     )
-    note = config.notes / edge.peer
-    run_supernode(options(config, edge), guard, hooks(config, edge), note, size)
+    note = config.notes / link.peer
+    run_supernode(options(config, link), guard, hooks(config, link), note, size)
 
 
-def hooks(config: SupernodesConfig, edge: Edge) -> Hooks:
+def hooks(config: SupernodesConfig, link: Link) -> Hooks:
     """Return how this SuperNode waits: by its bell, and by how long ago the last message was."""
-    own, worker = Bell(config.bells / edge.peer), Bell(config.bells / WORKER_BELL)
+    own, worker = Bell(config.bells / link.peer), Bell(config.bells / WORKER_BELL)
     last_message = asked = time.time()
 
     def on_message() -> None:
@@ -119,21 +119,21 @@ def hooks(config: SupernodesConfig, edge: Edge) -> Hooks:
         rest(seconds, lambda: own.rung_since(heard))
 
     def waiting() -> None:
-        time.sleep(pause(time.time() - asked, REPLY_LEAST, REPLY_MOST))
+        time.sleep(pause(time.time() - asked, MIN_REPLY_SECONDS, MAX_REPLY_SECONDS))
 
     return Hooks(on_message, idle, waiting)
 
 
-def options(config: SupernodesConfig, edge: Edge) -> list[str]:
-    """Return the command line options of the stock SuperNode for an edge."""
+def options(config: SupernodesConfig, link: Link) -> list[str]:
+    """Return the command line options of the stock SuperNode for an link."""
     given = {
-        "--superlink": edge.superlink,
-        "--root-certificates": edge.root_certificates,
-        "--auth-supernode-private-key": edge.private_key,
+        "--superlink": link.superlink,
+        "--root-certificates": link.root_certificates,
+        "--auth-supernode-private-key": link.private_key,
         "--host": LOOPBACK,
-        "--port": edge.port,
+        "--port": link.port,
         "--isolation": config.isolation,
-        "--node-config": f'peer="{edge.peer}"',
+        "--node-config": f'peer="{link.peer}"',
     }
     if config.tls is not None:
         given |= {

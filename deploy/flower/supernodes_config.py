@@ -1,4 +1,4 @@
-"""The configuration of a site's SuperNodes: one edge per peer, written by the site's supervisor."""
+"""The configuration of a site's SuperNodes: one link per peer, written by the site's supervisor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Tls(Strict):
     root: Path
 
 
-class Edge(Strict):
+class Link(Strict):
     """A SuperNode of this site: the peer whose SuperLink it asks, and where its tasks are taken."""
 
     peer: Peer
@@ -45,7 +45,7 @@ class Edge(Strict):
     """Address ``host:port`` of the peer's SuperLink, or of this site's way out to it."""
     root_certificates: Path
     private_key: Path
-    """This site's node key for this edge: one per pair of site and SuperLink."""
+    """This site's node key for this link: one per pair of site and SuperLink."""
     port: Port
     """Where this SuperNode's Runtime API listens, on the loopback interface."""
     log: Path
@@ -54,7 +54,7 @@ class Edge(Strict):
 class SupernodesConfig(Strict):
     """Everything that ``deploy.flower.supernodes`` is told."""
 
-    edges: tuple[Edge, ...]
+    links: tuple[Link, ...]
     agreed_bundle: Sha256
     refusals: Path
     """Gets one JSON line per refused run."""

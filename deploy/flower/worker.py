@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clients.files.event_log import EventLog
-from deploy.flower.nouns import Kind, Task
+from deploy.flower.nouns import FlowerTask, Kind
 from deploy.flower.pins import require_supported
 from deploy.flower.supernodes_config import WORKER_BELL, Sha256
 from deploy.processes.bell import Bell
 from deploy.processes.children import end_children, fork_child, importing_without_threads, threads
 from deploy.processes.config import Strict, load_config
-from deploy.processes.pace import LEAST_SECONDS, pause, rest
+from deploy.processes.pace import MIN_SECONDS, pause, rest
 from strategies.errors import ConfigurationError, SrflmError
 
 if TYPE_CHECKING:
     from deploy.flower.internals import RuntimeApi
 
-MOST_SECONDS = 2.0
+MAX_SECONDS = 2.0
 FLOWERS_OWN = (
     "deploy.flower.internals",
     "flwr.supernode.runtime.run_clientapp",
@@ -77,7 +77,7 @@ class Worker:
     agreed: str
     before_task: Callable[[], None]
     stopping: bool = False
-    _running: dict[int, tuple[RuntimeApi, Task, float]] = field(default_factory=dict)
+    _running: dict[int, tuple[RuntimeApi, FlowerTask, float]] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
     _active: float = field(default_factory=time.time)
 
@@ -96,7 +96,7 @@ class Worker:
     def _rest(self, heard: float) -> None:
         """Wait for the bell, the end of a child, or the time to ask again."""
         since = 4 * (time.time() - max(self._active, heard))  # the bell tells of every message
-        seconds = pause(since, LEAST_SECONDS, MOST_SECONDS)
+        seconds = pause(since, MIN_SECONDS, MAX_SECONDS)
         rest(seconds, lambda: self.stopping or self.bell.rung_since(heard) or self._reap())
 
     def _take(self, source: RuntimeApi) -> bool:
@@ -112,7 +112,7 @@ class Worker:
         self._running[child] = source, task, time.monotonic()
         return True
 
-    def _run(self, source: RuntimeApi, task: Task) -> None:
+    def _run(self, source: RuntimeApi, task: FlowerTask) -> None:
         """Be the child."""
         self.before_task()
         source.run_task_in_this_process(task, self.agreed)

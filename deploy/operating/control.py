@@ -21,7 +21,7 @@ from deploy.identity.pki import check_identity
 from deploy.membership.roster import with_current_edition
 from deploy.operating.programs import SitePrograms
 from deploy.processes.family import is_alive, kill_all
-from deploy.processes.supervisor import Notes, SupervisorConfig, python_module
+from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
 from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_at
 from deploy.site.layout import Layout, choose_ports, require_free
 from strategies.errors import ConfigurationError, DeploymentError
@@ -129,7 +129,7 @@ def unresolved(site: DeployedSite) -> list[str]:
     return names
 
 
-def start_detached(config: Path, folder: Path) -> Notes:
+def start_detached(config: Path, folder: Path) -> ProcessTable:
     """Start the supervisor in the background; return its notes once its programs run.
 
     Raises :class:`DeploymentError` when it ends at once.
@@ -166,10 +166,10 @@ def supervise_here(config: Path) -> None:
     os.execv(sys.executable, command)
 
 
-def read_notes(layout: Layout) -> Notes | None:
+def read_notes(layout: Layout) -> ProcessTable | None:
     """Return the notes of the running site, or None when it is not up."""
     try:
-        notes = Notes.model_validate_json(layout.up.read_bytes())
+        notes = ProcessTable.model_validate_json(layout.up.read_bytes())
     except (OSError, ValueError):
         return None
     try:

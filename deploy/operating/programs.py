@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.files.durable import write_durably
-from deploy.edge.nginx import Edge as NginxEdge
-from deploy.edge.nginx import Peer as NginxPeer
-from deploy.edge.nginx import check_configuration, find_nginx, nginx_command, write_configuration
+from deploy.edge.nginx import (
+    Edge,
+    Peer,
+    check_configuration,
+    find_nginx,
+    nginx_command,
+    write_configuration,
+)
 from deploy.flower.bundle import RUN_SETTINGS
 from deploy.flower.internals import bundle_of
 from deploy.flower.programs import program
-from deploy.flower.supernodes_config import Edge, SupernodesConfig, Tls
+from deploy.flower.supernodes_config import Link, SupernodesConfig, Tls
 from deploy.flower.worker import Source, WorkerConfig
 from deploy.processes.supervisor import Program, python_module
 from deploy.serving.own_superlink import LauncherConfig
@@ -87,7 +92,7 @@ class SitePrograms:
     def _edge(self) -> Program:
         vendor, federation = self.site.vendor, self.site.federation
         peers = {
-            member.name: NginxPeer(
+            member.name: Peer(
                 member.address or "",
                 self.ports.outbound[member.name],
                 (member.node_keys or {})[vendor],
@@ -95,7 +100,7 @@ class SitePrograms:
             for member in federation.vendors
             if member.name != vendor
         }
-        edge = NginxEdge(
+        edge = Edge(
             vendor,
             self.layout.edge,
             self.layout.identity,
@@ -113,8 +118,8 @@ class SitePrograms:
 
     def _supernodes(self, agreed: str) -> Program:
         identity, vendor = self.layout.identity, self.site.vendor
-        edges = tuple(
-            Edge(
+        links = tuple(
+            Link(
                 peer=peer,
                 superlink=f"{LOOPBACK}:{self._way_to(peer)}",
                 root_certificates=identity / "loopback-ca.crt",
@@ -125,7 +130,7 @@ class SitePrograms:
             for peer in (vendor, *(p for p in self.site.federation.roster if p != vendor))
         )
         config = SupernodesConfig(
-            edges=edges,
+            links=links,
             agreed_bundle=agreed,
             refusals=self.layout.logs / "refusals.jsonl",
             bells=self.layout.bells,

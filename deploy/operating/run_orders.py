@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from deploy.operating.control import read_notes
-from deploy.serving.job import Task
+from deploy.serving.job import ServerJob
 from deploy.serving.own_superlink import OwnSuperLink, own_superlink
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
@@ -43,12 +43,12 @@ def order_rounds(site: DeployedSite, rounds: int) -> RunOrder:
         ),
         site.keys,
     )
-    task = Task(name=uuid.uuid4().hex, kind="order", order=order)
+    task = ServerJob(name=uuid.uuid4().hex, kind="order", order=order)
     _perform(own_superlink(layout), task, SPREAD_SECONDS + site.federation.run.answer_deadline)
     return order
 
 
-def _perform(superlink: OwnSuperLink, task: Task, patience: float) -> None:
+def _perform(superlink: OwnSuperLink, task: ServerJob, patience: float) -> None:
     """Let the own SuperLink run ``task`` and wait for its outcome, at most ``patience`` seconds."""
     until, run = time.monotonic() + patience, None
     while time.monotonic() < until:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LEAST_BACKOFF, MOST_BACKOFF = 0.5, 30.0
+MIN_BACKOFF, MAX_BACKOFF = 0.5, 30.0
 
 
 SETTLED_SECONDS = 60.0
@@ -14,10 +14,10 @@ SETTLED_SECONDS = 60.0
 class Backoff:
     """How long to wait before a SuperNode is started again: twice as long each time."""
 
-    seconds: float = LEAST_BACKOFF
+    seconds: float = MIN_BACKOFF
 
     def after(self, lived: float) -> float:
         """Return the wait after a life of ``lived`` seconds; a long life makes up for all."""
-        wait = LEAST_BACKOFF if lived >= SETTLED_SECONDS else self.seconds
-        self.seconds = min(2 * wait, MOST_BACKOFF)
+        wait = MIN_BACKOFF if lived >= SETTLED_SECONDS else self.seconds
+        self.seconds = min(2 * wait, MAX_BACKOFF)
         return wait

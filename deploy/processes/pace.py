@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-LEAST_SECONDS = 0.2
-MOST_SECONDS = 3.0
+MIN_SECONDS = 0.2
+MAX_SECONDS = 3.0
 SHARE = 10
 STEP_SECONDS = 0.05
 
 
-def pause(since_activity: float, least: float = LEAST_SECONDS, most: float = MOST_SECONDS) -> float:
+def pause(since_activity: float, least: float = MIN_SECONDS, most: float = MAX_SECONDS) -> float:
     """Return the seconds to wait: a tenth of the time since the last message or ring.
 
     A ``since_activity`` below zero, after a clock was set back, counts as zero.

@@ -53,7 +53,7 @@ class SupervisorConfig(Strict):
     lock: Path
 
 
-class Notes(Strict):
+class ProcessTable(Strict):
     """What a running site notes about itself."""
 
     supervisor: int
@@ -119,7 +119,7 @@ class Supervisor:
         return True
 
     def _write_notes(self) -> None:
-        notes = Notes(
+        notes = ProcessTable(
             supervisor=os.getpid(),
             programs={name: child.pid for name, child in self._running.items()},
             restarts=self._restarts,

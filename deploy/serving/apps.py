@@ -12,7 +12,7 @@ from flwr.app import Context, Message
 from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
-from deploy.serving.job import Task
+from deploy.serving.job import ServerJob
 from deploy.serving.term_server import perform
 from deploy.site.deployed_site import PEER, deployed_site
 from srflm_flower.client_app import answer_at, make_client_app
@@ -23,7 +23,7 @@ server = ServerApp()
 @server.main()
 def serve(grid: Grid, context: Context) -> None:
     """Do the task that the site's launcher has handed over in the run configuration."""
-    task = Task.model_validate_json(str(context.run_config["task"]))
+    task = ServerJob.model_validate_json(str(context.run_config["task"]))
     log(INFO, "%s", perform(deployed_site(), task, grid).result)
 
 

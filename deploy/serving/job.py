@@ -11,7 +11,7 @@ from clients.files.locks import AlreadyLocked, locked
 from strategies.protocol.records import Noun, RunOrder
 
 
-class Task(Noun):
+class ServerJob(Noun):
     """What one run of the ServerApp is to do.
 
     ``serve`` one attempt at the open term; spread a run ``order``; or, when a site comes up,
@@ -26,7 +26,7 @@ class Task(Noun):
     nodes: dict[str, int] = Field(default_factory=dict)
 
 
-class Outcome(Noun):
+class JobOutcome(Noun):
     """What became of a task.
 
     ``committed``: the term is in the ledger.  ``outvoted``: ``attempt`` was granted to another
@@ -47,10 +47,10 @@ def outcome_path(run_folder: Path, task: str) -> Path:
     return run_folder / "outcomes" / f"{task}.json"
 
 
-def read_outcome(run_folder: Path, task: str) -> Outcome | None:
+def read_outcome(run_folder: Path, task: str) -> JobOutcome | None:
     """Return the outcome of a task, once it is there."""
     path = outcome_path(run_folder, task)
-    return Outcome.model_validate_json(path.read_bytes()) if path.exists() else None
+    return JobOutcome.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def lock_path(run_folder: Path, task: str) -> Path:

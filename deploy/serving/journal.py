@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from clients.models.model_store import ModelStore
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import MessageRefused
 from strategies.protocol.records import (
     Approval,
@@ -28,7 +28,7 @@ class SiteJournal:
 
     def __init__(
         self,
-        ledger: SiteLedger,
+        ledger: TermLedger,
         models: ModelStore,
         initial: Weights,
         edition: Edition,

@@ -23,11 +23,11 @@ from deploy.edge.clock_check import clock_problems
 from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
 from deploy.processes.supervisor import ROSTER_CHANGED
-from deploy.serving.job import Outcome, Task
+from deploy.serving.job import JobOutcome, ServerJob
 from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.serving.roster_watch import Duty, RosterWatch
 from deploy.site.layout import edition_beside
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import SrflmError
 from strategies.protocol.quorum import Votes
 from strategies.protocol.succession import (
@@ -45,13 +45,13 @@ LOOK_SECONDS = 1.0
 FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
 """How often the outcome of a run is looked for, and how often the SuperLink is asked about it."""
 CLOCKS_AFTER_SECONDS, CLOCKS_EVERY_SECONDS = 20.0, 3600.0
-LEAST_RETRY, MOST_RETRY, MOST_SYNC_RETRY = 1.0, 15.0, 3.0
+MIN_RETRY, MAX_RETRY, MAX_SYNC_RETRY = 1.0, 15.0, 3.0
 
 
 class Runs(Protocol):
     """The site's own SuperLink: where ServerApps are started."""
 
-    def start(self, task: Task) -> int:
+    def start(self, task: ServerJob) -> int:
         """Start a run of the ServerApp with ``task``; return its id."""
         ...
 
@@ -63,7 +63,7 @@ class Runs(Protocol):
         """End a run."""
         ...
 
-    def outcome(self, task: str) -> Outcome | None:
+    def outcome(self, task: str) -> JobOutcome | None:
         """Return what became of a task, once that is known."""
         ...
 
@@ -72,7 +72,7 @@ class Runs(Protocol):
 class Serving:
     """A run of the ServerApp that this launcher has started."""
 
-    task: Task
+    task: ServerJob
     run: int
     term: int
     since: float
@@ -88,7 +88,7 @@ class Launcher:
     """
 
     vendor: str
-    ledger: SiteLedger
+    ledger: TermLedger
     first_ranking: tuple[str, ...]
     runs: Runs
     timeouts: Callable[[], Timeouts]
@@ -117,7 +117,7 @@ class Launcher:
             return None
         if duty == "sync" or not self.synced or self.ledger.is_forgetful():
             if self.serving is None and now >= self._retry_at:
-                self._start(Task(name=uuid.uuid4().hex, kind="sync"), term, now)
+                self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
             return None
         if self.ledger.open_order() is None:
             self._seen = None
@@ -129,7 +129,7 @@ class Launcher:
         ranking = head.ranking if head is not None else self.first_ranking
         turn = next_turn(self.vendor, ranking, seen, self.timeouts())
         if self.serving is None and now >= max(turn.due, self._retry_at):
-            task = Task(name=uuid.uuid4().hex, kind="serve", attempt=turn.attempt)
+            task = ServerJob(name=uuid.uuid4().hex, kind="serve", attempt=turn.attempt)
             self._start(task, term, now)
         return turn
 
@@ -153,7 +153,7 @@ class Launcher:
             self._seen = (term, Seen(granted, now))
         return self._seen[1]
 
-    def _start(self, task: Task, term: int, now: float) -> None:
+    def _start(self, task: ServerJob, term: int, now: float) -> None:
         try:
             run = self.runs.start(task)
         except (SrflmError, OSError, RuntimeError) as error:
@@ -200,7 +200,7 @@ class Launcher:
             self._over_since = now
         return now - self._over_since > self.timeouts().open
 
-    def _note(self, serving: Serving, outcome: Outcome, now: float) -> None:
+    def _note(self, serving: Serving, outcome: JobOutcome, now: float) -> None:
         self.log(
             "served",
             term=serving.term,
@@ -219,8 +219,8 @@ class Launcher:
     def _failed(self, now: float, problem: str) -> None:
         """Wait before the next try, twice as long each time: others may serve meanwhile."""
         self.problem = problem
-        most = MOST_RETRY if self.synced else MOST_SYNC_RETRY
-        self._retry_at = now + min(LEAST_RETRY * 2**self._failures, most)
+        most = MAX_RETRY if self.synced else MAX_SYNC_RETRY
+        self._retry_at = now + min(MIN_RETRY * 2**self._failures, most)
         self._failures += 1
         self.log("failed", problem=problem)
 
@@ -268,7 +268,7 @@ def main() -> None:
         config = load_config(LauncherConfig, Path(sys.argv[1]))
     except SrflmError as error:
         sys.exit(str(error))
-    log, ledger = EventLog(config.log), SiteLedger(config.ledger, config.first.federation)
+    log, ledger = EventLog(config.log), TermLedger(config.ledger, config.first.federation)
     superlink = OwnSuperLink(config)
     superlink.prepare(lambda: bool(stop))
 

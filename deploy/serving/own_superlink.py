@@ -12,8 +12,8 @@ from deploy.flower.control import Control
 from deploy.flower.supernodes_config import WORKER_BELL
 from deploy.processes.bell import Bell
 from deploy.processes.config import Strict, load_config
-from deploy.processes.supervisor import Notes
-from deploy.serving.job import Outcome, Task, read_outcome, was_abandoned
+from deploy.processes.supervisor import ProcessTable
+from deploy.serving.job import JobOutcome, ServerJob, read_outcome, was_abandoned
 from deploy.site.layout import Layout
 from strategies.errors import SrflmError
 from strategies.protocol.records import Edition
@@ -92,7 +92,7 @@ class OwnSuperLink:
 
     def _process_now(self) -> int | None:
         try:
-            notes = Notes.model_validate_json(self._config.notes.read_bytes())
+            notes = ProcessTable.model_validate_json(self._config.notes.read_bytes())
         except (OSError, ValueError):
             return None
         return notes.programs.get("superlink")
@@ -102,7 +102,7 @@ class OwnSuperLink:
         for vendor, key in self._config.node_keys.items():
             self._control.register_node(key, vendor)
 
-    def start(self, task: Task) -> int:
+    def start(self, task: ServerJob) -> int:
         """Start a run of the ServerApp with ``task``; raises RuntimeError when that fails.
 
         An elected server is told where everybody is, if all are there: it need not ask.
@@ -141,7 +141,7 @@ class OwnSuperLink:
         except httpx.HTTPError:
             return
 
-    def outcome(self, task: str) -> Outcome | None:
+    def outcome(self, task: str) -> JobOutcome | None:
         """Return what became of a task, once that is known."""
         return read_outcome(self._config.run, task)
 

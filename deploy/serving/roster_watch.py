@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from srflm_flower.site.edition_standing import standing_of
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.records import Edition
 
 SETTLE_SECONDS: Final = 3.0
@@ -26,7 +26,7 @@ class RosterWatch:
     """
 
     vendor: str
-    ledger: SiteLedger
+    ledger: TermLedger
     first: Edition
     own: Edition
     file: Callable[[str], Path]

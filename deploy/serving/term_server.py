@@ -17,7 +17,7 @@ from flwr.serverapp import Grid
 from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import locked
-from deploy.serving.job import Outcome, Task, lock_path, outcome_path
+from deploy.serving.job import JobOutcome, ServerJob, lock_path, outcome_path
 from deploy.serving.journal import SiteJournal
 from deploy.site.deployed_site import DeployedSite
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
@@ -35,7 +35,7 @@ FIRST_POLL_SECONDS = 0.1
 """Every look for replies is a request to the SuperLink; a site may have two cores for all."""
 
 
-def perform(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
+def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """Do ``task`` and write its outcome; nothing is raised."""
     with locked(lock_path(site.settings.run, task.name), wait=True):
         outcome = _perform(site, task, grid)
@@ -46,19 +46,19 @@ def perform(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     return outcome
 
 
-def _perform(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
+def _perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     try:
         return TASKS[task.kind](site, task, grid)
     except SrflmError as error:
         site.log(f"{task.kind}: {error}")
-        return Outcome(task=task.name, result="failed", code=error.code, text=str(error))
+        return JobOutcome(task=task.name, result="failed", code=error.code, text=str(error))
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         site.log(f"{task.kind}: {text}")
-        return Outcome(task=task.name, result="failed", code=INTERNAL_ERROR, text=str(error))
+        return JobOutcome(task=task.name, result="failed", code=INTERNAL_ERROR, text=str(error))
 
 
-def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
+def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     federation, order = site.federation, site.state.ledger.open_order()
     standing = site.site.participant.standing()
     if standing.place(site.vendor) != "member":
@@ -70,7 +70,7 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     votes = site.state.ledger.votes(len(site.state.ledger) + 1)
     reason = refusal(votes, task.attempt)
     if reason is not None:  # attempt 0 needs no other's vote, but it does need a memory
-        return Outcome(
+        return JobOutcome(
             task=task.name, result="outvoted", attempt=votes.granted, code=MessageRefused.NO_VOTE
         )
     journal = SiteJournal(
@@ -88,18 +88,18 @@ def _serve(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     try:
         strategy.serve(grid, task.attempt)
     except AttemptTaken as taken:
-        return Outcome(task=task.name, result="outvoted", attempt=taken.attempt)
+        return JobOutcome(task=task.name, result="outvoted", attempt=taken.attempt)
     except Behind as behind:
         deadline = federation.run.work_deadline
         catch_up_from(behind, strategy.opened(), site.vendor, deadline)
-        return Outcome(task=task.name, result="caught-up")
+        return JobOutcome(task=task.name, result="caught-up")
     except ServerLost as lost:
         site.log(str(lost))
-        return Outcome(task=task.name, result="failed", code=lost.absence.code, text=str(lost))
-    return Outcome(task=task.name, result="committed", attempt=task.attempt)
+        return JobOutcome(task=task.name, result="failed", code=lost.absence.code, text=str(lost))
+    return JobOutcome(task=task.name, result="committed", attempt=task.attempt)
 
 
-def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
+def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """Catch up with whoever is ahead; a site that has lost its state learns when it may vote.
 
     Raises :class:`FederationStopped` when too few answer.
@@ -136,7 +136,7 @@ def _sync(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
     if ahead and told[ahead].term > term.envelope.term:
         behind = Behind(term.node_of[ahead], ahead, told[ahead].term - 1)
         catch_up_from(behind, term, site.vendor, federation.run.work_deadline)
-    return Outcome(task=task.name, result="synced")
+    return JobOutcome(task=task.name, result="synced")
 
 
 def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> None:
@@ -156,7 +156,7 @@ def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> Non
     site.state.ledger.remember(through)
 
 
-def _spread(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
+def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """Ask every site to follow a run order.
 
     Raises :class:`FederationStopped` when no majority does.
@@ -192,10 +192,10 @@ def _spread(site: DeployedSite, task: Task, grid: Grid) -> Outcome:
             "bring more sites up (`srflm status`), or ask the others to allow it (runs-from)",
             FederationStopped.NO_MAJORITY,
         )
-    return Outcome(task=task.name, result="ordered")
+    return JobOutcome(task=task.name, result="ordered")
 
 
-TASKS: dict[str, Callable[[DeployedSite, Task, Grid], Outcome]] = {
+TASKS: dict[str, Callable[[DeployedSite, ServerJob, Grid], JobOutcome]] = {
     "serve": _serve,
     "order": _spread,
     "sync": _sync,

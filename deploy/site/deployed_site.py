@@ -20,7 +20,7 @@ from clients.files.durable import write_durably
 from clients.models.model_store import ModelStore
 from clients.networks import get_weights, initial_network
 from deploy.processes.bell import Bell
-from deploy.site.message_log import AuditLog
+from deploy.site.message_log import MessageLog
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import SiteSettings, load_site
 from srflm_flower.federation.federation import Federation
@@ -117,9 +117,9 @@ class DeployedSite:
         )
 
     @property
-    def audit(self) -> AuditLog:
+    def audit(self) -> MessageLog:
         """The list of all messages that were accepted or refused."""
-        return AuditLog(self.settings.state / "audit.jsonl")
+        return MessageLog(self.settings.state / "audit.jsonl")
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Answer a message that lay on ``sender``'s SuperLink; note it in the audit.
@@ -184,12 +184,12 @@ class DeployedSite:
         state may have forgotten a promise: the site does not vote in the term open then.
         """
         ledger, beside = self.state.ledger, self.settings.identity / "starts"
-        known = int(ledger.noted(BOOTS) or 0)
+        known = int(ledger.fact(BOOTS) or 0)
         expected = _number_in(beside)
         if known != expected:
             ledger.forget()
         write_durably(beside, str(max(known, expected) + 1).encode())
-        ledger.note(BOOTS, str(max(known, expected) + 1))
+        ledger.set_fact(BOOTS, str(max(known, expected) + 1))
 
 
 def _number_in(path: Path) -> int:

@@ -18,7 +18,7 @@ GENESIS = "0" * 64
 TAIL_BYTES = 8192
 
 
-class AuditLog:
+class MessageLog:
     """An append-only list of events in a file; each line names the hash of the one before it."""
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +54,7 @@ class AuditLog:
         return lines[-1] if lines else b""
 
 
-def check_audit(path: Path) -> int:
+def check_message_log(path: Path) -> int:
     """Return the number of events; raises :class:`LedgerError` where the chain is broken.
 
     A last line that a crash cut short was never acknowledged and does not count.

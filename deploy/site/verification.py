@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploy.site.deployed_site import DeployedSite
-from deploy.site.message_log import check_audit
+from deploy.site.message_log import check_message_log
 from strategies.protocol.chain import check_chain
 from strategies.protocol.roster_change import Editions, check_decided
 from strategies.weights import hash_weights
@@ -40,6 +40,6 @@ def verify_site(site: DeployedSite) -> Verified:
     head = records[-1].model if records else hash_weights(site.initial)
     if records:
         site.models.get(head)
-    audited = check_audit(site.settings.state / "audit.jsonl")
+    audited = check_message_log(site.settings.state / "audit.jsonl")
     changes = tuple(term for term, _ in editions.changes)
     return Verified(tuple(record.hash for record in records), head, audited, changes)

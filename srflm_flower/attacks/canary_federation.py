@@ -38,7 +38,7 @@ from strategies.settings import Role
 from strategies.weights import Weights, hash_weights, to_arrays
 
 AUDITED, OTHER = "audited", "other"
-MOST_CLIP = 10.0
+MAX_CLIP = 10.0
 """A larger clipping bound would hardly clip the canaries' gradients."""
 
 ENOUGH = 100.0
@@ -133,7 +133,7 @@ def canary_federation(
             "unit": "record",
             "epsilon": ENOUGH,
             "delta": delta,
-            "clip": min(settings.clip, MOST_CLIP),
+            "clip": min(settings.clip, MAX_CLIP),
             "batch_size": canaries - 1,
             "client_noise": noise.client,
             "server_noise": noise.server,

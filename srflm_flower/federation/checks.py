@@ -13,7 +13,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.member import deployment_problems
 from srflm_flower.federation.places import short
 from srflm_flower.federation.privacy_checks import privacy_problems, server_terms_problems
-from strategies.protocol.secure_nouns import LEAST_CLIENTS
+from strategies.protocol.secure_nouns import MIN_CLIENTS
 
 
 def problems_between_tables(federation: Federation) -> list[str]:
@@ -119,10 +119,10 @@ def _secure(federation: Federation) -> list[str]:
             f"aggregation.rule: found {aggregation.rule!r}; expected 'mean' with"
             f" aggregation.secure, as the server sees no single update; change it, {mend}"
         )
-    if vendors <= LEAST_CLIENTS:
+    if vendors <= MIN_CLIENTS:
         problems.append(
             f"aggregation.secure: found true with {vendors} vendors; expected at least"
-            f" {LEAST_CLIENTS + 1}, as each of two clients learns the other's update from their"
+            f" {MIN_CLIENTS + 1}, as each of two clients learns the other's update from their"
             f" mean; add vendors, {mend}"
         )
     if federation.evaluate_averaged:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from srflm_flower.federation.federation import Federation
 from srflm_flower.report.figures_cost import phase_seconds, phases_of
-from srflm_flower.report.figures_curves import MOST_PANELS, have_metric, learning_curves
+from srflm_flower.report.figures_curves import MAX_PANELS, have_metric, learning_curves
 from srflm_flower.report.figures_matrix import matrix
 from srflm_flower.report.figures_timeline import timeline
 from srflm_flower.report.rendering import svg_of
@@ -57,7 +57,7 @@ def _drawings(
 
 def _curves(roster: Sequence[str], records: Sequence[TermRecord], summary: RunSummary) -> Drawing:
     metric = metric_in_full(summary.metric)
-    many = len(roster) > MOST_PANELS
+    many = len(roster) > MAX_PANELS
     layout = (
         "A panel for each kind of model: the line is the mean over the vendors, the band reaches"
         " from the lowest vendor to the highest."

@@ -20,7 +20,7 @@ from srflm_flower.report.wording import (
 from srflm_flower.results.summary import RunSummary, VendorSummary, mean_over_vendors, spans
 from strategies.protocol.records import Metrics, PhaseCost, TermRecord
 
-MOST_NAMES = 6
+MAX_NAMES = 6
 """Up to this many clients are named in the table of terms; of more, their number is given."""
 
 
@@ -115,7 +115,7 @@ def _term_row(record: TermRecord, metric: str) -> list[str]:
 
 
 def _clients(record: TermRecord) -> str:
-    many = len(record.clients) > MOST_NAMES
+    many = len(record.clients) > MAX_NAMES
     names = f"{len(record.clients)} vendors" if many else ", ".join(record.clients) or "none"
     return f"{names}; server's last update" if record.stale_server else names
 

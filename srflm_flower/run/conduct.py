@@ -21,7 +21,7 @@ from strategies.term.closing import Closing, close_run
 from strategies.term.plan import Observer, StepPlan, silent
 from strategies.weights import Model, from_arrays, to_arrays
 
-MOST_VENDORS_IN_MATRIX = 12
+MAX_VENDORS_IN_MATRIX = 12
 """The vendor × vendor matrix sends every model to every vendor; beyond this it is left out."""
 
 
@@ -86,7 +86,7 @@ class Run:
             grid,
             self.federation.run.work_deadline,
             released,
-            cross=len(self.federation.roster) <= MOST_VENDORS_IN_MATRIX,
+            cross=len(self.federation.roster) <= MAX_VENDORS_IN_MATRIX,
         )
         missing = [v for v in self.federation.roster if v not in closing.personalised]
         if missing:

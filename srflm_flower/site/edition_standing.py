@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.records import Approval, Edition
 from strategies.protocol.roster_change import Editions
 
@@ -65,7 +65,7 @@ class Standing:
         return "between" if vendor in deciding.roster else "left"
 
 
-def standing_of(ledger: SiteLedger, first: Edition, own: Edition) -> Standing:
+def standing_of(ledger: TermLedger, first: Edition, own: Edition) -> Standing:
     """Return where the site with this ledger stands, when it runs with the file of ``own``."""
     approval, editions = approval_of(ledger), Editions(first, ledger.changes())
     if approval is not None and approval.previous == editions.last.federation:
@@ -73,12 +73,12 @@ def standing_of(ledger: SiteLedger, first: Edition, own: Edition) -> Standing:
     return Standing(editions, own)
 
 
-def approval_of(ledger: SiteLedger) -> Approval | None:
+def approval_of(ledger: TermLedger) -> Approval | None:
     """Return what the site's operator has approved, if it is still to be decided or to be made."""
-    text = ledger.noted(APPROVAL)
+    text = ledger.fact(APPROVAL)
     return Approval.model_validate_json(text) if text else None
 
 
-def keep_approval(ledger: SiteLedger, approval: Approval | None) -> None:
+def keep_approval(ledger: TermLedger, approval: Approval | None) -> None:
     """Keep an approval in place of an earlier one; None withdraws it."""
-    ledger.note(APPROVAL, approval.model_dump_json() if approval is not None else "")
+    ledger.set_fact(APPROVAL, approval.model_dump_json() if approval is not None else "")

@@ -1,7 +1,7 @@
 """A site's ledger, votes, proposals, and run orders in one SQLite file; every write is durable.
 
 Several processes of a site use it at once (messages of two servers, its own server, the
-launcher): what is decided from its content is decided inside :meth:`SiteLedger.deciding`.
+launcher): what is decided from its content is decided inside :meth:`TermLedger.deciding`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, run_order TEXT NO
 """
 
 
-class SiteLedger:
+class TermLedger:
     """What a site has promised, stored, and committed.
 
     ``federation`` is the hash of the federation file's first edition: it never changes.  Opened for
@@ -190,15 +190,15 @@ class SiteLedger:
 
     def forget(self) -> None:
         """Note that this site may have forgotten promises: it does not vote for now."""
-        self.note(FORGETFUL, ALL_TERMS)
+        self.set_fact(FORGETFUL, ALL_TERMS)
 
     def is_forgetful(self) -> bool:
         """Return whether it is not known yet in which terms this site may have promised."""
-        return self.noted(FORGETFUL) == ALL_TERMS
+        return self.fact(FORGETFUL) == ALL_TERMS
 
     def remember(self, through: int) -> None:
         """Note that a forgetful site votes again after term ``through``."""
-        self.note(FORGETFUL, str(through))
+        self.set_fact(FORGETFUL, str(through))
 
     # ---- what this site has proposed as a server ---------------------------------------------
 
@@ -260,12 +260,12 @@ class SiteLedger:
 
     # ---- the file ----------------------------------------------------------------------------
 
-    def note(self, key: str, value: str) -> None:
+    def set_fact(self, key: str, value: str) -> None:
         """Store a fact about this site."""
         with self.deciding() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
-    def noted(self, key: str) -> str | None:
+    def fact(self, key: str) -> str | None:
         """Return a fact about this site."""
         with self._open() as db:
             row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

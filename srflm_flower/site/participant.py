@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from srflm_flower.site.edition_standing import Standing, approval_of, standing_of
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import (
@@ -32,7 +32,7 @@ from strategies.protocol.signatures import (
     sign_grant,
 )
 
-MOST_RECORDS_AT_ONCE = 5000
+MAX_RECORDS_AT_ONCE = 5000
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Participant:
 
     vendor: str
     genesis: Genesis
-    ledger: SiteLedger
+    ledger: TermLedger
     keys: Keys
     own: Edition
     obeys: tuple[str, ...] | None = None
@@ -120,7 +120,7 @@ class Participant:
 
     # ---- phase 1: open -----------------------------------------------------------------------
 
-    def open(self, opening: wire.OpenTerm) -> wire.Reply:
+    def open(self, opening: wire.OpenAttempt) -> wire.Reply:
         """Compare the parent, follow the run order, and vote if the attempt is above 0."""
         envelope = opening.envelope
         head = self.ledger.last()
@@ -269,7 +269,7 @@ class Participant:
 
     def records(self, wanted: wire.FetchRecords) -> wire.Reply:
         """Return committed records for a site that has missed them."""
-        found = self.ledger.committed(wanted.first, MOST_RECORDS_AT_ONCE)
+        found = self.ledger.committed(wanted.first, MAX_RECORDS_AT_ONCE)
         return self._done(head_term=len(self.ledger), records=tuple(found))
 
     def tell_votes(self) -> wire.Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from srflm_flower.federation.federation import Federation
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.participant import Genesis, Participant
 from strategies.election import first_ranking
 from strategies.protocol.signatures import Keys
@@ -28,7 +28,7 @@ def participant_of(
     vendor: str,
     federation: Federation,
     initial: str,
-    ledger: SiteLedger,
+    ledger: TermLedger,
     keys: Keys,
     policy: SitePolicy,
 ) -> Participant:

@@ -6,17 +6,17 @@ import json
 from dataclasses import asdict
 
 from srflm_flower.results.release import Release, better_of
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 
 _NOTED = "released"
 
 
-def released_so_far(ledger: SiteLedger, metric: str) -> Release | None:
+def released_so_far(ledger: TermLedger, metric: str) -> Release | None:
     """Return the released model of a site's ledger; what was compared is not compared again."""
-    noted = ledger.noted(_NOTED)
+    noted = ledger.fact(_NOTED)
     compared, kept = json.loads(noted) if noted else (0, None)
     best, through = Release(**kept) if kept else None, len(ledger)
     if through > compared:
         best = better_of(best, ledger.records(compared + 1), metric)
-        ledger.note(_NOTED, json.dumps((through, asdict(best) if best else None)))
+        ledger.set_fact(_NOTED, json.dumps((through, asdict(best) if best else None)))
     return best

@@ -9,18 +9,18 @@ from typing import Any
 from flwr.app import Message, RecordDict
 
 from srflm_flower.federation.federation import Federation
-from srflm_flower.site.secure_notes import NotesOnDisk
+from srflm_flower.site.secure_secrets import SecretsOnDisk
 from srflm_flower.site.state import SiteState
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.secure_nouns import Context
 from strategies.protocol.signatures import Keys
 from strategies.secure_aggregation import messages as secure
-from strategies.secure_aggregation.client import Client, Notes, begin
+from strategies.secure_aggregation.client import Client, Secrets, begin
 from strategies.secure_aggregation.quantising import Quantiser, agreed_quantiser
 from strategies.weights import Weights
 
-MOST_SESSIONS = 32
+MAX_SESSIONS = 32
 
 FindUpdate = Callable[[secure.SecureRequest, Message], tuple[Weights, Weights] | None]
 """The site's update of a round and the model that it started from; None where there is none."""
@@ -29,7 +29,7 @@ Handler = Callable[[Any, Message], RecordDict]
 
 
 @dataclass(frozen=True)
-class SecureSite:
+class SecureSum:
     """One vendor's site as a client of secure aggregation.
 
     ``remembers`` tells whether the site has all that it ever noted: one that was restored from a
@@ -37,7 +37,7 @@ class SecureSite:
     """
 
     client: Client
-    notes: NotesOnDisk
+    notes: SecretsOnDisk
     quantiser: Quantiser
     find_update: FindUpdate
     remembers: Callable[[], bool]
@@ -67,8 +67,8 @@ class SecureSite:
     def _check_may_begin(self, context: Context) -> None:
         if not self.remembers():
             raise _refused("an aggregation at a site that has lost its state", "the next term")
-        if len(self.notes.of_round(context)) >= MOST_SESSIONS:
-            raise _refused("one more session of this server", f"{MOST_SESSIONS} a round at most")
+        if len(self.notes.of_round(context)) >= MAX_SESSIONS:
+            raise _refused("one more session of this server", f"{MAX_SESSIONS} a round at most")
 
     def _shares(self, asked: secure.ShareSecrets, message: Message) -> RecordDict:
         with self.notes.writing():
@@ -104,13 +104,13 @@ class SecureSite:
             self.notes.keep(notes.model_copy(update={"released": True}))
         return self._reply(shares=released)
 
-    def _begun(self, asked: secure.SecureRequest) -> Notes:
+    def _begun(self, asked: secure.SecureRequest) -> Secrets:
         notes = self.notes.find(asked.context)
         if notes is None or not self.remembers():
             raise _refused("an aggregation that this site has not begun", "its keys first")
         return notes
 
-    def _check_no_second_sum(self, notes: Notes) -> None:
+    def _check_no_second_sum(self, notes: Secrets) -> None:
         """Refuse to help the same server to the sum of another set: it could subtract them."""
         for other in self.notes.of_round(notes.context):
             if other.released and other.survivors != notes.survivors:
@@ -131,7 +131,7 @@ def secure_site(
 ) -> dict[str, tuple[type[secure.SecureRequest], Handler]]:
     """Return a vendor's handlers by message type."""
     aggregation, roster = federation.aggregation, federation.roster
-    site = SecureSite(
+    site = SecureSum(
         Client(vendor, roster, keys, aggregation.min_clients),
         state.secure_notes,
         agreed_quantiser(aggregation.secure_range, len(roster)),

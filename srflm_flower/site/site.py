@@ -64,7 +64,7 @@ class Site:
             vendor, federation, self._initial_hash, state.ledger, keys, self.policy
         )
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
-            wire.OPEN: (wire.OpenTerm, "server-of-any-term", self._open),
+            wire.OPEN: (wire.OpenAttempt, "server-of-any-term", self._open),
             wire.TRAIN: (wire.Train, "server", self._train),
             wire.RECALL: (wire.RecallUpdate, "server", self._recall),
             wire.FINETUNE: (wire.Train, "server", self._finetune),
@@ -109,7 +109,7 @@ class Site:
             self.participant.admit_member(request.envelope, sender)
         else:
             any_term = allowed == "server-of-any-term"
-            order = request.order if isinstance(request, wire.OpenTerm) else None
+            order = request.order if isinstance(request, wire.OpenAttempt) else None
             self.participant.admit_server(request.envelope, sender, any_term, order)
         try:
             answer = handler(request, message)
@@ -145,7 +145,7 @@ class Site:
 
     # ---- the phases --------------------------------------------------------------------------
 
-    def _open(self, opening: wire.OpenTerm, message: Message) -> RecordDict:
+    def _open(self, opening: wire.OpenAttempt, message: Message) -> RecordDict:
         return wire.pack(self.participant.open(opening))
 
     def _train(self, work: wire.Train, message: Message) -> RecordDict:

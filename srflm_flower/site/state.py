@@ -29,8 +29,8 @@ from clients.files.locks import locked
 from clients.models.model_file import ModelFile, read_model_file
 from clients.models.moving_average import AverageFile
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.site.ledger import SiteLedger
-from srflm_flower.site.secure_notes import NotesOnDisk
+from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.secure_secrets import SecretsOnDisk
 from strategies.protocol.records import Ballot, Metrics
 from strategies.weights import Weights
 
@@ -74,8 +74,8 @@ class SiteState:
         self, folder: Path, federation: str, model: ModelSettings, task: TaskSettings
     ) -> None:
         self._folder, self._model, self._task = folder, model, task
-        self.ledger = SiteLedger(folder / "ledger.sqlite", federation)
-        self.secure_notes = NotesOnDisk(folder / "secure")
+        self.ledger = TermLedger(folder / "ledger.sqlite", federation)
+        self.secure_notes = SecretsOnDisk(folder / "secure")
         self.average = AverageFile(folder / "average.safetensors", model, task)
         self.local_average = AverageFile(folder / "local-average.safetensors", model, task)
 

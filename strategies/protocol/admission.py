@@ -80,15 +80,15 @@ def _refused(found: str, expected: str, code: str) -> MessageRefused:
     )
 
 
-MOST_ATTEMPTS_AHEAD = 1000
+MAX_ATTEMPTS_AHEAD = 1000
 
 
 def require_near(attempt: int, granted: int) -> None:
     """Raise :class:`MessageRefused` for an attempt that no succession of servers leads to."""
-    if attempt > max(granted, 0) + MOST_ATTEMPTS_AHEAD:
+    if attempt > max(granted, 0) + MAX_ATTEMPTS_AHEAD:
         raise MessageRefused(
             f"attempt {attempt} after attempt {granted}",
-            f"at most {MOST_ATTEMPTS_AHEAD} more",
+            f"at most {MAX_ATTEMPTS_AHEAD} more",
             "look into the site that sent it",
             MessageRefused.ATTEMPT,
         )

@@ -48,7 +48,7 @@ KINDS = (
     *(RECORDS, MODEL, VOTES, ORDER, SHARE),
 )
 
-MOST = 10**9
+MAX_NUMBER = 10**9
 """No term and no attempt is higher; SQLite's integers end at 2^63."""
 
 _NOUN = "noun"
@@ -62,8 +62,8 @@ class Envelope(Noun):
     """Whose message this is: a site refuses all that does not fit its own view."""
 
     federation: str
-    term: int = Field(ge=0, le=MOST)
-    attempt: int = Field(ge=0, le=MOST)
+    term: int = Field(ge=0, le=MAX_NUMBER)
+    attempt: int = Field(ge=0, le=MAX_NUMBER)
     server: str
 
 
@@ -73,7 +73,7 @@ class Request(Noun):
     envelope: Envelope
 
 
-class OpenTerm(Request):
+class OpenAttempt(Request):
     """Phase 1: the server opens a term on top of ``parent`` and its ``model``.
 
     An attempt above 0 asks for the site's vote.  ``order`` is the run order that the server

@@ -11,7 +11,7 @@ from strategies.protocol.records import Noun, canonical_json, majority
 
 HEX_32_BYTES = r"^[0-9a-f]{64}$"
 
-LEAST_CLIENTS = 3
+MIN_CLIENTS = 3
 """With two, each learns the other's update from the mean."""
 
 

@@ -16,11 +16,11 @@ from statistics import median
 from strategies.protocol.quorum import NONE_SEEN, own_attempt, owner
 from strategies.protocol.records import TermRecord
 
-LEAST_OPEN_SECONDS = 5.0
-LEAST_COMMIT_SECONDS = 10.0
+MIN_OPEN_SECONDS = 5.0
+MIN_COMMIT_SECONDS = 10.0
 PATIENCE = 3.0
 RECENT_TERMS = 5
-MOST_LONGER = 8
+MAX_LONGER = 8
 """So many times as long do time-outs become: who comes back must not wait for ever."""
 
 
@@ -58,7 +58,7 @@ def next_turn(vendor: str, ranking: Sequence[str], seen: Seen, timeouts: Timeout
     following = seen.attempt + 1
     attempt = own_attempt(vendor, ranking, following)
     first = timeouts.commit if seen.attempt > NONE_SEEN else 0.0
-    longer = min(1 + max(seen.attempt, 0) // len(ranking), MOST_LONGER)
+    longer = min(1 + max(seen.attempt, 0) // len(ranking), MAX_LONGER)
     return Turn(attempt, seen.since + longer * (first + (attempt - following) * timeouts.open))
 
 
@@ -78,8 +78,8 @@ def learnt_timeouts(
     recent = records[-RECENT_TERMS:]
     opening = [r.cost["open"].seconds for r in recent if "open" in r.cost]
     whole = [sum(phase.seconds for phase in r.cost.values()) for r in recent]
-    learnt_open = max(LEAST_OPEN_SECONDS, PATIENCE * median(opening)) if opening else first_open
-    learnt_commit = max(LEAST_COMMIT_SECONDS, PATIENCE * median(whole)) if whole else first_commit
+    learnt_open = max(MIN_OPEN_SECONDS, PATIENCE * median(opening)) if opening else first_open
+    learnt_commit = max(MIN_COMMIT_SECONDS, PATIENCE * median(whole)) if whole else first_commit
     return Timeouts(
         wanted_open if wanted_open is not None else learnt_open,
         wanted_commit if wanted_commit is not None else learnt_commit,

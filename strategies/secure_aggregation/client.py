@@ -38,7 +38,7 @@ from strategies.secure_aggregation.quantising import Residues
 from strategies.secure_aggregation.sharing import SECRET_BYTES, seal, split, unseal
 
 
-class Notes(Noun):
+class Secrets(Noun):
     """What a client knows about one aggregation; secrets and shares are hexadecimal.
 
     ``listed`` is the digest of ``cards``.  ``sealed`` are its own shares by recipient; ``seeds``
@@ -66,10 +66,12 @@ class Notes(Noun):
         return tuple(sorted(self.seeds))
 
 
-def begin(context: Context) -> Notes:
+def begin(context: Context) -> Secrets:
     """Return the notes of a client with new secrets."""
     share_private, mask_private, seed = (secrets.token_bytes(SECRET_BYTES).hex() for _ in range(3))
-    return Notes(context=context, share_private=share_private, mask_private=mask_private, seed=seed)
+    return Secrets(
+        context=context, share_private=share_private, mask_private=mask_private, seed=seed
+    )
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Client:
 
     # ---- keys --------------------------------------------------------------------------------
 
-    def card(self, notes: Notes) -> KeyCard:
+    def card(self, notes: Secrets) -> KeyCard:
         """Return its public keys, signed."""
         card = KeyCard(
             vendor=self.vendor,
@@ -104,7 +106,7 @@ class Client:
 
     # ---- shares ------------------------------------------------------------------------------
 
-    def share(self, notes: Notes, cards: Iterable[KeyCard]) -> Notes:
+    def share(self, notes: Secrets, cards: Iterable[KeyCard]) -> Secrets:
         """Check the list of keys; split the secrets for the clients on it."""
         listing = tuple(sorted(cards, key=lambda card: card.vendor))
         listed = list_digest(notes.context, listing)
@@ -129,7 +131,7 @@ class Client:
             sealed[card.vendor] = seal(seed + mask_key, key, _about(listed, *names))
         return notes.model_copy(update={"cards": listing, "listed": listed, "sealed": sealed})
 
-    def _check_list(self, notes: Notes, cards: tuple[KeyCard, ...]) -> None:
+    def _check_list(self, notes: Secrets, cards: tuple[KeyCard, ...]) -> None:
         names = [card.vendor for card in cards]
         allowed = set(self.roster) - {notes.context.server}
         if len(set(names)) != len(names) or not set(names) <= allowed:
@@ -150,7 +152,7 @@ class Client:
 
     # ---- masked ------------------------------------------------------------------------------
 
-    def receive(self, notes: Notes, sealed: Mapping[str, str]) -> Notes:
+    def receive(self, notes: Secrets, sealed: Mapping[str, str]) -> Secrets:
         """Open the shares that ``sealed`` (by sender) has for this client."""
         if notes.seeds:
             if set(sealed) != set(notes.seeds):
@@ -173,14 +175,14 @@ class Client:
             mask_keys[sender] = plain[SECRET_BYTES:].hex()
         return notes.model_copy(update={"seeds": seeds, "mask_keys": mask_keys})
 
-    def commit_to(self, notes: Notes, values: Residues) -> Notes:
+    def commit_to(self, notes: Secrets, values: Residues) -> Secrets:
         """Note which update is masked: the difference of two under one mask would be in clear."""
         digest = hashlib.sha256(values.tobytes()).hexdigest()
         if notes.masked not in ("", digest):
             _refuse("a second update to mask in one aggregation", "the first one")
         return notes.model_copy(update={"masked": digest})
 
-    def mask(self, notes: Notes, values: Residues) -> None:
+    def mask(self, notes: Secrets, values: Residues) -> None:
         """Mask ``values`` in place: y = x + m(seed) + Σ ± m(pair), over the sharers."""
         add_mask(values, self_mask_key(bytes.fromhex(notes.seed), notes.listed, self.vendor))
         private = bytes.fromhex(notes.mask_private)
@@ -191,7 +193,7 @@ class Client:
 
     # ---- confirm -----------------------------------------------------------------------------
 
-    def confirm(self, notes: Notes, survivors: Iterable[str]) -> Notes:
+    def confirm(self, notes: Secrets, survivors: Iterable[str]) -> Secrets:
         """Note the set of clients whose masked updates the server says to have."""
         names = tuple(sorted(survivors))
         if notes.survivors:
@@ -203,13 +205,13 @@ class Client:
         self._check_enough(len(names))
         return notes.model_copy(update={"survivors": names})
 
-    def confirmation(self, notes: Notes) -> str:
+    def confirmation(self, notes: Secrets) -> str:
         """Return its signature of the survivors it has noted."""
         return self.keys.sign(self._statement(notes, self.vendor))
 
     # ---- unmask ------------------------------------------------------------------------------
 
-    def release(self, notes: Notes, confirmations: Mapping[str, str]) -> dict[str, str]:
+    def release(self, notes: Secrets, confirmations: Mapping[str, str]) -> dict[str, str]:
         """Return its shares: of a survivor's seed, of the mask key of one that was lost.
 
         ``confirmations`` are signatures by vendor; so many must have confirmed the same that no
@@ -229,7 +231,7 @@ class Client:
             for vendor in notes.sharers
         }
 
-    def _statement(self, notes: Notes, vendor: str) -> bytes:
+    def _statement(self, notes: Secrets, vendor: str) -> bytes:
         return survivors_statement(
             vendor, notes.context, notes.listed, notes.sharers, notes.survivors
         )

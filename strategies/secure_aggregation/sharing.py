@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 SECRET_BYTES = 32
 _BLOCK = 16
 _NONCE = 12
-_MOST_TRIES = 1000
+_MAX_TRIES = 1000
 
 
 class NotRecovered(ValueError):
@@ -43,7 +43,7 @@ def recover(
     """
     usable = {index: share for index, share in shares.items() if len(share) == SECRET_BYTES}
     choices = itertools.combinations(sorted(usable), threshold)
-    for chosen in itertools.islice(choices, _MOST_TRIES):
+    for chosen in itertools.islice(choices, _MAX_TRIES):
         secret = _combined({index: usable[index] for index in chosen})
         if is_right(secret):
             return secret

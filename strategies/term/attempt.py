@@ -48,7 +48,7 @@ class Vote:
 
 
 @dataclass
-class OpenTerm:
+class Attempt:
     """One attempt at a term, from its opening to its commit.
 
     ``was_asked``: the vendors have told who they are and how far; else that was known.

@@ -6,13 +6,13 @@ from flwr.app import Message
 
 from strategies.errors import FederationStopped
 from strategies.protocol import messages as wire
-from strategies.term.attempt import OpenTerm
+from strategies.term.attempt import Attempt
 from strategies.term.conversation import parse_reply, request
 from strategies.term.opening import Behind
 from strategies.weights import Model
 
 
-def catch_up_from(behind: Behind, term: OpenTerm, vendor: str, deadline: float) -> None:
+def catch_up_from(behind: Behind, term: Attempt, vendor: str, deadline: float) -> None:
     """Bring ``vendor``'s own site up to date from the one that is ahead.
 
     Records come with their certificates: the own site checks them as it checks anybody's.  Raises
@@ -36,7 +36,7 @@ def catch_up_from(behind: Behind, term: OpenTerm, vendor: str, deadline: float) 
 
 
 def _ask(
-    term: OpenTerm, message: Message, deadline: float, behind: Behind
+    term: Attempt, message: Message, deadline: float, behind: Behind
 ) -> tuple[Message, wire.Reply]:
     answer = term.exchange.ask({0: message}, deadline, "open").get(0)
     reply = parse_reply(answer) if answer is not None else None

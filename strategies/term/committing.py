@@ -10,13 +10,13 @@ from strategies.errors import FederationStopped, LedgerError
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import Accepted, must_propose
 from strategies.protocol.records import Certificate, Committed, Proposal
-from strategies.term.attempt import OpenTerm
+from strategies.term.attempt import Attempt
 from strategies.term.conversation import Conversation, request
 from strategies.term.plan import TermPlan
 from strategies.weights import Model, from_arrays, hash_weights
 
 
-def obliged(term: OpenTerm) -> Proposal | None:
+def obliged(term: Attempt) -> Proposal | None:
     """Return the proposal that the votes oblige the server to make; None leaves it free.
 
     Raises :class:`LedgerError` when two records were accepted under one attempt: that would be a
@@ -62,14 +62,14 @@ def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
     )
 
 
-def acceptance_requests(term: OpenTerm, proposal: Proposal) -> list[Message]:
+def acceptance_requests(term: Attempt, proposal: Proposal) -> list[Message]:
     """Ask all to accept; a site that lacks the model asks for it."""
     grants = tuple(vote.grant for vote in term.votes.values())
     accept = wire.Accept(envelope=term.envelope, proposal=proposal, grants=grants)
     return [request(accept, wire.ACCEPT, node) for node in term.node_of.values()]
 
 
-def certified(term: OpenTerm, proposal: Proposal, answers: Mapping[str, Message]) -> Committed:
+def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Message]) -> Committed:
     """Return the record with the signatures of those that have accepted it."""
     acceptances = {
         vendor: wire.unpack(answers[vendor], wire.Reply).signature
@@ -82,7 +82,7 @@ def certified(term: OpenTerm, proposal: Proposal, answers: Mapping[str, Message]
     return Committed(record=proposal.record, certificate=certificate)
 
 
-def commit_requests(term: OpenTerm, committed: Committed) -> list[Message]:
+def commit_requests(term: Attempt, committed: Committed) -> list[Message]:
     """Tell all that the record is committed."""
     commit = wire.Commit(envelope=term.envelope, records=(committed,))
     return [request(commit, wire.COMMIT, node) for node in term.node_of.values()]

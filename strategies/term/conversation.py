@@ -12,7 +12,7 @@ from strategies.errors import NO_REPLY, FederationStopped, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import has_majority
 from strategies.protocol.records import Noun, majority
-from strategies.term.attempt import OpenTerm
+from strategies.term.attempt import Attempt
 from strategies.term.plan import Observer
 from strategies.weights import Model
 
@@ -68,7 +68,7 @@ def require_majority(roster: tuple[str, ...], count: int, did: str, term: int) -
 class Conversation:
     """Ask the vendors of ``term``; ``find`` looks up a model that a site asks for."""
 
-    term: OpenTerm
+    term: Attempt
     find: FindModel
     observer: Observer
 

@@ -12,7 +12,7 @@ from strategies.errors import NO_REPLY, LedgerError, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import has_majority, owner
 from strategies.protocol.records import RunOrder
-from strategies.term.attempt import OpenTerm, Vote
+from strategies.term.attempt import Attempt, Vote
 from strategies.term.conversation import (
     Conversation,
     parse_reply,
@@ -52,12 +52,12 @@ def ahead_of_server(behind: Behind) -> LedgerError:
 
 def new_attempt(
     plan: TermPlan, journal: TermJournal, ranking: Ranking, attempt: int, exchange: Exchange
-) -> OpenTerm:
+) -> Attempt:
     """Return an attempt at the term to come, before anybody has been asked."""
     records = journal.records()
     head = records[-1] if records else None
     start = head.model if head is not None else journal.genesis()
-    return OpenTerm(
+    return Attempt(
         envelope=wire.Envelope(
             federation=plan.federation,
             term=len(records) + 1,
@@ -74,7 +74,7 @@ def new_attempt(
 
 
 def open_term(
-    term: OpenTerm,
+    term: Attempt,
     conversation: Conversation,
     grid: Grid,
     plan: TermPlan,
@@ -89,7 +89,7 @@ def open_term(
     term.was_asked, term.node_of = True, {}  # what was taken for granted is asked anew
     term.absences.clear()
     answers = _Answers(term, plan)
-    opening = wire.OpenTerm(
+    opening = wire.OpenAttempt(
         envelope=term.envelope, parent=term.parent, model=term.start.hash, order=order
     )
     answers.gather(opening, grid.get_node_ids())
@@ -113,12 +113,12 @@ def open_term(
 class _Answers:
     """What the nodes answer to the opening."""
 
-    def __init__(self, term: OpenTerm, plan: TermPlan) -> None:
+    def __init__(self, term: Attempt, plan: TermPlan) -> None:
         self._term, self._plan = term, plan
         self.head_of: dict[str, int] = {}
         self.codes: dict[str, str] = {}
 
-    def gather(self, opening: wire.OpenTerm, nodes: Iterable[int]) -> None:
+    def gather(self, opening: wire.OpenAttempt, nodes: Iterable[int]) -> None:
         """Ask ``nodes``; raises :class:`AttemptTaken` or :class:`Behind`."""
         term, attempt = self._term, self._term.envelope.attempt
         requests = {node: request(opening, wire.OPEN, node) for node in nodes}
@@ -160,7 +160,7 @@ class _Answers:
 
 
 def _catch_up(
-    term: OpenTerm,
+    term: Attempt,
     conversation: Conversation,
     plan: TermPlan,
     journal: TermJournal,

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from strategies.election import Election, ElectionPolicy, Readiness, among
 from strategies.eligibility import reason_to_end
 from strategies.protocol.records import RosterChange, TermRecord, VendorPrivacy, lost_servers
-from strategies.term.attempt import OpenTerm
+from strategies.term.attempt import Attempt
 from strategies.term.plan import TermPlan
 from strategies.weights import Model
 
 
-def outcome(
-    term: OpenTerm,
+def make_record(
+    term: Attempt,
     plan: TermPlan,
     policy: ElectionPolicy,
     history: Sequence[TermRecord],

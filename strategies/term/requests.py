@@ -8,14 +8,14 @@ from flwr.app import Message
 
 from strategies.protocol import messages as wire
 from strategies.settings import AggregationSettings, Role
-from strategies.term.attempt import OpenTerm
+from strategies.term.attempt import Attempt
 from strategies.term.conversation import request
 from strategies.term.plan import TermPlan
 from strategies.weights import Model
 
 
 def work(
-    term: OpenTerm, plan: TermPlan, vendor: str, round_number: int, model: Model, role: Role
+    term: Attempt, plan: TermPlan, vendor: str, round_number: int, model: Model, role: Role
 ) -> wire.Train:
     """Return a vendor's work in a round: E_c epochs as a client, E_s as the server."""
     return wire.Train(
@@ -29,7 +29,7 @@ def work(
 
 
 def training_requests(
-    term: OpenTerm,
+    term: Attempt,
     plan: TermPlan,
     aggregation: AggregationSettings,
     round_number: int,
@@ -51,7 +51,7 @@ def training_requests(
     return requests
 
 
-def evaluation_requests(term: OpenTerm, models: Mapping[str, Model]) -> list[Message]:
+def evaluation_requests(term: Attempt, models: Mapping[str, Model]) -> list[Message]:
     """Ask all for the metrics of ``models``; the server's own node has them already."""
     evaluation = wire.EvaluateModels(
         envelope=term.envelope, models={name: model.hash for name, model in models.items()}

@@ -23,7 +23,7 @@ from strategies.secure_aggregation.server import Unmasking
 from strategies.secure_aggregation.sharing import NotRecovered
 from strategies.settings import AggregationSettings
 from strategies.term.answers import checked_update
-from strategies.term.attempt import OpenTerm, ServerLost
+from strategies.term.attempt import Attempt, ServerLost
 from strategies.term.conversation import Conversation, request
 from strategies.term.plan import TermPlan
 from strategies.weights import Model, Weights, from_arrays, to_arrays
@@ -62,9 +62,7 @@ def secure_mean(
     return to_arrays(mean)
 
 
-def _own_update(
-    term: OpenTerm, trained: Mapping[str, Message], template: Weights
-) -> Weights | None:
+def _own_update(term: Attempt, trained: Mapping[str, Message], template: Weights) -> Weights | None:
     """Return the server's own last update where its node sent one that can be used."""
     message = trained.get(term.server)
     reply = wire.unpack(message, wire.Reply) if message is not None else None

@@ -20,7 +20,7 @@ from deploy.identity.pki import create_consortium, sign_site_certificate
 from deploy.membership.consortium import make_local_sites
 from deploy.site.deployed_site import site_at
 from deploy.site.layout import free_block
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import (
     ConfigurationError,
     DeploymentError,
@@ -178,7 +178,7 @@ def test_identity_of_another_site(site: Path, made: Path) -> None:
 
 
 def test_state_of_another_federation(site: Path) -> None:
-    SiteLedger(site / "state" / "ledger.sqlite", "0" * 64).note("boots", "1")
+    TermLedger(site / "state" / "ledger.sqlite", "0" * 64).note("boots", "1")
     text = up_fails(site, LEDGER, 1)
     assert "another federation" in text
 

@@ -31,7 +31,7 @@ from deploy.identity.pki import (
 )
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.status import tail
-from deploy.serving.job import Task
+from deploy.serving.job import ServerJob
 from deploy.serving.own_superlink import own_superlink
 from deploy.site.deployed_site import DeployedSite
 from strategies.errors import MessageRefused
@@ -72,7 +72,7 @@ def test_server_that_is_not_elected_is_obeyed_by_nobody(sites: Sites) -> None:
     """Its site's own, honest ServerApp is started where the launcher would not."""
     vendor = head_of(sites).ranking[1]
     superlink = own_superlink(layout_of(sites[vendor]))
-    task = Task(name="too-early", kind="serve", attempt=0)
+    task = ServerJob(name="too-early", kind="serve", attempt=0)
     with unharmed(sites):
         superlink.start(task)
         wait_until(lambda: superlink.outcome(task.name) is not None, SECONDS, "no outcome")
@@ -89,7 +89,7 @@ def test_forged_envelopes_of_a_member_that_is_not_elected(sites: Sites) -> None:
     with unharmed(sites), rogue_at(sites, head.ranking[1]) as rogue:
         for name in head.ranking[:2]:
             envelope = rogue.envelope(server=name)
-            opening = wire.OpenTerm(envelope=envelope, parent=head.hash, model=head.model)
+            opening = wire.OpenAttempt(envelope=envelope, parent=head.hash, model=head.model)
             rogue.is_refused(P.SERVER, opening, wire.OPEN)
             rogue.is_refused(P.SERVER, training(envelope, head), wire.TRAIN)
             proposal = sign_proposal(next_record(head, name), rogue.site.keys)
@@ -132,7 +132,7 @@ def test_altered_app_bundle_is_neither_unpacked_nor_run(sites: Sites, tmp_path: 
     nodes = {peer: children(site) for peer, site in sites.items()}
     with unharmed(sites), rogue_at(sites, vendor, bundle) as rogue:
         head = head_of(sites)
-        opening = wire.OpenTerm(envelope=rogue.envelope(), parent=head.hash, model=head.model)
+        opening = wire.OpenAttempt(envelope=rogue.envelope(), parent=head.hash, model=head.model)
         rogue.send(opening, wire.OPEN)
         for peer in rogue.peers:
             log = layout_of(sites[peer]).logs / "refusals.jsonl"
@@ -265,7 +265,9 @@ def elected_rogue(sites: Sites) -> Iterator[tuple[Rogue, TermRecord]]:
         held = [site.state.ledger for site in sites.values()]
         wait_until(lambda: all(each.order() == order for each in held), SECONDS, "no order")
         with rogue_at(sites, head.ranking[0]) as rogue:
-            opening = wire.OpenTerm(envelope=rogue.envelope(), parent=head.hash, model=head.model)
+            opening = wire.OpenAttempt(
+                envelope=rogue.envelope(), parent=head.hash, model=head.model
+            )
             replies = rogue.ask(opening, wire.OPEN)
             assert {reply.status for reply in replies.values()} == {"done"}, "honest so far"
             with unchanged(sites):

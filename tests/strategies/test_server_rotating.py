@@ -182,7 +182,7 @@ def test_sites_are_not_asked_again_who_is_there_after_all_have_stored_a_record(
 
     def spy(message: Message, deliver: Deliver) -> Message | None:
         if message.metadata.message_type == wire.OPEN:
-            opened.append(wire.unpack(message, wire.OpenTerm).envelope.term)
+            opened.append(wire.unpack(message, wire.OpenAttempt).envelope.term)
         return deliver(message)
 
     conduct(run_in(tmp_path), spy)

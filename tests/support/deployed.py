@@ -11,7 +11,7 @@ from pathlib import Path
 from flwr.app import Context, Message
 
 from deploy.membership.consortium import make_local_sites
-from deploy.serving.term_server import Outcome, Task, perform
+from deploy.serving.term_server import JobOutcome, ServerJob, perform
 from deploy.site.deployed_site import DeployedSite, _sites, site_at
 from srflm_flower.client_app import answer_at
 from srflm_flower.federation.federation import Federation
@@ -43,7 +43,7 @@ class DeployedFederation:
         self.fault: SiteFault = pass_on
         self.now = 0.0
         self.seen: dict[str, tuple[int, Seen]] = {}
-        self.outcomes: list[tuple[str, Outcome]] = []
+        self.outcomes: list[tuple[str, JobOutcome]] = []
         self.launchers_know_nodes = False
         """Whether an elected server is told where everybody is, as launchers tell it."""
         self._tasks = 0
@@ -79,10 +79,10 @@ class DeployedFederation:
         """Return whether a vendor's launcher takes its turns."""
         return vendor not in self.down
 
-    def perform(self, vendor: str, **task: object) -> Outcome:
+    def perform(self, vendor: str, **task: object) -> JobOutcome:
         """Let ``vendor``'s ServerApp do a task."""
         self._tasks += 1
-        noun = Task.model_validate({"name": f"t{self._tasks}", "kind": "serve"} | task)
+        noun = ServerJob.model_validate({"name": f"t{self._tasks}", "kind": "serve"} | task)
         if self.launchers_know_nodes and not self.down and noun.attempt == 0:
             nodes = {vendor: node for node, vendor in enumerate(self.roster, start=1)}
             noun = noun.model_copy(update={"nodes": nodes})
@@ -90,7 +90,7 @@ class DeployedFederation:
         self.outcomes.append((vendor, outcome))
         return outcome
 
-    def order(self, vendor: str, rounds: int, number: int = 1) -> Outcome:
+    def order(self, vendor: str, rounds: int, number: int = 1) -> JobOutcome:
         """Let ``vendor`` order a run."""
         site = self.site(vendor)
         order = RunOrder(

@@ -28,7 +28,7 @@ from clients.training import Work
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.settings import SiteSettings
 from srflm_flower.run.memory_grid import Deliver
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Committed
 from strategies.weights import Weights
@@ -77,7 +77,7 @@ class InstantLearner:
 class KeptConnection(sqlite3.Connection):
     """A connection that stays open for the next use."""
 
-    owner: SiteLedger | None = None
+    owner: TermLedger | None = None
 
     def close(self) -> None:
         """Stay open."""
@@ -209,7 +209,7 @@ def quick_federation(
     """Give a federation whose learners and disks take no time; ``changes`` are to its file."""
     kept: dict[int, KeptConnection] = {}
 
-    def connect_once(ledger: SiteLedger) -> sqlite3.Connection:
+    def connect_once(ledger: TermLedger) -> sqlite3.Connection:
         if id(ledger) not in kept:
             db = sqlite3.connect(ledger._path, isolation_level=None, factory=KeptConnection)
             db.execute("PRAGMA synchronous = OFF")
@@ -224,7 +224,7 @@ def quick_federation(
 
     with pytest.MonkeyPatch.context() as patch, silence():
         patch.setattr(os, "fsync", lambda handle: None)
-        patch.setattr(SiteLedger, "_connect", connect_once)
+        patch.setattr(TermLedger, "_connect", connect_once)
         patch.setattr("deploy.serving.term_server.FIRST_POLL_SECONDS", 1e-4)
         sites = (kind or QuickFederation)(folder, vendors, **changes)
         sites.disconnect = disconnect

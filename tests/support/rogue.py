@@ -23,7 +23,7 @@ from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
 from deploy.serving.own_superlink import LauncherConfig
 from deploy.site.deployed_site import DeployedSite
-from deploy.site.message_log import check_audit
+from deploy.site.message_log import check_message_log
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Noun, TermRecord
 from strategies.term.conversation import parse_reply, request
@@ -125,7 +125,7 @@ def head_of(sites: Sites) -> TermRecord:
 def audited(site: DeployedSite) -> list[tuple[str, str, str]]:
     """Return (sender, type, outcome) of the messages in a site's audit."""
     path = site.settings.state / "audit.jsonl"
-    assert check_audit(path) > 0
+    assert check_message_log(path) > 0
     return [(each["vendor"], each["type"], each["outcome"]) for each in tail(path)]
 
 

@@ -16,7 +16,7 @@ from srflm_flower.run.folder import RunFolder, create_run_folder
 from srflm_flower.run.ledger import Ledger
 from srflm_flower.run.memory_grid import Fault, MemoryGrid, no_fault
 from srflm_flower.run.simulated_site import SimulatedSite
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.records import TermRecord
 from strategies.term.plan import Observer, silent
 
@@ -83,4 +83,4 @@ def records_of(folder: RunFolder, vendor: str | None = None) -> list[TermRecord]
     federation = folder.federation().hash
     if vendor is None:
         return list(Ledger(folder.ledger, federation).records())
-    return list(SiteLedger(folder.site(vendor) / "ledger.sqlite", federation).records())
+    return list(TermLedger(folder.site(vendor) / "ledger.sqlite", federation).records())

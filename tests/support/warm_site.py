@@ -225,7 +225,7 @@ class WarmSite:
 
     def start_supernodes(self) -> subprocess.Popen[bytes]:
         """Start the zygote of the SuperNodes."""
-        edges = [
+        links = [
             {
                 "peer": peer,
                 "superlink": self.address,
@@ -237,7 +237,7 @@ class WarmSite:
             for peer in self.peers
         ]
         config = {
-            "edges": edges,
+            "links": links,
             "agreed_bundle": self.agreed,
             "refusals": str(self.path / "refusals.jsonl"),
             "bells": str(self.path / "bells"),

@@ -34,7 +34,7 @@ from clients.privacy.accounting.accounting import (
 from clients.privacy.accounting.mechanism import Mechanism
 from strategies.errors import PrivacyError
 
-LEAST_NOISE, MOST_NOISE = 0.1, 1000.0
+MIN_NOISE, MAX_NOISE = 0.1, 1000.0
 DIGITS = 4
 TOLERANCE = 5e-4
 
@@ -158,7 +158,7 @@ def _check(schedule: Schedule, target: float, delta: float) -> None:
         )
     for mechanism in schedule.history(1.0):
         check_mechanism(mechanism)
-    if not within(schedule.history(MOST_NOISE), delta, target):
+    if not within(schedule.history(MAX_NOISE), delta, target):
         raise PrivacyError(
             f"ε = {target:g} at δ = {delta:g}, less than {schedule.rounds} rounds with any noise",
             "a budget that is not spent yet",
@@ -186,9 +186,9 @@ def _least_by_rdp(schedule: Schedule, served: int, target: float, delta: float) 
     def event(noise: float) -> DpEvent:
         return event_of(schedule.history(noise, served))
 
-    if within(schedule.history(LEAST_NOISE, served), delta, target):
-        return LEAST_NOISE
-    interval = LowerEndpointAndGuess(LEAST_NOISE, 1.0)
+    if within(schedule.history(MIN_NOISE, served), delta, target):
+        return MIN_NOISE
+    interval = LowerEndpointAndGuess(MIN_NOISE, 1.0)
     found = calibrate_dp_mechanism(rdp_accountant, event, target, delta, interval, tol=1e-2)
     return float(found)
 
@@ -203,7 +203,7 @@ def _least_by_pld(schedule: Schedule, served: int, target: float, delta: float) 
         return PLDAccountant(value_discretization_interval=COARSE)
 
     high = _least_by_rdp(schedule, served, target, delta) * 1.01
-    low = max(LEAST_NOISE, high * 0.7)
+    low = max(MIN_NOISE, high * 0.7)
     if within(schedule.history(low, served), delta, target):
         return low
     interval = ExplicitBracketInterval(low, high)

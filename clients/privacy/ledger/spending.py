@@ -16,7 +16,7 @@ from clients.privacy.settings import PrivacySettings
 from strategies.errors import PrivacyError
 from strategies.settings import Role
 
-MOST_TOLD = 1e6
+MAX_TOLD = 1e6
 """ε of records whose past is not known; infinity does not travel."""
 
 
@@ -85,7 +85,7 @@ class Spender:
         """Return how much was spent, rounded up by some thousandths, and what can be afforded."""
         books, delta = self.ledger.books(), self.budget.delta
         return Spent(
-            min(spent_in(books, self.dataset, delta, epsilon_quickly), MOST_TOLD),
+            min(spent_in(books, self.dataset, delta, epsilon_quickly), MAX_TOLD),
             delta,
             self._can_afford(books, "server"),
             self._can_afford(books, "client"),

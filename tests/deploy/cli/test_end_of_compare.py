@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.deploy.test_processes import wait_for
 
+from tests.deploy.processes.test_family import wait_for
 from tests.support.commands import SRFLM
 from tests.support.tiny import tiny_federation
 

@@ -23,7 +23,7 @@ from deploy.flower import pins as flower_pins
 from deploy.flower.bundle_guard import BundleGuard
 from deploy.flower.control import Control
 from deploy.flower.internals import RuntimeApi, bundle_of, guarded, install_bundle
-from deploy.flower.nouns import Hooks, Task
+from deploy.flower.nouns import FlowerTask, Hooks
 from deploy.flower.pins import CONNECTION, SUPERNODE_LOOP, differences, require_supported
 from deploy.simulation.private_superlink import free_port
 from strategies.errors import ConfigurationError
@@ -285,7 +285,7 @@ def test_address_that_does_not_answer_gives_no_task_and_says_why() -> None:
 
 
 def test_token_of_a_task_is_not_printed() -> None:
-    task = Task("client", 1, "0" * 64, "secret-token")
+    task = FlowerTask("client", 1, "0" * 64, "secret-token")
     assert "secret-token" not in repr(task)
 
 

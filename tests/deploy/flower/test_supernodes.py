@@ -16,7 +16,7 @@ from strategies.errors import ConfigurationError
 
 
 def config(tmp_path: Path, **changes: Any) -> SupernodesConfig:
-    edge = {
+    link = {
         "peer": "b",
         "superlink": "127.0.0.1:1",
         "root_certificates": "root",
@@ -25,7 +25,7 @@ def config(tmp_path: Path, **changes: Any) -> SupernodesConfig:
         "log": str(tmp_path / "b.log"),
     }
     whole = {
-        "edges": [{**edge, **changes.pop("edge", {})}],
+        "links": [{**link, **changes.pop("link", {})}],
         "agreed_bundle": "0" * 64,
         "refusals": str(tmp_path / "refusals.jsonl"),
         "bells": str(tmp_path),
@@ -46,7 +46,7 @@ def test_supernode_that_keeps_ending_is_started_ever_more_seldom() -> None:
 def test_runtime_api_is_encrypted_and_closed_to_strangers(tmp_path: Path) -> None:
     tls = {"certificate": "c", "key": "k", "root": "r"}
     whole = config(tmp_path, tls=tls, secret="s")
-    given = options(whole, whole.edges[0])
+    given = options(whole, whole.links[0])
     assert given[given.index("--superexec-auth-secret-file") + 1] == "s"
     assert given[given.index("--ssl-certfile") + 1] == "c"
     assert given[given.index("--host") + 1] == "127.0.0.1"
@@ -54,7 +54,7 @@ def test_runtime_api_is_encrypted_and_closed_to_strangers(tmp_path: Path) -> Non
 
 def test_stock_executor_gets_no_secret_as_it_could_not_use_it(tmp_path: Path) -> None:
     whole = config(tmp_path, isolation="subprocess", secret="s")
-    assert "--superexec-auth-secret-file" not in options(whole, whole.edges[0])
+    assert "--superexec-auth-secret-file" not in options(whole, whole.links[0])
 
 
 @pytest.mark.parametrize("peer", ["../b", "", ".b", "a/b", "b\n"])
@@ -75,7 +75,7 @@ def test_unknown_key_is_refused(tmp_path: Path) -> None:
 
 def test_message_rings_the_worker_and_quickens_the_pace(tmp_path: Path) -> None:
     whole = config(tmp_path)
-    found = hooks(whole, whole.edges[0])
+    found = hooks(whole, whole.links[0])
     found.on_message()
     assert Bell(tmp_path / "worker").last_rung() > 0
     start = time.monotonic()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.processes.pace import LEAST_SECONDS, MOST_SECONDS, STEP_SECONDS, pause, rest
+from deploy.processes.pace import MAX_SECONDS, MIN_SECONDS, STEP_SECONDS, pause, rest
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_pause_is_a_tenth_of_the_quiet_time_within_bounds(since: float, seconds:
 @given(st.floats(-1e6, 1e9), st.floats(-1e6, 1e9))
 def test_the_longer_it_is_quiet_the_longer_the_pause(one: float, other: float) -> None:
     low, high = sorted((one, other))
-    assert LEAST_SECONDS <= pause(low) <= pause(high) <= MOST_SECONDS
+    assert MIN_SECONDS <= pause(low) <= pause(high) <= MAX_SECONDS
 
 
 def test_rest_sleeps_in_small_steps_to_the_end() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.serving.job import Outcome, Task
+from deploy.serving.job import JobOutcome, ServerJob
 from deploy.serving.launcher import Launcher
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.quorum import grant
 from strategies.protocol.records import RunOrder
 from strategies.protocol.succession import Timeouts
@@ -25,13 +25,13 @@ class FakeRuns:
     """A SuperLink that starts everything and lets the test say how it ends."""
 
     def __init__(self) -> None:
-        self.started: list[Task] = []
+        self.started: list[ServerJob] = []
         self.stopped: list[int] = []
         self.over: set[str] = set()
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, JobOutcome] = {}
         self.refuses = False
 
-    def start(self, task: Task) -> int:
+    def start(self, task: ServerJob) -> int:
         if self.refuses:
             raise RuntimeError("no SuperLink")
         self.started.append(task)
@@ -43,12 +43,12 @@ class FakeRuns:
     def stop(self, run: int) -> None:
         self.stopped.append(run)
 
-    def outcome(self, task: str) -> Outcome | None:
+    def outcome(self, task: str) -> JobOutcome | None:
         return self.outcomes.get(task)
 
     def end(self, result: str, **fields: object) -> None:
         task = self.started[-1].name
-        self.outcomes[task] = Outcome.model_validate({"task": task, "result": result} | fields)
+        self.outcomes[task] = JobOutcome.model_validate({"task": task, "result": result} | fields)
 
 
 class Bench:
@@ -57,7 +57,7 @@ class Bench:
     def __init__(self, folder: Path, vendor: str) -> None:
         self.now = 0.0
         self.events: list[str] = []
-        self.ledger = SiteLedger(folder / "ledger.sqlite", FEDERATION)
+        self.ledger = TermLedger(folder / "ledger.sqlite", FEDERATION)
         self.runs = FakeRuns()
         self.launcher = Launcher(
             vendor,

@@ -17,7 +17,7 @@ from tests.support.quick_sites import QuickFederation, quick_federation
 
 TERMS = 3
 STEPS = 6
-MOST_AT_ONCE = 3
+MAX_AT_ONCE = 3
 
 
 class Weather:
@@ -36,7 +36,7 @@ class Weather:
         self._deliver_late_ones(chance=0.05)
         if self._happens(0.3):
             raise Crash
-        if self._happens(0.3) and self.serving < MOST_AT_ONCE:
+        if self._happens(0.3) and self.serving < MAX_AT_ONCE:
             self.somebody_serves()
         if self._happens(1.0):
             self.delayed.append(lambda: deliver(message))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.deploy.test_launcher import FakeRuns
 
 from deploy.serving.launcher import Launcher
 from deploy.serving.roster_watch import SETTLE_SECONDS, RosterWatch
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.records import Edition, RosterChange, RunOrder
 from strategies.protocol.succession import Timeouts
+from tests.deploy.serving.test_launcher import FakeRuns
 from tests.support.records import FEDERATION, make_committed, make_record
 
 FIRST = Edition(federation=FEDERATION, roster=("a", "b"))
@@ -24,7 +24,7 @@ class Site:
     def __init__(self, folder: Path, vendor: str, own: Edition = FIRST) -> None:
         self.now, self.events = 0.0, [""]
         self.file = folder / "federation.new.toml"
-        self.ledger = SiteLedger(folder / "ledger.sqlite", FEDERATION)
+        self.ledger = TermLedger(folder / "ledger.sqlite", FEDERATION)
         self.runs = FakeRuns()
         self.launcher = Launcher(
             vendor,

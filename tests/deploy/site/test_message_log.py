@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.site.message_log import GENESIS, TAIL_BYTES, AuditLog, check_audit
+from deploy.site.message_log import GENESIS, TAIL_BYTES, MessageLog, check_message_log
 from strategies.errors import LedgerError
 
 ROOT = Path(__file__).parents[2]
@@ -21,19 +21,19 @@ def path(tmp_path: Path) -> Path:
 
 
 def written(path: Path, events: int = 5) -> list[bytes]:
-    audit = AuditLog(path)
+    audit = MessageLog(path)
     for number in range(events):
         audit.note(vendor="a", type="query.open", term=number, outcome="done")
     return path.read_bytes().splitlines(keepends=True)
 
 
 def test_every_event_is_noted_with_its_time_after_the_one_before(path: Path) -> None:
-    assert check_audit(path) == 0, "no file is an empty audit"
+    assert check_message_log(path) == 0, "no file is an empty audit"
     lines = [json.loads(line) for line in written(path)]
     assert [line["term"] for line in lines] == list(range(5))
     assert lines[0]["after"] == GENESIS
     assert all(line.keys() == lines[0].keys() for line in lines)
-    assert check_audit(path) == 5
+    assert check_message_log(path) == 5
 
 
 def test_first_line_that_does_not_fit_is_named(path: Path) -> None:
@@ -53,14 +53,14 @@ def test_first_line_that_does_not_fit_is_named(path: Path) -> None:
     for what, (content, at) in broken.items():
         path.write_bytes(b"".join(content))
         with pytest.raises(LedgerError, match=f"line {at}$|line {at};"):
-            check_audit(path)
+            check_message_log(path)
             pytest.fail(what)
 
 
 def test_earlier_copy_is_intact_up_to_its_own_end(path: Path) -> None:
     lines = written(path)
     path.write_bytes(b"".join(lines[:3]))
-    assert check_audit(path) == 3
+    assert check_message_log(path) == 3
 
 
 def test_broken_chain_stays_broken_however_many_events_follow(path: Path) -> None:
@@ -68,38 +68,38 @@ def test_broken_chain_stays_broken_however_many_events_follow(path: Path) -> Non
     path.write_bytes(b"".join([*lines[:2], *lines[3:]]))
     written(path)
     with pytest.raises(LedgerError, match="line 3"):
-        check_audit(path)
+        check_message_log(path)
 
 
 def test_line_that_a_crash_cut_short_was_never_acknowledged(path: Path) -> None:
     lines = written(path)
     path.write_bytes(b"".join(lines)[:-7])
-    assert check_audit(path) == 4
+    assert check_message_log(path) == 4
     written(path, 2)
-    assert check_audit(path) == 6
+    assert check_message_log(path) == 6
     path.write_bytes(lines[0][:9])
-    assert check_audit(path) == 0
+    assert check_message_log(path) == 0
     written(path, 2)
-    assert check_audit(path) == 2
+    assert check_message_log(path) == 2
 
 
 def test_lines_may_be_longer_than_what_is_read_at_once(path: Path) -> None:
     """The numbers in an envelope come from another vendor: they may have any length."""
-    audit = AuditLog(path)
+    audit = MessageLog(path)
     for length in (1, TAIL_BYTES - 200, TAIL_BYTES, 3 * TAIL_BYTES, 1):
         audit.note(term="9" * length)
         audit.note(term="1")
-    assert check_audit(path) == 10
+    assert check_message_log(path) == 10
 
 
 PROCESS = """
 import sys
 from pathlib import Path
-from srflm_flower.audit import AuditLog
+from srflm_flower.audit import MessageLog
 
 sys.stdin.readline()
 for number in range(25):
-    AuditLog(Path(sys.argv[1])).note(vendor=sys.argv[2], term=number)
+    MessageLog(Path(sys.argv[1])).note(vendor=sys.argv[2], term=number)
 """
 
 
@@ -117,7 +117,7 @@ def test_several_processes_write_one_chain(path: Path) -> None:
     for process in processes:
         process.communicate(timeout=60)
     assert [process.returncode for process in processes] == [0] * 3
-    assert check_audit(path) == 75
+    assert check_message_log(path) == 75
     events = [json.loads(line) for line in path.read_bytes().splitlines()]
     for name in "abc":
         assert [e["term"] for e in events if e["vendor"] == name] == list(range(25))

@@ -18,7 +18,7 @@ from clients.models.model_file import read_model_file
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.release import released
 from srflm_flower.run.folder import RunFolder
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import RunFolderError, SrflmError
 from tests.support.faults import Crash
 from tests.support.tiny import VENDORS, conduct, new_run, records_of, tiny_federation
@@ -111,14 +111,14 @@ def test_site_whose_disk_is_full_is_absent_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_in(tmp_path)
-    connect = SiteLedger._connect
+    connect = TermLedger._connect
 
-    def full(ledger: SiteLedger) -> sqlite3.Connection:
+    def full(ledger: TermLedger) -> sqlite3.Connection:
         if "c" in ledger._path.parts:
             raise sqlite3.OperationalError("database or disk is full")
         return connect(ledger)
 
-    monkeypatch.setattr(SiteLedger, "_connect", full)
+    monkeypatch.setattr(TermLedger, "_connect", full)
     assert conduct(run).status == "completed"
     assert len(records_of(run)) == 3
     monkeypatch.undo()

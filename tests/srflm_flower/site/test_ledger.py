@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.site.ledger import SiteLedger
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import LedgerError, RunFolderError
 from strategies.protocol.quorum import Accepted, Votes, accept, grant
 from strategies.protocol.records import Proposal, RunOrder
@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> SiteLedger:
-    return SiteLedger(tmp_path / "ledger.sqlite", FEDERATION)
+def ledger(tmp_path: Path) -> TermLedger:
+    return TermLedger(tmp_path / "ledger.sqlite", FEDERATION)
 
 
-def again(ledger: SiteLedger) -> SiteLedger:
+def again(ledger: TermLedger) -> TermLedger:
     """Return the ledger as another process sees it."""
-    return SiteLedger(ledger._path, FEDERATION)
+    return TermLedger(ledger._path, FEDERATION)
 
 
 def proposal(term: int = 1, **fields: object) -> Proposal:
@@ -37,19 +37,19 @@ def order(number: int, rounds: int = 3) -> RunOrder:
     return RunOrder(number=number, federation=FEDERATION, rounds=rounds, vendor="a")
 
 
-def voted(ledger: SiteLedger, votes: Votes, accepted: Proposal | None = None) -> None:
+def voted(ledger: TermLedger, votes: Votes, accepted: Proposal | None = None) -> None:
     with ledger.deciding() as db:
         ledger.keep_votes(db, votes, accepted)
 
 
-def test_new_ledger_is_empty_and_remembers_all(ledger: SiteLedger) -> None:
+def test_new_ledger_is_empty_and_remembers_all(ledger: TermLedger) -> None:
     assert (len(ledger), ledger.last(), ledger.records()) == (0, None, [])
     assert ledger.votes(1) == Votes(1)
     assert (ledger.accepted(1), ledger.proposal(1), ledger.order()) == (None, None, None)
     assert not ledger.is_forgetful()
 
 
-def test_records_are_kept_in_order_and_appended_once(ledger: SiteLedger) -> None:
+def test_records_are_kept_in_order_and_appended_once(ledger: TermLedger) -> None:
     chain = make_chain(3)
     assert [ledger.append(make_committed(record)) for record in chain] == [True] * 3
     assert ledger.append(make_committed(chain[1])) is False
@@ -59,7 +59,7 @@ def test_records_are_kept_in_order_and_appended_once(ledger: SiteLedger) -> None
     assert (len(ledger), ledger.last()) == (3, chain[-1])
 
 
-def test_record_that_does_not_follow_is_not_appended(ledger: SiteLedger) -> None:
+def test_record_that_does_not_follow_is_not_appended(ledger: TermLedger) -> None:
     first, second, third = make_chain(3)
     ledger.append(make_committed(first))
     other = make_record(1, learning_rate=9.0)
@@ -71,7 +71,7 @@ def test_record_that_does_not_follow_is_not_appended(ledger: SiteLedger) -> None
     assert ledger.append(make_committed(second))
 
 
-def test_votes_survive_and_end_with_their_term(ledger: SiteLedger) -> None:
+def test_votes_survive_and_end_with_their_term(ledger: TermLedger) -> None:
     (first,) = make_chain(1)
     mine = Proposal(record=first)
     voted(ledger, accept(Votes(1), 0, first.hash), mine)
@@ -85,7 +85,7 @@ def test_votes_survive_and_end_with_their_term(ledger: SiteLedger) -> None:
     assert ledger.votes(2).granted == 2, "promises of later terms are kept"
 
 
-def test_record_accepted_later_replaces_the_one_before(ledger: SiteLedger) -> None:
+def test_record_accepted_later_replaces_the_one_before(ledger: TermLedger) -> None:
     one, two = proposal(), proposal(learning_rate=9.0)
     voted(ledger, accept(Votes(1), 0, one.record.hash), one)
     voted(ledger, accept(ledger.votes(1), 3, two.record.hash), two)
@@ -93,7 +93,7 @@ def test_record_accepted_later_replaces_the_one_before(ledger: SiteLedger) -> No
     assert ledger.accepted(1) == two
 
 
-def test_first_proposal_of_an_attempt_wins(ledger: SiteLedger) -> None:
+def test_first_proposal_of_an_attempt_wins(ledger: TermLedger) -> None:
     one, two = proposal(), proposal(learning_rate=9.0)
     assert ledger.propose(0, one) == one
     assert again(ledger).propose(0, two) == one
@@ -102,14 +102,14 @@ def test_first_proposal_of_an_attempt_wins(ledger: SiteLedger) -> None:
     assert ledger.proposal(2) is None
 
 
-def test_order_with_the_highest_number_holds(ledger: SiteLedger) -> None:
+def test_order_with_the_highest_number_holds(ledger: TermLedger) -> None:
     assert ledger.keep_order(order(2)) == order(2)
     assert ledger.keep_order(order(1)) == order(2)
     assert ledger.keep_order(order(2, rounds=9)) == order(2), "the first one of a number holds"
     assert ledger.keep_order(order(3)) == again(ledger).order() == order(3)
 
 
-def test_order_is_open_until_its_rounds_are_committed(ledger: SiteLedger) -> None:
+def test_order_is_open_until_its_rounds_are_committed(ledger: TermLedger) -> None:
     assert (ledger.rounds(), ledger.open_order()) == (0, None)
     ledger.keep_order(order(1, rounds=2))
     for done, record in enumerate(make_chain(2)):
@@ -120,7 +120,7 @@ def test_order_is_open_until_its_rounds_are_committed(ledger: SiteLedger) -> Non
     assert again(ledger).open_order() == order(2, rounds=3)
 
 
-def test_forgetful_site_remembers_after_the_term_that_it_is_told(ledger: SiteLedger) -> None:
+def test_forgetful_site_remembers_after_the_term_that_it_is_told(ledger: TermLedger) -> None:
     ledger.forget()
     assert again(ledger).is_forgetful()
     assert all(again(ledger).votes(term).forgetful for term in (1, 2, 99))
@@ -131,7 +131,7 @@ def test_forgetful_site_remembers_after_the_term_that_it_is_told(ledger: SiteLed
     assert again(ledger).votes(3).forgetful, "it has lost its state again"
 
 
-def test_nothing_of_a_decision_that_fails_is_kept(ledger: SiteLedger) -> None:
+def test_nothing_of_a_decision_that_fails_is_kept(ledger: TermLedger) -> None:
     voted(ledger, grant(Votes(1), 1))
     for error in (ValueError, KeyboardInterrupt, SystemExit):
         with pytest.raises(error), ledger.deciding() as db:
@@ -140,7 +140,7 @@ def test_nothing_of_a_decision_that_fails_is_kept(ledger: SiteLedger) -> None:
     assert again(ledger).votes(1).granted == 1
 
 
-def test_decision_is_not_seen_before_it_is_made(ledger: SiteLedger) -> None:
+def test_decision_is_not_seen_before_it_is_made(ledger: TermLedger) -> None:
     other = again(ledger)
     assert other.votes(1) == Votes(1)
     with ledger.deciding() as db:
@@ -156,12 +156,12 @@ import sys
 from pathlib import Path
 from srflm_flower.quorum import grant
 from srflm_flower.records import Proposal
-from srflm_flower.site_ledger import SiteLedger
+from srflm_flower.site_ledger import TermLedger
 from tests.support.records import FEDERATION, make_record
 
 number, path = int(sys.argv[1]), Path(sys.argv[2])
 sys.stdin.readline()
-ledger = SiteLedger(path, FEDERATION)
+ledger = TermLedger(path, FEDERATION)
 mine = Proposal(record=make_record(1, learning_rate=float(number)))
 print(ledger.propose(0, mine).record.hash)
 for _ in range(20):
@@ -190,13 +190,13 @@ def test_processes_that_decide_at_once_see_each_others_decisions(tmp_path: Path)
     told = {process.communicate(timeout=60)[0] for process in processes}
     assert [process.returncode for process in processes] == [0] * 4
     assert len(told) == 1, "all were told the same proposal"
-    assert SiteLedger(path, FEDERATION).votes(1).granted == 4 * 20 - 1
+    assert TermLedger(path, FEDERATION).votes(1).granted == 4 * 20 - 1
 
 
 # ---- files that cannot be used -----------------------------------------------------------------
 
 
-def test_damaged_file_is_no_ledger(ledger: SiteLedger) -> None:
+def test_damaged_file_is_no_ledger(ledger: TermLedger) -> None:
     ledger.append(make_committed(make_chain(1)[0]))
     for content in (b"no database" * 1000, b"SQLite format 3\x00" + os.urandom(4000)):
         ledger._path.write_bytes(content)
@@ -210,10 +210,10 @@ def test_damaged_file_is_no_ledger(ledger: SiteLedger) -> None:
     [("schema-version", "2", "schema version 2"), ("federation", "e" * 64, "another federation")],
 )
 def test_ledger_of_another_version_or_federation_is_refused(
-    ledger: SiteLedger, key: str, value: str, found: str
+    ledger: TermLedger, key: str, value: str, found: str
 ) -> None:
     ledger.append(make_committed(make_chain(1)[0]))
-    ledger.note(key, value)
+    ledger.set_fact(key, value)
     with pytest.raises(LedgerError, match=found):
         again(ledger).votes(1)
     with pytest.raises(LedgerError, match=found):
@@ -221,21 +221,21 @@ def test_ledger_of_another_version_or_federation_is_refused(
 
 
 def test_full_disk_leaves_what_was_there(
-    ledger: SiteLedger, monkeypatch: pytest.MonkeyPatch
+    ledger: TermLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = make_chain(40)
     ledger.append(make_committed(chain[0]))
     voted(ledger, grant(Votes(2), 1))
-    connect = SiteLedger._connect
+    connect = TermLedger._connect
 
-    def on_a_full_disk(ledger: SiteLedger) -> sqlite3.Connection:
+    def on_a_full_disk(ledger: TermLedger) -> sqlite3.Connection:
         db = connect(ledger)
         pages = db.execute("PRAGMA page_count").fetchone()[0]
         db.execute(f"PRAGMA max_page_count = {pages}")
         return db
 
     with monkeypatch.context() as patch:
-        patch.setattr(SiteLedger, "_connect", on_a_full_disk)
+        patch.setattr(TermLedger, "_connect", on_a_full_disk)
         kept = 1
         with pytest.raises(RunFolderError) as caught:
             for record in chain[1:]:
@@ -253,5 +253,5 @@ def test_full_disk_leaves_what_was_there(
 def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunFolderError) as caught:
-        SiteLedger(tmp_path / "file" / "ledger.sqlite", FEDERATION).last()
+        TermLedger(tmp_path / "file" / "ledger.sqlite", FEDERATION).last()
     assert caught.value.code == RunFolderError.NOT_WRITABLE

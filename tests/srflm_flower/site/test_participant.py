@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from deploy.site.message_log import check_audit
+from deploy.site.message_log import check_message_log
 from strategies.errors import FederationStopped, LedgerError, MessageRefused, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import Accepted, Votes, grant
@@ -101,7 +101,7 @@ def refused(stage: Stage, sender: str, code: str) -> Iterator[None]:
     path = site.settings.state / "audit.jsonl"
     last = json.loads(path.read_text().splitlines()[-1])
     assert (last["vendor"], last["outcome"]) == (sender, code)
-    assert check_audit(path) > 0
+    assert check_message_log(path) > 0
 
 
 def ask(stage: Stage, noun: Noun, kind: str, sender: str, *models: Model) -> wire.Reply:
@@ -273,8 +273,8 @@ def test_other_messages_that_do_not_fit_are_refused(stage: Stage) -> None:
         (wire.Train(envelope=old, **train), wire.TRAIN, "a", P.TERM),
         (wire.Train(envelope=old, **train), wire.FINETUNE, "a", P.TERM),
         (wire.Train(envelope=stage.first.envelope, **train), wire.TRAIN, "", P.ATTEMPT),
-        (wire.OpenTerm(envelope=now, parent="x", model=head.model), wire.OPEN, "", P.PARENT),
-        (wire.OpenTerm(envelope=now, parent=head.hash, model="x"), wire.OPEN, "", P.PARENT),
+        (wire.OpenAttempt(envelope=now, parent="x", model=head.model), wire.OPEN, "", P.PARENT),
+        (wire.OpenAttempt(envelope=now, parent=head.hash, model="x"), wire.OPEN, "", P.PARENT),
         (wire.OrderRun(envelope=now, order=order), wire.ORDER, "", P.NO_ORDER),
         (wire.OrderRun(envelope=now, order=forged), wire.ORDER, "", P.SIGNATURE),
         (wire.OrderRun(envelope=now, order=elsewhere), wire.ORDER, "", P.NO_ORDER),

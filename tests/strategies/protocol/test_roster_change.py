@@ -305,7 +305,7 @@ def test_old_edition_decides_nothing_after_the_change(sites: ChangingFederation)
     envelope = wire.Envelope(
         federation=sites.first.hash, term=head.term + 1, attempt=0, server=head.ranking[0]
     )
-    opening = wire.OpenTerm(envelope=envelope, parent=head.hash, model=head.model)
+    opening = wire.OpenAttempt(envelope=envelope, parent=head.hash, model=head.model)
     for vendor in sites.roster:
         with pytest.raises(MessageRefused) as caught:
             sites.site(vendor).answer(request(opening, wire.OPEN, 1), envelope.server)

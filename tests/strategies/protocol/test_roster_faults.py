@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from tests.srflm_flower.test_random_faults import Weather, remembered
 
 from deploy.site.verification import verify_site
 from srflm_flower.federation.federation import Federation
 from strategies.errors import ConfigurationError
 from strategies.protocol.records import TermRecord
+from tests.deploy.serving.test_random_faults import Weather, remembered
 from tests.support.changing import ChangingFederation, changing_federation
 from tests.support.faults import Crash
 

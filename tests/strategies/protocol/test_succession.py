@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from strategies.protocol.quorum import NONE_SEEN, owner
 from strategies.protocol.records import PhaseCost, TermRecord
 from strategies.protocol.succession import (
-    LEAST_COMMIT_SECONDS,
-    LEAST_OPEN_SECONDS,
-    MOST_LONGER,
+    MAX_LONGER,
+    MIN_COMMIT_SECONDS,
+    MIN_OPEN_SECONDS,
     RECENT_TERMS,
     Seen,
     Timeouts,
@@ -49,7 +49,7 @@ def test_vendor_that_was_outvoted_comes_again_after_all_others() -> None:
     assert next_turn("b", RANKING, Seen(1, 100.0), TIMEOUTS) == Turn(3, 125.0)
 
 
-@given(rankings, timeouts, st.floats(0, MOST_LONGER))
+@given(rankings, timeouts, st.floats(0, MAX_LONGER))
 def test_term_that_takes_longer_than_the_time_out_ends_in_some_attempt(
     ranking: list[str], limits: Timeouts, times: float
 ) -> None:
@@ -126,7 +126,7 @@ def test_time_outs_are_three_times_what_recent_terms_took() -> None:
 
 def test_time_outs_are_never_too_short() -> None:
     hasty = [took(1, open=0.01, train=0.01)]
-    assert learnt_timeouts(hasty, 60.0, 600.0) == Timeouts(LEAST_OPEN_SECONDS, LEAST_COMMIT_SECONDS)
+    assert learnt_timeouts(hasty, 60.0, 600.0) == Timeouts(MIN_OPEN_SECONDS, MIN_COMMIT_SECONDS)
 
 
 def test_terms_without_an_opening_teach_nothing_about_it() -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 from clients.files.durable import write_durably
 from clients.files.locks import locked
 from strategies.protocol.secure_nouns import Context
-from strategies.secure_aggregation.client import Notes
+from strategies.secure_aggregation.client import Secrets
 
 
-class NotesOnDisk:
+class SecretsOnDisk:
     """A folder with one file for every aggregation of the open term."""
 
     def __init__(self, folder: Path) -> None:
@@ -33,21 +33,21 @@ class NotesOnDisk:
         with locked(self._folder / "lock", wait=True):
             yield
 
-    def find(self, context: Context) -> Notes | None:
+    def find(self, context: Context) -> Secrets | None:
         """Return what is noted about ``context``."""
         path = self._path(context)
         if not path.exists():
             return None
-        return Notes.model_validate_json(path.read_bytes())
+        return Secrets.model_validate_json(path.read_bytes())
 
-    def keep(self, notes: Notes) -> None:
+    def keep(self, notes: Secrets) -> None:
         """Store notes durably."""
         write_durably(self._path(notes.context), notes.model_dump_json().encode(), private=True)
 
-    def of_round(self, context: Context) -> list[Notes]:
+    def of_round(self, context: Context) -> list[Secrets]:
         """Return the notes of all aggregations of this round that this server has begun."""
         paths = sorted(self._folder.glob(f"t{context.term:06}-*.json"))
-        found = [Notes.model_validate_json(path.read_bytes()) for path in paths]
+        found = [Secrets.model_validate_json(path.read_bytes()) for path in paths]
         return [
             notes
             for notes in found
