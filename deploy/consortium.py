@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import tomli_w
+import tomlkit
 
 from deploy.bundle import installed_bundle
 from deploy.pki import (
@@ -66,5 +66,5 @@ def make_local_sites(
     for vendor, site in sites.items():
         write_durably(site / "federation.toml", agreed)
         own = {"vendor": vendor, "listen": addresses[vendor], **settings}
-        write_durably(site / "site.toml", tomli_w.dumps(own).encode())
+        write_durably(site / "site.toml", tomlkit.dumps(own).encode())
     return sites

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-import tomli_w
+import tomlkit
 from pydantic import Field, Strict, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
@@ -216,7 +216,7 @@ class Federation(Settings):
         """Return the federation as TOML with every setting, defaults too."""
         tree = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         tree["vendors"] = tree.pop("vendors")  # tables of tables come last
-        return tomli_w.dumps(tree)
+        return tomlkit.dumps(tree)
 
 
 def built_in_federation(vendors: int = len(BUILT_IN_VENDORS)) -> Federation:
