@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-import tomli_w
+import tomlkit
 
 from benchmarks.fedavg_app.server_app import ROUNDS_FILE
 from benchmarks.round_times import RoundEnd, read_round_ends
@@ -65,5 +65,5 @@ def _write_app(path: Path, out: Path) -> Path:
     }
     project = {"name": "stock-fedavg", "version": "1.0.0", "license": "Apache-2.0"}
     tree = {"project": project, "tool": {"flwr": {"app": app}}}
-    (path / "pyproject.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
+    (path / "pyproject.toml").write_text(tomlkit.dumps(tree), encoding="utf-8")
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from strategies.errors import RunFolderError
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 RESUME = "free space or choose another folder, then resume the run: committed terms are kept"
 
 
@@ -63,9 +62,7 @@ def append_durably(path: Path, line: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` durable; Windows has no such call, and needs none."""
-    if sys.platform == "win32":
-        return
+    """Make renames in ``folder`` durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

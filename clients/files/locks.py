@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,27 +32,13 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
         raise not_writable(path, error) from error
     with file:
         try:
-            _lock(file.fileno(), wait)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-        except (BlockingIOError, PermissionError) as error:
+        except BlockingIOError as error:
             file.seek(0)
             raise AlreadyLocked(file.read().strip() or "unknown") from error
         except OSError as error:
             raise not_writable(path, error) from error
         yield
-
-
-def _lock(handle: int, wait: bool) -> None:
-    """Lock an open file; raises OSError at once when another process has it, unless ``wait``."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        # Windows lets nobody read what is locked: lock beyond the text that names the holder.
-        os.lseek(handle, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

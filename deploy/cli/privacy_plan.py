@@ -47,11 +47,10 @@ def plan(
             _draw(found, out)
         console.print(f"Wrote {out.resolve()}", soft_wrap=True)
     if write:
-        kept = write_plan(federation_file, found)
+        write_plan(federation_file, found)
         console.print(
-            f"Wrote the plan into {federation_file}"
-            + ("." if kept else ", which had to be written anew: its comments are lost.")
-            + " It is another federation now: every site needs this file.",
+            f"Wrote the plan into {federation_file}."
+            " It is another federation now: every site needs this file.",
             soft_wrap=True,
         )
 

@@ -12,6 +12,8 @@ captured header is worth nothing to another peer.  What is forwarded is never th
 but one of :data:`FLEET_CALLS`.  The site's own SuperNode does not pass the edge.  What shall be
 tried again is refused with 503: a SuperNode exits at 401 and gives the message up at 429.
 
+``edge.conf.j2`` beside this file is what nginx is told, and why.
+
 The edge guards the network only: local users reach the SuperLink and the outbound listeners.
 """
 
@@ -37,7 +39,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from clients.files.durable import write_durably
-from deploy.edge.template import COMMON, INBOUND, OUTBOUND, UPSTREAM, fill
+from deploy.edge.template import fill
 from deploy.identity.certificates import NIST_CURVES
 from deploy.identity.pki import HOST, VENDOR, internal_name
 from strategies.errors import ConfigurationError
@@ -129,6 +131,22 @@ class Edge:
             _require(not strange, f"the path {str(path)!r}", 'a path without " \\ $')
 
 
+@dataclass(frozen=True)
+class Route:
+    """What the configuration says about a peer; all of it is checked.
+
+    ``key_header`` is what its SuperNode sends as its key, ``port`` the loopback port that leads to
+    it.  ``addresses`` are ``ip:port``; where there are none, nginx resolves ``address``.
+    """
+
+    peer: str
+    key_header: str
+    port: int
+    internal_name: str
+    address: str
+    addresses: tuple[str, ...]
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Return host and port of ``host:port`` or ``[ipv6]:port``; raises ConfigurationError."""
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:\s]+)):(\d{1,5})", address)
@@ -163,40 +181,32 @@ def nginx_configuration(
     """
     hosts = _text(Path("/etc/hosts")) if hosts is None else hosts
     resolv_conf = _text(Path("/etc/resolv.conf")) if resolv_conf is None else resolv_conf
-    paths = {"prefix": edge.prefix.absolute(), "identity": edge.identity.absolute()}
-    servers = [_upstream("superlink", ["127.0.0.1"], edge.superlink_port, SUPERLINK_IDLE_SECONDS)]
-    servers += [fill(INBOUND, **paths, **_limits(edge))]
-    servers += [_outbound(name, peer, hosts, paths) for name, peer in edge.peers.items()]
-    found = nameservers(resolv_conf)
+    routes = [_route(name, peer, hosts) for name, peer in edge.peers.items()]
+    keys = {route.key_header for route in routes}
+    _require(len(keys) == len(routes), "two peers with one node key", "a key each")
     return fill(
-        COMMON,
-        **paths,
-        **_limits(edge),
-        **_maps(edge),
-        vendor=edge.vendor,
-        resolver=f"  resolver {' '.join(found)};\n  resolver_timeout 5s;" if found else "",
-        servers="\n".join(servers),
+        edge=edge,
+        prefix=edge.prefix.absolute(),
+        identity=edge.identity.absolute(),
+        routes=routes,
+        nameservers=nameservers(resolv_conf),
+        fleet_calls=FLEET_CALLS,
+        superlink_idle_seconds=SUPERLINK_IDLE_SECONDS,
+        peer_idle_seconds=PEER_IDLE_SECONDS,
     )
 
 
-def _limits(edge: Edge) -> dict[str, object]:
-    names = ("listen", "body_limit", "rate", "burst", "connections")
-    return {name: getattr(edge, name) for name in names}
-
-
-def _maps(edge: Edge) -> dict[str, str]:
-    keys = {name: flower_key_header(peer.node_key) for name, peer in edge.peers.items()}
-    _require(len({*keys.values()}) == len(keys), "two peers with one node key", "a key each")
-    return {
-        "cert_map": _map_lines({f"CN={name}": name for name in keys}),
-        "key_map": _map_lines({key: name for name, key in keys.items()}),
-        "bound_map": "\n".join(f'    "{name}:{name}" 1;' for name in keys),
-        "call_map": _map_lines({f"/v1/fleet/{call}": call for call in FLEET_CALLS}),
-    }
-
-
-def _map_lines(values: Mapping[str, str]) -> str:
-    return "\n".join(f'    "~^{re.escape(key)}$" {value};' for key, value in values.items())
+def _route(name: str, peer: Peer, hosts: str) -> Route:
+    host, port = split_address(peer.address)
+    addresses = [host] if _is_ip(host) else addresses_in_hosts(host, hosts)
+    return Route(
+        name,
+        flower_key_header(peer.node_key),
+        peer.outbound_port,
+        internal_name(name),
+        f"{host}:{port}",
+        tuple(f"{_bracketed(each)}:{port}" for each in addresses),
+    )
 
 
 def flower_key_header(node_key: str) -> str:
@@ -212,26 +222,6 @@ def flower_key_header(node_key: str) -> str:
     _require(fits, f"the node key {node_key[:60]!r}", "ecdsa-sha2-nistp384 AAAA…")
     assert key is not None
     return b64encode(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).decode()
-
-
-def _outbound(name: str, peer: Peer, hosts: str, paths: Mapping[str, object]) -> str:
-    host, port = split_address(peer.address)
-    addresses = [host] if _is_ip(host) else addresses_in_hosts(host, hosts)
-    upstream = _upstream(f"peer_{name}", addresses, port, PEER_IDLE_SECONDS) if addresses else ""
-    return upstream + fill(
-        OUTBOUND,
-        **paths,
-        port=peer.outbound_port,
-        peer=name,
-        internal_name=internal_name(name),
-        # A name in a proxy_pass with variables is resolved at each call.
-        target=f"peer_{name}" if addresses else f"{host}:{port}",
-    )
-
-
-def _upstream(name: str, addresses: list[str], port: int, seconds: int) -> str:
-    lines = "\n".join(f"    server {_bracketed(each)}:{port} max_fails=0;" for each in addresses)
-    return fill(UPSTREAM, name=name, addresses=lines, seconds=seconds)
 
 
 def _bracketed(address: str) -> str:

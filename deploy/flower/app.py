@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomli_w
+import tomlkit
 
 from srflm_flower import __version__
 
@@ -44,5 +44,5 @@ def write_app(
         "project": {"name": "srflm-flower", "version": __version__, "license": "Apache-2.0"},
         "tool": {**(tools or {}), "flwr": {"app": app}},
     }
-    (folder / "pyproject.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
+    (folder / "pyproject.toml").write_text(tomlkit.dumps(tree), encoding="utf-8")
     return folder

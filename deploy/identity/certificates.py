@@ -8,7 +8,6 @@ identifiers, key usage, basic constraints).
 from __future__ import annotations
 
 import os
-import sys
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -195,7 +194,7 @@ def read_key(path: Path) -> PrivateKey:
     Raises :class:`IdentityError`.
     """
     data = read(path)
-    if sys.platform != "win32" and path.stat().st_mode & 0o077:
+    if path.stat().st_mode & 0o077:
         raise IdentityError(
             f"{path} can be read by others than its owner",
             "mode 0600",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import tomli_w
+import tomlkit
 
 from clients.files.durable import write_durably
 from deploy.flower.bundle import installed_bundle
@@ -67,5 +67,5 @@ def make_local_sites(
     for vendor, site in sites.items():
         write_durably(site / "federation.toml", agreed)
         own = {"vendor": vendor, "listen": addresses[vendor], **settings}
-        write_durably(site / "site.toml", tomli_w.dumps(own).encode())
+        write_durably(site / "site.toml", tomlkit.dumps(own).encode())
     return sites

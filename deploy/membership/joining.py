@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import tomli_w
+import tomlkit
 from pydantic import ValidationError
 
 from clients.files.durable import write_durably
@@ -58,7 +58,7 @@ def new_site(folder: Path, vendor: str, roster: Sequence[str], listen: str, addr
         )
     if not (folder / SITE_FILE).exists():
         settings = {"vendor": vendor, "listen": listen}
-        write_durably(folder / SITE_FILE, tomli_w.dumps(settings).encode())
+        write_durably(folder / SITE_FILE, tomlkit.dumps(settings).encode())
     identity = load_site(folder).identity
     public = make_identity(identity, vendor, roster)
     membership = Membership(
@@ -69,7 +69,7 @@ def new_site(folder: Path, vendor: str, roster: Sequence[str], listen: str, addr
         certificate_request=(identity / "site.csr").read_text(encoding="ascii"),
     )
     path = folder / MEMBERSHIP
-    write_durably(path, tomli_w.dumps(membership.model_dump()).encode())
+    write_durably(path, tomlkit.dumps(membership.model_dump()).encode())
     return path
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-import tomli_w
+import tomlkit
 from pydantic import Field, Strict
 
 from clients.data.plan import DataPlan
@@ -183,4 +183,4 @@ class Federation(Settings):
         """Return the federation as TOML with every setting, defaults too."""
         tree = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         tree["vendors"] = tree.pop("vendors")  # tables of tables come last
-        return tomli_w.dumps(tree)
+        return tomlkit.dumps(tree)

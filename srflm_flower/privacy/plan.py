@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import tomlkit
+from tomlkit.items import AbstractTable
 
 from clients.files.durable import write_durably
 from clients.privacy.accounting.planning import Plan, Schedule, plan
 from clients.privacy.settings import Unit
 from clients.settings import FileData
 from srflm_flower.federation.federation import Federation
-from srflm_flower.federation.loading import load_federation, with_changes
+from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.preflight import count_examples
-from srflm_flower.federation.toml_edit import edited
 from strategies.errors import ConfigurationError
 
 
@@ -82,25 +84,12 @@ def sizes(federation: Federation) -> dict[str, int]:
     return {name: counted[name].train if size is None else size for name, size in known.items()}
 
 
-def write_plan(path: Path, plan: FederationPlan) -> bool:
-    """Put the plan into the federation file; return whether its comments could be kept.
+def write_plan(path: Path, plan: FederationPlan) -> None:
+    """Put the plan into the federation file; its comments, order, and spaces stay.
 
     The file is checked as a whole before it replaces the old one.
     """
-    worst = plan.plans[plan.most_demanding]
-    values: dict[str, str | int | float] = {
-        "unit": plan.unit,
-        "epsilon": plan.epsilon,
-        "server-terms": plan.server_terms,
-        "client-noise": worst.client_noise,
-        "server-noise": worst.server_noise,
-    }
-    rows = {vendor: _row(each) for vendor, each in plan.plans.items()}
-    text = path.read_text(encoding="utf-8-sig")
-    new = edited(text, "privacy", values, rows)
-    kept = new is not None
-    if new is None:
-        new = _rewritten(path, values, rows)
+    new = with_plan(path.read_text(encoding="utf-8-sig"), plan)
     aside = path.with_name(f".{path.name}.planned")
     try:
         write_durably(aside, new.encode())
@@ -108,27 +97,34 @@ def write_plan(path: Path, plan: FederationPlan) -> bool:
         write_durably(path, new.encode())
     finally:
         aside.unlink(missing_ok=True)
-    return kept
 
 
-def _row(plan: Plan) -> dict[str, str | int | float]:
-    return {
-        "size": plan.schedule.size,
-        "client-noise": plan.client_noise,
-        "server-noise": plan.server_noise,
+def with_plan(text: str, plan: FederationPlan) -> str:
+    """Return the text of a federation file with the plan in ``[privacy]`` and ``[[vendors]]``."""
+    worst = plan.plans[plan.most_demanding]
+    document = tomlkit.parse(text)
+    shared = {
+        "unit": plan.unit,
+        "epsilon": plan.epsilon,
+        "server-terms": plan.server_terms,
+        "client-noise": worst.client_noise,
+        "server-noise": worst.server_noise,
     }
+    _set(document.setdefault("privacy", tomlkit.table()), shared)
+    # A file may leave the vendors out: they are the built-in ones then.
+    for vendor in document.setdefault("vendors", [{"name": name} for name in plan.plans]):
+        own = plan.plans[vendor["name"]]
+        noise = {"client-noise": own.client_noise, "server-noise": own.server_noise}
+        _set(vendor, {"size": own.schedule.size, **noise})
+    return tomlkit.dumps(document)
 
 
-def _rewritten(
-    path: Path,
-    values: Mapping[str, str | int | float],
-    rows: Mapping[str, Mapping[str, str | int | float]],
-) -> str:
-    federation = load_federation(path)
-    changes = {f"privacy__{key.replace('-', '_')}": value for key, value in values.items()}
-    vendors = [
-        member.model_dump(mode="python") | {k.replace("-", "_"): v for k, v in row.items()}
-        for member in federation.vendors
-        if (row := rows[member.name]) is not None
-    ]
-    return with_changes(federation, vendors=vendors, **changes).to_toml()
+def _set(table: MutableMapping[str, object], values: Mapping[str, object]) -> None:
+    """Set values of a table; new keys come before the blank lines and comments at its end."""
+    # tomlkit counts these lines to the table, but people write them about the next table.
+    lines = table.value.body if isinstance(table, AbstractTable) else []
+    below = []
+    while lines and lines[-1][0] is None:
+        below.append(lines.pop())
+    table.update(values)
+    lines.extend(reversed(below))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import tomli_w
+import tomlkit
 
 from deploy.identity.pki import (
     create_consortium,
@@ -50,7 +50,7 @@ class ChangingFederation(QuickFederation):
             certificate = sign_site_certificate(consortium, request, vendor)
             install_certificate(identity, certificate, consortium.pem)
             if vendor not in self.roster:
-                settings = tomli_w.dumps({"vendor": vendor, "listen": address})
+                settings = tomlkit.dumps({"vendor": vendor, "listen": address})
                 (site / "site.toml").write_text(settings)
             self._members[vendor] = (address, public)
 

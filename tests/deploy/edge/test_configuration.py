@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from jinja2 import UndefinedError
 
 from deploy.edge import nginx as edge_module
 from deploy.edge.nginx import (
@@ -23,6 +24,7 @@ from deploy.edge.nginx import (
     split_address,
     write_configuration,
 )
+from deploy.edge.template import fill
 from strategies.errors import ConfigurationError
 from tests.support.edges import NGINX, Pki, Sites, edge_of, key_of, needs_nginx
 
@@ -119,6 +121,13 @@ def test_edge_that_would_not_be_what_it_seems_is_refused(
 def test_node_key_that_flower_would_not_take_is_refused(key: str) -> None:
     with pytest.raises(ConfigurationError, match="the node key"):
         flower_key_header(key)
+
+
+def test_value_that_the_template_needs_and_does_not_get_is_an_error(
+    pki: Pki, tmp_path: Path
+) -> None:
+    with pytest.raises(UndefinedError, match="routes"):
+        fill(edge=edge_of(pki, "a", tmp_path), prefix=tmp_path, identity=tmp_path)
 
 
 def test_node_key_of_two_members_is_refused(pki: Pki, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 from collections.abc import Callable
@@ -293,7 +292,6 @@ def test_key_that_is_not_the_certificates_is_refused(identity: Path) -> None:
         check_identity(identity, "aster", NOW)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such modes")
 def test_key_that_others_can_read_is_refused(identity: Path) -> None:
     (identity / "signing.key").chmod(0o640)
     with pytest.raises(IdentityError, match="chmod 600") as caught:

@@ -16,7 +16,7 @@ from strategies.protocol.records import RunOrder
 from strategies.protocol.succession import Timeouts
 from tests.support.records import FEDERATION, make_committed, make_record
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 RANKING = ("a", "b", "c")
 

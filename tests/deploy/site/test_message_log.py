@@ -12,7 +12,7 @@ import pytest
 from deploy.site.message_log import GENESIS, TAIL_BYTES, MessageLog, check_message_log
 from strategies.errors import LedgerError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

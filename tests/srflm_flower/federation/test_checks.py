@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
+import tomlkit
 
 from strategies.errors import ConfigurationError
 from tests.support.federation_files import TWO_VENDORS, loaded, problems_of
@@ -171,7 +171,7 @@ BY_CLASS = {"source": "npz", "path": "x", "partition": {"kind": "by-class"}}
 def test_tables_that_contradict_are_refused_and_the_text_teaches(
     tmp_path: Path, tree: dict[str, Any], problem: str
 ) -> None:
-    assert problem in problems_of(tmp_path, tomli_w.dumps(tree))
+    assert problem in problems_of(tmp_path, tomlkit.dumps(tree))
 
 
 @pytest.mark.parametrize("name", ["", "Aster", "a b", "../a", "-a", "a" * 41])

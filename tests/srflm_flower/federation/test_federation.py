@@ -15,7 +15,7 @@ from srflm_flower.federation.loading import built_in_federation, load_federation
 from strategies.errors import ConfigurationError
 from tests.support.federation_files import TWO_VENDORS, loaded
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/*.toml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/*.toml"))
 
 
 def test_defaults_are_a_valid_federation() -> None:

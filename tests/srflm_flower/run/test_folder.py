@@ -96,8 +96,3 @@ def test_who_conducts_a_run_clears_what_a_crash_has_left(tmp_path: Path) -> None
         assert left.exists()  # a launcher alone does not know that nobody writes
         with folder.locked():
             assert not left.exists()
-
-
-def test_commands_can_be_imported_without_fcntl() -> None:
-    script = "import sys; sys.modules['fcntl'] = None; import srflm_flower.run.folder"
-    subprocess.run([sys.executable, "-c", script], check=True)

@@ -16,7 +16,7 @@ from strategies.protocol.quorum import Accepted, Votes, accept, grant
 from strategies.protocol.records import Proposal, RunOrder
 from tests.support.records import FEDERATION, make_chain, make_committed, make_record
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.support.privacy_ledger import (
     use,
 )
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 EVENTS = st.lists(
