@@ -32,7 +32,7 @@ def test_other_code_gives_another_bundle(tmp_path: Path, monkeypatch: pytest.Mon
 
 def answering_files() -> list[Path]:
     """Return the files that the app of a deployed site imports, wherever the import stands."""
-    root = Path(deploy.flower.bundle.__file__).parents[1]
+    root = Path(deploy.flower.bundle.__file__).parents[2]
     found, open_ = set[Path](), [root / "deploy" / "serving" / "apps.py"]
     while open_:
         path = open_.pop()
