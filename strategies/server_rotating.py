@@ -1,6 +1,6 @@
 """Server-rotating federated learning as a Flower strategy: one term after another over a Grid.
 
-A term (README.md, "One round") has five phases: open, train, fine-tune, evaluate, commit.  The
+A term (docs/explanation/method.md) has five phases: open, train, fine-tune, evaluate, commit.  The
 provisional server's fine-tuning is a message to the elected vendor's *own node*, so the strategy
 never touches data, and simulation and deployment run the same code.  When the server fails, the
 term is attempted again with the next vendor of the ranking; what the clients trained is not

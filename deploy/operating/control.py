@@ -113,7 +113,7 @@ def _require_deployed(site: DeployedSite) -> None:
         raise ConfigurationError(
             f"{site.settings.federation}, whose vendors have no address and no keys",
             "a federation file for a deployment",
-            "have the consortium assemble one (README, `srflm consortium`), or try `srflm poc up`",
+            "have the consortium assemble one (docs/how-to/site.md), or try `srflm poc up`",
         )
 
 

@@ -1,7 +1,7 @@
 """What a federation promises about its vendors' records, in words, and what it does not.  Pure.
 
-The statement follows PRIVACY in README.md; the report, ``srflm status``, and ``srflm privacy show``
-all say the same.
+The report, ``srflm status``, and ``srflm privacy show`` all say the same.  What is false in it
+today is listed in docs/explanation/epsilon.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Choose which global model of a run is released: by validation, among all that were evaluated.
 
 Fine-tuning on one vendor's data can hurt the global model, so the averaged and the fine-tuned
-model of every term are both candidates (README.md, "One round").  Where a moving average is kept
-(:mod:`clients.models.moving_average`), it is released instead.
+model of every term are both candidates (docs/explanation/method.md).  Where a moving average is
+kept (:mod:`clients.models.moving_average`), it is released instead.
 """
 
 from __future__ import annotations

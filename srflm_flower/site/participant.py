@@ -1,6 +1,7 @@
 """A site's part in the protocol: whom it obeys, what it promises, which records it stores.
 
-It never forks: what it has promised is on its own disk before it answers (README, "Safety").
+It never forks: what it has promised is on its own disk before it answers
+(docs/explanation/safety.md).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The messages of a term, typed: what each phase asks for and what a site answers.
 
 Every message is one Flower ``RecordDict``: the noun below as JSON, and the models that travel with
-it, as safetensors bytes under their hash.  README, "A term, message by message", has
-the table of phases.
+it, as safetensors bytes under their hash.  docs/explanation/term.md
+has the table of phases.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Ballot(Noun):
     """What a vendor reports for the election.
 
     ``examples`` is n_v, its number of training examples; ``loss`` is L_v, its mean training loss
-    over the work of this term (README.md, "One round", steps 1 and 3).
+    over the work of this term (docs/explanation/method.md, steps 1 and 3).
     """
 
     examples: int = Field(gt=0)

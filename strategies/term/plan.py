@@ -16,7 +16,7 @@ StepPlan = Callable[[str, int, Role], int]
 
 @dataclass(frozen=True)
 class TermPlan:
-    """The agreed part of every term (README.md, "One round"), the same at all sites.
+    """The agreed part of every term (docs/explanation/method.md), the same at all sites.
 
     ``learning_rate`` is that of round 1 and is multiplied by ``decay`` after every round;
     deadlines are in seconds.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated,

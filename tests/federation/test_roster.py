@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 class Consortium:
-    """Sites that are made and joined as the README says, each of its own keys."""
+    """Sites that are made and joined as docs/how-to/site.md says, each of its own keys."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.authority = folder, folder / "consortium"

@@ -1,7 +1,8 @@
 """The paper demo's rule, computed anew with nothing but torch and NumPy.
 
 No code of the strategy, the election, the aggregation, or the training loop is used here: only
-the vendors' data and the initial network come from the project.  README.md has the rule.
+the vendors' data and the initial network come from the project.  The rule is in
+docs/explanation/method.md.
 """
 
 from __future__ import annotations
