@@ -44,7 +44,7 @@ TIME_TARGET = MEMORY_TARGET = 2.0
 BATCH, SIZE, SEED, CLASSES, CHANNELS = 64, 64, 65, 8, 3
 NETWORKS: tuple[Network, ...] = ("small-cnn", "resnet18", "densenet121", "efficientnet-b0")
 QUICK: tuple[Network, ...] = ("small-cnn",)
-WAYS: tuple[GradientMode, ...] = ("auto", "vmap", "loop", "hooks", "ghost")
+WAYS: tuple[GradientMode, ...] = ("auto", "vmap", "loop", "ghost")
 MIB = 2**20
 Result = TypeVar("Result")
 Way = GradientMode | Literal["plain"]

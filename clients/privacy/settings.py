@@ -12,7 +12,7 @@ from strategies.settings import Role, Settings
 Unit = Literal["record", "patient"]
 """What is protected: an image, or all images of a person."""
 
-GradientMode = Literal["auto", "vmap", "loop", "hooks", "ghost"]
+GradientMode = Literal["auto", "vmap", "loop", "ghost"]
 
 
 class PrivacySettings(Settings):

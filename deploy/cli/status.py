@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ from deploy.cli.site_options import HERE, SiteFolder
 from srflm_flower.privacy.statement import spent_line
 
 if TYPE_CHECKING:
-    from deploy.operating.status import SiteStatus
+    from deploy.operating.status import Expiry, SiteStatus
 
 
 def status(
@@ -54,5 +55,14 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row(f"peer {peer}", f"{each.node}{heard}")
     if found.privacy is not None:
         table.add_row("privacy", spent_line({found.vendor: found.privacy}))
+    for expiry in found.expiring:
+        table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
     table.add_row("last problem", escape(found.last_problem or "none"))
     console.print(table)
+
+
+def _expiry(found: Expiry, now: datetime) -> str:
+    days = (found.until - now).days
+    date = f"{found.until:%Y-%m-%d}"
+    when = f"expires on {date}, in {days} days" if found.until > now else f"expired on {date}"
+    return f"{when}; to renew it: {escape(found.how_to_renew)}"

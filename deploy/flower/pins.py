@@ -54,11 +54,6 @@ EXPECTED = {
 """``module:attribute`` → its parameters in order; None for what is not called."""
 
 
-def supported() -> bool:
-    """Return whether the installed Flower is the one that ``flower_internals`` is written for."""
-    return not differences()
-
-
 def require_supported() -> None:
     """Raise :class:`ConfigurationError` naming what differs in the installed Flower."""
     if found := differences():

@@ -71,6 +71,19 @@ LOOPBACK: Final = ("loopback.key", "loopback-ca.crt", "loopback.crt")
 ANEW: Final = f"delete {', '.join(LOOPBACK)} and make the identity again: nobody else knows them"
 RENEW: Final = "have the consortium sign site.csr again, and install the new certificate"
 
+_NEW_LOOPBACK: Final = (
+    f"srflm down, delete {', '.join(LOOPBACK)}, srflm site new with the options of the first time,"
+    " then srflm up"
+)
+HOW_TO_RENEW: Final = {
+    "site.crt": "send membership.toml to the consortium, which signs it with srflm consortium"
+    " assemble; srflm down, srflm site join with its answer, then srflm up",
+    "consortium-ca.crt": "ask the consortium for its new CA; all members need new certificates",
+    "loopback.crt": _NEW_LOOPBACK,
+    "loopback-ca.crt": _NEW_LOOPBACK,
+}
+"""The certificates of a site, and for each how the site gets a new one."""
+
 
 @dataclass(frozen=True)
 class Consortium:
@@ -297,10 +310,14 @@ def check_identity(folder: Path, vendor: str, now: datetime, roster: Sequence[st
         check_dates(certificate, now, path, mend)
 
 
-def expires_within(folder: Path, days: float, now: datetime) -> datetime | None:
-    """Return when the site's certificate expires, if that is in less than ``days``; else None."""
-    until = read_certificate(folder / "site.crt").not_valid_after_utc
-    return until if until < now + timedelta(days=days) else None
+def expires_within(folder: Path, days: float, now: datetime) -> dict[str, datetime]:
+    """Return the site's certificates, by file name, that expire in less than ``days``, and when.
+
+    Raises :class:`IdentityError` when one cannot be read.
+    """
+    until = {name: read_certificate(folder / name).not_valid_after_utc for name in HOW_TO_RENEW}
+    limit = now + timedelta(days=days)
+    return {name: expiry for name, expiry in until.items() if expiry < limit}
 
 
 def _check_name(name: str, pattern: re.Pattern[str]) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 from pydantic import Field
 
+from deploy.identity.pki import HOW_TO_RENEW, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.control import read_notes
 from deploy.processes.config import Strict
@@ -19,11 +22,15 @@ from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
+from strategies.errors import IdentityError
 from strategies.protocol.quorum import owner
 from strategies.protocol.records import VendorPrivacy
 from strategies.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
 
 TAIL_BYTES = 65_536
+WARNING_DAYS = 30
+"""So long before a certificate expires the status says so."""
+
 PHASES = {
     "query.open": "open",
     "train.local": "train",
@@ -45,6 +52,14 @@ class PeerStatus(Strict):
 
     node: str
     heard: float | None = None
+
+
+class Expiry(Strict):
+    """A certificate of the site that expires soon, or has expired."""
+
+    certificate: str
+    until: datetime
+    how_to_renew: str
 
 
 class SiteStatus(Strict):
@@ -70,6 +85,8 @@ class SiteStatus(Strict):
     what_happened: str
     privacy: VendorPrivacy | None = None
     """What this vendor's records have been through, as of the last committed term."""
+    expiring: tuple[Expiry, ...] = ()
+    """The site's certificates that expire within 30 days, the first one first."""
 
 
 def site_status(site: DeployedSite) -> SiteStatus:
@@ -105,6 +122,19 @@ def site_status(site: DeployedSite) -> SiteStatus:
         last_problem=_last_problem(layout, site.settings.state),
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
+        expiring=expiring(site.settings.identity, datetime.now(UTC)),
+    )
+
+
+def expiring(identity: Path, now: datetime) -> tuple[Expiry, ...]:
+    """Return the certificates in a site's folder of keys that expire within 30 days."""
+    found: dict[str, datetime] = {}
+    # A certificate that cannot be read is no reason to show no status; srflm up refuses it.
+    with suppress(IdentityError):
+        found = expires_within(identity, WARNING_DAYS, now)
+    return tuple(
+        Expiry(certificate=name, until=until, how_to_renew=HOW_TO_RENEW[name])
+        for name, until in sorted(found.items(), key=lambda each: each[1])
     )
 
 

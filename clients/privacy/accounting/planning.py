@@ -115,22 +115,6 @@ def planned(schedule: Schedule, client_noise: float, delta: float) -> Plan:
     )
 
 
-def rounds_affordable(schedule: Schedule, client_noise: float, target: float, delta: float) -> int:
-    """Return for how many rounds the budget lasts with this noise, in both roles together."""
-    low, high = 0, 1
-    while within(_of_length(schedule, high).history(client_noise), delta, target):
-        low, high = high, high * 2
-        if high > 2**20:
-            break
-    while high - low > 1:
-        middle = (low + high) // 2
-        if within(_of_length(schedule, middle).history(client_noise), delta, target):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 def epsilon_by_rounds(
     schedule: Schedule, client_noise: float, delta: float, rounds: Sequence[int]
 ) -> list[float]:

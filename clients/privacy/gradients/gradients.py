@@ -2,7 +2,6 @@
 
 ``vmap``   ``torch.func``: any network, batched; needs B × parameters of memory.
 ``loop``   one record after the other: any network, little memory.
-``hooks``  Opacus' per-layer rules: an independent check of the others.
 ``ghost``  Opacus' fast gradient clipping: norms in a first backward pass, the clipped sum in a
            second; never holds more than one layer's per-record gradients.
 """
@@ -23,7 +22,7 @@ from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.gradients.samplers import register_samplers
 from strategies.errors import PrivacyError
 
-Mode = Literal["vmap", "loop", "hooks", "ghost"]
+Mode = Literal["vmap", "loop", "ghost"]
 PerRecord = tuple[list[torch.Tensor], torch.Tensor]
 """Gradients (B, *shape) of all trained parameters in their order, and losses (B,)."""
 
@@ -96,29 +95,6 @@ class LoopGradients(RecordGradients):
         return [torch.stack(row) for row in zip(*rows, strict=True)], torch.stack(losses)
 
 
-class HookGradients(RecordGradients):
-    """Opacus' hooks, with the samplers of :mod:`clients.privacy.gradients.samplers`."""
-
-    def __init__(self, network: nn.Module, loss: Loss) -> None:
-        super().__init__(network, loss)
-        register_samplers()
-        self._trained = [p for p in network.parameters() if p.requires_grad]
-        self._hooks = _attach("hooks", network)
-
-    def per_record(self, images: torch.Tensor, targets: torch.Tensor) -> PerRecord:
-        """Return every record's gradient and loss."""
-        losses = self.loss(_output_with_gradient(self.network, images), targets)
-        losses.sum().backward()
-        rows = [p.grad_sample for p in self._trained]  # type: ignore[attr-defined]
-        self._hooks.set_grad_sample_to_none()
-        _forget_gradients(self._trained)
-        return rows, losses.detach()
-
-    def close(self) -> None:
-        """Leave the network as it was."""
-        self._hooks.cleanup()
-
-
 class GhostGradients:
     """Opacus' fast gradient clipping.
 
@@ -129,7 +105,7 @@ class GhostGradients:
         register_samplers()
         self.network, self.loss = network, loss
         self._trained = [p for p in network.parameters() if p.requires_grad]
-        self._hooks = _attach("ghost", network)
+        self._hooks = _attach(network)
 
     def add(self, optimizer: PrivateOptimizer, images: torch.Tensor, targets: torch.Tensor) -> None:
         """Clip every record's gradient and add it, and its loss, to the optimizer's sums."""
@@ -164,19 +140,18 @@ class GhostGradients:
 MODES: dict[Mode, Callable[[nn.Module, Loss], Gradients]] = {
     "vmap": VmapGradients,
     "loop": LoopGradients,
-    "hooks": HookGradients,
     "ghost": GhostGradients,
 }
 
 
-def _attach(mode: str, network: nn.Module) -> Any:
+def _attach(network: nn.Module) -> Any:
     """Attach Opacus' hooks; raises :class:`PrivacyError` for what they cannot do."""
     try:
-        return prepare_module(network, mode, wrap_model=False, loss_reduction="sum")
+        return prepare_module(network, "ghost", wrap_model=False, loss_reduction="sum")
     except NotImplementedError as error:
         raise PrivacyError(
             f"a layer of {type(network).__name__} that Opacus' hooks do not support ({error})",
-            f'layers without buffers for gradients = "{mode}"',
+            'layers without buffers for gradients = "ghost"',
             'set privacy.gradients = "auto"',
             PrivacyError.GRADIENTS,
         ) from error

@@ -30,7 +30,6 @@ from clients.privacy.ledger.policy import Budget
 from clients.privacy.ledger.rows import (
     TRAINING,
     Books,
-    Purpose,
     Use,
     chained,
     reserve_row,
@@ -89,15 +88,6 @@ class PrivacyLedger:
     def spent(self, dataset: str, delta: float) -> float:
         """Return ε at ``delta`` that a data set's records have been through; ∞ when retired."""
         return spent_in(self.books(), dataset, delta)
-
-    def can_afford(
-        self, dataset: str, uses: Sequence[tuple[Purpose, Mechanism]], budget: Budget
-    ) -> bool:
-        """Return whether all these uses together would still be within the budget.
-
-        ``budget.server_uses`` is a matter of :meth:`reserve`, which knows the federation.
-        """
-        return affordable_in(self.books(), dataset, [m for _, m in uses], budget)
 
     # ---- writing -----------------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ def _prepare(
             PrivacyError.GRADIENTS,
         )
     most = settings.physical_batch
-    if mode in ("vmap", "hooks"):
+    if mode == "vmap":
         most = records_at_once(network, most, images.device)
     return MODES[mode](network, per_record(loss)), 1 if mode == "loop" else most
 

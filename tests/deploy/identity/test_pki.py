@@ -326,9 +326,11 @@ def test_public_node_key_of_another_key_is_refused(identity: Path) -> None:
 
 def test_warning_comes_before_the_certificate_expires(identity: Path) -> None:
     until = NOW + timedelta(days=825)
-    assert expires_within(identity, 30, NOW) is None
-    assert expires_within(identity, 30, until - timedelta(days=29)) == until
-    assert expires_within(identity, 30, until + timedelta(days=1)) == until
+    assert expires_within(identity, 30, NOW) == {}
+    assert expires_within(identity, 30, until - timedelta(days=29)) == {"site.crt": until}
+    assert expires_within(identity, 30, until + timedelta(days=1)) == {"site.crt": until}
+    all_of_them = {"site.crt", "consortium-ca.crt", "loopback.crt", "loopback-ca.crt"}
+    assert set(expires_within(identity, 30, NOW + timedelta(days=3630))) == all_of_them
 
 
 def test_what_the_signing_key_signs_the_public_identity_verifies(identity: Path) -> None:

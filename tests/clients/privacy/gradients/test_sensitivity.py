@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from clients.privacy.gradients.gradients import Mode
 from clients.privacy.gradients.losses import Loss, cross_entropy
+from tests.support.hook_gradients import Way
 from tests.support.private_training import CASES, FAST, cases, released
 
 SHARE = 0.5
@@ -21,7 +21,7 @@ CLIPS = (0.01, 0.3, 3.0, 30.0)
 def sensitivity(
     network: nn.Module,
     loss: Loss,
-    mode: Mode,
+    mode: Way,
     images: torch.Tensor,
     targets: torch.Tensor,
     clip: float,

@@ -77,7 +77,7 @@ def test_it_learns() -> None:
     assert outcome.steps == 60 and outcome.loss < 0.6
 
 
-@pytest.mark.parametrize("mode", ["vmap", "loop", "hooks", "ghost"])
+@pytest.mark.parametrize("mode", ["vmap", "loop", "ghost"])
 def test_mode_and_physical_batch_change_nothing(mode: str) -> None:
     one, outcome = trained()
     changed = SETTINGS.model_copy(update={"gradients": mode, "physical_batch": 3})
@@ -248,7 +248,7 @@ def test_ghost_cannot_average_before_clipping(options: dict[str, int]) -> None:
 def test_damaged_image_does_no_harm() -> None:
     data = make_data()
     data.images[3] = float("nan")
-    for mode in ("vmap", "loop", "hooks", "ghost"):
+    for mode in ("vmap", "loop", "ghost"):
         settings = SETTINGS.model_copy(update={"gradients": mode})
         network, outcome = trained(Mechanism(0.8, 1.0, 2), settings, data=data)
         assert flat(network).isfinite().all()
