@@ -1,4 +1,4 @@
-"""The only uses of Flower interfaces that are not public, for ``flwr==1.41.*``; tests pin them.
+"""The only uses of Flower interfaces that are not public, for ``flwr==1.42.*``; tests pin them.
 
 Needed where messages exist without a SuperLink: in the federation in memory, and for handing
 updates to Flower's aggregation.

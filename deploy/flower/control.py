@@ -1,4 +1,4 @@
-"""The own SuperLink's Control API without Flower's command line, for ``flwr==1.41.*``.
+"""The own SuperLink's Control API without Flower's command line, for ``flwr==1.42.*``.
 
 The command line takes a second or more a call; this takes some hundredths.  Beside
 :mod:`deploy.flower.internals` the only file here with Flower's non-public interfaces.

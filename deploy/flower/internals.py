@@ -1,4 +1,4 @@
-"""Everything that a deployed site uses of Flower's non-public interfaces, for ``flwr==1.41.*``.
+"""Everything that a deployed site uses of Flower's non-public interfaces, for ``flwr==1.42.*``.
 
 A stock SuperNode runs whatever bundle a SuperLink hands it, polls every three seconds, and has a
 new Python started for each message.  What it takes to change that:

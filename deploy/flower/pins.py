@@ -12,7 +12,7 @@ from importlib import metadata
 
 from strategies.errors import ConfigurationError
 
-FLOWER = "1.41"
+FLOWER = "1.42"
 SUPERNODE_LOOP = "flwr.supernode.start_client_internal"
 SUPERNODE_MAIN = "flwr.supernode.cli.flower_supernode"
 CLIENT_TASK = "flwr.supernode.runtime.run_clientapp"

@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from deploy.flower.pins import FLOWER
 from strategies.errors import SimulationError
 
 
@@ -17,6 +18,6 @@ def program(name: str) -> str:
         raise SimulationError(
             f"no program {name}",
             "Flower with its simulation extra",
-            'pip install "flwr[simulation]==1.41.*"',
+            f'pip install "flwr[simulation]=={FLOWER}.*"',
         )
     return found

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.flower.pins import FLOWER
 from deploy.flower.programs import program
 from deploy.processes.family import ProcessFamily
 from strategies.errors import SimulationError
@@ -70,7 +71,7 @@ def start_private_superlink(
     raise SimulationError(
         f"flower-superlink did not start (its log: {log})",
         "a SuperLink that answers",
-        "read the log; `flower-superlink --version` must say 1.41",
+        f"read the log; `flower-superlink --version` must say {FLOWER}",
     )
 
 

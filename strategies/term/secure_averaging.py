@@ -1,6 +1,6 @@
 """Between training and fine-tuning, where ``aggregation.secure`` is set: the mean alone.
 
-The server asks five questions (:mod:`srflm_flower.secure_aggregation`).  Clients may be lost at
+The server asks five questions (:mod:`strategies.secure_aggregation`).  Clients may be lost at
 each; a majority of the federation's clients must stay, or the term fails and nothing is revealed.
 The server's own last update is not masked: its own node gives it to its own server only.
 """

@@ -18,7 +18,7 @@ Way = Mode | Literal["hooks"]
 
 
 class HookGradients(RecordGradients):
-    """Opacus' hooks, with the samplers of :mod:`clients.privacy.samplers`."""
+    """Opacus' hooks, with the samplers of :mod:`clients.privacy.gradients.samplers`."""
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         super().__init__(network, loss)

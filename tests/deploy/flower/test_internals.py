@@ -43,9 +43,10 @@ def test_the_installed_flower_is_the_one_this_is_written_for() -> None:
     require_supported()
 
 
-def test_another_version_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flower_pins.metadata, "version", lambda name: "1.42.0")
-    with pytest.raises(ConfigurationError, match=r"flwr 1\.42\.0.*pip install"):
+@pytest.mark.parametrize("version", ["1.41.0", "1.43.0"])
+def test_another_version_is_refused_by_name(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flower_pins.metadata, "version", lambda name: version)
+    with pytest.raises(ConfigurationError, match=rf"flwr {re.escape(version)}.*pip install"):
         require_supported()
 
 

@@ -15,8 +15,8 @@ from tests.support.warm_site import ROOT, wait_for
 
 CONFIG = """
 from pathlib import Path
-from deploy.worker import WorkerConfig, warm_up
-from deploy.children import fork_child, threads
+from deploy.flower.worker import WorkerConfig, warm_up
+from deploy.processes.children import fork_child, threads
 def config(**more):
     fixed = dict(sources=(), bells=Path("."), log=Path("log"), agreed_bundle="0" * 64)
     return WorkerConfig(**fixed, **more)

@@ -95,7 +95,7 @@ def test_lines_may_be_longer_than_what_is_read_at_once(path: Path) -> None:
 PROCESS = """
 import sys
 from pathlib import Path
-from srflm_flower.audit import MessageLog
+from deploy.site.message_log import MessageLog
 
 sys.stdin.readline()
 for number in range(25):

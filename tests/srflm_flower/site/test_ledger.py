@@ -154,9 +154,9 @@ def test_decision_is_not_seen_before_it_is_made(ledger: TermLedger) -> None:
 PROCESS = """
 import sys
 from pathlib import Path
-from srflm_flower.quorum import grant
-from srflm_flower.records import Proposal
-from srflm_flower.site_ledger import TermLedger
+from strategies.protocol.quorum import grant
+from strategies.protocol.records import Proposal
+from srflm_flower.site.ledger import TermLedger
 from tests.support.records import FEDERATION, make_record
 
 number, path = int(sys.argv[1]), Path(sys.argv[2])

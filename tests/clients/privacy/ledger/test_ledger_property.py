@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clients.privacy import ledger as ledger_module
+from clients.privacy.ledger import ledger as ledger_module
 from clients.privacy.ledger.anchor import read_anchor
 from clients.privacy.ledger.file import LedgerFile
 from clients.privacy.ledger.ledger import Reservation, affordable_in
@@ -173,10 +173,10 @@ def test_crash_at_any_write_loses_nothing_that_was_promised(
 PROCESS = """
 import sys
 from pathlib import Path
-from clients.privacy.ledger import PrivacyLedger, Reservation
-from clients.privacy.ledger_rows import Use
-from clients.privacy.mechanism import Mechanism
-from clients.privacy.policy import Budget
+from clients.privacy.ledger.ledger import PrivacyLedger, Reservation
+from clients.privacy.ledger.rows import Use
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.ledger.policy import Budget
 from tests.support.privacy_ledger import manifest
 
 folder = Path(sys.argv[1])
