@@ -30,7 +30,6 @@ from strategies.errors import ConfigurationError, SrflmError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Server-rotating federated learning for medical imaging on Flower.",
 )

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.cli.options import FederationFile, chosen_federation
-from srflm_flower.federation.preflight import count_examples
 
 app = typer.Typer(no_args_is_help=True, help="Check and show federation files.")
 
@@ -15,6 +14,8 @@ app = typer.Typer(no_args_is_help=True, help="Check and show federation files.")
 @app.command()
 def check(federation_file: FederationFile = None) -> None:
     """Check the file and every vendor's data; show who has how much of what."""
+    from srflm_flower.federation.preflight import count_examples
+
     federation = chosen_federation(federation_file)
     counts = count_examples(federation)
     table = Table(title=f"{federation.name}: {len(federation.roster)} vendors")

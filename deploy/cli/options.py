@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srflm_flower.federation.federation import Federation
-from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
+if TYPE_CHECKING:
+    from srflm_flower.federation.federation import Federation
 
 FederationFile = Annotated[
     Path | None,
@@ -22,6 +22,12 @@ def chosen_federation(
     path: Path | None, rounds: int | None = None, seed: int | None = None
 ) -> Federation:
     """Return the federation that the options name."""
+    from srflm_flower.federation.loading import (
+        built_in_federation,
+        load_federation,
+        with_changes,
+    )
+
     federation = load_federation(path) if path is not None else built_in_federation()
     changes: dict[str, object] = {}
     if rounds is not None:

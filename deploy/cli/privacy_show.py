@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.cli.site_options import HERE
-from srflm_flower.privacy.statement import NOT_COVERED
 
 if TYPE_CHECKING:
     from clients.privacy.ledger.rows import Books
@@ -26,6 +25,7 @@ def show(
     from clients.privacy.ledger.ledger import LEDGER_FILE
     from deploy.site.privacy_files import site_ledger
     from deploy.site.settings import load_site
+    from srflm_flower.privacy.statement import NOT_COVERED
 
     settings = load_site(site.resolve())
     federation = settings.load_federation()

@@ -10,9 +10,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from srflm_flower.results.term_line import term_line
-from strategies.protocol.records import TermRecord
-
 _PHASES = {
     "open": "opening the term",
     "train": "clients train",
@@ -89,6 +86,9 @@ class Progress:
                 row.metrics[name] = metrics[self.metric]
 
     def _on_commit(self, data: dict[str, Any]) -> None:
+        from srflm_flower.results.term_line import term_line
+        from strategies.protocol.records import TermRecord
+
         record = TermRecord.model_validate(data)
         self.rounds_done = record.round
         self.lines.append(term_line(record, self.metric))

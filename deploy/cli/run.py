@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from deploy.cli.site_options import HERE, SiteFolder
-from srflm_flower.results.term_line import term_line
-from strategies.protocol.records import TermRecord
+
+if TYPE_CHECKING:
+    from strategies.protocol.records import TermRecord
 
 
 def run(
@@ -29,6 +30,7 @@ def run(
     from deploy.operating.run_orders import follow, order_rounds
     from deploy.operating.status import site_status
     from deploy.site.deployed_site import site_at
+    from srflm_flower.results.term_line import term_line
 
     site = site_at(folder.resolve())
     console = Console(highlight=False, soft_wrap=True)

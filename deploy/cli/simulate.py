@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,10 +13,11 @@ from rich.table import Table
 
 from deploy.cli.options import FederationFile, Rounds, Seed, chosen_federation
 from deploy.cli.progress import Progress
-from srflm_flower.privacy.statement import NOT_PRIVATE, spent_line
-from srflm_flower.results.summary import RunSummary
-from srflm_flower.run.folder import RunFolder, create_run_folder, open_run_folder
 from strategies.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from srflm_flower.results.summary import RunSummary
+    from srflm_flower.run.folder import RunFolder
 
 SITE_LOG_LINES = 3
 
@@ -68,6 +69,7 @@ def _folder(
 ) -> RunFolder:
     """Return the run's folder; nothing is made when a check finds that the run could not start."""
     from srflm_flower.federation.preflight import check_before_simulation
+    from srflm_flower.run.folder import create_run_folder, open_run_folder
 
     if resume is None:
         federation = chosen_federation(federation_file, rounds, seed)
@@ -116,6 +118,8 @@ class _display:  # noqa: N801 — a context manager, used like a function
 
 def show_summary(summary: RunSummary, folder: RunFolder, console: Console) -> None:
     """Print what happened, the final table, and where the results are."""
+    from srflm_flower.privacy.statement import NOT_PRIVATE, spent_line
+
     table = Table(title=f"{summary.metric} on each vendor's own test split")
     table.add_column("vendor")
     for heading in ("examples", "terms served", "personalised model", "released global model"):

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.site_options import HERE, SiteFolder
-from srflm_flower.privacy.statement import spent_line
 
 if TYPE_CHECKING:
     from deploy.operating.status import Expiry, SiteStatus
@@ -34,6 +33,8 @@ def status(
 
 def show_status(found: SiteStatus, console: Console) -> None:
     """Print a status for people."""
+    from srflm_flower.privacy.statement import spent_line
+
     table = Table(show_header=False, title=f"{found.vendor} ({'up' if found.up else 'down'})")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
