@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-fast explore lint bench setup clean help
+.PHONY: demo test test-fast explore lint docs bench setup clean help
 
 help:            ## show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -13,9 +13,9 @@ demo: $(STAMP)   ## run SRFLM with four vendors on the built-in CT phantom
 	$(BIN)/srflm simulate
 
 # Tests that have processes of their own mostly wait: three files at once, the longest first.
-PROCESSES := tests/federation tests/simulation tests/deploy tests/benchmarks
+PROCESSES := tests/federation tests/docs tests/simulation tests/deploy tests/benchmarks
 
-test: lint test-fast  ## lint, types, and all tests
+test: lint test-fast  ## lint, types, documentation, and all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 $(PROCESSES:%=--ignore=%)
 	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(PROCESSES)
 
@@ -30,7 +30,11 @@ lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## every figure in the README, from one run (an hour or two on two cores)
+# Links and anchors are checked: a broken one is a warning, and a warning is an error.
+docs: $(STAMP)   ## the documentation as pages for a browser, in build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+bench: $(STAMP)  ## every figure of docs/results.md, from one run (an hour or two on two cores)
 	$(BIN)/python -m benchmarks.run_all
 
 setup: $(STAMP)  ## make the virtual environment and install
@@ -42,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "found $$($(PYTHON) --version); expected Python 3.11 or newer; set PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	touch $@
 
 clean:           ## remove the virtual environment and caches (runs stay)

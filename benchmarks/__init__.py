@@ -1,1 +1,1 @@
-"""Every figure that the README quotes: `make bench` measures them all."""
+"""Every figure of docs/results.md: `make bench` measures them all."""

@@ -29,12 +29,13 @@ from benchmarks.chaos_faults import (
     small_disk,
 )
 from benchmarks.section import main
-from deploy.local_consortium import bring_up_all, make_or_open
-from deploy.run_orders import order_rounds
-from deploy.site_control import bring_down
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.federation import Federation, built_in_federation
-from srflm_flower.verification import verify_site
+from deploy.operating.control import bring_down
+from deploy.operating.local_consortium import bring_up_all, make_or_open
+from deploy.operating.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.verification import verify_site
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
 
 SEED = 14
 KINDS = (
@@ -170,7 +171,8 @@ class Chaos:
 
 def small_federation(vendors: int) -> Federation:
     """Return the phantom with hardly any work: what is measured is the protocol."""
-    return built_in_federation(vendors).changed(
+    return with_changes(
+        built_in_federation(vendors),
         data__examples=60,
         data__image_size=32,
         training__client_epochs=1,

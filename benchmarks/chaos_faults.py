@@ -18,12 +18,12 @@ from pathlib import Path
 
 import psutil
 
-from deploy.processes import TAG, family
-from deploy.site_control import prepare, read_notes, start_detached
-from deploy.site_layout import Layout
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.errors import SrflmError
-from srflm_flower.quorum import owner
+from deploy.operating.control import prepare, read_notes, start_detached
+from deploy.processes.family import TAG, family
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.layout import Layout
+from strategies.errors import SrflmError
+from strategies.protocol.quorum import owner
 
 PROGRAMS = ("superlink", "supernodes", "supernode", "worker", "task", "launcher", "edge")
 

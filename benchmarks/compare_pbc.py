@@ -17,7 +17,8 @@ from benchmarks.section import main
 from clients.settings import NpzData
 from srflm_flower.comparison.compare import Table, as_markdown, compare, tabulate
 from srflm_flower.comparison.methods import METHODS, Method
-from srflm_flower.federation import Federation, built_in_federation, load_federation
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "pbc"
 PARTITIONS = ("dirichlet-0.5", "by-class", "dirichlet-1.0")
@@ -61,7 +62,7 @@ def run(quick: bool, folder: Path) -> Comparisons:
     federations = [load_federation(EXAMPLES / f"{name}.toml") for name in PARTITIONS]
     federations.append(built_in_federation())
     if quick:
-        federations = [federation.changed(run__rounds=2) for federation in federations]
+        federations = [with_changes(federation, run__rounds=2) for federation in federations]
     methods, seeds = (QUICK_METHODS, 1) if quick else (METHODS, 3)
     return Comparisons(tuple(_compared(each, methods, seeds, folder) for each in federations))
 
@@ -78,7 +79,7 @@ def _compared(
         table = tabulate(
             methods,
             compare(
-                federation.changed(run__device="cpu"),
+                with_changes(federation, run__device="cpu"),
                 methods,
                 [federation.seed + n for n in range(count)],
                 folder / federation.name,

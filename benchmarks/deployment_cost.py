@@ -24,13 +24,14 @@ from benchmarks.chaos_faults import processes_of
 from benchmarks.markdown import table
 from benchmarks.process_memory import MIB, resident
 from benchmarks.section import main
-from deploy.local_consortium import bring_up_all, make_or_open
-from deploy.run_orders import order_rounds
-from deploy.site_control import bring_down, read_notes
-from deploy.site_layout import Layout
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.federation import Federation
-from srflm_flower.weights import encode_weights
+from deploy.operating.control import bring_down, read_notes
+from deploy.operating.local_consortium import bring_up_all, make_or_open
+from deploy.operating.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.layout import Layout
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from strategies.weights import encode_weights
 
 Sites = Mapping[str, DeployedSite]
 Found = TypeVar("Found")
@@ -216,7 +217,9 @@ def measure_stock(folder: Path) -> list[float]:
 
     All of that on few cores takes so long that the deadlines have to be longer.
     """
-    patient = small_federation(4).changed(run__answer_deadline=120.0, run__work_deadline=600.0)
+    patient = with_changes(
+        small_federation(4), run__answer_deadline=120.0, run__work_deadline=600.0
+    )
     seconds: list[float] = with_sites(
         folder / "stock", patient, lambda sites: run_terms(sites, 2), worker="stock"
     )
@@ -225,7 +228,7 @@ def measure_stock(folder: Path) -> list[float]:
 
 def measure_wire(folder: Path, rounds: int) -> tuple[int, float, float]:
     """Return a large model's bytes, what the wire carries over 2·(N−1) of it, seconds a round."""
-    heavy = small_federation(4).changed(model__network="resnet18", evaluate_averaged=False)
+    heavy = with_changes(small_federation(4), model__network="resnet18", evaluate_averaged=False)
 
     def work(sites: Sites) -> tuple[int, float, float]:
         run_terms(sites, 1)
@@ -242,10 +245,13 @@ def measure_wire(folder: Path, rounds: int) -> tuple[int, float, float]:
 
 def measure_rotation(folder: Path, terms: int) -> tuple[list[float], list[float]]:
     """Return seconds a term with some 10 s of training: with rotation, and with a fixed server."""
-    rotating = small_federation(4).changed(
-        data__examples=400, training__client_epochs=24, training__server_epochs=12
+    rotating = with_changes(
+        small_federation(4),
+        data__examples=400,
+        training__client_epochs=24,
+        training__server_epochs=12,
     )
-    fixed = rotating.changed(election__policy="fixed", election__server=rotating.roster[0])
+    fixed = with_changes(rotating, election__policy="fixed", election__server=rotating.roster[0])
     one, other = (
         with_sites(folder / name, federation, lambda sites: run_terms(sites, terms + 1))
         for name, federation in (("rotating", rotating), ("fixed", fixed))

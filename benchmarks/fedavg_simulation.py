@@ -6,16 +6,17 @@ import os
 import time
 from pathlib import Path
 
-import tomli_w
+import tomlkit
 
 from benchmarks.fedavg_app.server_app import ROUNDS_FILE
 from benchmarks.round_times import RoundEnd, read_round_ends
-from deploy.flower_environment import flower_environment
-from deploy.private_superlink import CONNECTION, program, start_private_superlink
-from deploy.processes import process_family
-from deploy.simulation import POLL_SECONDS, simulation_resources
-from srflm_flower.errors import SimulationError
-from srflm_flower.run_folder import RunFolder
+from deploy.flower.environment import flower_environment
+from deploy.flower.programs import program
+from deploy.processes.family import process_family
+from deploy.simulation.private_superlink import CONNECTION, start_private_superlink
+from deploy.simulation.simulation import POLL_SECONDS, simulation_resources
+from srflm_flower.run.folder import RunFolder
+from strategies.errors import SimulationError
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -64,5 +65,5 @@ def _write_app(path: Path, out: Path) -> Path:
     }
     project = {"name": "stock-fedavg", "version": "1.0.0", "license": "Apache-2.0"}
     tree = {"project": project, "tool": {"flwr": {"app": app}}}
-    (path / "pyproject.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
+    (path / "pyproject.toml").write_text(tomlkit.dumps(tree), encoding="utf-8")
     return path

@@ -15,13 +15,13 @@ from benchmarks.chaos_faults import bring_back, kill_site, serving_now
 from benchmarks.compare_pbc import missing_data
 from benchmarks.markdown import table
 from benchmarks.section import main
-from deploy.local_consortium import bring_up_all, make_or_open
-from deploy.run_orders import order_rounds
-from deploy.site_control import bring_down
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.federation import load_federation
-from srflm_flower.records import TermRecord
-from srflm_flower.verification import verify_site
+from deploy.operating.control import bring_down
+from deploy.operating.local_consortium import bring_up_all, make_or_open
+from deploy.operating.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.verification import verify_site
+from srflm_flower.federation.loading import load_federation, with_changes
+from strategies.protocol.records import TermRecord
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "dirichlet-0.5.toml"
 KILLED_AFTER = (2, 5)
@@ -73,7 +73,7 @@ def run(quick: bool, folder: Path) -> KilledServers:
     """Run 8 terms on all data, or in a hurry on 800 images."""
     federation = load_federation(EXAMPLE)
     if quick:
-        federation = federation.changed(data__max_examples=800)
+        federation = with_changes(federation, data__max_examples=800)
     wanted, metric = KILLED_AFTER[-1] + 3, federation.task.metric
     if missing := missing_data(federation):
         return KilledServers(0.0, (), (), wanted, False, metric, missing)

@@ -20,10 +20,11 @@ from benchmarks.process_memory import disk_use, simulation_memory
 from benchmarks.round_times import RoundEnd, seconds_a_round
 from benchmarks.section import main
 from benchmarks.spread import Trend, trend
-from deploy.simulation import simulate
-from srflm_flower.errors import SimulationError
-from srflm_flower.federation import Federation, built_in_federation
-from srflm_flower.run_folder import create_run_folder
+from deploy.simulation.simulation import simulate
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
+from srflm_flower.run.folder import create_run_folder
+from strategies.errors import SimulationError
 
 SETTLED_AFTER = 4
 TOLERATED_MIB = 1.0
@@ -91,7 +92,8 @@ def run(quick: bool, folder: Path) -> ManyVendors:
 
 def small_federation(vendors: int, rounds: int) -> Federation:
     """Return a federation of many vendors with little data."""
-    return built_in_federation(vendors).changed(
+    return with_changes(
+        built_in_federation(vendors),
         data__examples=40,
         training__batch_size=4,
         training__client_epochs=1,

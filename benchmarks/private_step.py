@@ -28,15 +28,15 @@ from benchmarks.markdown import table
 from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
 from clients.networks import initial_network
-from clients.privacy.gradient_mode import choose_mode, records_at_once
-from clients.privacy.gradients import MODES
-from clients.privacy.losses import cross_entropy
-from clients.privacy.networks import make_dp_ready, make_probe
+from clients.privacy.gradients.gradients import MODES
+from clients.privacy.gradients.losses import cross_entropy
+from clients.privacy.gradients.mode import choose_mode, records_at_once
+from clients.privacy.gradients.networks import make_dp_ready, make_probe
+from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.noise import private_randomness
-from clients.privacy.optimizer import PrivateOptimizer
 from clients.privacy.settings import GradientMode, PrivacySettings
-from clients.privacy.training import private_step
-from clients.privacy.units import make_units
+from clients.privacy.training.training import private_step
+from clients.privacy.training.units import make_units
 from clients.settings import ModelSettings, Network, TaskSettings, TrainingSettings
 from clients.training import make_optimizer
 
@@ -44,7 +44,7 @@ TIME_TARGET = MEMORY_TARGET = 2.0
 BATCH, SIZE, SEED, CLASSES, CHANNELS = 64, 64, 65, 8, 3
 NETWORKS: tuple[Network, ...] = ("small-cnn", "resnet18", "densenet121", "efficientnet-b0")
 QUICK: tuple[Network, ...] = ("small-cnn",)
-WAYS: tuple[GradientMode, ...] = ("auto", "vmap", "loop", "hooks", "ghost")
+WAYS: tuple[GradientMode, ...] = ("auto", "vmap", "loop", "ghost")
 MIB = 2**20
 Result = TypeVar("Result")
 Way = GradientMode | Literal["plain"]

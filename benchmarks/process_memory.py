@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.processes import TAG, family
+from deploy.processes.family import TAG, family
 
 MIB = 2**20
 

@@ -27,10 +27,11 @@ from benchmarks.markdown import table
 from benchmarks.round_times import WARM_UP_ROUNDS, RoundEnd, check_equal_work, seconds_a_round
 from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
-from deploy.simulation import simulate
-from srflm_flower.errors import SimulationError
-from srflm_flower.federation import Federation, built_in_federation
-from srflm_flower.run_folder import create_run_folder
+from deploy.simulation.simulation import simulate
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
+from srflm_flower.run.folder import create_run_folder
+from strategies.errors import SimulationError
 
 TARGET = 1.10
 PHASES = ("open", "train", "finetune", "evaluate")
@@ -178,7 +179,8 @@ def measure(case: Case, pairs: int, rounds: int, folder: Path) -> CaseResult:
 
 def same_work_federation(vendors: int, rounds: int) -> Federation:
     """Return the phantom federation in which a server trains as much as a client."""
-    return built_in_federation(vendors).changed(
+    return with_changes(
+        built_in_federation(vendors),
         data__examples=EXAMPLES,
         training__client_epochs=EPOCHS,
         training__server_epochs=EPOCHS,

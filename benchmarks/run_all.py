@@ -1,4 +1,4 @@
-"""Run all benchmarks and write ``results.md``, which the README quotes.
+"""Run all benchmarks and write ``results.md``, whose figures docs/results.md quotes.
 
 A benchmark that fails is noted in its section; the others run, and the exit code is 1.
 """

@@ -25,27 +25,27 @@ from benchmarks.round_times import UnequalWork
 from benchmarks.section import main
 from benchmarks.spread import Spread, spread
 from clients.learner import Learner
-from srflm_flower import messages as wire
+from clients.models.model_store import ModelStore
 from srflm_flower.client_app import answer_at
-from srflm_flower.federation import Federation, built_in_federation
-from srflm_flower.memory_grid import Deliver, MemoryGrid
-from srflm_flower.model_store import ModelStore
-from srflm_flower.records import Ballot
-from srflm_flower.secure_aggregation import messages as secure
-from srflm_flower.secure_aggregation.quantising import agreed_quantiser
-from srflm_flower.signatures import VendorKeys
-from srflm_flower.site import Site
-from srflm_flower.site_state import SiteState, UpdateNotes
-from srflm_flower.weights import Weights, from_arrays, hash_weights
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, with_changes
+from srflm_flower.run.memory_grid import Deliver, MemoryGrid
+from srflm_flower.site.site import Site
+from srflm_flower.site.state import SiteState, UpdateNotes
 from strategies.aggregation import Update, aggregate
-from strategies.answers import checked_update
-from strategies.conversation import Conversation
-from strategies.exchange import CostMeter, Exchange
-from strategies.model import Model
-from strategies.open_term import OpenTerm
-from strategies.requests import training_requests
-from strategies.secure_averaging import secure_mean
-from strategies.term_plan import silent
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Ballot
+from strategies.protocol.signatures import VendorKeys
+from strategies.secure_aggregation import messages as secure
+from strategies.secure_aggregation.quantising import agreed_quantiser
+from strategies.term.answers import checked_update
+from strategies.term.attempt import Attempt
+from strategies.term.conversation import Conversation
+from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.plan import silent
+from strategies.term.requests import training_requests
+from strategies.term.secure_averaging import secure_mean
+from strategies.weights import Model, Weights, from_arrays, hash_weights
 
 PARAMETERS = 11_250_000
 """Of single precision: 45 MB."""
@@ -174,7 +174,8 @@ class _Sites:
     def __init__(
         self, vendors: int, start: Weights, folder: Path, securely: bool, one_lost: bool
     ) -> None:
-        self._federation = built_in_federation(vendors).changed(
+        self._federation = with_changes(
+            built_in_federation(vendors),
             evaluate_averaged=False,
             aggregation__secure=securely,
             aggregation__include_stale_server="never",
@@ -199,7 +200,7 @@ class _Sites:
         grid = MemoryGrid(self._answer, len(self._sites), Path(), self._fault)  # type: ignore[arg-type]
         roster, meter = federation.roster, CostMeter()
         envelope = wire.Envelope(federation=federation.hash, term=1, attempt=0, server=roster[0])
-        term = OpenTerm(envelope, roster, "", self._start, 1, Exchange(grid, meter), meter)
+        term = Attempt(envelope, roster, "", self._start, 1, Exchange(grid, meter), meter)
         term.node_of = {vendor: node for node, vendor in enumerate(roster, start=1)}
         conversation = Conversation(term, lambda name: self._start, silent)
         started = time.perf_counter()
@@ -246,7 +247,9 @@ def _trained(
     """Return a site with an update for round 1: noise that depends on the vendor only."""
     rng = np.random.default_rng(number)
     update = {n: a + rng.normal(0, 0.01, a.shape).astype(a.dtype) for n, a in start.items()}
-    state = SiteState(folder / vendor, federation.hash, federation.model, federation.task)
+    state = SiteState(
+        folder / vendor, federation.hash, federation.network_settings, federation.task
+    )
     ballot = Ballot(examples=1, loss=1.0)
     model = hash_weights(start)
     notes = UpdateNotes(term=1, round=1, start=model, ballot=ballot, steps=1)

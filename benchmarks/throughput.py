@@ -27,7 +27,7 @@ from clients.data.vendor_data import Split
 from clients.networks import get_weights, initial_network, set_weights
 from clients.settings import ModelSettings, Network, TaskSettings, TrainingSettings
 from clients.training import Work, train
-from srflm_flower.weights import Weights
+from strategies.weights import Weights
 
 TARGET = 0.95
 BATCH, SIZE, SEED = 16, 64, 65

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import SplitName, VendorData
 from clients.evaluation import evaluate
+from clients.files.checkpoint import Checkpoint
 from clients.networks import get_weights, set_weights
-from clients.privacy.spending import Spender
-from clients.privacy.training import train_privately
-from clients.privacy.units import patients_of
+from clients.privacy.ledger.spending import Spender
+from clients.privacy.training.training import train_privately
+from clients.privacy.training.units import patients_of
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.training import Work, train
-from srflm_flower.weights import Weights
 from strategies.settings import Role
+from strategies.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Learner:
 
         The result depends on nothing but the arguments and the seed: doing it again after a crash
         gives the same weights, and so does going on from a ``checkpoint``.  Private training is
-        different every time, and spends.  Raises :class:`srflm_flower.errors.TrainingDiverged`,
-        :class:`srflm_flower.errors.PrivacyError`.
+        different every time, and spends.  Raises :class:`strategies.errors.TrainingDiverged`,
+        :class:`strategies.errors.PrivacyError`.
         """
         set_weights(self.network, weights)
         if self.spender is not None:

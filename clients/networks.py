@@ -10,11 +10,11 @@ from monai.networks.nets import DenseNet121, EfficientNetBN, resnet18
 from torch import nn
 from torch.nn import functional
 
-from clients.privacy.networks import make_dp_ready, make_probe
-from clients.privacy.standardised_convolution import standardise_weights
+from clients.privacy.gradients.networks import make_dp_ready, make_probe
+from clients.privacy.gradients.standardised_convolution import standardise_weights
 from clients.seeds import derive_seed
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.weights import Weights
+from strategies.weights import Weights
 
 SMALLEST_SIDE = 32
 """DenseNet and EfficientNet halve their images five times; smaller ones are padded to this."""

@@ -13,7 +13,7 @@ from clients.data.folder import read_image
 from clients.data.vendor_data import as_split
 from clients.evaluation import predict_logits
 from clients.settings import TaskSettings
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 
 def predict_file(

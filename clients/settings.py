@@ -15,7 +15,7 @@ ClassificationMetric = Literal["accuracy", "balanced-accuracy", "auc"]
 RESERVED_NAMES = ("global", "averaged", "finetuned", "personalised", "pooled")
 """Models and files of a run have these names; a vendor may not."""
 
-MOST_HELD_OUT = 0.8
+MAX_HELD_OUT = 0.8
 """The largest part of a vendor's data that validation and test may take together."""
 
 
@@ -148,9 +148,9 @@ class SplitSettings(Settings):
     @classmethod
     def _enough_left_for_training(cls, test: float, info: ValidationInfo) -> float:
         validation = info.data.get("validation", 0.0)
-        if round(validation + test, 9) > MOST_HELD_OUT:
+        if round(validation + test, 9) > MAX_HELD_OUT:
             raise ValueError(
-                f"expected at most {MOST_HELD_OUT} together with splits.validation ({validation}),"
+                f"expected at most {MAX_HELD_OUT} together with splits.validation ({validation}),"
                 " so that enough is left for training; lower one of them"
             )
         return test

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from clients.checkpoint import Checkpoint
 from clients.data.vendor_data import Split
 from clients.device import mixed_precision
+from clients.files.checkpoint import Checkpoint
 from clients.settings import TrainingSettings
-from srflm_flower.errors import TrainingDiverged
+from strategies.errors import TrainingDiverged
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ __version__ = "0.1.0"
 def load_model(path: str | Path) -> Module:
     """Return the network saved in ``path``, ready for inference (in ``eval`` mode, on the CPU).
 
-    Raises :class:`srflm_flower.errors.RunFolderError` when ``path`` is not such a model file.
+    Raises :class:`strategies.errors.RunFolderError` when ``path`` is not such a model file.
     """
-    from srflm_flower.model_file import load_model as load  # torch takes seconds to import
+    from clients.models.model_file import load_model as load  # torch takes seconds to import
 
     return load(path)

@@ -7,29 +7,28 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from srflm_flower import messages as wire
-from srflm_flower.deployed_site import PEER, DeployedSite, deployed_site
-from srflm_flower.errors import INTERNAL_ERROR, SrflmError
-from srflm_flower.simulated_site import simulated_site
+from srflm_flower.run.simulated_site import simulated_site
+from strategies.errors import INTERNAL_ERROR, SrflmError
+from strategies.protocol import messages as wire
+from strategies.secure_aggregation import messages as secure
 
-app = ClientApp()
+Handler = Callable[[Message, Context], Message]
 
 
-class Where(Protocol):
-    """Where a message is answered."""
+class Answering(Protocol):
+    """A site as the ClientApp sees it: :class:`srflm_flower.site.site.Site`, or one around it."""
 
     @property
     def vendor(self) -> str:
-        """Whose site it is."""
+        """The vendor whose site it is."""
         ...
 
-    def answer(self, message: Message) -> RecordDict:
+    def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Answer a message; raises :class:`SrflmError` when it is refused or fails."""
         ...
 
@@ -42,79 +41,49 @@ class Where(Protocol):
         ...
 
 
-@app.query("open")
-@app.train("local")
-@app.train("recall")
-@app.train("finetune")
-@app.evaluate("models")
-@app.query("accept")
-@app.query("commit")
-@app.query("records")
-@app.query("model")
-@app.query("votes")
-@app.query("order")
-@app.query("personalised")
-@app.query("keys")
-@app.query("shares")
-@app.query("masked")
-@app.query("confirm")
-@app.query("unmask")
-def answer(message: Message, context: Context) -> Message:
-    """Answer one message of a term, at the site or simulated site that this process belongs to."""
-
-    def find() -> Where | None:
-        deployed = deployed_site()
-        if deployed is not None:
-            return AtSite(deployed, str(context.node_config[PEER]))
-        return simulated_site(context)
-
-    return answer_at(find, message)
+def make_client_app(answer: Handler) -> ClientApp:
+    """Return a ClientApp that answers every message of a term with ``answer``."""
+    app = ClientApp()
+    for kind in (*wire.KINDS, *secure.KINDS):
+        category, action = kind.split(".")
+        getattr(app, category)(action)(answer)  # as the decorator @app.train("local") does
+    return app
 
 
-def answer_at(find: Callable[[], Where | None], message: Message) -> Message:
-    """Answer ``message`` where ``find`` says; nothing is raised, and only a code is told."""
-    where: Where | None = None
+def answer_at(
+    find: Callable[[], Answering | None], message: Message, sender: str | None = None
+) -> Message:
+    """Answer ``message`` at the site that ``find`` returns, without raising; None: a spare node.
+
+    ``sender`` is the vendor on whose SuperLink the message lay, where that is known.
+    """
+    site: Answering | None = None
     try:
-        where = find()
-        if where is None:
+        site = find()
+        if site is None:
             return Message(wire.pack(wire.Reply(vendor="", status="spare")), reply_to=message)
-        return Message(where.answer(message), reply_to=message)
+        return Message(site.answer(message, sender), reply_to=message)
     except SrflmError as error:
-        return _failure(message, where, error.code, str(error))
+        return _failure(message, site, sender, error.code, str(error))
     except Exception as error:  # nothing that a site raises may travel in Flower's error text
         text = "".join(traceback.format_exception(error))
-        return _failure(message, where, INTERNAL_ERROR, text)
+        return _failure(message, site, sender, INTERNAL_ERROR, text)
 
 
-@dataclass(frozen=True)
-class AtSite:
-    """A deployed site, and the vendor on whose SuperLink the message lay."""
-
-    found: DeployedSite
-    sender: str
-
-    @property
-    def vendor(self) -> str:
-        """Whose site it is."""
-        return self.found.vendor
-
-    def answer(self, message: Message) -> RecordDict:
-        """Answer a message; raises :class:`SrflmError` when it is refused or fails."""
-        return self.found.answer(message, self.sender)
-
-    def log(self, text: str) -> None:
-        """Append to the site's own log."""
-        self.found.log(f"from {self.sender}: {text}")
-
-    def highest_attempt(self) -> int:
-        """Return the highest attempt at the next term that the site has granted."""
-        return self.found.highest_attempt()
-
-
-def _failure(message: Message, where: Where | None, code: str, text: str) -> Message:
+def _failure(
+    message: Message, site: Answering | None, sender: str | None, code: str, text: str
+) -> Message:
     vendor, attempt = "", 0
-    if where is not None:
-        where.log(f"{message.metadata.message_type}: {text}")
-        vendor, attempt = where.vendor, where.highest_attempt()
+    if site is not None:
+        origin = f"from {sender}: " if sender is not None else ""
+        site.log(f"{origin}{message.metadata.message_type}: {text}")
+        vendor, attempt = site.vendor, site.highest_attempt()
     reply = wire.Reply(vendor=vendor, status="failed", code=code, attempt=attempt)
     return Message(wire.pack(reply), reply_to=message)
+
+
+def _answer_simulated(message: Message, context: Context) -> Message:
+    return answer_at(lambda: simulated_site(context), message)
+
+
+app = make_client_app(_answer_simulated)

@@ -1,4 +1,4 @@
-"""The Flower ServerApp: in a simulation it runs all terms, at a deployed site one task and ends."""
+"""The Flower ServerApp of a simulation: it conducts a whole run, term after term."""
 
 from __future__ import annotations
 
@@ -9,33 +9,23 @@ from flwr.app import Context
 from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
-from srflm_flower.conduct import Run
-from srflm_flower.deployed_site import deployed_site
-from srflm_flower.errors import ConfigurationError
-from srflm_flower.event_log import EventLog
-from srflm_flower.federation import Federation, built_in_federation, load_federation
-from srflm_flower.records import TermRecord
-from srflm_flower.run_folder import RunFolder, create_run_folder
-from srflm_flower.simulated_site import folder_note
-from srflm_flower.task import Task
-from srflm_flower.term_line import term_line
-from srflm_flower.term_server import perform
-from strategies.term_plan import Observer
+from clients.files.event_log import EventLog
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
+from srflm_flower.results.term_line import term_line
+from srflm_flower.run.conduct import Run
+from srflm_flower.run.folder import RunFolder, create_run_folder
+from srflm_flower.run.simulated_site import folder_note
+from strategies.errors import ConfigurationError
+from strategies.protocol.records import TermRecord
+from strategies.term.plan import Observer
 
 app = ServerApp()
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Conduct the run that the run configuration describes, or resume the one in its folder.
-
-    At a deployed site: do the task that the site's launcher has handed over.
-    """
-    site = deployed_site()
-    if site is not None:
-        outcome = perform(site, Task.model_validate_json(str(context.run_config["task"])), grid)
-        log(INFO, "%s", outcome.result)
-        return
+    """Conduct the run that the run configuration describes, or resume the one in its folder."""
     folder = _folder(grid, context)
     try:
         _conduct(grid, folder)
@@ -109,4 +99,4 @@ def _federation(grid: Grid, context: Context) -> Federation:
         changes["run__rounds"] = int(config["rounds"])
     if config["seed"]:
         changes["seed"] = int(config["seed"])
-    return federation.changed(**changes) if changes else federation
+    return with_changes(federation, **changes) if changes else federation

@@ -1,6 +1,6 @@
 """Aggregation of the vendors' updates, with Flower's own arithmetic behind every rule.
 
-* ``mean``: the unweighted mean of README.md, step 2.
+* ``mean``: the unweighted mean of docs/explanation/method.md, step 2.
 * ``weighted-mean``: FedAvg, weighted by examples (McMahan et al., AISTATS 2017).
 * ``trimmed-mean``: Yin et al., ICML 2018.
 * ``krum``: Blanchard et al., NeurIPS 2017.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedTrimmedAvg, Krum
 
-from srflm_flower.flower_private import message_without_superlink
+from strategies.flower_private import message_without_superlink
 from strategies.settings import AggregationSettings
 
 _WEIGHT = "weight"

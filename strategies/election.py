@@ -3,7 +3,7 @@
 A policy returns a **ranking** of the whole roster: the first vendor is elected, the others stand
 in for it in this order.  Vendors without a ballot (absent in the term) always come last.  The
 score and the turn-taking of the first rounds are those of the SRFLM paper and its public demo
-(Wang et al., Communications Engineering 4:148, 2025); see README.md, step 5.
+(Wang et al., Communications Engineering 4:148, 2025); see docs/explanation/method.md, step 5.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from srflm_flower.records import Ballot, TermRecord
+from strategies.protocol.records import Ballot, TermRecord
 from strategies.settings import ElectionSettings
 
 Ranking = tuple[str, ...]

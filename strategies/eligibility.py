@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from srflm_flower.records import TermRecord
 from strategies.election import Election, ElectionPolicy, Ranking, Readiness
+from strategies.protocol.records import TermRecord
 
 READY = Readiness()
 """A vendor that has reported nothing."""

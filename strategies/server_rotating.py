@@ -1,6 +1,6 @@
 """Server-rotating federated learning as a Flower strategy: one term after another over a Grid.
 
-A term (README.md, "One round") has five phases: open, train, fine-tune, evaluate, commit.  The
+A term (docs/explanation/method.md) has five phases: open, train, fine-tune, evaluate, commit.  The
 provisional server's fine-tuning is a message to the elected vendor's *own node*, so the strategy
 never touches data, and simulation and deployment run the same code.  When the server fails, the
 term is attempted again with the next vendor of the ranking; what the clients trained is not
@@ -19,30 +19,29 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import MENDED_BY_OPENING, UpdateRejected
-from srflm_flower.records import Absence, Proposal, RunOrder, TermRecord
-from srflm_flower.weights import Weights, to_arrays
 from strategies.aggregation import Update, aggregate
-from strategies.answers import checked_update, mean_metrics
-from strategies.committing import (
+from strategies.election import ElectionPolicy, Ranking, first_ranking
+from strategies.errors import MENDED_BY_OPENING, UpdateRejected
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Absence, Proposal, RunOrder, TermRecord
+from strategies.settings import AggregationSettings
+from strategies.term.answers import checked_update, mean_metrics
+from strategies.term.attempt import Attempt, ServerLost, nobody_served
+from strategies.term.committing import (
     acceptance_requests,
     certified,
     commit_requests,
     fetch_model,
     obliged,
 )
-from strategies.conversation import Conversation, parse_reply, request, require_majority
-from strategies.election import ElectionPolicy, Ranking, first_ranking
-from strategies.exchange import CostMeter, Exchange
-from strategies.model import Model
-from strategies.open_term import OpenTerm, ServerLost, nobody_served
-from strategies.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
-from strategies.outcome import outcome
-from strategies.requests import evaluation_requests, training_requests, work
-from strategies.secure_averaging import secure_mean
-from strategies.settings import AggregationSettings
-from strategies.term_plan import Observer, TermJournal, TermPlan, silent
+from strategies.term.conversation import Conversation, parse_reply, request, require_majority
+from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
+from strategies.term.plan import Observer, TermJournal, TermPlan, silent
+from strategies.term.record_of_term import make_record
+from strategies.term.requests import evaluation_requests, training_requests, work
+from strategies.term.secure_averaging import secure_mean
+from strategies.weights import Model, Weights, to_arrays
 
 
 class ServerRotating(Strategy):
@@ -67,7 +66,7 @@ class ServerRotating(Strategy):
         self.plan, self.election, self.aggregation = plan, election, aggregation
         self.journal, self.observer, self.order = journal, observer, order
         self._everyone, self._clock, self._sleep = dict(everyone), clock, sleep
-        self._term: OpenTerm | None = None
+        self._term: Attempt | None = None
 
     # ---- the loop ----------------------------------------------------------------------------
 
@@ -166,7 +165,7 @@ class ServerRotating(Strategy):
             proposal, models = self._work(term, grid)
         return self._commit(term, self.journal.propose(attempt, proposal, models))
 
-    def _work(self, term: OpenTerm, grid: Grid) -> tuple[Proposal, dict[str, Weights]]:
+    def _work(self, term: Attempt, grid: Grid) -> tuple[Proposal, dict[str, Weights]]:
         """Run phases 2 to 4; return what is to be proposed, and its models."""
         model = averaged = term.start
         last_round = term.first_round + self.plan.rounds_per_term - 1
@@ -179,7 +178,7 @@ class ServerRotating(Strategy):
         self.aggregate_evaluate(last_round, replies.values())
         history = self.journal.records()
         change = self.journal.roster_change(term.approvals.values())
-        record = outcome(term, self.plan, self.election, history, last_round, models, change)
+        record = make_record(term, self.plan, self.election, history, last_round, models, change)
         return self.journal.sign(record), {each.hash: each.weights for each in models.values()}
 
     # ---- phase 1: open -----------------------------------------------------------------------
@@ -193,7 +192,7 @@ class ServerRotating(Strategy):
             except AttemptTaken as taken:
                 attempt = taken.attempt
 
-    def _open(self, grid: Grid, attempt: int, needs_server: bool) -> OpenTerm:
+    def _open(self, grid: Grid, attempt: int, needs_server: bool) -> Attempt:
         exchange = Exchange(grid, CostMeter(), self._clock, self._sleep, self.plan.first_poll)
         ranking = self.next_ranking()
         term = new_attempt(self.plan, self.journal, ranking, attempt, exchange)
@@ -249,7 +248,7 @@ class ServerRotating(Strategy):
         losses = MetricRecord({f"loss-{v}": b.loss for v, b in term.ballots.items()})
         return aggregate(in_order, self.aggregation), losses
 
-    def _train(self, term: OpenTerm, round_number: int, model: Model, grid: Grid) -> Model:
+    def _train(self, term: Attempt, round_number: int, model: Model, grid: Grid) -> Model:
         requests = self.configure_train(round_number, model.arrays, ConfigRecord(), grid)
         replies = self._ask(term, requests, "train", [model])
         if not term.was_asked and any(a.code in MENDED_BY_OPENING for a in term.absences):
@@ -268,7 +267,7 @@ class ServerRotating(Strategy):
 
     # ---- phase 3: fine-tune ------------------------------------------------------------------
 
-    def _finetune(self, term: OpenTerm, round_number: int, averaged: Model) -> Model:
+    def _finetune(self, term: Attempt, round_number: int, averaged: Model) -> Model:
         """Let the provisional server's own node fine-tune the average on its own data."""
         finetuning = work(term, self.plan, term.server, round_number, averaged, "server")
         message = request(finetuning, wire.FINETUNE, term.node_of[term.server], [averaged])
@@ -305,7 +304,7 @@ class ServerRotating(Strategy):
 
     # ---- phase 5: commit ---------------------------------------------------------------------
 
-    def _commit(self, term: OpenTerm, proposal: Proposal) -> TermRecord:
+    def _commit(self, term: Attempt, proposal: Proposal) -> TermRecord:
         """Let all accept the stored proposal; a majority commits it, and all are told."""
         answers = self._ask(term, acceptance_requests(term, proposal), "commit")
         require_majority(
@@ -321,16 +320,16 @@ class ServerRotating(Strategy):
         return record
 
     def _ask(
-        self, term: OpenTerm, requests: Iterable[Message], phase: str, at_hand: Iterable[Model] = ()
+        self, term: Attempt, requests: Iterable[Message], phase: str, at_hand: Iterable[Model] = ()
     ) -> dict[str, Message]:
         patience, decided = self.plan.work_deadline, phase == "commit"
         return self._conversation(term).ask(requests, phase, patience, at_hand, decided)
 
-    def _conversation(self, term: OpenTerm) -> Conversation:
+    def _conversation(self, term: Attempt) -> Conversation:
         find = self.journal.weights
         return Conversation(term, lambda name: Model.of_weights(find(name), name), self.observer)
 
-    def opened(self) -> OpenTerm:
+    def opened(self) -> Attempt:
         """Return the attempt that is under way; raises RuntimeError when there is none."""
         if self._term is None:
             raise RuntimeError("no term is open: call run_term or start")

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("strategies", "clients", "srflm_flower", "deploy")
-MOST_LINES = 350
+ORDER = ("strategies", "clients", "srflm_flower", "deploy", "benchmarks")
+"""A package imports only those before it."""
+
+ROOMS = {
+    "strategies": (
+        *("errors", "settings", "flower_private", "weights", "protocol"),
+        *("aggregation", "election", "eligibility", "secure_aggregation"),
+        *("term", "server_rotating", "cyclic", "local_only"),
+    ),
+    "clients": (
+        *("files", "device", "seeds", "settings", "data", "evaluation", "training", "prediction"),
+        *("privacy", "networks", "learner", "models"),
+    ),
+    "srflm_flower": (
+        *("federation", "privacy", "results", "report", "site", "run"),
+        *("client_app", "server_app", "comparison", "attacks"),
+    ),
+    "deploy": (
+        *("identity", "processes", "edge", "flower", "site"),
+        *("membership", "serving", "simulation", "operating", "cli"),
+    ),
+}
+"""A room (a folder or file of a package) imports only those before it in its package."""
+
+PACKAGES = ORDER[:-1]
+MAX_LINES = 350
+MAX_ENTRIES = 26
+FILES = ("pathlib", "os", "tempfile", "shutil")
+PURE = ("election.py", "protocol/records.py", "protocol/quorum.py")
 FLOWER_PRIVATE = {
-    "srflm_flower/flower_private.py",
-    "srflm_flower/memory_grid.py",
-    "deploy/flower_internals.py",
-    "deploy/flower_control.py",
+    "strategies/flower_private.py",
+    "srflm_flower/run/memory_grid.py",
+    "deploy/flower/internals.py",
+    "deploy/flower/control.py",
 }
 
 
@@ -27,12 +55,13 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def imports_of(path: Path, with_types: bool = False) -> set[str]:
+@cache
+def imports_of(path: Path, with_types: bool = False) -> frozenset[str]:
     """Return the dotted names that a file imports, of modules and of what is taken from them.
 
     Imports that only the type checker sees count ``with_types``.
     """
-    return set(_imports(ast.parse(path.read_text(encoding="utf-8")), with_types))
+    return frozenset(_imports(ast.parse(path.read_text(encoding="utf-8")), with_types))
 
 
 def _imports(node: ast.AST, with_types: bool) -> Iterator[str]:
@@ -49,9 +78,16 @@ def _imports(node: ast.AST, with_types: bool) -> Iterator[str]:
         yield from _imports(child, with_types)
 
 
-def modules_from(path: Path, package: str) -> set[str]:
-    """Return which modules of ``package`` a file imports, one level deep."""
-    return {name.split(".")[1] for name in imports_of(path, True) if name.startswith(package + ".")}
+def room_files(package: str, room: str) -> list[Path]:
+    """Return the files of a room."""
+    file = ROOT / package / f"{room}.py"
+    return [file] if file.is_file() else files_of(f"{package}/{room}")
+
+
+def whole(path: Path) -> frozenset[str]:
+    """Return the modules that a file imports, and those of which it takes something."""
+    names = imports_of(path, with_types=True)
+    return names | {name.rpartition(".")[0] for name in names}
 
 
 def offenders(paths: list[Path], *forbidden: str) -> dict[str, set[str]]:
@@ -64,58 +100,61 @@ def offenders(paths: list[Path], *forbidden: str) -> dict[str, set[str]]:
     return {name: names for name, names in found.items() if names}
 
 
+@pytest.mark.parametrize("package", ORDER)
+def test_package_imports_only_those_before_it(package: str) -> None:
+    later = ORDER[ORDER.index(package) + 1 :]
+    assert offenders(files_of(package), *later) == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "room"), [(package, room) for package in ROOMS for room in ROOMS[package]]
+)
+def test_room_imports_only_those_before_it(package: str, room: str) -> None:
+    later = ROOMS[package][ROOMS[package].index(room) + 1 :]
+    assert offenders(room_files(package, room), *(f"{package}.{each}" for each in later)) == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_has_its_place(package: str) -> None:
+    names = {path.relative_to(ROOT / package).parts[0] for path in files_of(package)}
+    assert {name.removesuffix(".py") for name in names} - {"__init__"} == set(ROOMS[package])
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_two_files_import_each_other(package: str) -> None:
+    """Type checkers' imports count too: a reader follows them."""
+    modules = {
+        name_of(path).removesuffix(".py").replace("/", "."): path for path in files_of(package)
+    }
+    imports = {name: whole(path) & modules.keys() - {name} for name, path in modules.items()}
+    while leaves := {name for name, needs in imports.items() if not needs & imports.keys()}:
+        imports = {name: needs for name, needs in imports.items() if name not in leaves}
+    assert imports == {}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in files_of(*PACKAGES)}), ids=name_of
+)
+def test_folder_says_what_it_is_and_is_small(folder: Path) -> None:
+    doc = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    assert doc, "the folder says what lives there, and what it may import"
+    assert len([path for path in folder.iterdir() if path.name != "__pycache__"]) <= MAX_ENTRIES
+
+
 def test_the_algorithms_know_neither_torch_nor_files() -> None:
-    pure = [*files_of("strategies"), ROOT / "srflm_flower" / "records.py"]
-    assert offenders(pure, "torch", "monai", "pathlib", "os", "tempfile", "shutil") == {}
+    assert offenders(files_of("strategies"), "torch", "monai", *FILES) == {}
 
 
 def test_election_quorum_and_records_know_neither_flower_nor_clocks() -> None:
-    core = [
-        ROOT / "strategies" / "election.py",
-        ROOT / "srflm_flower" / "records.py",
-        ROOT / "srflm_flower" / "quorum.py",
-    ]
+    core = [ROOT / "strategies" / name for name in PURE]
     assert offenders(core, "flwr", "time", "socket", "numpy") == {}
 
 
-def test_the_algorithms_use_only_the_nouns_of_the_application() -> None:
-    used = set().union(*(modules_from(path, "srflm_flower") for path in files_of("strategies")))
-    assert used == {
-        "errors",
-        "records",
-        "quorum",
-        "messages",
-        "weights",
-        "flower_private",
-        "secure_aggregation",
-    }
-
-
-def test_the_rules_of_secure_aggregation_know_neither_flower_nor_torch_nor_files() -> None:
-    shell = {"messages.py", "notes.py", "site.py"}
-    paths = files_of("srflm_flower/secure_aggregation")
-    pure = [path for path in paths if path.name not in shell]
+def test_the_rules_of_secure_aggregation_know_no_flower() -> None:
+    paths = files_of("strategies/secure_aggregation")
+    pure = [path for path in paths if path.name != "messages.py"]
     assert len(pure) >= 7
-    assert offenders(pure, "flwr", "torch", "pathlib", "time", "clients", "deploy") == {}
-
-
-def test_the_algorithms_do_not_know_the_data() -> None:
-    assert offenders(files_of("strategies"), "clients", "deploy") == {}
-
-
-def test_what_touches_data_uses_only_leaves_of_the_application() -> None:
-    used = set().union(*(modules_from(path, "srflm_flower") for path in files_of("clients")))
-    assert used == {"durable", "errors", "weights"}
-
-
-def test_what_touches_data_uses_only_the_settings_of_the_algorithms() -> None:
-    used = set().union(*(modules_from(path, "strategies") for path in files_of("clients")))
-    assert used == {"settings"}
-
-
-def test_only_the_command_line_starts_a_deployment() -> None:
-    users = offenders(files_of("strategies", "clients", "srflm_flower"), "deploy")
-    assert [name for name in users if not name.startswith("srflm_flower/cli/")] == []
+    assert offenders(pure, "flwr", "time") == {}
 
 
 def test_private_parts_of_flower_are_used_in_four_files_only() -> None:
@@ -132,7 +171,7 @@ def test_private_parts_of_flower_are_used_in_four_files_only() -> None:
 @pytest.mark.parametrize("path", files_of(*PACKAGES), ids=name_of)
 def test_file_is_short_and_says_what_it_is(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= MOST_LINES, "one idea a file"
+    assert len(text.splitlines()) <= MAX_LINES, "one idea a file"
     assert ast.get_docstring(ast.parse(text)), "a module begins with a docstring"
 
 

@@ -12,8 +12,8 @@ from flwr.clientapp import ClientApp
 
 from clients.learner import Learner
 from clients.training import Work
-from srflm_flower.simulated_site import SimulatedSite
-from srflm_flower.weights import from_arrays, to_arrays
+from srflm_flower.run.simulated_site import SimulatedSite
+from strategies.weights import from_arrays, to_arrays
 
 app = ClientApp()
 

@@ -11,8 +11,8 @@ from flwr.serverapp.strategy import FedAvg
 
 from benchmarks.round_times import RoundEnd, append_round_end
 from clients.networks import get_weights, initial_network
-from srflm_flower.run_folder import RunFolder
-from srflm_flower.weights import to_arrays
+from srflm_flower.run.folder import RunFolder
+from strategies.weights import to_arrays
 
 app = ServerApp()
 ROUNDS_FILE = "rounds.jsonl"
@@ -42,7 +42,7 @@ def main(grid: Grid, context: Context) -> None:
     out = Path(str(context.run_config["out"]))
     federation = RunFolder(out).federation()
     notes = RoundNotes(out / ROUNDS_FILE)
-    network = initial_network(federation.model, federation.task, federation.seed)
+    network = initial_network(federation.network_settings, federation.task, federation.seed)
     strategy = FedAvg(
         min_available_nodes=len(federation.roster), train_metrics_aggr_fn=notes.trained
     )

@@ -24,7 +24,7 @@ from clients.data.npz import Arrays
 from clients.data.partition import random_splits_of
 from clients.data.vendor_data import SplitName
 from clients.settings import SplitSettings
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 _SPLIT_FOLDERS: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clients.data.examples import Examples, Texts, patient_names
 from clients.data.vendor_data import SplitName, flat_labels
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 Arrays = dict[SplitName, Examples]
 _TOLERANCE = 1e-3

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 Indices = NDArray[np.int64]
 MAX_DRAWS = 1000

@@ -15,10 +15,10 @@ from clients.data.phantom import write_preview
 from clients.data.plan import DataPlan
 from clients.data.sources import load_vendor_data
 from clients.data.vendor_data import Split
+from clients.files.durable import not_writable
 from clients.settings import PhantomData
-from srflm_flower.durable import not_writable
 
-MOST_VENDORS, MOST_CLASSES, INCH = 8, 10, 1.35
+MAX_VENDORS, MAX_CLASSES, INCH = 8, 10, 1.35
 
 
 def write_data_preview(path: Path, plan: DataPlan) -> None:
@@ -27,7 +27,7 @@ def write_data_preview(path: Path, plan: DataPlan) -> None:
     Makes the folder where there is none; raises :class:`RunFolderError` when the file cannot be
     written.
     """
-    names = [vendor.name for vendor in plan.vendors][:MOST_VENDORS]
+    names = [vendor.name for vendor in plan.vendors][:MAX_VENDORS]
     if isinstance(plan.data, PhantomData):
         with _writing(path):
             write_preview(
@@ -38,7 +38,7 @@ def write_data_preview(path: Path, plan: DataPlan) -> None:
                 heterogeneity=plan.data.heterogeneity,
             )
         return
-    classes = plan.task.classes[:MOST_CLASSES]
+    classes = plan.task.classes[:MAX_CLASSES]
     figure = Figure(figsize=(INCH * len(names) + 1.2, INCH * len(classes) + 0.9), dpi=110)
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(classes), len(names), squeeze=False)

@@ -35,7 +35,7 @@ from clients.settings import (
     PhantomData,
     VendorSettings,
 )
-from srflm_flower.errors import ConfigurationError, DataError
+from strategies.errors import ConfigurationError, DataError
 
 _cache: dict[tuple[str, str], VendorData] = {}
 

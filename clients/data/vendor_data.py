@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from clients.data.examples import Examples, record_names
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")

@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from clients.privacy.mechanism import Mechanism
+from clients.privacy.accounting.mechanism import Mechanism
 from strategies.settings import Role, Settings
 
 Unit = Literal["record", "patient"]
 """What is protected: an image, or all images of a person."""
 
-GradientMode = Literal["auto", "vmap", "loop", "hooks", "ghost"]
+GradientMode = Literal["auto", "vmap", "loop", "ghost"]
 
 
 class PrivacySettings(Settings):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from clients.privacy.noise import Randomness
-from srflm_flower.weights import Weights
+from strategies.weights import Weights
 
 SENSITIVITY = 2.0
 """In units of the clipping norm C: other data may turn an update of norm C into its opposite."""

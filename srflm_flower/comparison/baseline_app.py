@@ -15,12 +15,12 @@ from flwr.clientapp import ClientApp
 from clients.learner import Trained
 from clients.training import Work, batches
 from srflm_flower.comparison.step_budget import StepBudget
-from srflm_flower.records import Ballot
-from srflm_flower.simulated_site import SimulatedSite, run_folder_of
-from srflm_flower.site import Site
-from srflm_flower.site_state import UpdateNotes
-from srflm_flower.weights import Weights, from_arrays, to_arrays
+from srflm_flower.run.simulated_site import SimulatedSite, run_folder_of
+from srflm_flower.site.site import Site
+from srflm_flower.site.state import UpdateNotes
 from strategies.local_only import CONTINUE_OWN
+from strategies.protocol.records import Ballot
+from strategies.weights import Weights, from_arrays, to_arrays
 
 app = ClientApp()
 

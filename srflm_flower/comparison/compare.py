@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, stdev
 
+from clients.files.durable import write_durably
 from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
 from srflm_flower.comparison.private_plans import at_seed
 from srflm_flower.comparison.step_budget import StepBudget
-from srflm_flower.durable import write_durably
-from srflm_flower.errors import SimulationError
-from srflm_flower.federation import Federation
+from srflm_flower.federation.federation import Federation
+from strategies.errors import SimulationError
 
 COLUMNS = ("personalised", "global on own test", "global on all test")
 Table = dict[str, dict[str, tuple[float, float]]]

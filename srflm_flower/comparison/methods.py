@@ -14,26 +14,27 @@ from pydantic import BaseModel, ConfigDict
 
 from clients.data.vendor_data import SPLITS, Split, VendorData
 from clients.evaluation import evaluate
+from clients.files.durable import write_durably
 from clients.learner import Learner
+from clients.models.model_file import read_model_file
+from clients.models.moving_average import MovingAverage, advanced
 from clients.networks import set_weights
 from clients.training import Work
 from srflm_flower import client_app
 from srflm_flower.comparison import baseline_app
 from srflm_flower.comparison.private_plans import for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget, budget_of
-from srflm_flower.conduct import Run
-from srflm_flower.durable import write_durably
-from srflm_flower.federation import Federation
-from srflm_flower.ledger import Ledger
-from srflm_flower.memory_grid import MemoryGrid
-from srflm_flower.model_file import read_model_file
-from srflm_flower.moving_average import MovingAverage, advanced
-from srflm_flower.run_folder import RunFolder, create_run_folder
-from srflm_flower.simulated_site import SimulatedSite
-from srflm_flower.site import Site
-from srflm_flower.weights import Weights, from_arrays, to_arrays
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.run.conduct import Run
+from srflm_flower.run.folder import RunFolder, create_run_folder
+from srflm_flower.run.ledger import Ledger
+from srflm_flower.run.memory_grid import MemoryGrid
+from srflm_flower.run.simulated_site import SimulatedSite
+from srflm_flower.site.site import Site
 from strategies.cyclic import CyclicWeightTransfer
 from strategies.local_only import LocalOnly
+from strategies.weights import Weights, from_arrays, to_arrays
 
 Method = Literal["srflm", "fedavg", "fedprox", "cyclic", "fixed-server", "local", "pooled"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -108,7 +109,7 @@ def run_baseline(
 def _run_fixed_server(federation: Federation, folder: Path, budget: StepBudget) -> MethodResult:
     server = federation.roster[0]
     planned = for_fixed_server(federation, server)
-    fixed = planned.changed(election__policy="fixed", election__server=server)
+    fixed = with_changes(planned, election__policy="fixed", election__server=server)
     run = create_run_folder(fixed, folder, folder.parent)
     steps = {site.vendor: baseline_app.client_steps(site) for site in _sites(run, fixed)}
     plan = budget.for_fixed_server(server, steps)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clients.privacy.planning import Schedule, plan
+from clients.privacy.accounting.planning import Schedule, plan
 from clients.settings import FileData
 from srflm_flower.comparison.step_budget import StepBudget
-from srflm_flower.federation import Federation
-from srflm_flower.preflight import count_examples
-from srflm_flower.privacy_plan import plan_federation, sizes
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.federation.preflight import count_examples
+from srflm_flower.privacy.plan import plan_federation, sizes
 
 
 def at_seed(federation: Federation, seed: int) -> Federation:
@@ -25,7 +26,7 @@ def at_seed(federation: Federation, seed: int) -> Federation:
     Sizes of simulated vendors are counted, which is for comparisons only: a public size must not
     be the exact number of a hospital's records.
     """
-    changed = federation.changed(seed=seed)
+    changed = with_changes(federation, seed=seed)
     if not changed.privacy.private:
         return changed
     counted = {} if isinstance(changed.data, FileData) else count_examples(changed)
@@ -39,7 +40,7 @@ def at_seed(federation: Federation, seed: int) -> Federation:
         vendor: {"client_noise": each.client_noise, "server_noise": each.server_noise}
         for vendor, each in planned.plans.items()
     }
-    return _with(changed, noise).changed(privacy__server_terms=planned.server_terms)
+    return with_changes(_with(changed, noise), privacy__server_terms=planned.server_terms)
 
 
 def for_baseline(federation: Federation, budget: StepBudget) -> Federation:
@@ -57,7 +58,7 @@ def for_fixed_server(federation: Federation, server: str) -> Federation:
         return federation
     steps = dict.fromkeys(federation.roster, rounds * privacy.client_steps)
     steps[server] = rounds * privacy.server_steps
-    unlimited = federation.changed(privacy__server_terms=None)
+    unlimited = with_changes(federation, privacy__server_terms=None)
     return _with(unlimited, _noise_for(federation, steps))
 
 
@@ -78,4 +79,4 @@ def _with(federation: Federation, changes: Mapping[str, Mapping[str, Any]]) -> F
         member.model_dump(mode="python") | dict(changes.get(member.name, {}))
         for member in federation.vendors
     ]
-    return federation.changed(vendors=vendors)
+    return with_changes(federation, vendors=vendors)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from srflm_flower.records import TermRecord
+from strategies.protocol.records import TermRecord
 from strategies.settings import Role
-from strategies.term_plan import StepPlan
+from strategies.term.plan import StepPlan
 
 
 class StepBudget(BaseModel):

@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from matplotlib.figure import Figure
-
-from srflm_flower.federation import Federation
-from srflm_flower.records import TermRecord
+from srflm_flower.federation.federation import Federation
 from srflm_flower.report.figures_cost import phase_seconds, phases_of
-from srflm_flower.report.figures_curves import MOST_PANELS, have_metric, learning_curves
+from srflm_flower.report.figures_curves import MAX_PANELS, have_metric, learning_curves
 from srflm_flower.report.figures_matrix import matrix
 from srflm_flower.report.figures_timeline import timeline
 from srflm_flower.report.rendering import svg_of
 from srflm_flower.report.wording import metric_in_full, number
-from srflm_flower.summary import RunSummary
+from srflm_flower.results.summary import RunSummary
+from strategies.protocol.records import TermRecord
 
 
 @dataclass(frozen=True)
 class Illustration:
-    """A figure on the page; ``svg`` is an element of HTML."""
+    """A figure on the page: an SVG file, with a text for those who cannot see it."""
 
-    name: str
     title: str
-    svg: str
+    svg: bytes
+    alternative: str
     how_to_read: str
+
+    @property
+    def source(self) -> str:
+        """The figure as a URL that holds it: the page fetches nothing."""
+        return f"data:image/svg+xml;base64,{b64encode(self.svg).decode()}"
 
 
 def illustrations(
     federation: Federation, records: Sequence[TermRecord], summary: RunSummary
 ) -> list[Illustration]:
     """Return the figures that the run has data for."""
-    return [
-        Illustration(name, title, svg_of(draw(), name, alternative), how_to_read)
-        for name, title, draw, alternative, how_to_read in _drawings(federation, records, summary)
-    ]
+    return list(_illustrations(federation, records, summary))
 
 
-Drawing = tuple[str, str, Callable[[], Figure], str, str]
-"""Name, title, how to draw it, text alternative, how to read it."""
-
-
-def _drawings(
+def _illustrations(
     federation: Federation, records: Sequence[TermRecord], summary: RunSummary
-) -> Iterator[Drawing]:
+) -> Iterator[Illustration]:
     if have_metric(records, summary.metric):
         yield _curves(federation.roster, records, summary)
     if records:
@@ -55,9 +52,11 @@ def _drawings(
         yield _cost(records)
 
 
-def _curves(roster: Sequence[str], records: Sequence[TermRecord], summary: RunSummary) -> Drawing:
+def _curves(
+    roster: Sequence[str], records: Sequence[TermRecord], summary: RunSummary
+) -> Illustration:
     metric = metric_in_full(summary.metric)
-    many = len(roster) > MOST_PANELS
+    many = len(roster) > MAX_PANELS
     layout = (
         "A panel for each kind of model: the line is the mean over the vendors, the band reaches"
         " from the lowest vendor to the highest."
@@ -65,10 +64,9 @@ def _curves(roster: Sequence[str], records: Sequence[TermRecord], summary: RunSu
         else "A panel for each vendor; grey stripes are the terms in which it was the server,"
         " gaps those in which it was absent."
     )
-    return (
-        "curves",
+    return Illustration(
         "How the models learnt",
-        lambda: learning_curves(roster, records, summary.metric),
+        svg_of(learning_curves(roster, records, summary.metric)),
         f"Line chart: {metric.lower()} over {len(records)} terms for {len(roster)} vendors."
         " The mean values stand in the table of terms.",
         f"{layout} Values are each vendor's own validation data. The averaged model is what the"
@@ -78,12 +76,11 @@ def _curves(roster: Sequence[str], records: Sequence[TermRecord], summary: RunSu
     )
 
 
-def _timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Drawing:
+def _timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Illustration:
     served = "; ".join(f"term {record.term}: {record.server}" for record in records)
-    return (
-        "timeline",
+    return Illustration(
         "Who served, who trained, who was missing",
-        lambda: timeline(roster, records),
+        svg_of(timeline(roster, records)),
         f"Chart of {len(roster)} vendors by {len(records)} terms. Servers: {served}.",
         "Read a row for one vendor's part in the run, a column for one term. Every column has one"
         " block, the provisional server. A cross is a vendor that was elected but could not do its"
@@ -92,7 +89,7 @@ def _timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Drawing:
     )
 
 
-def _matrix(roster: Sequence[str], summary: RunSummary) -> Drawing:
+def _matrix(roster: Sequence[str], summary: RunSummary) -> Illustration:
     metric = metric_in_full(summary.metric)
     cells = [
         (owner, at, summary.cross[owner][at][summary.metric])
@@ -101,10 +98,9 @@ def _matrix(roster: Sequence[str], summary: RunSummary) -> Drawing:
         if summary.metric in summary.cross.get(owner, {}).get(at, {})
     ]
     own = "; ".join(f"{owner} {number(value)}" for owner, at, value in cells if owner == at)
-    return (
-        "matrix",
+    return Illustration(
         "How the personalised models do elsewhere",
-        lambda: matrix(roster, summary.cross, summary.metric),
+        svg_of(matrix(roster, summary.cross, summary.metric)),
         f"Heat map of {metric.lower()}, model's vendor by data's vendor. On own data: {own}.",
         "Each row is one vendor's personalised model, each column the validation data of one"
         " vendor. Framed cells are a model on the data of its own vendor. A row that is good only"
@@ -113,12 +109,11 @@ def _matrix(roster: Sequence[str], summary: RunSummary) -> Drawing:
     )
 
 
-def _cost(records: Sequence[TermRecord]) -> Drawing:
+def _cost(records: Sequence[TermRecord]) -> Illustration:
     total = sum(cost.seconds for record in records for cost in record.cost.values())
-    return (
-        "cost",
+    return Illustration(
         "Where the time went",
-        lambda: phase_seconds(records),
+        svg_of(phase_seconds(records)),
         f"Stacked bars: seconds of every phase for {len(records)} terms, {total:.1f} in all.",
         "The height of a bar is how long the term took, as the server process saw it: computing at"
         " the vendors, transfer, and waiting for the slowest. Attempts that failed and the final"

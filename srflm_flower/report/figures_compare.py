@@ -12,12 +12,8 @@ from srflm_flower.report.rendering import (
     PALETTE,
     house_style,
     new_figure,
-    png_of,
-    svg_of,
 )
 from srflm_flower.report.wording import metric_in_full, number, shortened
-
-__all__ = ["comparison_figure", "png_of", "svg_of"]
 
 BAR = 0.24
 """Thickness of a bar in inches."""

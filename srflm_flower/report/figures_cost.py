@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from srflm_flower.records import PhaseCost, TermRecord
 from srflm_flower.report.rendering import (
     HATCHES,
     PALETTE,
@@ -15,6 +14,7 @@ from srflm_flower.report.rendering import (
     new_figure,
 )
 from srflm_flower.report.wording import PHASES, phase_in_full
+from strategies.protocol.records import PhaseCost, TermRecord
 
 
 def phases_of(records: Sequence[TermRecord]) -> list[str]:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from srflm_flower.records import TermRecord
 from srflm_flower.report.rendering import (
     BLUE,
     FAINT,
@@ -22,8 +21,9 @@ from srflm_flower.report.rendering import (
     new_figure,
 )
 from srflm_flower.report.wording import metric_in_full, shortened
+from strategies.protocol.records import TermRecord
 
-MOST_PANELS = 12
+MAX_PANELS = 12
 """Up to this many vendors each have a panel; beyond it their mean and range are drawn."""
 
 LOOKS = {
@@ -58,7 +58,7 @@ def have_metric(records: Sequence[TermRecord], metric: str) -> bool:
 @house_style()
 def learning_curves(roster: Sequence[str], records: Sequence[TermRecord], metric: str) -> Figure:
     """Draw the curves: a panel for each vendor, or for many vendors a panel for each model."""
-    if len(roster) <= MOST_PANELS:
+    if len(roster) <= MAX_PANELS:
         return _panel_for_each_vendor(roster, records, metric)
     return _panel_for_each_model(roster, records, metric)
 

@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from srflm_flower.records import Metrics
 from srflm_flower.report.rendering import GRID, INK, VERMILION, house_style, new_figure
 from srflm_flower.report.wording import metric_in_full, number, shortened
+from strategies.protocol.records import Metrics
 
 Cross = Mapping[str, Mapping[str, Metrics]]
-MOST_NUMBERS = 16
+MAX_NUMBERS = 16
 """Beyond this many vendors the numbers would not fit their cells."""
 
 
@@ -51,7 +51,7 @@ def matrix(roster: Sequence[str], cross: Cross, metric: str) -> Figure:
         corner = (diagonal - 0.47, diagonal - 0.45)
         axes.add_patch(Rectangle(corner, 0.94, 0.9, fill=False, ec=VERMILION, lw=1.6))
     low, high = (float(limit or 0.0) for limit in shades.get_clim())
-    if size <= MOST_NUMBERS:
+    if size <= MAX_NUMBERS:
         for (row, column), value in np.ndenumerate(values):
             dark = value > low + 0.6 * (high - low)
             colour = "white" if dark else INK

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from srflm_flower.records import TermRecord
 from srflm_flower.report.rendering import (
     BLUE,
     FAINT,
@@ -23,6 +22,7 @@ from srflm_flower.report.rendering import (
     new_figure,
 )
 from srflm_flower.report.wording import shortened
+from strategies.protocol.records import TermRecord
 
 Part = Literal["served", "failed", "trained", "missed"]
 

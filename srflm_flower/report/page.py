@@ -1,19 +1,18 @@
-"""The report as one self-contained HTML page: same input, same bytes; nothing is fetched."""
+"""The report as one self-contained HTML page: same input, same bytes; nothing is fetched.
+
+The templates and the style sheet beside this file (``*.md``) say how it looks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from srflm_flower.durable import write_durably
-from srflm_flower.federation import Federation
-from srflm_flower.privacy_statement import NOT_PRIVATE
-from srflm_flower.records import TermRecord
-from srflm_flower.release import released
-from srflm_flower.report.markup import Html, element, joined, scrolling
-from srflm_flower.report.privacy import privacy_section
-from srflm_flower.report.style_sheet import STYLE_SHEET
+from clients.files.durable import write_durably
+from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.statement import NOT_PRIVATE, exclusions, promise
+from srflm_flower.privacy.update_level import update_level_statement
+from srflm_flower.report.privacy import spent_table
 from srflm_flower.report.tables import (
     all_metrics_table,
     codes_table,
@@ -22,11 +21,10 @@ from srflm_flower.report.tables import (
     settings_table,
     terms_table,
 )
-from srflm_flower.report.wording import meaning_of, metric_in_full, model_in_full, number
-from srflm_flower.summary import RunSummary
-
-if TYPE_CHECKING:
-    from srflm_flower.report.figures import Illustration
+from srflm_flower.report.wording import NOTHING, meaning_of, metric_in_full, model_in_full, number
+from srflm_flower.results.release import Release, released
+from srflm_flower.results.summary import RunSummary
+from strategies.protocol.records import TermRecord
 
 
 def write_report(
@@ -41,105 +39,70 @@ def write_report(
 
 def report_page(federation: Federation, records: Sequence[TermRecord], summary: RunSummary) -> str:
     """Return the page."""
-    from srflm_flower.report.figures import illustrations  # matplotlib takes a second to import
+    # jinja2 and matplotlib take up to a second to import: only who draws a report waits for them.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    title = f"Report of the federation {summary.name}"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", Html(STYLE_SHEET)),
+    from srflm_flower.report.figures import illustrations
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    main = element(
-        "main",
-        _header(title, federation, records, summary),
-        _results(federation, records, summary),
-        _course(illustrations(federation, records, summary)),
-        privacy_section(federation, records),
-        _terms(records, summary),
-        _costs(records),
-        _settings(federation, summary),
-    )
-    return f'<!DOCTYPE html>\n<html lang="en">{head}{element("body", main)}</html>\n'
-
-
-def _header(
-    title: str, federation: Federation, records: Sequence[TermRecord], summary: RunSummary
-) -> Html:
-    return element(
-        "header",
-        element("p", "Server-rotating federated learning", class_="kicker"),
-        element("h1", title),
-        _status(summary),
-        _facts(federation, summary),
-        _release(records, summary),
-        *([] if federation.privacy.private else [element("p", element("strong", NOT_PRIVATE))]),
+    environment.filters.update(number=number, meaning=meaning_of, model=model_in_full)
+    return environment.get_template("report.html.j2.md").render(
+        figures=illustrations(federation, records, summary),
+        **_texts(federation, records, summary),
+        **_tables(federation, records, summary),
     )
 
 
-def _status(summary: RunSummary) -> Html:
-    what = element("p", f"{summary.what_happened}.", class_="what")
-    if summary.status == "completed":
-        return element("div", element("strong", "Completed"), what, class_="status")
-    resume = element(
-        "p",
-        f"{meaning_of(summary.code)} Resume with ",
-        element("code", "srflm simulate --resume <folder>"),
-        ", where <folder> is the folder that holds this page.",
-    )
-    heading = element("strong", f"Stopped early, code {summary.code}")
-    return element("div", heading, what, resume, class_="status stopped")
-
-
-def _facts(federation: Federation, summary: RunSummary) -> Html:
+def _texts(
+    federation: Federation, records: Sequence[TermRecord], summary: RunSummary
+) -> Mapping[str, object]:
     metric = metric_in_full(summary.metric)
-    served = sum(vendor in summary.servers for vendor in federation.roster)
-    facts = {
-        "Rounds done": f"{summary.rounds} of {summary.rounds_planned}",
-        "Vendors that have served": f"{served} of {len(federation.roster)}",
-        f"{metric}, personalised models (mean over vendors, test)": number(
-            summary.mean_personalised.get(summary.metric)
-        ),
-        f"{metric}, released global model (mean over vendors, test)": number(
-            summary.mean_released.get(summary.metric)
-        ),
+    return {
+        "federation": federation,
+        "records": records,
+        "summary": summary,
+        "metric": metric,
+        "served": sum(vendor in summary.servers for vendor in federation.roster),
+        "best": _best(records, summary),
+        "not_private": NOT_PRIVATE,
+        "tested": any(v.personalised or v.released for v in summary.vendors.values()),
+        "how_to_read_results": _how_to_read_results(summary),
+        "promise": promise(federation),
+        "exclusions": exclusions(federation),
+        "about_updates": update_level_statement(federation, records),
     }
-    return element(
-        "dl",
-        *(element("div", element("dt", k), element("dd", v)) for k, v in facts.items()),
-        class_="facts",
-    )
 
 
-def _release(records: Sequence[TermRecord], summary: RunSummary) -> Html:
-    if summary.released_term is None or summary.released_kind is None:
-        return element("p", "No global model has been released: no term was committed.")
-    which = f"{model_in_full(summary.released_kind)} of term {summary.released_term}"
-    text = f"The released global model is the {which}"
+def _tables(
+    federation: Federation, records: Sequence[TermRecord], summary: RunSummary
+) -> Mapping[str, object]:
+    codes = sorted({a.code for r in records for a in r.absences} | {summary.code} - {""})
+    return {
+        "results": results_table(federation, summary),
+        "all_metrics": [
+            all_metrics_table(federation, summary, which) for which in ("personalised", "released")
+        ],
+        "privacy_spent": spent_table(federation, records),
+        "terms": terms_table(records, summary.metric),
+        "codes": codes_table(codes),
+        "costs": costs_table(records),
+        "settings": settings_table(federation, summary),
+    }
+
+
+def _best(records: Sequence[TermRecord], summary: RunSummary) -> Release | None:
+    """Return the release where there is one with a value that can be shown."""
+    if summary.released_kind is None:
+        return None
     best = released(records, summary.metric, summary.released_kind == "moving-average")
-    reason: tuple[str, ...] = (".",)
-    if best is not None and number(best.value) != number(None):
-        metric = metric_in_full(summary.metric).lower()
-        reason = (
-            f", the one with the highest mean {metric} on the vendors' validation data"
-            f" ({number(best.value)}); its hash begins with ",
-            element("code", best.model[:12]),
-            ".",
-        )
-    return element("p", text, *reason)
-
-
-def _results(federation: Federation, records: Sequence[TermRecord], summary: RunSummary) -> Html:
-    metrics = [m for v in summary.vendors.values() for m in (v.personalised, v.released) if m]
-    parts = [element("h2", "Results"), results_table(federation, summary)]
-    if not metrics:
-        parts.append(element("p", "The models have not been tested: the run did not get there."))
-        return element("section", *parts)
-    parts.append(element("p", _how_to_read_results(summary), class_="note"))
-    tables = [all_metrics_table(federation, summary, w) for w in ("personalised", "released")]
-    parts.append(element("details", element("summary", "All metrics"), *tables))
-    return element("section", *parts)
+    return best if best is not None and number(best.value) != NOTHING else None
 
 
 def _how_to_read_results(summary: RunSummary) -> str:
@@ -166,59 +129,3 @@ def _how_to_read_results(summary: RunSummary) -> str:
             f" less changes its accuracy by {number(1 / min(sizes))}."
         )
     return text
-
-
-def _course(drawn: Sequence[Illustration]) -> Html:
-    if not drawn:
-        nothing = element("p", "No term was committed, so there is nothing to draw.")
-        return element("section", element("h2", "Course of the run"), nothing)
-    return element("section", *(_figure(each) for each in drawn))
-
-
-def _figure(drawn: Illustration) -> Html:
-    return joined(
-        element("h2", drawn.title),
-        element(
-            "figure",
-            scrolling(drawn.title, Html(drawn.svg)),
-            element("figcaption", drawn.how_to_read),
-        ),
-    )
-
-
-def _terms(records: Sequence[TermRecord], summary: RunSummary) -> Html:
-    if not records:
-        return Html("")
-    codes = sorted({a.code for r in records for a in r.absences} | {summary.code} - {""})
-    note = (
-        "Metrics are means over the vendors on their validation data. Attempt 0 is the elected"
-        " server; a higher attempt means that another vendor stood in for it or that the run was"
-        " restarted. Clients are those whose models were averaged, with the server's own last"
-        " update where it says so. The model is the fine-tuned one, by the beginning of its hash."
-    )
-    return element(
-        "section",
-        element("h2", "Terms"),
-        element(
-            "details",
-            element("summary", f"All {len(records)} committed terms"),
-            element("p", note, class_="note"),
-            terms_table(records, summary.metric),
-            *([codes_table(codes)] if codes else []),
-        ),
-    )
-
-
-def _costs(records: Sequence[TermRecord]) -> Html:
-    if not any(record.cost for record in records):
-        return Html("")
-    return element("section", element("h2", "Time and traffic"), costs_table(records))
-
-
-def _settings(federation: Federation, summary: RunSummary) -> Html:
-    return element(
-        "section",
-        element("h2", "Settings"),
-        settings_table(federation, summary),
-        element("p", "All settings are in ", element("code", "federation.toml"), "."),
-    )

@@ -1,36 +1,18 @@
-"""The report's section on privacy: what is promised, what was spent, what is not covered."""
+"""The report's table on privacy: what each vendor has spent and what it can still do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from srflm_flower.federation import Federation
-from srflm_flower.privacy_statement import exclusions, last_privacy, promise
-from srflm_flower.records import TermRecord
-from srflm_flower.report.markup import Column, Html, element, table
+from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.statement import last_privacy
+from srflm_flower.report.table import Column, Table
 from srflm_flower.report.wording import number
-from srflm_flower.update_level import update_level_statement
+from strategies.protocol.records import TermRecord
 
 
-def privacy_section(federation: Federation, records: Sequence[TermRecord]) -> Html:
-    """Return the section; without differential privacy it says so."""
-    heading = element("h2", "Privacy")
-    updates = update_level_statement(federation, records)
-    more = [element("p", updates)] if updates else []
-    if not federation.privacy.private:
-        nothing = element("p", element("strong", promise(federation)))
-        return element("section", heading, nothing, *more)
-    return element(
-        "section",
-        heading,
-        element("p", promise(federation)),
-        _spent(federation, records),
-        element("p", exclusions(federation), class_="note"),
-        *more,
-    )
-
-
-def _spent(federation: Federation, records: Sequence[TermRecord]) -> Html:
+def spent_table(federation: Federation, records: Sequence[TermRecord]) -> Table:
+    """Return a row for each vendor: its ε at its δ, its public size, what it can still do."""
     columns = [
         Column("Vendor"),
         *(Column(title, numeric=True) for title in ("ε spent", "δ", "Public size")),
@@ -54,4 +36,4 @@ def _spent(federation: Federation, records: Sequence[TermRecord]) -> Html:
                 ", ".join([*able, "evaluate"]) if each is not None else "not told",
             ]
         )
-    return table("Spent so far, as each site's own ledger has it", columns, rows)
+    return Table("Spent so far, as each site's own ledger has it", columns, rows)

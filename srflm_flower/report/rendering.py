@@ -1,4 +1,4 @@
-"""The house style of all figures, and figures as SVG text or PNG bytes.
+"""The house style of all figures, and figures as SVG or PNG files.
 
 Figures are made with matplotlib's objects, without pyplot: no window, no state left behind.
 Same figure, same bytes: the style starts from matplotlib's defaults, not the user's own.
@@ -7,7 +7,6 @@ Same figure, same bytes: the style starts from matplotlib's defaults, not the us
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,27 +70,13 @@ def label_terms(axes: Axes, terms: int, ticks: int = 12) -> None:
 
 
 @house_style()
-def svg_of(figure: Figure, name: str = "figure", label: str = "") -> str:
-    """Return the figure as an ``<svg>`` element for a page.
-
-    ``name`` goes before every id, so that several fit one page; ``label`` is the text for those
-    who cannot see the figure.  It has no fixed size: it fills the width that it is given.
-    """
+def svg_of(figure: Figure) -> bytes:
+    """Return the figure as an SVG file."""
     buffer = io.BytesIO()
+    # A date or a version in the file would make equal figures differ.
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", metadata=nothing)
-    text = buffer.getvalue().decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'xlink:href="#', f'href="#{name}-', text)
-    text = text.replace("url(#", f"url(#{name}-")
-    box = re.search(r'viewBox="[^"]*"', text)
-    if box is None:
-        raise ValueError("matplotlib wrote an SVG without a viewBox")
-    opening = f'<svg role="img" {box[0]} xmlns="http://www.w3.org/2000/svg">'
-    title = f"<title>{_escaped(label)}</title>" if label else ""
-    return opening + title + text[text.index(">") + 1 :].strip()
+    return buffer.getvalue()
 
 
 @house_style()
@@ -100,7 +85,3 @@ def png_of(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from srflm_flower.federation import Federation
-from srflm_flower.records import Metrics, PhaseCost, TermRecord
-from srflm_flower.report.markup import Column, Html, element, table
+from srflm_flower.federation.federation import Federation
+from srflm_flower.report.table import Cell, Code, Column, Table
 from srflm_flower.report.wording import (
     METRICS,
     PHASES,
@@ -18,13 +17,14 @@ from srflm_flower.report.wording import (
     number,
     phase_in_full,
 )
-from srflm_flower.summary import RunSummary, VendorSummary, mean_over_vendors, spans
+from srflm_flower.results.summary import RunSummary, VendorSummary, mean_over_vendors, spans
+from strategies.protocol.records import Metrics, PhaseCost, TermRecord
 
-MOST_NAMES = 6
+MAX_NAMES = 6
 """Up to this many clients are named in the table of terms; of more, their number is given."""
 
 
-def results_table(federation: Federation, summary: RunSummary) -> Html:
+def results_table(federation: Federation, summary: RunSummary) -> Table:
     """Return the final table: a row for each vendor, the means last."""
     metric = metric_in_full(summary.metric)
     columns = [
@@ -51,10 +51,10 @@ def results_table(federation: Federation, summary: RunSummary) -> Html:
     ]
     means = [summary.mean_personalised, summary.mean_released]
     footer = ["Mean over vendors", *[""] * 4, *(number(m.get(summary.metric)) for m in means)]
-    return table(f"{metric} on each vendor's own test split", columns, rows, footer)
+    return Table(f"{metric} on each vendor's own test split", columns, rows, footer)
 
 
-def all_metrics_table(federation: Federation, summary: RunSummary, which: str) -> Html:
+def all_metrics_table(federation: Federation, summary: RunSummary, which: str) -> Table:
     """Return every metric of ``which`` model (``personalised`` or ``released``) on test splits."""
     having: dict[str, Metrics] = {
         vendor: getattr(summary.vendors.get(vendor, VendorSummary()), which)
@@ -65,7 +65,7 @@ def all_metrics_table(federation: Federation, summary: RunSummary, which: str) -
     columns = [Column("Vendor"), *(Column(metric_in_full(n), numeric=True) for n in names)]
     means = mean_over_vendors(list(having.values()))
     title = {"personalised": "Personalised models", "released": "Released global model"}[which]
-    return table(
+    return Table(
         f"{title}: all metrics on each vendor's own test split",
         columns,
         [[v, *(number(m.get(n)) for n in names)] for v, m in having.items()],
@@ -73,7 +73,7 @@ def all_metrics_table(federation: Federation, summary: RunSummary, which: str) -
     )
 
 
-def terms_table(records: Sequence[TermRecord], metric: str) -> Html:
+def terms_table(records: Sequence[TermRecord], metric: str) -> Table:
     """Return a row for each committed term."""
     name = metric_in_full(metric)
     columns = [
@@ -91,10 +91,10 @@ def terms_table(records: Sequence[TermRecord], metric: str) -> Html:
         Column("Model"),
         Column("Absences", wide=True),
     ]
-    return table("All committed terms", columns, [_term_row(r, metric) for r in records])
+    return Table("All committed terms", columns, [_term_row(r, metric) for r in records])
 
 
-def _term_row(record: TermRecord, metric: str) -> list[str]:
+def _term_row(record: TermRecord, metric: str) -> list[Cell]:
     vendors = record.metrics.values()
     kinds = [[getattr(m, kind) for m in vendors] for kind in ("averaged", "finetuned")]
     kinds.append([m.personalised for m in vendors])
@@ -109,13 +109,13 @@ def _term_row(record: TermRecord, metric: str) -> list[str]:
         number(total.seconds, 1),
         megabytes(total.bytes_sent),
         megabytes(total.bytes_received),
-        element("code", record.model[:12]),
+        Code(record.model[:12]),
         _absences(record),
     ]
 
 
 def _clients(record: TermRecord) -> str:
-    many = len(record.clients) > MOST_NAMES
+    many = len(record.clients) > MAX_NAMES
     names = f"{len(record.clients)} vendors" if many else ", ".join(record.clients) or "none"
     return f"{names}; server's last update" if record.stale_server else names
 
@@ -129,13 +129,13 @@ def _absences(record: TermRecord) -> str:
     return "; ".join(parts) or "none"
 
 
-def codes_table(codes: Sequence[str]) -> Html:
+def codes_table(codes: Sequence[str]) -> Table:
     """Return what the error codes on the page mean."""
     rows = [[code, meaning_of(code)] for code in codes]
-    return table("Codes on this page", [Column("Code"), Column("Meaning")], rows)
+    return Table("Codes on this page", [Column("Code"), Column("Meaning")], rows)
 
 
-def costs_table(records: Sequence[TermRecord]) -> Html:
+def costs_table(records: Sequence[TermRecord]) -> Table:
     """Return seconds and bytes by phase, over all committed terms."""
     seen = {phase for record in records for phase in record.cost}
     phases = [p for p in PHASES if p in seen] + sorted(seen - set(PHASES))
@@ -146,7 +146,7 @@ def costs_table(records: Sequence[TermRecord]) -> Html:
         Column("MB received", numeric=True),
     ]
     totals = {p: _sum([r.cost[p] for r in records if p in r.cost]) for p in phases}
-    return table(
+    return Table(
         "Time and traffic by phase, all committed terms (1 MB = 1,000,000 bytes)",
         columns,
         [_cost_row(phase_in_full(p).capitalize(), cost) for p, cost in totals.items()],
@@ -171,13 +171,13 @@ def _sum(costs: Sequence[PhaseCost]) -> PhaseCost:
     )
 
 
-def settings_table(federation: Federation, summary: RunSummary) -> Html:
+def settings_table(federation: Federation, summary: RunSummary) -> Table:
     """Return the settings that shape the result."""
-    rows = [[name, value] for name, value in _settings(federation, summary).items()]
-    return table("Settings of this federation", [Column("Setting"), Column("Value")], rows)
+    rows = list(_settings(federation, summary).items())
+    return Table("Settings of this federation", [Column("Setting"), Column("Value")], rows)
 
 
-def _settings(federation: Federation, summary: RunSummary) -> Mapping[str, str]:
+def _settings(federation: Federation, summary: RunSummary) -> dict[str, Cell]:
     model, training = federation.model, federation.training
     election, aggregation = federation.election, federation.aggregation
     network: str = model.network
@@ -185,6 +185,7 @@ def _settings(federation: Federation, summary: RunSummary) -> Mapping[str, str]:
         network = f"{network}, {model.norm} normalisation"
     momentum = f", momentum {training.momentum:g}" if training.optimizer == "sgd" else ""
     decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
+    fixed: dict[str, Cell] = {"Fixed server": election.server} if election.server else {}
     return {
         "Task": f"{federation.task.kind}: {', '.join(federation.task.classes)}",
         "Chosen by": f"{metric_in_full(federation.task.metric)} on validation data",
@@ -198,9 +199,10 @@ def _settings(federation: Federation, summary: RunSummary) -> Mapping[str, str]:
         "Aggregation": aggregation.rule,
         "Server's own last update in the mean": aggregation.include_stale_server,
         "Seed": str(federation.seed),
-        "Federation (SHA-256)": element("code", federation.hash),
+        "Federation (SHA-256)": Code(federation.hash),
         "Time": f"{duration(summary.seconds)} since the run was started or last resumed",
-    } | ({"Fixed server": election.server} if election.server else {})
+        **fixed,
+    }
 
 
 def _election(federation: Federation) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from srflm_flower.errors import INTERNAL_ERROR, NO_REPLY, SrflmError
+from strategies.errors import INTERNAL_ERROR, NO_REPLY, SrflmError
 
 NOTHING = "–"
 """Stands where there is no value."""

@@ -24,7 +24,7 @@ def test_markdown_says_which_target_is_missed() -> None:
 
 
 def test_private_and_plain_steps_can_be_repeated() -> None:
-    for way in ("plain", "auto", "hooks"):
+    for way in ("plain", "auto", "ghost"):
         step = Step("small-cnn", way)  # type: ignore[arg-type]
         assert step.seconds() > 0 and step.seconds() > 0
 
@@ -32,5 +32,5 @@ def test_private_and_plain_steps_can_be_repeated() -> None:
 @pytest.mark.slow
 def test_quick_run_measures_every_mode(tmp_path: Path) -> None:
     found = run(True, tmp_path).measured
-    assert [each.mode for each in found] == ["auto: vmap", "vmap", "loop", "hooks", "ghost"]
+    assert [each.mode for each in found] == ["auto: vmap", "vmap", "loop", "ghost"]
     assert all(each.private_memory > 0 and each.plain_memory > 0 for each in found)

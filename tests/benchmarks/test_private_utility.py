@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import private_utility
 from benchmarks.private_utility import EXAMPLE, PrivateUtility, Utility, without_privacy
-from clients.privacy.accounting import epsilon
-from srflm_flower.federation import load_federation
-from srflm_flower.privacy_plan import plan_federation
+from clients.privacy.accounting.accounting import epsilon
+from srflm_flower.federation.loading import load_federation, with_changes
+from srflm_flower.privacy.plan import plan_federation
 
 
 def row(budget: float | None, srflm: float, fedavg: float, local: float) -> Utility:
@@ -41,7 +41,7 @@ def test_budget_that_is_measured_alone_has_no_goals() -> None:
 
 
 def test_without_the_data_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    federation = load_federation(EXAMPLE).changed(data__path=tmp_path / "missing.npz")
+    federation = with_changes(load_federation(EXAMPLE), data__path=tmp_path / "missing.npz")
     monkeypatch.setattr(private_utility, "load_federation", lambda path: federation)
     assert "missing.npz is not there" in private_utility.run(True, tmp_path).as_markdown()
 

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.compare_pbc import EXAMPLES, PARTITIONS, Compared, Comparisons, missing_data
 from benchmarks.run_all import BENCHMARKS, main, run_all
 from benchmarks.section import Result
-from srflm_flower.federation import built_in_federation, load_federation
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def test_unknown_benchmark_is_refused(only: str, capsys: pytest.CaptureFixture[s
 
 def test_federation_without_its_data_file_is_left_out(tmp_path: Path) -> None:
     federation = load_federation(EXAMPLES / f"{PARTITIONS[0]}.toml")
-    missing = missing_data(federation.changed(data__path=tmp_path / "pbc.npz"))
+    missing = missing_data(with_changes(federation, data__path=tmp_path / "pbc.npz"))
     assert "pbc.npz is not there" in missing
     text = Comparisons((Compared("pbc", "accuracy", 12, 3, {}, missing),)).as_markdown()
     assert text.startswith("### pbc\n\nLeft out: its data file pbc.npz")

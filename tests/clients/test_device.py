@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clients.device import choose_device, mixed_precision
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 
 @pytest.fixture

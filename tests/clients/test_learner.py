@@ -10,7 +10,7 @@ from clients.learner import Learner
 from clients.networks import get_weights, initial_network
 from clients.settings import ModelSettings, TaskSettings, TrainingSettings
 from clients.training import Work
-from srflm_flower.weights import Weights, hash_weights
+from strategies.weights import Weights, hash_weights
 
 TASK = TaskSettings(classes=("dark", "bright"))
 WORK = Work(learning_rate=0.05, epochs=2)

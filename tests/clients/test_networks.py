@@ -18,7 +18,7 @@ from clients.networks import (
     set_weights,
 )
 from clients.settings import ModelSettings, Network, TaskSettings
-from srflm_flower.weights import hash_weights
+from strategies.weights import hash_weights
 
 NETWORKS = get_args(Network)
 

@@ -12,11 +12,11 @@ from PIL import Image
 from clients.data.examples import Examples
 from clients.data.vendor_data import as_split
 from clients.evaluation import predict_logits
+from clients.models.model_file import load_model
 from clients.networks import initial_network
 from clients.prediction import predict_file
 from clients.settings import ModelSettings, TaskSettings
-from srflm_flower.errors import DataError
-from srflm_flower.model_file import load_model
+from strategies.errors import DataError
 from tests.support.tiny import conduct, new_run, tiny_federation
 
 TASK = TaskSettings()

@@ -12,8 +12,8 @@ from clients.data.vendor_data import Split
 from clients.networks import get_weights, initial_network
 from clients.settings import ModelSettings, TaskSettings, TrainingSettings
 from clients.training import Work, batch_indices, batches, make_optimizer, train
-from srflm_flower.errors import TrainingDiverged
-from srflm_flower.weights import Weights, hash_weights
+from strategies.errors import TrainingDiverged
+from strategies.weights import Weights, hash_weights
 
 CPU = torch.device("cpu")
 TASK = TaskSettings(classes=("dark", "bright"))

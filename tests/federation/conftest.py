@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.edge import find_nginx
-from srflm_flower.errors import ConfigurationError
+from deploy.edge.nginx import find_nginx
+from strategies.errors import ConfigurationError
 
 
 @pytest.fixture(autouse=True, scope="session")

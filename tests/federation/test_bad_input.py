@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy import edge
-from deploy.consortium import make_local_sites
-from deploy.pki import create_consortium, sign_site_certificate
-from deploy.site_layout import free_block
-from srflm_flower import cli
-from srflm_flower.deployed_site import site_at
-from srflm_flower.errors import (
+from deploy import cli
+from deploy.edge import nginx as edge
+from deploy.identity.pki import create_consortium, sign_site_certificate
+from deploy.membership.consortium import make_local_sites
+from deploy.site.deployed_site import site_at
+from deploy.site.layout import free_block
+from srflm_flower.site.ledger import TermLedger
+from strategies.errors import (
     ConfigurationError,
     DeploymentError,
     FederationStopped,
@@ -28,7 +29,6 @@ from srflm_flower.errors import (
     LedgerError,
     MessageRefused,
 )
-from srflm_flower.site_ledger import SiteLedger
 from tests.support.commands import SRFLM, run
 from tests.support.deployed import DeployedFederation
 from tests.support.sites import processes_about
@@ -135,7 +135,7 @@ def test_sites_with_different_federation_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others refuse; they say so in their status, and the site that orders a run hears why."""
-    monkeypatch.setattr("srflm_flower.term_server.ORDER_PATIENCE", 0.1)
+    monkeypatch.setattr("deploy.serving.term_server.ORDER_PATIENCE", 0.1)
     sites = DeployedFederation(tmp_path, tiny_federation(tmp_path, VENDORS))
     change(sites.folders["c"] / "federation.toml", "^learning-rate = .*$", "learning-rate = 0.01")
     outcome = sites.order("c", rounds=1)
@@ -178,7 +178,7 @@ def test_identity_of_another_site(site: Path, made: Path) -> None:
 
 
 def test_state_of_another_federation(site: Path) -> None:
-    SiteLedger(site / "state" / "ledger.sqlite", "0" * 64).note("boots", "1")
+    TermLedger(site / "state" / "ledger.sqlite", "0" * 64).note("boots", "1")
     text = up_fails(site, LEDGER, 1)
     assert "another federation" in text
 

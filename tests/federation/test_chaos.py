@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from benchmarks.chaos_faults import PROGRAMS, bring_back, kill_program, kill_site, serving_now
-from clients.privacy.accounting import epsilon
-from deploy.run_orders import order_rounds
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.records import TermRecord
-from srflm_flower.site_privacy import site_ledger
-from srflm_flower.verification import verify_site
+from clients.privacy.accounting.accounting import epsilon
+from deploy.operating.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.privacy_files import site_ledger
+from deploy.site.verification import verify_site
+from strategies.protocol.records import TermRecord
 from tests.support.sites import rounds_of, running_sites, wait_until
 from tests.support.tiny import tiny_federation
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local_consortium import unseen
-from deploy.membership import assemble, assemble_change, join, new_site
-from deploy.roster import approve, describe_roster
-from deploy.run_orders import order_rounds
-from deploy.site_control import bring_down, prepare, read_notes, start_detached
-from deploy.site_layout import LOOPBACK, Layout, free_block
-from srflm_flower.deployed_site import DeployedSite, site_anew
-from srflm_flower.federation import Federation, load_federation
+from deploy.membership.joining import assemble, assemble_change, join, new_site
+from deploy.membership.roster import approve, describe_roster
+from deploy.operating.control import bring_down, prepare, read_notes, start_detached
+from deploy.operating.local_consortium import unseen
+from deploy.operating.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite, site_anew
+from deploy.site.layout import LOOPBACK, Layout, free_block
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.commands import SRFLM, run
 from tests.support.sites import processes_about, rounds_of, wait_until
 from tests.support.tiny import tiny_federation
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 class Consortium:
-    """Sites that are made and joined as the README says, each of its own keys."""
+    """Sites that are made and joined as docs/how-to/site.md says, each of its own keys."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.authority = folder, folder / "consortium"
@@ -87,7 +88,7 @@ def consortium(tmp_path: Path) -> Iterator[Consortium]:
 
 def test_fourth_site_joins_and_one_leaves(consortium: Consortium, tmp_path: Path) -> None:
     base = tiny_federation(tmp_path, ("a", "b", "c"), run__answer_deadline=30)
-    consortium.begin(base.changed(run__work_deadline=120))
+    consortium.begin(with_changes(base, run__work_deadline=120))
     for vendor in "abc":
         consortium.start(vendor)
     wait_until(lambda: consortium.members("abc"), 90, "the first sites do not see each other")

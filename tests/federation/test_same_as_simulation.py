@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import srflm_flower
-from srflm_flower.federation import Federation, load_federation
-from srflm_flower.model_store import ModelStore
-from srflm_flower.verification import verify_site
+from clients.models.model_store import ModelStore
+from deploy.site.verification import verify_site
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.sites import run_rounds, running_sites
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
@@ -20,7 +21,7 @@ PBC = REPOSITORY.parent / "shared" / "data" / "pbc" / "pbc8_28.npz"
 
 
 def same_as_simulation(folder: Path, federation: Federation, rounds: int, seconds: float) -> None:
-    simulated = new_run(federation.changed(run__rounds=rounds), folder / "simulated")
+    simulated = new_run(with_changes(federation, run__rounds=rounds), folder / "simulated")
     conduct(simulated)
     expected = records_of(simulated)
     patient = {"open": 60.0, "commit": 600.0}  # else a busy machine makes others stand in
@@ -53,5 +54,5 @@ def test_four_sites_with_blood_cells(tmp_path: Path) -> None:
     if not PBC.exists():
         pytest.skip("the PBC images are not there")
     file = REPOSITORY / "examples" / "pbc" / "dirichlet-0.5.toml"
-    federation = load_federation(file).changed(data__max_examples=800)
+    federation = with_changes(load_federation(file), data__max_examples=800)
     same_as_simulation(tmp_path, federation, rounds=8, seconds=600)

@@ -21,19 +21,24 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from deploy.bundle import write_bundle_folder
-from deploy.flower_internals import bundle_of
-from deploy.own_superlink import own_superlink
-from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
-from deploy.run_orders import order_rounds
-from deploy.site_status import tail
-from srflm_flower import messages as wire
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.errors import MessageRefused
-from srflm_flower.records import Certificate, Committed, Proposal, TermRecord
-from srflm_flower.signatures import acceptance_statement, sign_proposal
-from srflm_flower.task import Task
-from strategies.model import Model
+from deploy.flower.bundle import write_bundle_folder
+from deploy.flower.internals import bundle_of
+from deploy.identity.pki import (
+    create_consortium,
+    install_certificate,
+    make_identity,
+    sign_site_certificate,
+)
+from deploy.operating.run_orders import order_rounds
+from deploy.operating.status import tail
+from deploy.serving.job import ServerJob
+from deploy.serving.own_superlink import own_superlink
+from deploy.site.deployed_site import DeployedSite
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord
+from strategies.protocol.signatures import acceptance_statement, sign_proposal
+from strategies.weights import Model
 from tests.support.rogue import SECONDS, Rogue, audited, head_of, rogue_at, unchanged, unharmed
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds, running_sites, wait_until
 from tests.support.tiny import tiny_federation
@@ -67,7 +72,7 @@ def test_server_that_is_not_elected_is_obeyed_by_nobody(sites: Sites) -> None:
     """Its site's own, honest ServerApp is started where the launcher would not."""
     vendor = head_of(sites).ranking[1]
     superlink = own_superlink(layout_of(sites[vendor]))
-    task = Task(name="too-early", kind="serve", attempt=0)
+    task = ServerJob(name="too-early", kind="serve", attempt=0)
     with unharmed(sites):
         superlink.start(task)
         wait_until(lambda: superlink.outcome(task.name) is not None, SECONDS, "no outcome")
@@ -84,7 +89,7 @@ def test_forged_envelopes_of_a_member_that_is_not_elected(sites: Sites) -> None:
     with unharmed(sites), rogue_at(sites, head.ranking[1]) as rogue:
         for name in head.ranking[:2]:
             envelope = rogue.envelope(server=name)
-            opening = wire.OpenTerm(envelope=envelope, parent=head.hash, model=head.model)
+            opening = wire.OpenAttempt(envelope=envelope, parent=head.hash, model=head.model)
             rogue.is_refused(P.SERVER, opening, wire.OPEN)
             rogue.is_refused(P.SERVER, training(envelope, head), wire.TRAIN)
             proposal = sign_proposal(next_record(head, name), rogue.site.keys)
@@ -116,9 +121,9 @@ def test_altered_app_bundle_is_neither_unpacked_nor_run(sites: Sites, tmp_path: 
     marker = tmp_path / "marker"
     app = write_bundle_folder(tmp_path / "app")
     pyproject = (app / "pyproject.toml").read_text()
-    for module in ("srflm_flower.client_app", "srflm_flower.server_app"):
-        assert f"{module}:app" in pyproject
-        pyproject = pyproject.replace(module, "evil")
+    for app_name in ("deploy.serving.apps:server", "deploy.serving.apps:client"):
+        assert app_name in pyproject
+        pyproject = pyproject.replace(app_name, "evil:app")
     (app / "pyproject.toml").write_text(pyproject)
     (app / "evil.py").write_text(f"open({str(marker)!r}, 'a').write('ran')\napp = None\n")
     bundle, hash_ = bundle_of(app)
@@ -127,7 +132,7 @@ def test_altered_app_bundle_is_neither_unpacked_nor_run(sites: Sites, tmp_path: 
     nodes = {peer: children(site) for peer, site in sites.items()}
     with unharmed(sites), rogue_at(sites, vendor, bundle) as rogue:
         head = head_of(sites)
-        opening = wire.OpenTerm(envelope=rogue.envelope(), parent=head.hash, model=head.model)
+        opening = wire.OpenAttempt(envelope=rogue.envelope(), parent=head.hash, model=head.model)
         rogue.send(opening, wire.OPEN)
         for peer in rogue.peers:
             log = layout_of(sites[peer]).logs / "refusals.jsonl"
@@ -260,7 +265,9 @@ def elected_rogue(sites: Sites) -> Iterator[tuple[Rogue, TermRecord]]:
         held = [site.state.ledger for site in sites.values()]
         wait_until(lambda: all(each.order() == order for each in held), SECONDS, "no order")
         with rogue_at(sites, head.ranking[0]) as rogue:
-            opening = wire.OpenTerm(envelope=rogue.envelope(), parent=head.hash, model=head.model)
+            opening = wire.OpenAttempt(
+                envelope=rogue.envelope(), parent=head.hash, model=head.model
+            )
             replies = rogue.ask(opening, wire.OPEN)
             assert {reply.status for reply in replies.values()} == {"done"}, "honest so far"
             with unchanged(sites):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -12,12 +14,14 @@ import numpy as np
 import pytest
 
 import srflm_flower
-from deploy.flower_environment import flower_environment
-from deploy.private_superlink import free_port, program
-from deploy.processes import process_family
-from srflm_flower.model_file import read_model_file
-from srflm_flower.run_folder import RunFolder
+from clients.models.model_file import read_model_file
+from deploy.flower.environment import flower_environment
+from deploy.flower.programs import program
+from deploy.processes.family import process_family
+from deploy.simulation.private_superlink import free_port
+from srflm_flower.run.folder import RunFolder
 from tests.support.commands import SRFLM, run
+from tests.support.documents import documented_command
 from tests.support.sites import processes_about
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
@@ -136,18 +140,25 @@ def test_second_run_in_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     assert "SRFLM-R1" in result.stderr and str(os.getpid()) in result.stderr
 
 
-def test_flwr_run_works_with_no_other_file(tmp_path: Path) -> None:
+def copy_of_repository(folder: Path) -> Path:
+    """Return a checkout in which a run may write its results."""
+    strangers = (".*", "build", "runs", "*.egg-info", "__pycache__", "shared")
+    shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(*strangers))
+    return folder
+
+
+def test_flwr_run_works_as_the_readme_says(tmp_path: Path) -> None:
     environment = flower_environment(tmp_path / "home")
-    environment["FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"] = str(free_port())
-    log = tmp_path / "flwr.log"
-    (tmp_path / "work").mkdir()
+    name, value = documented_command("export FLWR_").removeprefix("export ").split("=")
+    environment |= {name: value, "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": str(free_port())}
+    log, work = tmp_path / "flwr.log", copy_of_repository(tmp_path / "work")
     with process_family(environment, log) as members:
         environment["RAY_TMPDIR"] = str(members.scratch)
-        command = [program("flwr"), "run", str(REPOSITORY), "--stream"]
-        command += ["--run-config", "rounds=1", "--federation-config", "num-supernodes=3"]
-        process = members.start(command, environment, log, tmp_path / "work")
-        assert process.wait(timeout=240) == 0
-    runs = [path for path in (tmp_path / "work" / "runs").iterdir() if path.is_dir()]
+        command = shlex.split(documented_command("flwr run"))
+        command[0] = program("flwr")
+        process = members.start(command, environment, log, work)
+        assert process.wait(timeout=1200) == 0
+    runs = [path for path in (work / "runs").iterdir() if path.is_dir()]
     assert len(runs) == 1, log.read_text()
     record = records_of(RunFolder(runs[0]))[0]
     assert set(record.ballots) == {"aster", "borealis", "cygnus"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.run.folder import RunFolder
 from tests.support.rotating import run_in
 from tests.support.tiny import conduct
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srflm_flower.weights import Weights, from_arrays, hash_weights, to_arrays
 from strategies.aggregation import Update, aggregate
 from strategies.settings import AggregationSettings
+from strategies.weights import Weights, from_arrays, hash_weights, to_arrays
 
 SHAPES = {"conv.weight": (3, 2), "bias": (4,), "scale": ()}
 RULES = ("mean", "weighted-mean", "trimmed-mean", "krum")

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srflm_flower.records import Ballot, TermRecord
 from strategies.election import (
     Cycle,
     Election,
@@ -24,6 +23,7 @@ from strategies.election import (
     score,
     served_in_cycle,
 )
+from strategies.protocol.records import Ballot, TermRecord
 from strategies.settings import ElectionSettings
 from tests.support.records import make_ballots, make_record
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srflm_flower.records import Absence, TermRecord
 from strategies.election import Cycle, Election, Fixed, Random, Readiness, RoundRobin, Score
 from strategies.eligibility import Eligibility, EligibleFirst, reason_to_end, terms_served
+from strategies.protocol.records import Absence, TermRecord
 from tests.support.records import make_ballots, make_record
 
 ROSTER = ("a", "b", "c", "d")

@@ -1,7 +1,8 @@
 """The paper demo's rule, computed anew with nothing but torch and NumPy.
 
 No code of the strategy, the election, the aggregation, or the training loop is used here: only
-the vendors' data and the initial network come from the project.  README.md has the rule.
+the vendors' data and the initial network come from the project.  The rule is in
+docs/explanation/method.md.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import torch
 from torch import nn
 
 from clients.data.sources import load_vendor_data
+from clients.models.model_store import ModelStore
 from clients.networks import initial_network
-from srflm_flower.federation import Federation
-from srflm_flower.model_store import ModelStore
+from srflm_flower.federation.federation import Federation
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
 ROUNDS, K, LAMBDA, LEARNING_RATE, DECAY, MOMENTUM, BATCH = 14, 5, 0.5, 0.003, 0.9, 0.9, 8
@@ -96,7 +97,7 @@ def with_state(network: nn.Module, state: State) -> nn.Module:
 def compute_demo(federation: Federation) -> tuple[list[str], list[State]]:
     """Return the sequence of servers and the global model after every round."""
     vendors = [DemoVendor(federation, name) for name in federation.roster]
-    network = initial_network(federation.model, federation.task, federation.seed)
+    network = initial_network(federation.network_settings, federation.task, federation.seed)
     last_update = [state_of(network) for _ in vendors]
     losses = [0.0 for _ in vendors]
     server, rate, servers, models = 0, LEARNING_RATE, [], []

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import MessageRefused
-from srflm_flower.memory_grid import Deliver
-from srflm_flower.run_folder import RunFolder
-from srflm_flower.weights import from_arrays, to_arrays
+from srflm_flower.run.folder import RunFolder
+from srflm_flower.run.memory_grid import Deliver
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.weights import from_arrays, to_arrays
 from tests.support.faults import (
     Crash,
     at,
@@ -182,7 +182,7 @@ def test_sites_are_not_asked_again_who_is_there_after_all_have_stored_a_record(
 
     def spy(message: Message, deliver: Deliver) -> Message | None:
         if message.metadata.message_type == wire.OPEN:
-            opened.append(wire.unpack(message, wire.OpenTerm).envelope.term)
+            opened.append(wire.unpack(message, wire.OpenAttempt).envelope.term)
         return deliver(message)
 
     conduct(run_in(tmp_path), spy)

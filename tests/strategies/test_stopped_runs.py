@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from srflm_flower import messages as wire
-from srflm_flower.errors import FederationStopped
-from srflm_flower.run_folder import RunFolder
+from srflm_flower.run.folder import RunFolder
+from strategies.errors import FederationStopped
+from strategies.protocol import messages as wire
 from tests.support.faults import (
     Crash,
     at,
@@ -68,8 +68,8 @@ def test_too_few_clients_stop_the_run(tmp_path: Path) -> None:
 
 def test_federation_larger_than_the_simulation_is_refused(tmp_path: Path) -> None:
     from srflm_flower.client_app import app
-    from srflm_flower.conduct import Run
-    from srflm_flower.memory_grid import MemoryGrid
+    from srflm_flower.run.conduct import Run
+    from srflm_flower.run.memory_grid import MemoryGrid
 
     run = run_in(tmp_path)
     with pytest.raises(FederationStopped, match="num-supernodes=4") as stopped:
@@ -79,8 +79,8 @@ def test_federation_larger_than_the_simulation_is_refused(tmp_path: Path) -> Non
 
 def test_nodes_beyond_the_roster_stay_idle(tmp_path: Path) -> None:
     from srflm_flower.client_app import app
-    from srflm_flower.conduct import Run
-    from srflm_flower.memory_grid import MemoryGrid
+    from srflm_flower.run.conduct import Run
+    from srflm_flower.run.memory_grid import MemoryGrid
 
     run = run_in(tmp_path)
     Run(run, run.federation()).conduct(MemoryGrid(app, 7, run.path))

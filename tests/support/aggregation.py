@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from srflm_flower.secure_aggregation.client import Client, Notes, begin
-from srflm_flower.secure_aggregation.nouns import Context, KeyCard, threshold_of
-from srflm_flower.secure_aggregation.quantising import Residues
-from srflm_flower.secure_aggregation.server import Unmasking
-from srflm_flower.signatures import VendorKeys
+from strategies.protocol.secure_nouns import Context, KeyCard, threshold_of
+from strategies.protocol.signatures import VendorKeys
+from strategies.secure_aggregation.client import Client, Secrets, begin
+from strategies.secure_aggregation.quantising import Residues
+from strategies.secure_aggregation.server import Unmasking
 
 SERVER = "server"
 PHASES = ("keys", "shares", "masked", "confirm", "unmask")
@@ -52,7 +52,7 @@ class Aggregation:
         self.roster = (SERVER, *names)
         keys = vendor_keys(self.roster)
         self.clients = {v: Client(v, self.roster, keys[v], self.fewest) for v in names}
-        self.notes: dict[str, Notes] = {v: begin(self.context) for v in names}
+        self.notes: dict[str, Secrets] = {v: begin(self.context) for v in names}
         self.cards: tuple[KeyCard, ...] = ()
         self.sealed: dict[str, dict[str, str]] = {}
         self.masked: dict[str, Residues] = {}

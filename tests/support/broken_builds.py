@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from clients.privacy.mechanism import Mechanism
-from clients.privacy.optimizer import PrivateOptimizer
-from clients.privacy.spending import Spender
-from srflm_flower import site
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.gradients.optimizer import PrivateOptimizer
+from clients.privacy.ledger.spending import Spender
+from srflm_flower.site import site
 from strategies.settings import Role
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -105,7 +105,7 @@ def no_noise_on_the_loss(patch: pytest.MonkeyPatch) -> None:
 
 def same_noise_every_step(patch: pytest.MonkeyPatch) -> None:
     """Build whose generator begins anew with the same seed in every step."""
-    from clients.privacy import training
     from clients.privacy.noise import not_private_randomness
+    from clients.privacy.training import training
 
     patch.setattr(training, "private_randomness", lambda kind: not_private_randomness(kind, 7))

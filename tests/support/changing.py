@@ -7,15 +7,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import tomli_w
+import tomlkit
 
-from deploy.pki import create_consortium, install_certificate, make_identity, sign_site_certificate
-from deploy.roster import approve, edition_file, standing_at, with_current_edition
-from srflm_flower.deployed_site import DeployedSite, site_anew
-from srflm_flower.editions import successor
-from srflm_flower.errors import DeploymentError
-from srflm_flower.federation import Federation, load_federation
-from srflm_flower.member import Member
+from deploy.identity.pki import (
+    create_consortium,
+    install_certificate,
+    make_identity,
+    sign_site_certificate,
+)
+from deploy.membership.roster import approve, edition_file, standing_at, with_current_edition
+from deploy.site.deployed_site import DeployedSite, site_anew
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
+from srflm_flower.federation.member import Member
+from srflm_flower.federation.successor import successor
+from strategies.errors import DeploymentError
 from tests.support.quick_sites import InstantLearner, QuickFederation, quick_federation
 
 EVERYONE = ("a", "b", "c", "d", "e")
@@ -44,7 +50,7 @@ class ChangingFederation(QuickFederation):
             certificate = sign_site_certificate(consortium, request, vendor)
             install_certificate(identity, certificate, consortium.pem)
             if vendor not in self.roster:
-                settings = tomli_w.dumps({"vendor": vendor, "listen": address})
+                settings = tomlkit.dumps({"vendor": vendor, "listen": address})
                 (site / "site.toml").write_text(settings)
             self._members[vendor] = (address, public)
 

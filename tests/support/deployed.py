@@ -10,16 +10,16 @@ from pathlib import Path
 
 from flwr.app import Context, Message
 
-from deploy.consortium import make_local_sites
-from srflm_flower.client_app import AtSite, answer_at
-from srflm_flower.deployed_site import DeployedSite, _sites, site_at
-from srflm_flower.federation import Federation
-from srflm_flower.memory_grid import Deliver, Fault, MemoryGrid
-from srflm_flower.quorum import NONE_SEEN
-from srflm_flower.records import RunOrder, TermRecord
-from srflm_flower.signatures import sign_order
-from srflm_flower.succession import Seen, Timeouts, next_turn
-from srflm_flower.term_server import Outcome, Task, perform
+from deploy.membership.consortium import make_local_sites
+from deploy.serving.term_server import JobOutcome, ServerJob, perform
+from deploy.site.deployed_site import DeployedSite, _sites, site_at
+from srflm_flower.client_app import answer_at
+from srflm_flower.federation.federation import Federation
+from srflm_flower.run.memory_grid import Deliver, Fault, MemoryGrid
+from strategies.protocol.quorum import NONE_SEEN
+from strategies.protocol.records import RunOrder, TermRecord
+from strategies.protocol.signatures import sign_order
+from strategies.protocol.succession import Seen, Timeouts, next_turn
 
 SiteFault = Callable[[str, str, Message, Deliver], Message | None]
 """(server, site, message, deliver) → reply."""
@@ -43,7 +43,7 @@ class DeployedFederation:
         self.fault: SiteFault = pass_on
         self.now = 0.0
         self.seen: dict[str, tuple[int, Seen]] = {}
-        self.outcomes: list[tuple[str, Outcome]] = []
+        self.outcomes: list[tuple[str, JobOutcome]] = []
         self.launchers_know_nodes = False
         """Whether an elected server is told where everybody is, as launchers tell it."""
         self._tasks = 0
@@ -60,7 +60,7 @@ class DeployedFederation:
 
         def answer(message: Message, context: Context) -> Message:
             vendor = nodes[context.node_id - 1]
-            return answer_at(lambda: AtSite(self.site(vendor), server), message)
+            return answer_at(lambda: self.site(vendor), message, server)
 
         def fault(message: Message, deliver: Deliver) -> Message | None:
             vendor = nodes[message.metadata.dst_node_id - 1]
@@ -79,10 +79,10 @@ class DeployedFederation:
         """Return whether a vendor's launcher takes its turns."""
         return vendor not in self.down
 
-    def perform(self, vendor: str, **task: object) -> Outcome:
+    def perform(self, vendor: str, **task: object) -> JobOutcome:
         """Let ``vendor``'s ServerApp do a task."""
         self._tasks += 1
-        noun = Task.model_validate({"name": f"t{self._tasks}", "kind": "serve"} | task)
+        noun = ServerJob.model_validate({"name": f"t{self._tasks}", "kind": "serve"} | task)
         if self.launchers_know_nodes and not self.down and noun.attempt == 0:
             nodes = {vendor: node for node, vendor in enumerate(self.roster, start=1)}
             noun = noun.model_copy(update={"nodes": nodes})
@@ -90,7 +90,7 @@ class DeployedFederation:
         self.outcomes.append((vendor, outcome))
         return outcome
 
-    def order(self, vendor: str, rounds: int, number: int = 1) -> Outcome:
+    def order(self, vendor: str, rounds: int, number: int = 1) -> JobOutcome:
         """Let ``vendor`` order a run."""
         site = self.site(vendor)
         order = RunOrder(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.edge import (
+from deploy.edge.nginx import (
     Edge,
     Peer,
     check_configuration,
@@ -28,9 +28,9 @@ from deploy.edge import (
     split_address,
     write_configuration,
 )
-from deploy.pki import PublicIdentity
-from deploy.private_superlink import free_port
-from srflm_flower.errors import ConfigurationError
+from deploy.identity.pki import PublicIdentity
+from deploy.simulation.private_superlink import free_port
+from strategies.errors import ConfigurationError
 
 try:
     NGINX: str | None = find_nginx()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 
 from flwr.app import Error, Message
 
-from srflm_flower import messages as wire
-from srflm_flower.memory_grid import Deliver, Fault
+from srflm_flower.run.memory_grid import Deliver, Fault
+from strategies.protocol import messages as wire
 
 Chosen = Callable[[Message], bool]
 

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.errors import ConfigurationError
-from srflm_flower.federation import (
-    Federation,
-    load_federation,
-)
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
+from strategies.errors import ConfigurationError
 
 TWO_VENDORS = '[[vendors]]\nname = "a"\n[[vendors]]\nname = "b"\n'
 

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from clients.privacy.ledger import PrivacyLedger, Reservation
-from clients.privacy.ledger_rows import Use
-from clients.privacy.manifest import Manifest
-from clients.privacy.mechanism import Mechanism
-from clients.privacy.policy import Budget
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.ledger.ledger import PrivacyLedger, Reservation
+from clients.privacy.ledger.manifest import Manifest
+from clients.privacy.ledger.policy import Budget
+from clients.privacy.ledger.rows import Use
 
 DELTA = 1e-5
 STEP = Mechanism(2.0, 0.05, 10)

@@ -18,11 +18,16 @@ from monai.networks.nets import (
 from torch import nn
 
 from clients.networks import initial_network
-from clients.privacy.gradients import MODES, Mode
-from clients.privacy.losses import Loss, cross_entropy, dice_and_cross_entropy, squared_error
-from clients.privacy.networks import make_dp_ready, make_probe
-from clients.privacy.optimizer import PrivateOptimizer
+from clients.privacy.gradients.losses import (
+    Loss,
+    cross_entropy,
+    dice_and_cross_entropy,
+    squared_error,
+)
+from clients.privacy.gradients.networks import make_dp_ready, make_probe
+from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.settings import ModelSettings, TaskSettings
+from tests.support.hook_gradients import WAYS, Way
 
 CPU = torch.device("cpu")
 TASK = TaskSettings(classes=("a", "b", "c"))
@@ -48,7 +53,7 @@ class Case:
     hooks: bool = True
 
     @property
-    def modes(self) -> tuple[Mode, ...]:
+    def modes(self) -> tuple[Way, ...]:
         return ("vmap", "loop", "hooks", "ghost") if self.hooks else ("vmap", "loop")
 
     def ready(self, **options: bool) -> nn.Module:
@@ -142,7 +147,7 @@ def optimizer_for(network: nn.Module, clip: float, batch: int = 1) -> PrivateOpt
 def released(
     network: nn.Module,
     loss: Loss,
-    mode: Mode,
+    mode: Way,
     images: torch.Tensor,
     targets: torch.Tensor,
     clip: float,
@@ -150,7 +155,7 @@ def released(
 ) -> torch.Tensor:
     """Return all that one step releases but for the noise: Σ clipped gradients, and Σ losses."""
     optimizer = optimizer_for(network, clip)
-    gradients = MODES[mode](network, loss)
+    gradients = WAYS[mode](network, loss)
     before = [p.detach().clone() for p in optimizer.params]
     for part, target in zip(images.split(most), targets.split(most), strict=True):
         if len(part):

@@ -22,16 +22,16 @@ import numpy as np
 import pytest
 from flwr.app import Message
 
+from clients.files.durable import TEMPORARY
 from clients.learner import Trained
 from clients.training import Work
-from srflm_flower import messages as wire
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.durable import TEMPORARY
-from srflm_flower.memory_grid import Deliver
-from srflm_flower.records import Committed
-from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.site_settings import SiteSettings
-from srflm_flower.weights import Weights
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.settings import SiteSettings
+from srflm_flower.run.memory_grid import Deliver
+from srflm_flower.site.ledger import TermLedger
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Committed
+from strategies.weights import Weights
 from tests.support.deployed import DeployedFederation, SiteFault, pass_on
 from tests.support.faults import crash_at_message
 from tests.support.tiny import tiny_federation
@@ -77,7 +77,7 @@ class InstantLearner:
 class KeptConnection(sqlite3.Connection):
     """A connection that stays open for the next use."""
 
-    owner: SiteLedger | None = None
+    owner: TermLedger | None = None
 
     def close(self) -> None:
         """Stay open."""
@@ -101,7 +101,7 @@ class QuickFederation(DeployedFederation):
     def learner(
         self, federation: object, vendor: str, network: object, account: object
     ) -> InstantLearner:
-        """Stand in for :func:`srflm_flower.vendor_learner.vendor_learner`."""
+        """Stand in for :func:`srflm_flower.site.learner.vendor_learner`."""
         return InstantLearner(vendor, self.trained, self.roster.index(vendor))
 
     def site(self, vendor: str) -> DeployedSite:
@@ -209,7 +209,7 @@ def quick_federation(
     """Give a federation whose learners and disks take no time; ``changes`` are to its file."""
     kept: dict[int, KeptConnection] = {}
 
-    def connect_once(ledger: SiteLedger) -> sqlite3.Connection:
+    def connect_once(ledger: TermLedger) -> sqlite3.Connection:
         if id(ledger) not in kept:
             db = sqlite3.connect(ledger._path, isolation_level=None, factory=KeptConnection)
             db.execute("PRAGMA synchronous = OFF")
@@ -224,8 +224,8 @@ def quick_federation(
 
     with pytest.MonkeyPatch.context() as patch, silence():
         patch.setattr(os, "fsync", lambda handle: None)
-        patch.setattr(SiteLedger, "_connect", connect_once)
-        patch.setattr("srflm_flower.term_server.FIRST_POLL_SECONDS", 1e-4)
+        patch.setattr(TermLedger, "_connect", connect_once)
+        patch.setattr("deploy.serving.term_server.FIRST_POLL_SECONDS", 1e-4)
         sites = (kind or QuickFederation)(folder, vendors, **changes)
         sites.disconnect = disconnect
         initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
@@ -234,7 +234,7 @@ def quick_federation(
             ("initial_network", lambda *settings: None),
             ("get_weights", lambda network: initial),
         ):
-            patch.setattr(f"srflm_flower.deployed_site.{name}", stand_in)
+            patch.setattr(f"deploy.site.deployed_site.{name}", stand_in)
         yield sites
         disconnect()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from random import Random
 
-from srflm_flower import quorum
+from strategies.protocol import quorum
 from tests.support.quorum_world import (
     UNKNOWN,
     Message,

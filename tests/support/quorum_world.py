@@ -1,7 +1,8 @@
 """A model of a federation's votes, to be explored: sites with disks, servers, a network, faults.
 
 A state is a value; a step makes the next one.  Every decision is a function of
-:mod:`srflm_flower.quorum`, handed over as :class:`Rules`, so that broken rules can be tried too.
+:mod:`strategies.protocol.quorum`, handed over as :class:`Rules`, so that broken rules can be tried
+too.
 
 * The network is the set of all messages ever sent.  One that is delivered stays in it, so it may
   come again, late, or at nobody's: loss, delay, duplication and partition need no steps.
@@ -23,8 +24,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from srflm_flower import quorum
-from srflm_flower.quorum import Accepted, Refusal, Votes
+from strategies.protocol import quorum
+from strategies.protocol.quorum import Accepted, Refusal, Votes
 
 UNKNOWN = 10**9
 """Through which term a site is silent that has lost its disk and not yet asked enough others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from srflm_flower.records import Ballot, Certificate, Committed, TermRecord, VendorMetrics
+from strategies.protocol.records import Ballot, Certificate, Committed, TermRecord, VendorMetrics
 
 FEDERATION = "f" * 64
 

@@ -16,18 +16,18 @@ from flwr.proto.runtime_pb2 import PullTaskInputRequest
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
-from deploy.flower_control import Control
-from deploy.flower_internals import RuntimeApi
-from deploy.own_superlink import LauncherConfig
-from deploy.site_status import tail
-from deploy.supernodes_config import load_config
-from srflm_flower import messages as wire
-from srflm_flower.audit import check_audit
-from srflm_flower.bell import Bell
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.records import Noun, TermRecord
-from strategies.conversation import parse_reply, request
-from strategies.model import Model
+from deploy.flower.control import Control
+from deploy.flower.internals import RuntimeApi
+from deploy.operating.status import tail
+from deploy.processes.bell import Bell
+from deploy.processes.config import load_config
+from deploy.serving.own_superlink import LauncherConfig
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.message_log import check_message_log
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Noun, TermRecord
+from strategies.term.conversation import parse_reply, request
+from strategies.weights import Model
 from tests.support.quick_sites import content_of
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds
 
@@ -125,7 +125,7 @@ def head_of(sites: Sites) -> TermRecord:
 def audited(site: DeployedSite) -> list[tuple[str, str, str]]:
     """Return (sender, type, outcome) of the messages in a site's audit."""
     path = site.settings.state / "audit.jsonl"
-    assert check_audit(path) > 0
+    assert check_message_log(path) > 0
     return [(each["vendor"], each["type"], each["outcome"]) for each in tail(path)]
 
 

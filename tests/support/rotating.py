@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from srflm_flower import messages as wire
-from srflm_flower.model_file import read_model_file
-from srflm_flower.run_folder import RunFolder
+from clients.models.model_file import read_model_file
+from srflm_flower.run.folder import RunFolder
+from strategies.protocol import messages as wire
 from tests.support.tiny import new_run, records_of, tiny_federation
 
 ALL_KINDS = (

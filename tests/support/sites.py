@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local_consortium import bring_up_all, make_or_open
-from deploy.run_orders import order_rounds
-from deploy.site_control import bring_down, read_notes
-from deploy.site_layout import Layout
-from srflm_flower.deployed_site import DeployedSite
-from srflm_flower.federation import Federation
+from deploy.operating.control import bring_down, read_notes
+from deploy.operating.local_consortium import bring_up_all, make_or_open
+from deploy.operating.run_orders import order_rounds
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.layout import Layout
+from srflm_flower.federation.federation import Federation
 
 Sites = Mapping[str, DeployedSite]
 

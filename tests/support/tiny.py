@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from srflm_flower.client_app import app
-from srflm_flower.conduct import Run
-from srflm_flower.federation import Federation
-from srflm_flower.ledger import Ledger
-from srflm_flower.memory_grid import Fault, MemoryGrid, no_fault
-from srflm_flower.records import TermRecord
-from srflm_flower.run_folder import RunFolder, create_run_folder
-from srflm_flower.simulated_site import SimulatedSite
-from srflm_flower.site_ledger import SiteLedger
-from srflm_flower.summary import RunSummary
-from strategies.term_plan import Observer, silent
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.results.summary import RunSummary
+from srflm_flower.run.conduct import Run
+from srflm_flower.run.folder import RunFolder, create_run_folder
+from srflm_flower.run.ledger import Ledger
+from srflm_flower.run.memory_grid import Fault, MemoryGrid, no_fault
+from srflm_flower.run.simulated_site import SimulatedSite
+from srflm_flower.site.ledger import TermLedger
+from strategies.protocol.records import TermRecord
+from strategies.term.plan import Observer, silent
 
 VENDORS = ("a", "b", "c", "d")
 
@@ -61,7 +62,7 @@ def tiny_federation(folder: Path, names: tuple[str, ...] = VENDORS, **changes: A
             "run": {"rounds": 3, "answer-deadline": 1, "work-deadline": 1},
         }
     )
-    return federation.changed(**changes) if changes else federation
+    return with_changes(federation, **changes) if changes else federation
 
 
 def new_run(federation: Federation, folder: Path) -> RunFolder:
@@ -82,4 +83,4 @@ def records_of(folder: RunFolder, vendor: str | None = None) -> list[TermRecord]
     federation = folder.federation().hash
     if vendor is None:
         return list(Ledger(folder.ledger, federation).records())
-    return list(SiteLedger(folder.site(vendor) / "ledger.sqlite", federation).records())
+    return list(TermLedger(folder.site(vendor) / "ledger.sqlite", federation).records())

@@ -19,12 +19,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deploy.flower_control import Control
-from deploy.flower_environment import flower_environment
-from deploy.flower_internals import bundle_of
-from deploy.private_superlink import free_port, program
-from deploy.processes import ProcessFamily
-from srflm_flower.bell import Bell
+from deploy.flower.control import Control
+from deploy.flower.environment import flower_environment
+from deploy.flower.internals import bundle_of
+from deploy.flower.programs import program
+from deploy.processes.bell import Bell
+from deploy.processes.family import ProcessFamily
+from deploy.simulation.private_superlink import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -224,7 +225,7 @@ class WarmSite:
 
     def start_supernodes(self) -> subprocess.Popen[bytes]:
         """Start the zygote of the SuperNodes."""
-        edges = [
+        links = [
             {
                 "peer": peer,
                 "superlink": self.address,
@@ -236,7 +237,7 @@ class WarmSite:
             for peer in self.peers
         ]
         config = {
-            "edges": edges,
+            "links": links,
             "agreed_bundle": self.agreed,
             "refusals": str(self.path / "refusals.jsonl"),
             "bells": str(self.path / "bells"),
@@ -249,7 +250,7 @@ class WarmSite:
         path = self.path / "supernodes.json"
         path.write_text(json.dumps(config))
         return self.start(
-            sys.executable, "-P", "-m", "deploy.supernodes", str(path), log="supernodes.log"
+            sys.executable, "-P", "-m", "deploy.flower.supernodes", str(path), log="supernodes.log"
         )
 
     def start_worker(self, *kinds: str) -> subprocess.Popen[bytes]:
@@ -273,7 +274,7 @@ class WarmSite:
         path.write_text(json.dumps(config))
         ready = len(self.ready())
         process = self.start(
-            sys.executable, "-P", "-m", "deploy.worker", str(path), log="worker.log"
+            sys.executable, "-P", "-m", "deploy.flower.worker", str(path), log="worker.log"
         )
         assert wait_for(lambda: len(self.ready()) > ready), self.logs()
         return process

@@ -33,7 +33,7 @@ ROUNDING = 2**10
 """By how much a double's sum may be too small."""
 
 LOSS_BOUND = 2.0 ** (FIRST_BIT + LOSS_CANARIES)
-MOST_CANARIES = 2**FIRST_BIT
+MAX_CANARIES = 2**FIRST_BIT
 BLANK = -100.0
 CLASSES = 2
 
@@ -64,8 +64,8 @@ class Canaries:
     @staticmethod
     def toss(count: int, rng: np.random.Generator) -> Canaries:
         """Toss a fair coin for each of ``count`` canaries."""
-        if not LOSS_CANARIES <= count <= MOST_CANARIES:
-            raise ValueError(f"expected {LOSS_CANARIES} to {MOST_CANARIES} canaries: {count}")
+        if not LOSS_CANARIES <= count <= MAX_CANARIES:
+            raise ValueError(f"expected {LOSS_CANARIES} to {MAX_CANARIES} canaries: {count}")
         return Canaries(rng.random(count) < 0.5)
 
     def data(self) -> VendorData:

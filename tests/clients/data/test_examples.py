@@ -12,10 +12,10 @@ from clients.data.examples import Examples, record_name
 from clients.data.folder import read_folder
 from clients.data.npz import read_npz
 from clients.data.vendor_data import Split, VendorData, as_split, check_vendor_data
-from clients.privacy.manifest import manifest_of
-from clients.privacy.units import count_units, make_units, patients_of
+from clients.privacy.ledger.manifest import manifest_of
+from clients.privacy.training.units import count_units, make_units, patients_of
 from clients.settings import SplitSettings
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 CLASSES = ("cyst", "solid")
 PIXELS = np.random.default_rng(5).integers(0, 256, (12, 16, 16, 3), np.uint8)

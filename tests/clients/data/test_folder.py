@@ -12,7 +12,7 @@ import clients.data.folder as folder_module
 from clients.data.folder import read_folder, read_image
 from clients.data.npz import Arrays
 from clients.settings import SplitSettings
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 CLASSES = ("cyst", "solid")
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clients.data.npz import read_npz
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 
 def refused(path: Path) -> DataError:

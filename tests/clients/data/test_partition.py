@@ -16,7 +16,7 @@ from clients.data.partition import (
     random_splits,
     stratified_subset,
 )
-from srflm_flower.errors import ConfigurationError
+from strategies.errors import ConfigurationError
 
 CLASSES = 4
 label_arrays = st.lists(st.integers(0, CLASSES - 1), max_size=120).map(

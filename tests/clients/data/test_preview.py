@@ -20,7 +20,7 @@ from clients.settings import (
     TaskSettings,
     VendorSettings,
 )
-from srflm_flower.errors import ConfigurationError, RunFolderError
+from strategies.errors import ConfigurationError, RunFolderError
 
 TWO = (VendorSettings(name="a"), VendorSettings(name="b"))
 

@@ -24,7 +24,7 @@ from clients.settings import (
     TaskSettings,
     VendorSettings,
 )
-from srflm_flower.errors import ConfigurationError, DataError
+from strategies.errors import ConfigurationError, DataError
 
 TWO = (VendorSettings(name="a"), VendorSettings(name="b"))
 PHANTOM = PhantomData(examples=40, image_size=16)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clients.data.examples import Examples
 from clients.data.vendor_data import SPLITS, Split, VendorData, as_split, check_vendor_data
-from srflm_flower.errors import DataError
+from strategies.errors import DataError
 
 
 def split_of(*labels: int, channels: int = 1, size: int = 8) -> Split:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.privacy.ledger import PrivacyLedger
+from clients.privacy.ledger.ledger import PrivacyLedger
 from tests.support.privacy_ledger import opened
 
 

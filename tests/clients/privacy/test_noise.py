@@ -13,6 +13,7 @@ import pytest
 import torch
 from scipy import stats
 
+from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.noise import (
     Kind,
     Randomness,
@@ -20,7 +21,6 @@ from clients.privacy.noise import (
     not_private_randomness,
     private_randomness,
 )
-from clients.privacy.optimizer import PrivateOptimizer
 
 KINDS: tuple[Kind, ...] = ("system", "secure")
 SIGMA, CLIP, SHARE, EXPECTED = 1.3, 0.7, 0.4, 10

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
-from clients.privacy.mechanism import Mechanism
+from clients.privacy.accounting.mechanism import Mechanism
 from srflm_flower.comparison import baseline_app
 from srflm_flower.comparison.compare import spent_note, tabulate
 from srflm_flower.comparison.methods import (
@@ -20,10 +20,11 @@ from srflm_flower.comparison.methods import (
 )
 from srflm_flower.comparison.private_plans import at_seed, for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget
-from srflm_flower.federation import Federation, load_federation
-from srflm_flower.preflight import count_examples
-from srflm_flower.run_folder import RunFolder
-from srflm_flower.weights import to_arrays
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation, with_changes
+from srflm_flower.federation.preflight import count_examples
+from srflm_flower.run.folder import RunFolder
+from strategies.weights import to_arrays
 from tests.support.tiny import tiny_federation, write_tiny_npz
 
 EPSILON, DELTA = 8.0, 1e-3
@@ -36,7 +37,8 @@ def private_federation(folder: Path, **changes: Any) -> Federation:
         write_tiny_npz(path, per_split=(300, 36, 36))
     plain = tiny_federation(folder, ("a", "b", "c"))
     vendors = [{"name": name, "size": 100} for name in plain.roster]
-    return plain.changed(
+    return with_changes(
+        plain,
         vendors=vendors,
         run__rounds=ROUNDS,
         privacy__unit="record",
@@ -83,7 +85,7 @@ def test_another_seed_gets_the_sizes_of_its_own_division_and_noise_to_match(
 
 def test_federation_without_privacy_only_gets_the_seed(tmp_path: Path) -> None:
     federation = tiny_federation(tmp_path)
-    assert at_seed(federation, 7) == federation.changed(seed=7)
+    assert at_seed(federation, 7) == with_changes(federation, seed=7)
     assert for_baseline(federation, StepBudget(rounds=())) is federation
     assert for_fixed_server(federation, "a") is federation
 

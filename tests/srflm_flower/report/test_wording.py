@@ -1,7 +1,7 @@
 import pytest
 
-from srflm_flower.errors import NO_REPLY, FederationStopped, SrflmError
 from srflm_flower.report.wording import duration, meaning_of, metric_in_full, number, shortened
+from strategies.errors import NO_REPLY, FederationStopped, SrflmError
 
 
 @pytest.mark.parametrize(

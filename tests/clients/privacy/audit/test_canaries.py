@@ -15,10 +15,10 @@ from clients.privacy.audit.canaries import (
     DiracNetwork,
     bits_of_loss,
 )
-from clients.privacy.gradients import LoopGradients
-from clients.privacy.guard import check_dp_ready
-from clients.privacy.losses import cross_entropy
-from clients.privacy.networks import make_probe
+from clients.privacy.gradients.gradients import LoopGradients
+from clients.privacy.gradients.guard import check_dp_ready
+from clients.privacy.gradients.losses import cross_entropy
+from clients.privacy.gradients.networks import make_probe
 
 COUNT = 60
 

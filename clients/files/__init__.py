@@ -1,0 +1,4 @@
+"""Files that survive a crash: durable writes, locks, checkpoints, logs of JSON lines.
+
+It may import only the errors of ``strategies``.
+"""

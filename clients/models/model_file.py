@@ -1,0 +1,99 @@
+"""Model files that say what they are: safetensors with the network's settings in the header."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from clients.files.durable import write_durably
+from clients.settings import ModelSettings, TaskSettings
+from strategies.errors import RunFolderError, UpdateRejected
+from strategies.weights import Weights, check_like, hash_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_FORMAT = "srflm-model-1"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Weights with the settings of their network, and notes on where they come from."""
+
+    model: ModelSettings
+    task: TaskSettings
+    weights: Weights
+    notes: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """The weights' hash, as ledgers name them."""
+        return hash_weights(self.weights)
+
+    def write(self, path: Path) -> None:
+        """Write the file durably."""
+        metadata = {
+            "format": _FORMAT,
+            "model": self.model.model_dump_json(by_alias=True),
+            "task": self.task.model_dump_json(by_alias=True),
+            "notes": json.dumps(self.notes),
+        }
+        arrays = {name: np.asarray(array, order="C") for name, array in self.weights.items()}
+        write_durably(path, save(arrays, metadata=metadata))
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Read a model file.
+
+    Raises :class:`RunFolderError` when ``path`` is missing, damaged, or something else.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise _not_a_model(path, f"{type(error).__name__}") from error
+    if metadata.get("format") != _FORMAT:
+        raise _not_a_model(path, "no srflm-model-1 header")
+    try:
+        return ModelFile(
+            ModelSettings.model_validate_json(metadata["model"]),
+            TaskSettings.model_validate_json(metadata["task"]),
+            weights,
+            json.loads(metadata["notes"]),
+        )
+    except (KeyError, ValueError) as error:  # pydantic's and json's errors are ValueErrors
+        raise _not_a_model(path, "a damaged srflm-model-1 header") from error
+
+
+def load_model(path: str | Path) -> nn.Module:
+    """Return the network in ``path`` with its weights, in ``eval`` mode on the CPU.
+
+    Raises :class:`RunFolderError` as :func:`read_model_file` does, and when the weights are not
+    those of the network that the file names.
+    """
+    from clients.networks import build_network, get_weights, set_weights  # torch takes seconds
+
+    file = read_model_file(path)
+    network = build_network(file.model, file.task)
+    try:
+        check_like(file.weights, get_weights(network))
+    except UpdateRejected as error:
+        raise _not_a_model(path, error.found) from error
+    set_weights(network, file.weights)
+    return network.eval()
+
+
+def _not_a_model(path: str | Path, why: str) -> RunFolderError:
+    return RunFolderError(
+        f"{path} is not a model file ({why})",
+        "a file from the models folder of a run, e.g. runs/…/models/global.safetensors",
+        "correct the path",
+        RunFolderError.NOT_A_RUN,
+    )

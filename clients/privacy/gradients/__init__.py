@@ -1,0 +1,4 @@
+"""Per-record gradients, clipping, noise, and the networks that allow them.
+
+It may import ``accounting``.
+"""

@@ -1,0 +1,111 @@
+"""Losses of one number per record, which is what clipping record by record needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from monai.losses import DiceLoss
+from torch.nn import functional
+
+from strategies.errors import PrivacyError
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""(outputs of the network, targets), both with the records first → losses."""
+
+MEND = 'build it with reduction="none" and take the mean of each record by itself'
+
+
+def per_record(loss: Loss) -> Loss:
+    """Return ``loss`` with a check that it gives one number per record, shape (B,).
+
+    (A Dice loss of shape (B, 1, 1, 1) would break clipping without a word.)  Raises
+    :class:`PrivacyError`.
+    """
+
+    def checked(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        losses = loss(outputs, targets)
+        if losses.shape != outputs.shape[:1]:
+            raise PrivacyError(
+                f"a loss of shape {tuple(losses.shape)} for {len(outputs)} records",
+                f"one number per record, shape ({len(outputs)},)",
+                MEND,
+                PrivacyError.LOSS,
+            )
+        return losses
+
+    return checked
+
+
+def _mean_of_each(losses: torch.Tensor) -> torch.Tensor:
+    return losses.flatten(1).mean(1) if losses.ndim > 1 else losses
+
+
+@per_record
+def cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of logits (B, K, *space) and labels (B, *space)."""
+    return _mean_of_each(functional.cross_entropy(outputs, targets, reduction="none"))
+
+
+@per_record
+def dice_and_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return soft Dice loss + cross-entropy of logits (B, K, *space) and labels (B, *space).
+
+    The Dice loss is the mean over the classes of one record, never over records.
+    """
+    classes = torch.arange(outputs.shape[1], device=targets.device)
+    classes = classes.view(1, -1, *[1] * (targets.ndim - 1))
+    one_hot = (targets.unsqueeze(1) == classes).to(outputs.dtype)
+    dice = DiceLoss(softmax=True, reduction="none")(outputs, one_hot)
+    entropy = functional.cross_entropy(outputs, targets, reduction="none")
+    return _mean_of_each(dice) + _mean_of_each(entropy)
+
+
+@per_record
+def squared_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared error of images (B, …) and targets of the same shape."""
+    return _mean_of_each(functional.mse_loss(outputs, targets, reduction="none"))
+
+
+@per_record
+def absolute_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the mean absolute error of images (B, …) and targets of the same shape."""
+    return _mean_of_each(functional.l1_loss(outputs, targets, reduction="none"))
+
+
+def check_no_coupling(loss: Loss, outputs: torch.Tensor, targets: torch.Tensor) -> None:
+    """Raise :class:`PrivacyError` when a record's loss depends on the other records.
+
+    Such are means that are weighted by class, or leave out an ignored label, and Dice over a batch.
+    ``outputs`` and ``targets`` are made up, of at least three records that differ.
+    """
+    outputs = outputs.detach().clone().requires_grad_()
+    losses = per_record(loss)(outputs, targets)
+    (slopes,) = torch.autograd.grad(losses[0], outputs)
+    alone = per_record(loss)(outputs[:1], targets[:1])[0]
+    order = [0, *range(len(targets) - 1, 0, -1)]
+    others = per_record(loss)(outputs[order] * 2, torch.cat([targets[:1], targets[:-1]]))
+    doubled = per_record(loss)(outputs * 2, targets)
+    coupled = bool(slopes[1:].abs().max() > 0) if len(slopes) > 1 else False
+    if coupled or not _same(losses[0], alone) or not _same(others[0], doubled[0]):
+        raise PrivacyError(
+            "a loss in which the records of a batch depend on each other",
+            "a loss of each record by itself (no class weights or ignored labels in a mean,"
+            " no Dice over the batch)",
+            MEND,
+            PrivacyError.LOSS,
+        )
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool(torch.isclose(one, other, rtol=1e-4, atol=1e-6))
+
+
+def make_targets(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return made-up targets for ``outputs``, of the kind of ``labels`` (any number, *shape)."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(outputs), *labels.shape[1:])
+    if labels.is_floating_point():
+        return torch.randn(shape, generator=generator).to(outputs.device, labels.dtype)
+    classes = max(2, outputs.shape[1])
+    return torch.randint(0, classes, shape, generator=generator).to(outputs.device, labels.dtype)

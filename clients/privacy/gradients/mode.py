@@ -1,0 +1,127 @@
+"""Which way of computing per-record gradients a network gets, checked against the plainest one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from clients.privacy.gradients.gradients import (
+    MODES,
+    GhostGradients,
+    LoopGradients,
+    Mode,
+    RecordGradients,
+)
+from clients.privacy.gradients.losses import Loss
+from clients.privacy.gradients.optimizer import record_norms
+from clients.privacy.settings import GradientMode
+from strategies.errors import PrivacyError
+
+TOLERANCE = 1e-2
+"""Relative, in float32: kinks of ReLU and max-pooling may fall to the other side."""
+
+GRADIENT_MEMORY = 2**29
+"""Bytes that the per-record gradients of a physical batch may take on a CPU."""
+
+LARGE = 2**25
+"""Bytes of one record's gradient from which on the loop is the faster one on a CPU."""
+
+CPU_BATCH = 16
+"""More records at once are slower on a CPU: they no longer fit its caches."""
+
+GPU_SHARE = 4
+"""On a GPU they may take this part of the free memory (one in so many)."""
+
+
+def choose_mode(
+    wanted: GradientMode,
+    network: nn.Module,
+    probe: torch.Tensor,
+    targets: torch.Tensor,
+    loss: Loss,
+) -> Mode:
+    """Return the mode to use; ``auto`` is ``vmap``, or ``loop`` where that is not to be had.
+
+    That is when PyTorch cannot vectorise an operator of the network, or where its gradients are so
+    large that handling many at once takes longer (and far more memory) than one after the other.
+    ``probe`` and ``targets`` are made up, two records or more.  Raises :class:`PrivacyError` when
+    the mode that is named gives other gradients than the loop.
+    """
+    if wanted != "auto":
+        check_mode(wanted, network, probe, targets, loss)
+        return wanted
+    if probe.device.type == "cpu" and _gradient_size(network) >= LARGE:
+        return "loop"
+    try:
+        check_mode("vmap", network, probe, targets, loss)
+    except (PrivacyError, RuntimeError, NotImplementedError):
+        return "loop"
+    return "vmap"
+
+
+def records_at_once(network: nn.Module, most: int, device: torch.device) -> int:
+    """Return how many records' gradients fit into memory, from 1 to ``most``."""
+    if device.type == "cuda":
+        memory = torch.cuda.mem_get_info(device)[0] // GPU_SHARE
+    else:
+        memory, most = GRADIENT_MEMORY, min(most, CPU_BATCH)
+    return max(1, min(most, memory // max(_gradient_size(network), 1)))
+
+
+def _gradient_size(network: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
+
+
+def check_mode(
+    mode: Mode, network: nn.Module, probe: torch.Tensor, targets: torch.Tensor, loss: Loss
+) -> None:
+    """Raise :class:`PrivacyError` unless ``mode`` gives the gradients of the per-record loop.
+
+    For ``ghost``, which never shows them, their norms are compared.
+    """
+    if mode == "loop":
+        return
+    with _nothing_random(network):
+        expected, _ = LoopGradients(network, loss).per_record(probe, targets)
+        gradients = MODES[mode](network, loss)
+        try:
+            error = _difference(gradients, expected, probe, targets)
+        finally:
+            gradients.close()
+    if not error <= TOLERANCE:
+        raise PrivacyError(
+            f'per-record gradients of {type(network).__name__} by "{mode}" that differ by'
+            f" {error:.1%} from those of one record at a time",
+            "the same gradients",
+            'set privacy.gradients = "auto"',
+            PrivacyError.GRADIENTS,
+        )
+
+
+def _difference(
+    gradients: object, expected: list[torch.Tensor], probe: torch.Tensor, targets: torch.Tensor
+) -> float:
+    norms = record_norms(expected)
+    if isinstance(gradients, GhostGradients):
+        _, found = gradients.norms(probe, targets)
+        return float(((found - norms).abs() / norms).max())
+    assert isinstance(gradients, RecordGradients)
+    rows, _ = gradients.per_record(probe, targets)
+    difference = record_norms([a - b for a, b in zip(rows, expected, strict=True)])
+    return float((difference / norms).max())
+
+
+@contextmanager
+def _nothing_random(network: nn.Module) -> Iterator[None]:
+    """Let only layers with parameters be in training mode: no dropout, and hooks still work."""
+    modes = {module: module.training for module in network.modules()}
+    for module in modes:
+        module.training = any(True for _ in module.parameters(recurse=False))
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

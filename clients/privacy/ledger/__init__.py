@@ -1,0 +1,4 @@
+"""What a site has spent, in a file that only grows; and the policy that limits it.
+
+It may import ``accounting`` and ``clients.files``.
+"""

@@ -1,0 +1,94 @@
+"""How far the privacy ledger had come, noted outside of the folder that it lies in.
+
+The anchor stands beside the site's keys.  A state folder that is restored from an older copy, or
+lost, no longer reaches it.  It also holds the secret key under which records are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from clients.files.durable import not_writable, sync_folder, write_durably
+from strategies.errors import PrivacyError
+
+Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Anchor(BaseModel):
+    """The number and hash of the last row that was known to be durable, and the ledger's key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    schema_version: Literal[1] = 1
+    key: Hex
+    rows: int = Field(ge=0)
+    head: Hex
+
+    @property
+    def first_parent(self) -> str:
+        """What the first row of the ledger follows."""
+        return first_parent(self.key)
+
+
+def first_parent(key: str) -> str:
+    """Return what the first row of the ledger with this key (hexadecimal) follows."""
+    return hashlib.sha256(f"srflm privacy ledger {key}".encode()).hexdigest()
+
+
+def read_anchor(path: Path) -> Anchor | None:
+    """Return the anchor, or None where there is none.
+
+    Raises :class:`PrivacyError` when it is damaged or of another version.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise not_writable(path, error, "make the file readable for the site's user") from error
+    try:
+        return Anchor.model_validate_json(text)
+    except ValidationError as error:
+        version = re.search(rb'"schema_version":\s*(\d+)', text)
+        if version and version[1] != b"1":
+            raise PrivacyError(
+                f"{path} of schema version {version[1].decode()}",
+                "schema version 1",
+                "use the version of srflm-flower that wrote it",
+                PrivacyError.LEDGER_VERSION,
+            ) from error
+        raise PrivacyError(
+            f"{path}, which is damaged",
+            "the anchor of the privacy ledger",
+            "restore the newest copy of it; if there is none, run `srflm privacy retire`, which"
+            " gives up the data whose past is not known",
+            PrivacyError.LEDGER_DAMAGED,
+        ) from error
+
+
+def begin_anchor(path: Path, anchor: Anchor) -> Anchor:
+    """Write the first anchor and return it, or the one that another process wrote first."""
+    own = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    write_anchor(own, anchor)
+    try:
+        with suppress(FileExistsError):
+            os.link(own, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise not_writable(path, error) from error
+    finally:
+        own.unlink(missing_ok=True)
+    return read_anchor(path) or anchor
+
+
+def write_anchor(path: Path, anchor: Anchor) -> None:
+    """Replace the anchor, durably."""
+    write_durably(path, anchor.model_dump_json().encode())

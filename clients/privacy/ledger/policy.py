@@ -1,0 +1,104 @@
+"""A site's own privacy policy: what it allows always beats what a federation or a server asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, Strict
+
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.settings import PrivacySettings, Unit
+from strategies.settings import Role, Settings
+
+ROLES: tuple[Role, ...] = ("client", "server")
+
+
+class PrivacyPolicy(Settings):
+    """``[privacy]`` of ``site.toml``.
+
+    ``required``: train with differential privacy or not at all.  ``max_epsilon``: the most that may
+    be spent on a record, over all federations; ``delta`` its δ (both left out: the
+    federation's).  ``min_noise``: the least noise multiplier of a training step.  ``roles``: what
+    this site's records may be used for.
+    """
+
+    required: bool = False
+    max_epsilon: float | None = Field(default=None, gt=0)
+    delta: float | None = Field(default=None, gt=0, lt=1)
+    min_noise: float = Field(default=0.0, ge=0)
+    roles: Annotated[tuple[Role, ...], Strict(False)] = ROLES
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that may be spent on a ``unit``: ε at ``delta``.
+
+    ``server_uses`` is the most rounds that one federation may fine-tune here as the server.
+    """
+
+    epsilon: float
+    delta: float
+    server_uses: int | None = None
+    unit: Unit = "record"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a site's records: to train in ``role``, privately unless ``mechanism`` is
+    None.
+    """
+
+    role: Role
+    mechanism: Mechanism | None
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Why a site does not do what it is asked; said in the site's own log only."""
+
+    found: str
+    expected: str
+    mend: str
+
+
+def check(request: Request, policy: PrivacyPolicy) -> tuple[Violation, ...]:
+    """Return what the policy does not allow; whether the request is affordable is not asked."""
+    violations = []
+    if request.role not in policy.roles:
+        violations.append(
+            Violation(
+                f"the role of {request.role}",
+                f"one of {', '.join(policy.roles) or 'none'}, which this site allows",
+                "leave it to the other vendors, or change privacy.roles in site.toml",
+            )
+        )
+    if request.mechanism is None:
+        if policy.required:
+            violations.append(
+                Violation(
+                    "training without differential privacy",
+                    "training with it, which this site requires",
+                    "set privacy.unit in federation.toml, or change privacy.required in site.toml",
+                )
+            )
+    elif request.mechanism.noise_multiplier < policy.min_noise:
+        violations.append(
+            Violation(
+                f"a noise multiplier of {request.mechanism.noise_multiplier:g}",
+                f"at least {policy.min_noise:g}, which this site requires",
+                "plan the federation with more noise, or change privacy.min-noise in site.toml",
+            )
+        )
+    return tuple(violations)
+
+
+def budget(settings: PrivacySettings, policy: PrivacyPolicy, rounds_per_term: int = 1) -> Budget:
+    """Return the smaller of what the federation plans for and what the site allows."""
+    terms = settings.server_terms
+    return Budget(
+        min(settings.epsilon, policy.max_epsilon or settings.epsilon),
+        min(settings.delta, policy.delta or settings.delta),
+        None if terms is None else terms * rounds_per_term,
+        "patient" if settings.unit == "patient" else "record",
+    )

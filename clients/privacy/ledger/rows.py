@@ -1,0 +1,193 @@
+"""What stands in a privacy ledger: a chain of rows, and what they add up to.  Pure.
+
+A row is canonical JSON; its hash covers it and its parent's hash.  There are four kinds:
+
+``data-set``  a data set, how many records it has, and which known ones it shares a record with
+``reserve``   a use of a data set, written before the work begins: from now on it counts as spent
+``settle``    the end of a use; it never gives anything back, and adds steps that were too many
+``retire``    data sets whose past is not known for certain: they are spent for ever
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal
+
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.settings import Unit
+
+Purpose = Literal["client", "server", "loss", "metrics", "counts"]
+"""Training in a role, or the release of a loss, of metrics, of a number of examples."""
+
+TRAINING: tuple[Purpose, ...] = ("client", "server")
+
+
+@dataclass(frozen=True)
+class Use:
+    """A use of a data set: what for, by which mechanism, and in which round of which federation.
+
+    The mechanism protects ``unit``.
+    """
+
+    dataset: str
+    purpose: Purpose
+    mechanism: Mechanism
+    federation: str
+    term: int
+    round: int
+    unit: Unit = "record"
+
+
+@dataclass(frozen=True)
+class Row:
+    """The row with this number, counted from 1."""
+
+    number: int
+    text: str
+    hash: str
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The row's fields."""
+        content: dict[str, Any] = json.loads(self.text)
+        return content
+
+
+def chained(number: int, parent: str, content: Mapping[str, object]) -> Row:
+    """Return the row that follows ``parent``."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return Row(number, text, _hash(number, parent, text))
+
+
+def first_broken(rows: Sequence[Row], first_parent: str) -> int | None:
+    """Return the number of the first row that does not follow the one before."""
+    parent = first_parent
+    for number, row in enumerate(rows, start=1):
+        if row.number != number or row.hash != _hash(number, parent, row.text):
+            return number
+        parent = row.hash
+    return None
+
+
+def _hash(number: int, parent: str, text: str) -> str:
+    return hashlib.sha256(f"{number}\n{parent}\n{text}".encode()).hexdigest()
+
+
+def use_of(content: Mapping[str, Any]) -> Use:
+    """Return the use that a row of kind ``reserve`` has."""
+    return Use(
+        content["dataset"],
+        content["purpose"],
+        Mechanism(content["noise"], content["rate"], content["steps"]),
+        content["federation"],
+        content["term"],
+        content["round"],
+        content["unit"],
+    )
+
+
+def reserve_row(use: Use) -> dict[str, object]:
+    """Return the fields of a row of kind ``reserve``."""
+    return {
+        "kind": "reserve",
+        "dataset": use.dataset,
+        "purpose": use.purpose,
+        "noise": use.mechanism.noise_multiplier,
+        "rate": use.mechanism.sample_rate,
+        "steps": use.mechanism.steps,
+        "federation": use.federation,
+        "term": use.term,
+        "round": use.round,
+        "unit": use.unit,
+    }
+
+
+def retire_row(datasets: Iterable[str], reason: str) -> dict[str, object]:
+    """Return the fields of a row of kind ``retire``."""
+    return {"kind": "retire", "datasets": sorted(datasets), "reason": reason}
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the rows of a ledger add up to.
+
+    Data sets that share a record, directly or through others, share **one budget**: each of their
+    uses counts against all of them.  That is never less than what any record has been through.
+    """
+
+    rows: tuple[Row, ...]
+    first_parent: str = ""
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Every known data set and how many records it has."""
+        return {c["dataset"]: c["size"] for c in self._of_kind("data-set")}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Every known data set and the SHA-256 (hex) of its stored records."""
+        return {c["dataset"]: c["records"] for c in self._of_kind("data-set")}
+
+    @cached_property
+    def _group_of(self) -> dict[str, frozenset[str]]:
+        groups: dict[str, frozenset[str]] = {}
+        for content in self._of_kind("data-set"):
+            joined = frozenset({content["dataset"]}).union(
+                *(groups[other] for other in content["overlaps"])
+            )
+            groups.update(dict.fromkeys(joined, joined))
+        return groups
+
+    def group(self, dataset: str) -> frozenset[str]:
+        """Return the data sets that share one budget with this one, which is among them."""
+        return self._group_of.get(dataset, frozenset({dataset}))
+
+    def uses(self, dataset: str) -> list[Use]:
+        """Return the uses that count against a data set, with the steps that count."""
+        group = self.group(dataset)
+        return [use for use in self._uses.values() if use.dataset in group]
+
+    def history(self, dataset: str) -> tuple[Mechanism, ...]:
+        """Return the mechanisms that count against a data set."""
+        return tuple(use.mechanism for use in self.uses(dataset))
+
+    def retired(self, dataset: str) -> bool:
+        """Return whether the data set's past is unknown, so that it counts as wholly spent."""
+        return not self.group(dataset).isdisjoint(self._retired)
+
+    @cached_property
+    def unsettled(self) -> dict[int, Use]:
+        """The uses that were begun and not ended, by their rows: under way, or crashed."""
+        ended = {content["of"] for content in self._of_kind("settle")}
+        return {number: use for number, use in self._uses.items() if number not in ended}
+
+    @cached_property
+    def clock_went_back(self) -> int:
+        """How often a row's time is before that of the row above; the order is that of the rows."""
+        times = [row.content["time"] for row in self.rows]
+        return sum(later < earlier for earlier, later in pairwise(times))
+
+    @cached_property
+    def _uses(self) -> dict[int, Use]:
+        uses = {r.number: use_of(r.content) for r in self.rows if r.content["kind"] == "reserve"}
+        for content in self._of_kind("settle"):
+            use = uses[content["of"]]
+            steps = max(use.mechanism.steps, content["steps"])
+            uses[content["of"]] = _with_steps(use, steps)
+        return uses
+
+    @cached_property
+    def _retired(self) -> frozenset[str]:
+        return frozenset(name for c in self._of_kind("retire") for name in c["datasets"])
+
+    def _of_kind(self, kind: str) -> Iterable[dict[str, Any]]:
+        return (row.content for row in self.rows if row.content["kind"] == kind)
+
+
+def _with_steps(use: Use, steps: int) -> Use:
+    return replace(use, mechanism=replace(use.mechanism, steps=steps))

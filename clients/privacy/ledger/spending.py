@@ -1,0 +1,104 @@
+"""Spend a vendor's privacy: written down before the work, within the site's own policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from clients.privacy.accounting.accounting import epsilon_quickly
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.ledger.ledger import PrivacyLedger, Refusal, affordable_in, spent_in
+from clients.privacy.ledger.policy import Budget, Request, check
+from clients.privacy.ledger.policy import PrivacyPolicy as Policy
+from clients.privacy.ledger.rows import Books, Purpose, Use
+from clients.privacy.settings import PrivacySettings
+from strategies.errors import PrivacyError
+from strategies.settings import Role
+
+MAX_TOLD = 1e6
+"""ε of records whose past is not known; infinity does not travel."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the records of a data set have been through, all runs and federations together: ε at
+    ``delta``, and whether it can afford one more round in each role.
+    """
+
+    epsilon: float
+    delta: float
+    can_serve: bool
+    can_train: bool
+
+
+@dataclass(frozen=True)
+class Spender:
+    """One vendor's records in one federation.
+
+    ``dataset`` is the name under which the ledger knows them, ``size`` their public number;
+    ``mechanisms`` is what a round in each role does.
+    """
+
+    ledger: PrivacyLedger
+    policy: Policy
+    settings: PrivacySettings
+    budget: Budget
+    dataset: str
+    size: int
+    mechanisms: dict[Role, Mechanism]
+    federation: str
+
+    @contextmanager
+    def spending(self, role: Role, term: int, round_number: int) -> Iterator[Mechanism]:
+        """Reserve a round's training in ``role``, give its mechanism, and settle it afterwards.
+
+        What breaks off stays spent.  Raises :class:`PrivacyError` when the site's policy does not
+        allow it (``POLICY``) or the budget does not suffice (``BUDGET_SPENT``): nothing is trained.
+        """
+        mechanism = self.mechanisms[role]
+        self._require_allowed(role)
+        with self.releasing(role, mechanism, term, round_number):
+            yield mechanism
+
+    @contextmanager
+    def releasing(
+        self, purpose: Purpose, mechanism: Mechanism, term: int, round_number: int
+    ) -> Iterator[None]:
+        """Reserve a use of any purpose, and settle it afterwards; raises as :meth:`spending`."""
+        use = Use(
+            self.dataset, purpose, mechanism, self.federation, term, round_number, self.budget.unit
+        )
+        reservation = self.ledger.reserve(use, self.budget)
+        if isinstance(reservation, Refusal):
+            raise PrivacyError(
+                f"work as {purpose} that the privacy budget of this site does not allow:"
+                f" {reservation.reason}",
+                "enough budget left",
+                "nothing: the federation goes on with the others; this site still evaluates",
+                reservation.code,
+            )
+        yield
+        self.ledger.settle(reservation)
+
+    def spent(self) -> Spent:
+        """Return how much was spent, rounded up by some thousandths, and what can be afforded."""
+        books, delta = self.ledger.books(), self.budget.delta
+        return Spent(
+            min(spent_in(books, self.dataset, delta, epsilon_quickly), MAX_TOLD),
+            delta,
+            self._can_afford(books, "server"),
+            self._can_afford(books, "client"),
+        )
+
+    def _can_afford(self, books: Books, role: Role) -> bool:
+        mechanism = self.mechanisms[role]
+        if check(Request(role, mechanism), self.policy):
+            return False
+        return affordable_in(books, self.dataset, [mechanism], self.budget)
+
+    def _require_allowed(self, role: Role) -> None:
+        for violation in check(Request(role, self.mechanisms[role]), self.policy):
+            raise PrivacyError(
+                violation.found, violation.expected, violation.mend, PrivacyError.POLICY
+            )

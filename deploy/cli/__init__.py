@@ -1,0 +1,78 @@
+"""The command line ``srflm``: one file a command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from deploy.cli import (
+    compare,
+    config,
+    consortium,
+    data,
+    down,
+    export,
+    poc,
+    predict,
+    privacy,
+    roster,
+    run,
+    simulate,
+    site,
+    status,
+    up,
+    verify,
+)
+from strategies.errors import ConfigurationError, SrflmError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Server-rotating federated learning for medical imaging on Flower.",
+)
+app.command("simulate")(simulate.simulate)
+app.command("compare")(compare.compare)
+app.command("predict")(predict.predict)
+app.command("up")(up.up)
+app.command("down")(down.down)
+app.command("status")(status.status)
+app.command("run")(run.run)
+app.command("stop")(run.stop)
+app.command("verify")(verify.verify)
+app.command("export")(export.export)
+app.add_typer(poc.app, name="poc")
+app.add_typer(site.app, name="site")
+app.add_typer(roster.app, name="roster")
+app.add_typer(consortium.app, name="consortium")
+app.add_typer(config.app, name="config")
+app.add_typer(data.app, name="data")
+app.add_typer(privacy.app, name="privacy")
+
+
+def main() -> None:
+    """Run ``srflm``; a known error is shown in three lines and becomes the exit code.
+
+    Exit codes: 0 done; 1 the run stopped or failed; 2 wrong usage; 130 interrupted.
+    """
+    try:
+        app()
+    except SrflmError as error:
+        show_error(error)
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def show_error(error: SrflmError) -> None:
+    """Print what was found, what was expected, and how to mend it."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]Error {error.code}[/]")
+    for title, text in (
+        ("found", error.found),
+        ("expected", error.expected),
+        ("to mend it", error.mend),
+    ):
+        console.print(f"  [bold]{title}:[/] {escape(text)}")

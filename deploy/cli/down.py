@@ -1,0 +1,15 @@
+"""``srflm down``: stop a site's programs; nothing that is committed or promised is lost."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from deploy.cli.site_options import HERE, SiteFolder
+
+
+def down(folder: SiteFolder = HERE) -> None:
+    """Stop a site that is up."""
+    from deploy.operating.control import bring_down
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("Down." if bring_down(folder) else "It was not up.")

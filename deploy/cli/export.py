@@ -1,0 +1,45 @@
+"""``srflm export``: a deployed site's models, ledger, and report as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from deploy.cli.site_options import HERE, SiteFolder
+
+
+def export(
+    folder: SiteFolder = HERE,
+    out: Annotated[Path, typer.Option(help="where to write")] = Path("export"),
+) -> None:
+    """Write global.safetensors, personalised.safetensors, ledger.jsonl, and report.html.
+
+    The figures are of this site's own test images; none of it leaves the site.
+    """
+    from deploy.site.deployed_site import site_at
+    from deploy.site.export import export_site
+
+    site = site_at(folder.resolve())
+    export = export_site(site, out)
+    metric, console = site.federation.task.metric, Console(highlight=False, soft_wrap=True)
+    for name, metrics in export.test.items():
+        value = metrics.get(metric)
+        figure = "undefined" if value is None else f"{value:.3f}"
+        console.print(f"{name}: {metric} {figure} on this site's test images")
+    release = export.release
+    console.print(
+        f"global: the moving average of the models that this site has seen, through term"
+        f" {release.term}"
+        if release.kind == "moving-average"
+        else f"global: the {release.kind} model of term {release.term}, the best by validation"
+        if release.vendors
+        else f"global: the {release.kind} model of term {release.term}, the latest: no vendor has"
+        " released metrics"
+    )
+    if not export.has_release:
+        console.print("It is not at this site, which missed that term: export it at another one.")
+    console.print(escape(f"Written: {out}"))

@@ -1,0 +1,102 @@
+"""``srflm predict``: classify images with a model that a run has left."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strategies.errors import DataError
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="a file from the models folder of a run")],
+    images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
+    image_size: Annotated[
+        int | None, typer.Option(help="resize to this many pixels, as in training", min=8)
+    ] = None,
+) -> None:
+    """Print CSV: the file, its most probable class, and the probability of every class.
+
+    Files that cannot be classified are named on stderr, and the exit code is then 1.
+    """
+    from clients.models.model_file import load_model, read_model_file
+    from clients.prediction import predict_file
+
+    network, file = load_model(model), read_model_file(model)
+    task, trained_size = file.task, file.notes.get("image-size")
+    paths = _files(images)
+    failures: list[DataError] = []
+    rows = _classified(
+        paths,
+        lambda path: predict_file(network, path, task, image_size, trained_size),
+        failures,
+    )
+    writer, written = csv.writer(sys.stdout), 0
+    for path, probabilities in rows:
+        if not written:
+            writer.writerow(["file", "class", *task.classes])
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        writer.writerow([path, task.classes[best], *(f"{p:.4f}" for p in probabilities)])
+        written += 1
+    if not written:
+        raise _nothing_classified(failures)
+    for failure in failures:
+        typer.echo(f"Not classified: {failure}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _files(paths: list[Path]) -> list[tuple[Path, bool]]:
+    """Return the files, each with whether it is hidden in a folder that was named.
+
+    Raises :class:`DataError` when a path leads nowhere.
+    """
+    found: list[tuple[Path, bool]] = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(
+                f"no file or folder {path}", "an image", "correct the path", DataError.MISSING
+            )
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for each in inside:
+            if each.is_file():
+                names = each.relative_to(path).parts
+                found.append((each, any(name.startswith(".") for name in names)))
+    return found
+
+
+def _classified(
+    paths: list[tuple[Path, bool]],
+    classify: Callable[[Path], list[float]],
+    failures: list[DataError],
+) -> Iterator[tuple[Path, list[float]]]:
+    """Yield each file's probabilities; what cannot be classified is put in ``failures``."""
+    for path, hidden in paths:
+        try:
+            if hidden:
+                raise DataError(
+                    f"{path} is hidden",
+                    "image files only",
+                    "remove it, or name the file itself",
+                    DataError.UNREADABLE,
+                )
+            yield path, classify(path)
+        except DataError as error:
+            failures.append(error)
+
+
+def _nothing_classified(failures: list[DataError]) -> DataError:
+    if len(failures) == 1:
+        return failures[0]
+    first = f"; the first: {failures[0]}" if failures else ""
+    return DataError(
+        f"no image among {len(failures)} files{first}",
+        "image files, or folders of them",
+        "name the files or the folder that hold images",
+        DataError.MISSING,
+    )

@@ -1,0 +1,99 @@
+"""``srflm privacy show``: what a site's records have been through, and what is not counted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.cli.site_options import HERE
+
+if TYPE_CHECKING:
+    from clients.privacy.ledger.rows import Books
+
+
+def show(
+    site: Annotated[Path, typer.Argument(help="a site's folder", show_default=".")] = HERE,
+    delta: Annotated[float | None, typer.Option(help="instead of the agreed δ")] = None,
+) -> None:
+    """Verify the privacy ledger and show, for each data set, what was spent in which role."""
+    from clients.privacy.ledger.ledger import LEDGER_FILE
+    from deploy.site.privacy_files import site_ledger
+    from deploy.site.settings import load_site
+    from srflm_flower.privacy.statement import NOT_COVERED
+
+    settings = load_site(site.resolve())
+    federation = settings.load_federation()
+    agreed = min(federation.privacy.delta, settings.privacy.delta or 1.0)
+    at = agreed if delta is None else delta
+    books = site_ledger(settings).books()
+    console = Console(highlight=False)
+    if not books.rows:
+        console.print(f"{settings.vendor}: nothing was spent; no {LEDGER_FILE} yet.")
+        return
+    console.print(_table(books, settings.vendor, at))
+    for line in _remarks(books):
+        console.print(line)
+    console.print("ε is for one record added to a data set or removed, by PLD accounting;")
+    console.print("for one patient, where the uses are by patient.")
+    console.print(f"Not covered: {NOT_COVERED}.", soft_wrap=True)
+
+
+def _table(books: Books, vendor: str, delta: float) -> Table:
+    from clients.privacy.accounting.accounting import epsilon
+    from clients.privacy.ledger.ledger import spent_in
+
+    table = Table(title=f"{vendor}: spent at δ = {delta:g}; {len(books.rows)} rows, all verified")
+    for heading in ("data set", "records", "what for", "uses", "steps", "ε alone", "ε in all"):
+        right = heading not in ("data set", "what for")
+        table.add_column(heading, justify="right" if right else "left")
+    for dataset, size in books.sizes.items():
+        total = _number(spent_in(books, dataset, delta))
+        uses = books.uses(dataset)
+        purposes = Counter((use.purpose, use.unit) for use in uses)
+        if not purposes:
+            table.add_row(dataset[:12], str(size), "", "0", "0", "", total)
+        for n, ((purpose, unit), count) in enumerate(purposes.items()):
+            mechanisms = [u.mechanism for u in uses if (u.purpose, u.unit) == (purpose, unit)]
+            table.add_row(
+                dataset[:12] if n == 0 else "",
+                str(size) if n == 0 else "",
+                purpose if unit == "record" else f"{purpose}, by {unit}",
+                str(count),
+                str(sum(mechanism.steps for mechanism in mechanisms)),
+                _number(epsilon(mechanisms, delta)),
+                total if n == 0 else "",
+            )
+    return table
+
+
+def _remarks(books: Books) -> list[str]:
+    remarks = []
+    shared = {group for name in books.sizes if len(group := books.group(name)) > 1}
+    remarks += [
+        "One budget, as they share records: " + ", ".join(sorted(name[:12] for name in group))
+        for group in shared
+    ]
+    if books.unsettled:
+        remarks.append(
+            f"{len(books.unsettled)} uses were begun and not ended: under way, or broken off."
+            " They count as spent."
+        )
+    if books.clock_went_back:
+        remarks.append(
+            f"The clock went back {books.clock_went_back} times; rows keep the order in which they"
+            " were written, and nothing depends on the time."
+        )
+    retired = sorted(name[:12] for name in books.sizes if books.retired(name))
+    if retired:
+        remarks.append(f"Given up, as their past is not known: {', '.join(retired)}.")
+    return remarks
+
+
+def _number(epsilon: float) -> str:
+    return "∞" if math.isinf(epsilon) else f"{epsilon:.3f}"

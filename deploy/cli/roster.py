@@ -1,0 +1,46 @@
+"""``srflm roster``: approve a new edition of the federation file: who joins, who leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.cli.site_options import HERE, SiteFolder
+
+app = typer.Typer(no_args_is_help=True, help="Let members join and leave between terms.")
+
+
+@app.command()
+def approve(
+    folder: Annotated[Path, typer.Argument(help="the site's folder, with its site.toml")],
+    file: Annotated[Path, typer.Argument(help="the new federation.toml")],
+) -> None:
+    """Approve a new roster; it holds after the next term in which a majority has approved it."""
+    from deploy.membership.roster import approve as sign
+    from deploy.membership.roster import describe_roster
+    from deploy.site.deployed_site import site_at
+
+    site = site_at(folder.resolve())
+    changes = sign(site, file)
+    console = Console(highlight=False, soft_wrap=True)
+    for what, vendors in (
+        ("Joins", changes.joins),
+        ("Leaves", changes.leaves),
+        ("New address or keys", changes.changed),
+    ):
+        if vendors:
+            console.print(f"{what}: {', '.join(vendors)}")
+    console.print(f"Roster: {describe_roster(site)}")
+
+
+@app.command()
+def withdraw(folder: SiteFolder = HERE) -> None:
+    """Withdraw this site's approval, while it has not been decided on."""
+    from deploy.membership.roster import withdraw as undo
+    from deploy.site.deployed_site import site_at
+
+    withdrawn = undo(site_at(folder.resolve()))
+    Console(highlight=False).print("Withdrawn." if withdrawn else "Nothing was waiting.")

@@ -1,0 +1,65 @@
+"""``srflm run`` and ``srflm stop``: order the federation to run, and to end after its open term."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from deploy.cli.site_options import HERE, SiteFolder
+
+if TYPE_CHECKING:
+    from strategies.protocol.records import TermRecord
+
+
+def run(
+    folder: SiteFolder = HERE,
+    rounds: Annotated[
+        int | None, typer.Option(help="rounds to run from here on (default: run.rounds)", min=1)
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="return once a majority follows the order")
+    ] = False,
+) -> None:
+    """Order the federation to run; any one site may, and a majority must follow.
+
+    Ctrl-C stops watching, not the run.  Exit code 1 when fewer rounds than ordered were run.
+    """
+    from deploy.operating.run_orders import follow, order_rounds
+    from deploy.operating.status import site_status
+    from deploy.site.deployed_site import site_at
+    from srflm_flower.results.term_line import term_line
+
+    site = site_at(folder.resolve())
+    console = Console(highlight=False, soft_wrap=True)
+    done = site.state.ledger.rounds()
+    order = order_rounds(site, done + (rounds or site.federation.run.rounds))
+    console.print(f"A majority follows order {order.number}: until round {order.rounds}.")
+    if detach:
+        return
+
+    def show(record: TermRecord) -> None:
+        console.print(escape(term_line(record, site.federation.task.metric)))
+
+    fulfilled = follow(site, order, show)
+    console.print(escape(site_status(site).what_happened))
+    if fulfilled.rounds < order.rounds:
+        console.print(f"Order {fulfilled.number} of {fulfilled.vendor} ended the run early.")
+        raise typer.Exit(1)
+
+
+def stop(folder: SiteFolder = HERE) -> None:
+    """End the run after the term that is open; a later `srflm run` goes on from the ledger."""
+    from deploy.operating.run_orders import order_rounds
+    from deploy.site.deployed_site import site_at
+
+    site = site_at(folder.resolve())
+    ledger = site.state.ledger
+    head = ledger.last()
+    term, rounds = (head.term + 1, head.round) if head is not None else (1, 0)
+    if ledger.votes(term).granted >= 0:
+        rounds += site.federation.rounds_per_term
+    order_rounds(site, rounds)
+    Console(highlight=False).print(f"The run ends with round {rounds}.")

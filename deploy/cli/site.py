@@ -1,0 +1,45 @@
+"""``srflm site``: make a site with its own keys, and let it join a consortium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, help="Make a site, and let it join a consortium.")
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="the site's folder")],
+    vendor: Annotated[str, typer.Option(help="this vendor's name")],
+    roster: Annotated[str, typer.Option(help="all members' names, with commas between")],
+    address: Annotated[str, typer.Option(help="host:port at which the others reach this site")],
+    listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "0.0.0.0:8443",
+) -> None:
+    """Make keys and a site.toml; print what to send to the consortium (public parts only)."""
+    from deploy.membership.joining import new_site
+
+    names = [name.strip() for name in roster.split(",") if name.strip()]
+    path = new_site(folder, vendor, names, listen, address)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Send {path} to the consortium. Private keys stay in {folder / 'identity'}.")
+    console.print(f"Then:  srflm site join {folder} FOLDER-FROM-THE-CONSORTIUM")
+
+
+@app.command()
+def join(
+    folder: Annotated[Path, typer.Argument(help="the site's folder")],
+    answer: Annotated[Path, typer.Argument(help="the folder that the consortium sent back")],
+) -> None:
+    """Install the certificate and the federation file that the consortium sent back."""
+    from deploy.membership.joining import join as install
+
+    federation = install(folder, answer)
+    console = Console(highlight=False, soft_wrap=True)
+    edition = f", edition {federation.edition}" if federation.edition > 1 else ""
+    console.print(
+        f"Member of {federation.name} ({federation.hash[:12]}{edition}). Next: srflm up {folder}"
+    )

@@ -1,0 +1,69 @@
+"""``srflm status``: who serves now and next, how far the run is, who is there, what went wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deploy.cli.site_options import HERE, SiteFolder
+
+if TYPE_CHECKING:
+    from deploy.operating.status import Expiry, SiteStatus
+
+
+def status(
+    folder: SiteFolder = HERE,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show a site, whether it is up or down."""
+    from deploy.operating.status import site_status
+    from deploy.site.deployed_site import site_at
+
+    found = site_status(site_at(folder.resolve()))
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        show_status(found, Console(highlight=False, soft_wrap=True))
+
+
+def show_status(found: SiteStatus, console: Console) -> None:
+    """Print a status for people."""
+    from srflm_flower.privacy.statement import spent_line
+
+    table = Table(show_header=False, title=f"{found.vendor} ({'up' if found.up else 'down'})")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("federation", f"{found.federation[:12]}, edition {found.edition}")
+    table.add_row("roster", escape(found.roster))
+    table.add_row("so far", escape(found.what_happened))
+    if found.running:
+        serving = f"{found.server_now}, attempt {found.attempt}" if found.server_now else "nobody"
+        table.add_row("term", f"{found.term}: served by {serving}; phase {found.phase or '—'}")
+    else:
+        table.add_row("term", "no run under way")
+    table.add_row("next server", found.server_next)
+    for name, runs in found.programs.items():
+        again = found.restarts.get(name, 0)
+        note = f", started again {again} ×" if again else ""
+        table.add_row(name, ("runs" if runs else "[red]does not run[/]") + note)
+    for peer, each in found.peers.items():
+        heard = f", its server heard {each.heard:.0f} s ago" if each.heard is not None else ""
+        table.add_row(f"peer {peer}", f"{each.node}{heard}")
+    if found.privacy is not None:
+        table.add_row("privacy", spent_line({found.vendor: found.privacy}))
+    for expiry in found.expiring:
+        table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
+    table.add_row("last problem", escape(found.last_problem or "none"))
+    console.print(table)
+
+
+def _expiry(found: Expiry, now: datetime) -> str:
+    days = (found.until - now).days
+    date = f"{found.until:%Y-%m-%d}"
+    when = f"expires on {date}, in {days} days" if found.until > now else f"expired on {date}"
+    return f"{when}; to renew it: {escape(found.how_to_renew)}"

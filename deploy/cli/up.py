@@ -1,0 +1,37 @@
+"""``srflm up``: start a site's programs and keep them running."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.cli.site_options import HERE, SiteFolder
+
+
+def up(
+    folder: SiteFolder = HERE,
+    detach: Annotated[bool, typer.Option("--detach", help="return once the site is up")] = False,
+) -> None:
+    """Check the site, then run its SuperLink, SuperNodes, worker, launcher, and edge.
+
+    Without --detach it stays in the foreground, as systemd wants it; Ctrl-C stops the site.
+    """
+    from deploy.operating.control import prepare, start_detached, supervise_here, unresolved
+    from deploy.site.deployed_site import site_at
+
+    console = Console(highlight=False, soft_wrap=True)
+    config = prepare(folder)
+    site = site_at(folder.resolve())
+    for peer in unresolved(site):
+        console.print(f"[yellow]The address of {peer} does not resolve at the moment.[/]")
+    console.print(
+        f"{site.vendor} of federation {site.federation.name}, listening on {site.settings.listen}"
+    )
+    if not detach:
+        supervise_here(config)
+    notes = start_detached(config, folder)
+    console.print(
+        f"Up (process {notes.supervisor}). `srflm status {folder}`, `srflm down {folder}`"
+    )

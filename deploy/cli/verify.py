@@ -1,0 +1,48 @@
+"""``srflm verify``: check every link and signature of sites' ledgers, and that they agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.cli.site_options import HERE
+from strategies.errors import LedgerError
+
+
+def verify(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="one site's folder, or several to compare")
+    ] = None,
+) -> None:
+    """Verify chain, signatures, head model, and audit of each site; then that none contradict."""
+    from deploy.site.deployed_site import site_at
+    from deploy.site.verification import verify_site
+
+    console = Console(highlight=False, soft_wrap=True)
+    chains = {}
+    for folder in folders or [HERE]:
+        site = site_at(folder.resolve())
+        found = verify_site(site)
+        chains[site.vendor] = found.hashes
+        changes = ", ".join(map(str, found.changes))
+        if changes:
+            console.print(f"{site.vendor}: the roster changed with term {changes}")
+        console.print(
+            f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
+            f" majority valid; head model {found.head_model[:12]}; {found.audited} messages audited"
+        )
+    longest = max(chains.values(), key=len, default=())
+    for vendor, hashes in chains.items():
+        if longest[: len(hashes)] != hashes:
+            raise LedgerError(
+                f"the ledger of {vendor}, which contradicts another",
+                "ledgers each of which is the beginning of the longest",
+                "keep all state folders as they are and look into what the two sites logged",
+            )
+    if len(chains) > 1:
+        behind = [v for v, hashes in chains.items() if len(hashes) < len(longest)]
+        what = f"agree; behind: {', '.join(behind)}" if behind else "are equal"
+        console.print(f"All {len(chains)} ledgers {what}.")

@@ -1,0 +1,302 @@
+"""The edge: nginx between a site's Flower and the other sites.
+
+Flower's one port carries the Fleet API, which peers need, and the Control and Runtime APIs, with
+which whoever reaches them can run code.  So the SuperLink listens on the loopback interface, and
+the edge lets only the calls of a SuperNode through::
+
+    b's SuperNode ─▶ b's edge (loopback) ══ mutual TLS ══▶ a's edge (network) ─▶ a's SuperLink
+                     one listener a peer                   one listener
+
+Inbound, the certificate must be a roster member's and Flower's node key the same member's: a
+captured header is worth nothing to another peer.  What is forwarded is never the path that came
+but one of :data:`FLEET_CALLS`.  The site's own SuperNode does not pass the edge.  What shall be
+tried again is refused with 503: a SuperNode exits at 401 and gives the message up at 429.
+
+``edge.conf.j2`` beside this file is what nginx is told, and why.
+
+The edge guards the network only: local users reach the SuperLink and the outbound listeners.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from base64 import b64encode
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_public_key,
+)
+
+from clients.files.durable import write_durably
+from deploy.edge.template import fill
+from deploy.identity.certificates import NIST_CURVES
+from deploy.identity.pki import HOST, VENDOR, internal_name
+from strategies.errors import ConfigurationError
+
+FLEET_CALLS: Final = (
+    "activate-node",
+    "deactivate-node",
+    "send-node-heartbeat",
+    "pull-messages",
+    "push-messages",
+    "get-run",
+    "get-fab",
+    "pull-object",
+    "push-object",
+    "confirm-message-received",
+)
+"""All that a SuperNode calls; nodes are registered by the site's operator, not by themselves."""
+
+SUPERLINK_IDLE_SECONDS: Final = 3
+"""Flower's server closes idle connections after 5 s: the edge must be first, or calls get lost."""
+
+PEER_IDLE_SECONDS: Final = 60
+"""Shorter than the 75 s of the peer's edge, for the same reason."""
+
+# Debian's users do not have /usr/sbin in their PATH.
+NGINX_FOLDERS: Final = (Path("/usr/sbin"), Path("/usr/local/sbin"), Path("/opt/homebrew/bin"))
+
+# nginx overwrites its environment, by which `deploy.processes.family` would find it; its parent
+# keeps it.
+# The signals for end and reload are handed on, and the exit status is nginx's.
+FOREGROUND: Final = (
+    '"$@" & for s in TERM INT QUIT HUP; do trap "kill -$s $!" $s; done;'
+    " while :; do wait $!; code=$?; kill -0 $! 2>/dev/null || exit $code; done"
+)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another member: where its edge is, the loopback port that leads there, its node key here.
+
+    ``address`` is ``host:port``; ``node_key`` is the OpenSSH public key with which the peer's
+    SuperNode comes to *this* site's SuperLink.
+    """
+
+    address: str
+    outbound_port: int
+    node_key: str
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One site's edge; ``peers`` are all members of the roster but the vendor itself.
+
+    ``listen`` is ``ip:port`` on the network.  ``rate`` (requests a second), ``burst``, and
+    ``connections`` hold for each peer.  Raises :class:`ConfigurationError`.
+    """
+
+    vendor: str
+    prefix: Path
+    identity: Path
+    listen: str
+    superlink_port: int
+    peers: Mapping[str, Peer]
+    body_limit: str = "64m"
+    rate: int = 60
+    burst: int = 200
+    connections: int = 16
+
+    def __post_init__(self) -> None:
+        for name in (self.vendor, *self.peers):
+            _require(VENDOR.fullmatch(name), f"the name {name!r}", f"one like {VENDOR.pattern}")
+        _require(self.vendor not in self.peers, f"{self.vendor} as its own peer", "other members")
+        host, _ = split_address(self.listen)
+        _require(_is_ip(host), f"listen {self.listen!r}", "an IP of this machine, or 0.0.0.0")
+        for peer in self.peers.values():
+            split_address(peer.address)
+        ports = [self.superlink_port, *(peer.outbound_port for peer in self.peers.values())]
+        _require(len({*ports}) == len(ports), f"the local ports {ports}", "different ports")
+        _require(all(0 < port < 65536 for port in ports), f"the local ports {ports}", "1 to 65535")
+        _require(
+            re.fullmatch(r"[1-9]\d*[kKmMgG]?", self.body_limit),
+            f"the body limit {self.body_limit!r}",
+            "bytes, or a number with k, m, or g",
+        )
+        limits = (self.rate, self.burst, self.connections)
+        _require(min(limits) > 0, f"the limits {limits}", "positive numbers")
+        for path in (self.prefix, self.identity):  # quoted in the configuration
+            strange = re.search(r'["\\$\x00-\x1f]', str(path))
+            _require(not strange, f"the path {str(path)!r}", 'a path without " \\ $')
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the configuration says about a peer; all of it is checked.
+
+    ``key_header`` is what its SuperNode sends as its key, ``port`` the loopback port that leads to
+    it.  ``addresses`` are ``ip:port``; where there are none, nginx resolves ``address``.
+    """
+
+    peer: str
+    key_header: str
+    port: int
+    internal_name: str
+    address: str
+    addresses: tuple[str, ...]
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of ``host:port`` or ``[ipv6]:port``; raises ConfigurationError."""
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:\s]+)):(\d{1,5})", address)
+    host = (match[1] or match[2]).lower().rstrip(".") if match else ""
+    port = int(match[3]) if match else 0
+    fits = bool(match) and (_is_ip(host) if match and match[1] else HOST.fullmatch(host))
+    _require(fits and 0 < port < 65536, f"the address {address!r}", "host:port or [ipv6]:port")
+    return host, port
+
+
+def _require(condition: object, found: str, expected: str) -> None:
+    if not condition:
+        raise ConfigurationError(found, expected, "correct the site's or the federation's file")
+
+
+def _is_ip(host: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_address(host))
+    return False
+
+
+# ---- the configuration -------------------------------------------------------------------------
+
+
+def nginx_configuration(
+    edge: Edge, hosts: str | None = None, resolv_conf: str | None = None
+) -> str:
+    """Return the text of nginx.conf; ``hosts`` and ``resolv_conf`` are this machine's if None.
+
+    A peer's name is looked up in ``hosts`` now, else by nginx whenever it is called: a name that
+    does not resolve is no reason not to start.  Raises :class:`ConfigurationError`.
+    """
+    hosts = _text(Path("/etc/hosts")) if hosts is None else hosts
+    resolv_conf = _text(Path("/etc/resolv.conf")) if resolv_conf is None else resolv_conf
+    routes = [_route(name, peer, hosts) for name, peer in edge.peers.items()]
+    keys = {route.key_header for route in routes}
+    _require(len(keys) == len(routes), "two peers with one node key", "a key each")
+    return fill(
+        edge=edge,
+        prefix=edge.prefix.absolute(),
+        identity=edge.identity.absolute(),
+        routes=routes,
+        nameservers=nameservers(resolv_conf),
+        fleet_calls=FLEET_CALLS,
+        superlink_idle_seconds=SUPERLINK_IDLE_SECONDS,
+        peer_idle_seconds=PEER_IDLE_SECONDS,
+    )
+
+
+def _route(name: str, peer: Peer, hosts: str) -> Route:
+    host, port = split_address(peer.address)
+    addresses = [host] if _is_ip(host) else addresses_in_hosts(host, hosts)
+    return Route(
+        name,
+        flower_key_header(peer.node_key),
+        peer.outbound_port,
+        internal_name(name),
+        f"{host}:{port}",
+        tuple(f"{_bracketed(each)}:{port}" for each in addresses),
+    )
+
+
+def flower_key_header(node_key: str) -> str:
+    """Return what a SuperNode with this key sends as ``flwr-public-key``: base64 of the PEM.
+
+    Raises :class:`ConfigurationError` unless it is an OpenSSH public key of a NIST curve.
+    """
+    try:
+        key = load_ssh_public_key(node_key.encode("utf-8"))
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, NIST_CURVES)
+    _require(fits, f"the node key {node_key[:60]!r}", "ecdsa-sha2-nistp384 AAAA…")
+    assert key is not None
+    return b64encode(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if isinstance(ip_address(address), IPv6Address) else address
+
+
+# ---- names -------------------------------------------------------------------------------------
+
+
+def addresses_in_hosts(host: str, hosts: str) -> list[str]:
+    """Return the addresses of ``host`` in the text of /etc/hosts, which nginx does not read."""
+    rows = [line.partition("#")[0].lower().split() for line in hosts.splitlines()]
+    found = [row[0] for row in rows if host in row[1:] and _is_ip(row[0]) and "%" not in row[0]]
+    return list(dict.fromkeys(found))
+
+
+def nameservers(resolv_conf: str) -> list[str]:
+    """Return the name servers in the text of /etc/resolv.conf, as nginx writes them."""
+    rows = [line.split() for line in resolv_conf.splitlines()]
+    found = [row[1] for row in rows if len(row) > 1 and row[0] == "nameserver"]
+    return [_bracketed(each) for each in found if _is_ip(each) and "%" not in each]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+# ---- the program -------------------------------------------------------------------------------
+
+
+def find_nginx() -> str:
+    """Return the path of nginx; raises :class:`ConfigurationError` with how to install it."""
+    beside = [str(folder / "nginx") for folder in NGINX_FOLDERS]
+    found = next(filter(None, map(shutil.which, ["nginx", *beside])), None)
+    if found is None:
+        raise ConfigurationError(
+            "no program nginx", "nginx 1.20 or newer", "sudo apt-get install nginx-light"
+        )
+    return found
+
+
+def write_configuration(edge: Edge) -> Path:
+    """Write nginx.conf with its folders under the edge's prefix; return the file's path."""
+    for folder in (edge.prefix, edge.prefix / "logs", edge.prefix / "tmp"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = edge.prefix / "nginx.conf"
+    write_durably(path, nginx_configuration(edge).encode("utf-8"))
+    return path
+
+
+def check_configuration(nginx: str, prefix: Path) -> None:
+    """Let nginx read its configuration, keys included; raises :class:`ConfigurationError`."""
+    tested = subprocess.run(
+        [*_nginx(nginx, prefix), "-t", "-q"], capture_output=True, text=True, check=False
+    )
+    if tested.returncode != 0:
+        raise ConfigurationError(
+            f"nginx refuses {prefix / 'nginx.conf'} ({tested.stderr.strip()})",
+            "a configuration, certificates, and keys that nginx can read",
+            "mend what it names",
+        )
+
+
+def nginx_command(nginx: str, prefix: Path) -> list[str]:
+    """Return the command that runs the edge in the foreground.
+
+    TERM ends it, QUIT lets running calls finish first, HUP reads the configuration anew.
+    """
+    return ["/bin/sh", "-c", FOREGROUND, "srflm-edge", *_nginx(nginx, prefix)]
+
+
+def _nginx(nginx: str, prefix: Path) -> list[str]:
+    folder = prefix.absolute()
+    options = ["-p", f"{folder}/", "-e", f"{folder}/logs/error.log"]
+    return [nginx, *options, "-c", f"{folder}/nginx.conf"]

@@ -1,0 +1,57 @@
+"""The Flower app that every site has installed, as a bundle whose hash the federation agrees on.
+
+The bundle holds names only: the code is the installed package, and its digest stands in the bundle.
+So two sites with different code have different hashes, and a site that is handed any other bundle
+refuses it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import ModuleType
+
+import clients
+import deploy
+import srflm_flower
+import strategies
+from deploy.flower.app import DEPLOYED, write_app
+from deploy.flower.internals import bundle_of
+
+PACKAGES = (strategies, clients, srflm_flower)
+ROOMS = ("serving", "site", "processes")
+"""The rooms of ``deploy`` with code that answers messages; the others only run a site."""
+
+RUN_SETTINGS = ("task",)
+"""What a run may set; everything else stands in files of the site."""
+
+
+def digested_files() -> list[Path]:
+    """Return the installed files of which the bundle holds a digest, in a fixed order."""
+    folders = [_folder(package) for package in PACKAGES]
+    folders += [_folder(deploy) / room for room in ROOMS]
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def code_digest() -> str:
+    """Return the SHA-256 (hex) of the installed code that answers messages, names included."""
+    digest, root = hashlib.sha256(), _folder(deploy).parent
+    for path in digested_files():
+        name = path.relative_to(root).as_posix()
+        digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _folder(package: ModuleType) -> Path:
+    return Path(str(package.__file__)).parent
+
+
+def write_bundle_folder(folder: Path) -> Path:
+    """Write the app's ``pyproject.toml`` into ``folder``; equal code gives equal bytes."""
+    settings = dict.fromkeys(RUN_SETTINGS, "")
+    return write_app(folder, DEPLOYED, settings, {"srflm": {"code": code_digest()}})
+
+
+def installed_bundle(folder: Path) -> str:
+    """Return the hash of the bundle of the installed code; its app is written into ``folder``."""
+    return bundle_of(write_bundle_folder(folder))[1]

@@ -1,0 +1,100 @@
+"""Which runs of a peer's SuperLink a site takes part in: those of the bundle that all agreed on.
+
+A bundle is code.  A peer's SuperLink names one and hands it over; until its bytes have the agreed
+hash, nothing of it may be parsed, unpacked or imported.  The peer also says what the run is called
+and with which settings it runs, so these are looked at too.  No Flower in here: plain decisions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from strategies.errors import BundleRefused
+
+KINDS_OF_RUN = ("", "flwr-serverapp")
+
+
+class DescribedRun(Protocol):
+    """What of a SuperLink's description of a run is looked at."""
+
+    run_id: int
+    fab_id: str
+    fab_version: str
+    fab_hash: str
+    override_config: dict[str, Any]
+    primary_task_type: str
+
+
+@dataclass
+class BundleGuard:
+    """Passes runs and bundles, or raises :class:`BundleRefused`; a refused run stays refused."""
+
+    agreed: str
+    """SHA-256 of the bundle, in hexadecimal."""
+    on_refusal: Callable[[int, str], None]
+    """Gets a refused run's id and the hash that was found, or what else was wrong; once a run."""
+    settings: Collection[str] = ()
+    """Names of settings that a peer may change in a run."""
+    _runs: dict[int, DescribedRun] = field(default_factory=dict)
+    _refused: set[int] = field(default_factory=set)
+
+    def check_run(self, run: DescribedRun) -> None:
+        """Look at a run that a SuperLink has described, before its bundle is asked for."""
+        self._check_not_refused(run.run_id)
+        if run.fab_hash != self.agreed:
+            self._refuse(run.run_id, run.fab_hash)
+        if run.primary_task_type not in KINDS_OF_RUN:
+            self._refuse(run.run_id, f"a run of type {run.primary_task_type}")
+        if added := sorted(set(run.override_config) - set(self.settings)):
+            self._refuse(run.run_id, f"settings {added}")
+        self._runs[run.run_id] = run
+
+    def check_bundle(
+        self, run_id: int, content: bytes, name: str, read: Callable[[bytes], tuple[str, str]]
+    ) -> None:
+        """Look at the bundle of a run: its bytes, and the hash that it is said to have.
+
+        ``read`` returns the app's id and version from a bundle; it sees agreed bundles only.
+        """
+        self._check_not_refused(run_id)
+        found = hashlib.sha256(content).hexdigest()
+        if found != self.agreed:
+            self._refuse(run_id, found)
+        run = self._runs.pop(run_id, None)
+        # Id, version and hash as *named* choose the folder that the app is loaded from later.
+        if run is None or name != self.agreed or read(content) != (run.fab_id, run.fab_version):
+            self._refuse(run_id, "the agreed bundle under another name")
+
+    def _check_not_refused(self, run_id: int) -> None:
+        if run_id in self._refused:
+            raise _refusal(f"run {run_id} again", self.agreed)
+
+    def _refuse(self, run_id: int, found: str) -> None:
+        self._refused.add(run_id)
+        self.on_refusal(run_id, found)
+        raise _refusal(found, self.agreed)
+
+
+def installing_only(agreed: str, install: Callable[..., Path]) -> Callable[..., Path]:
+    """Return ``install`` (of a bundle's bytes) with a check of the hash before it.
+
+    What is returned raises :class:`BundleRefused` for any other bundle.
+    """
+
+    def checked(content: bytes, **options: Any) -> Path:
+        found = hashlib.sha256(content).hexdigest()
+        if found != agreed:
+            raise _refusal(found, agreed)
+        return install(content, **options)
+
+    return checked
+
+
+def _refusal(found: str, agreed: str) -> BundleRefused:
+    return BundleRefused(
+        f"bundle {found}", f"bundle {agreed}", "let all sites install the same version and agree"
+    )

@@ -1,0 +1,123 @@
+"""The own SuperLink's Control API without Flower's command line, for ``flwr==1.42.*``.
+
+The command line takes a second or more a call; this takes some hundredths.  Beside
+:mod:`deploy.flower.internals` the only file here with Flower's non-public interfaces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+from flwr.common.serde import fab_to_proto, user_config_to_proto
+from flwr.proto import control_pb2
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.supercore.control import ControlHttpClient
+from flwr.supercore.error import ApiErrorCode, FlowerError
+from flwr.supercore.fab import Fab
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+
+from deploy.flower.nouns import RunStatus
+from strategies.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Control:
+    """The own SuperLink's Control API; every method raises httpx.HTTPError when it does not answer.
+
+    Without a root certificate the connection is not encrypted.
+    """
+
+    address: str
+    root_certificate: Path | None
+
+    @contextmanager
+    def _client(self) -> Iterator[ControlHttpClient]:
+        root = self.root_certificate.read_bytes() if self.root_certificate else None
+        interceptors = [RuntimeVersionHttpInterceptor("flwr CLI")]
+        with ControlHttpClient.from_server_address(
+            self.address, root is None, root, interceptors
+        ) as client:
+            yield client
+
+    def start_run(
+        self, bundle: bytes, settings: Mapping[str, bool | int | float | str] | None = None
+    ) -> int:
+        """Submit a run of a bundle and return its id; the run itself starts with its task.
+
+        Raises :class:`ConfigurationError` when the SuperLink does not take it.
+        """
+        fab = Fab(hashlib.sha256(bundle).hexdigest(), bundle, {})
+        request = control_pb2.StartRunRequest(
+            fab=fab_to_proto(fab), override_config=user_config_to_proto(dict(settings or {}))
+        )
+        with self._client() as client:
+            answer = client.StartRun(request)
+        if not answer.HasField("run_id"):
+            raise ConfigurationError(
+                "a bundle that the SuperLink refuses", "one below 10 MB", "read the SuperLink's log"
+            )
+        return int(answer.run_id)
+
+    def stop_run(self, run_id: int) -> bool:
+        """End a run, pending or running; return whether that was so, false when it had ended."""
+        try:
+            with self._client() as client:
+                return bool(client.StopRun(control_pb2.StopRunRequest(run_id=run_id)).success)
+        except httpx.HTTPStatusError as error:
+            if _code(error) == ApiErrorCode.RUN_ALREADY_FINISHED:
+                return False
+            raise
+
+    def runs(self, run_id: int | None = None) -> list[RunStatus]:
+        """Return the runs that the SuperLink knows, newest last, or the one with ``run_id``."""
+        with self._client() as client:
+            answer = client.ListRuns(control_pb2.ListRunsRequest(run_id=run_id))
+        found = sorted(answer.run_dict.values(), key=lambda run: run.pending_at)
+        return [
+            RunStatus(
+                run.run_id,
+                ":".join(filter(None, (run.status.status, run.status.sub_status))),
+                run.status.details,
+                run.fab_hash,
+            )
+            for run in found
+        ]
+
+    def register_node(self, public_key: Path, name: str) -> bool:
+        """Let the SuperNode with this OpenSSH public key in; return whether it is new here."""
+        key: Any = load_ssh_public_key(public_key.read_bytes())
+        request = control_pb2.RegisterNodeRequest(public_key=public_key_to_bytes(key), name=name)
+        try:
+            with self._client() as client:
+                client.RegisterNode(request)
+        except httpx.HTTPStatusError as error:
+            if _code(error) == ApiErrorCode.PUBLIC_KEY_ALREADY_IN_USE:
+                return False
+            raise
+        return True
+
+    def nodes(self) -> dict[str, str]:
+        """Return name → status (``registered``, ``online``, ``offline``) of the nodes."""
+        return {node.name: node.status for node in self._list_nodes()}
+
+    def online(self) -> dict[str, int]:
+        """Return name → id of the nodes that are online."""
+        return {node.name: node.node_id for node in self._list_nodes() if node.status == "online"}
+
+    def _list_nodes(self) -> list[NodeInfo]:
+        with self._client() as client:
+            return list(client.ListNodes(control_pb2.ListNodesRequest()).nodes_info)
+
+
+def _code(error: httpx.HTTPStatusError) -> int | None:
+    """Return Flower's code of an error that its API answered with."""
+    found = FlowerError.from_json(error.response.text)
+    return None if found is None else int(found.code)

@@ -1,0 +1,174 @@
+"""All SuperNodes of a site: ``python -P -m deploy.flower.supernodes CONFIG.json``.
+
+Flower is imported once; one child per peer is forked from that, so what they have in common is in
+memory once.  Each runs the stock SuperNode behind the guard of :mod:`deploy.flower.internals`.  A
+child that ends is started again; all end with this process.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from clients.files.event_log import EventLog
+from deploy.flower.bundle_guard import BundleGuard
+from deploy.flower.nouns import Hooks
+from deploy.flower.pins import require_supported
+from deploy.flower.size_guard import SizeGuard
+from deploy.flower.supernodes_config import LOOPBACK, WORKER_BELL, Link, SupernodesConfig
+from deploy.processes.backoff import Backoff
+from deploy.processes.bell import Bell
+from deploy.processes.children import end_children, fork_child, importing_without_threads
+from deploy.processes.config import load_config
+from deploy.processes.pace import pause, rest
+from strategies.errors import SrflmError
+
+NEEDED_BY_ALL = (
+    "deploy.flower.internals",
+    "flwr.supernode.main",
+    "flwr.supernode.cli.flower_supernode",
+    "flwr.supernode.runtime.run_clientapp",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.lifespan.on",
+)
+LOOK_SECONDS = 0.25
+MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
+
+
+@dataclass
+class Keeper:
+    """Keeps one child per link alive."""
+
+    config: SupernodesConfig
+    stopping: bool = False
+    _due: dict[str, float] = field(default_factory=dict)
+    _born: dict[str, float] = field(default_factory=dict)
+    _running: dict[int, Link] = field(default_factory=dict)
+    _backoffs: dict[str, Backoff] = field(default_factory=dict)
+
+    def keep(self) -> None:
+        """Start all, and again those that end, until :attr:`stopping`; then end all."""
+        try:
+            while not self.stopping:
+                self._reap()
+                self._start_what_is_due()
+                time.sleep(LOOK_SECONDS)
+        finally:
+            end_children(self._running, self._reap)
+
+    def _start_what_is_due(self) -> None:
+        alive = {link.peer for link in self._running.values()}
+        for link in self.config.links:
+            if link.peer not in alive and time.monotonic() >= self._due.get(link.peer, 0.0):
+                child = fork_child(partial(serve, self.config, link), link.log)
+                self._running[child], self._born[link.peer] = link, time.monotonic()
+                print(f"supernode for {link.peer}: process {child}", flush=True)
+
+    def _reap(self) -> None:
+        while self._running:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
+                return
+            link = self._running.pop(child)
+            lived = time.monotonic() - self._born[link.peer]
+            wait = self._backoffs.setdefault(link.peer, Backoff()).after(lived)
+            self._due[link.peer] = time.monotonic() + wait
+            code = os.waitstatus_to_exitcode(status)
+            print(f"supernode for {link.peer} ended ({code}); again in {wait} s", flush=True)
+
+
+def serve(config: SupernodesConfig, link: Link) -> None:
+    """Be the SuperNode of one link; raises SystemExit when it ends."""
+    from deploy.flower.internals import run_supernode  # imported before the fork, without threads
+
+    refusals = EventLog(config.refusals)
+    guard = BundleGuard(
+        config.agreed_bundle,
+        lambda run, found: refusals("bundle-refused", peer=link.peer, run=run, found=found),
+        config.settings,
+    )
+    size = SizeGuard(
+        config.largest_message,
+        lambda run, found: refusals("message-too-large", peer=link.peer, run=run, found=found),
+    )
+    note = config.notes / link.peer
+    run_supernode(options(config, link), guard, hooks(config, link), note, size)
+
+
+def hooks(config: SupernodesConfig, link: Link) -> Hooks:
+    """Return how this SuperNode waits: by its bell, and by how long ago the last message was."""
+    own, worker = Bell(config.bells / link.peer), Bell(config.bells / WORKER_BELL)
+    last_message = asked = time.time()
+
+    def on_message() -> None:
+        nonlocal last_message, asked
+        last_message = asked = time.time()
+        worker.ring()
+
+    def idle() -> None:
+        heard = own.last_rung()
+        seconds = pause(time.time() - max(last_message, heard))
+        rest(seconds, lambda: own.rung_since(heard))
+
+    def waiting() -> None:
+        time.sleep(pause(time.time() - asked, MIN_REPLY_SECONDS, MAX_REPLY_SECONDS))
+
+    return Hooks(on_message, idle, waiting)
+
+
+def options(config: SupernodesConfig, link: Link) -> list[str]:
+    """Return the command line options of the stock SuperNode for an link."""
+    given = {
+        "--superlink": link.superlink,
+        "--root-certificates": link.root_certificates,
+        "--auth-supernode-private-key": link.private_key,
+        "--host": LOOPBACK,
+        "--port": link.port,
+        "--isolation": config.isolation,
+        "--node-config": f'peer="{link.peer}"',
+    }
+    if config.tls is not None:
+        given |= {
+            "--ssl-certfile": config.tls.certificate,
+            "--ssl-keyfile": config.tls.key,
+            "--ssl-ca-certfile": config.tls.root,
+        }
+    if config.secret is not None and config.isolation == "process":
+        given["--superexec-auth-secret-file"] = config.secret
+    return [str(each) for pair in given.items() for each in pair]
+
+
+def main() -> None:
+    """Read the configuration, import Flower once, and keep the SuperNodes until SIGTERM."""
+    try:
+        config = load_config(SupernodesConfig, Path(sys.argv[1]))
+        with importing_without_threads():
+            for name in NEEDED_BY_ALL:
+                importlib.import_module(name)
+        require_supported()
+    except SrflmError as error:
+        sys.exit(str(error))
+    for folder in (config.bells, config.notes, config.refusals.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    keeper = Keeper(config)
+
+    def stop(_number: int, _frame: object) -> None:
+        keeper.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    gc.collect()
+    gc.freeze()  # else the collector of each child would copy what they share
+    keeper.keep()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""The warm worker of a site: ``python -P -m deploy.flower.worker CONFIG.json``.
+
+Stock Flower starts a new Python for every message, and importing torch takes longer than most
+messages.  This process imports once, prepares the site's data once, and forks a child per task:
+the child has both in memory already, and nothing that a task does outlives it.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clients.files.event_log import EventLog
+from deploy.flower.nouns import FlowerTask, Kind
+from deploy.flower.pins import require_supported
+from deploy.flower.supernodes_config import WORKER_BELL, Sha256
+from deploy.processes.bell import Bell
+from deploy.processes.children import end_children, fork_child, importing_without_threads, threads
+from deploy.processes.config import Strict, load_config
+from deploy.processes.pace import MIN_SECONDS, pause, rest
+from strategies.errors import ConfigurationError, SrflmError
+
+if TYPE_CHECKING:
+    from deploy.flower.internals import RuntimeApi
+
+MAX_SECONDS = 2.0
+FLOWERS_OWN = (
+    "deploy.flower.internals",
+    "flwr.supernode.runtime.run_clientapp",
+    "flwr.superlink.runtime.run_serverapp",
+)
+
+
+class Source(Strict):
+    """Where tasks come from: the own SuperLink (``server``) or a SuperNode (``client``)."""
+
+    kind: Kind
+    address: str
+    root_certificate: Path | None = None
+    """None when the connection is not encrypted."""
+
+
+class WorkerConfig(Strict):
+    """Everything that ``deploy.flower.worker`` is told."""
+
+    sources: tuple[Source, ...]
+    bells: Path
+    log: Path
+    """Gets one JSON line per task."""
+    agreed_bundle: Sha256
+    app: Path | None = None
+    """The folder that the bundle is made of: it is installed once, before the first task."""
+    secret: Path | None = None
+    preload: tuple[str, ...] = ()
+    """Modules to import, ``torch`` first."""
+    prepare: str | None = None
+    """``module:function`` to call once; what it keeps in memory all children have.  No CUDA."""
+    threads: int | None = None
+    """Torch's threads in a child; None leaves it to torch."""
+
+
+@dataclass
+class Worker:
+    """Asks for tasks, and forks a child for each."""
+
+    sources: list[RuntimeApi]
+    bell: Bell
+    log: EventLog
+    agreed: str
+    before_task: Callable[[], None]
+    stopping: bool = False
+    _running: dict[int, tuple[RuntimeApi, FlowerTask, float]] = field(default_factory=dict)
+    _problems: dict[str, str] = field(default_factory=dict)
+    _active: float = field(default_factory=time.time)
+
+    def work(self) -> None:
+        """Serve until :attr:`stopping`, then end the children."""
+        try:
+            while not self.stopping:
+                heard = self.bell.last_rung()
+                taken = [self._take(source) for source in self.sources]
+                if not any(taken):
+                    self._rest(heard)
+                self._reap()
+        finally:
+            end_children(self._running, self._reap)
+
+    def _rest(self, heard: float) -> None:
+        """Wait for the bell, the end of a child, or the time to ask again."""
+        since = 4 * (time.time() - max(self._active, heard))  # the bell tells of every message
+        seconds = pause(since, MIN_SECONDS, MAX_SECONDS)
+        rest(seconds, lambda: self.stopping or self.bell.rung_since(heard) or self._reap())
+
+    def _take(self, source: RuntimeApi) -> bool:
+        """Take a task from ``source`` and fork a child for it; return whether there was one."""
+        task = source.acquire()
+        if source.problem != self._problems.get(source.address, ""):
+            self._problems[source.address] = source.problem
+            self.log("source", address=source.address, problem=source.problem)
+        if task is None:
+            return False
+        self._active = time.time()
+        child = fork_child(lambda: self._run(source, task))
+        self._running[child] = source, task, time.monotonic()
+        return True
+
+    def _run(self, source: RuntimeApi, task: FlowerTask) -> None:
+        """Be the child."""
+        self.before_task()
+        source.run_task_in_this_process(task, self.agreed)
+
+    def _reap(self) -> bool:
+        """Log the children that have ended; return whether there were any."""
+        ended = False
+        while self._running:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
+                break
+            source, task, start = self._running.pop(child)
+            self.log(
+                "task",
+                type=task.kind,
+                run=task.run_id,
+                address=source.address,
+                seconds=round(time.monotonic() - start, 3),
+                exit=os.waitstatus_to_exitcode(status),
+            )
+            self._active, ended = time.time(), True
+        return ended
+
+
+def warm_up(config: WorkerConfig) -> Callable[[], None]:
+    """Import and prepare what the configuration names; return what a child calls before its task.
+
+    Raises :class:`ConfigurationError` when that leaves threads, or CUDA in use: either would make
+    children hang or fail.
+    """
+    usual = None
+    with importing_without_threads():
+        for name in (*config.preload, *FLOWERS_OWN):
+            _import(name)
+            torch: Any = sys.modules.get("torch")
+            if torch is not None and usual is None:
+                usual = torch.get_num_threads()
+                torch.set_num_threads(1)
+        if config.prepare is not None:
+            module, _, function = config.prepare.partition(":")
+            getattr(_import(module), function)()
+    _require_forkable()
+
+    def before_task() -> None:
+        if usual is not None:
+            sys.modules["torch"].set_num_threads(config.threads or usual)
+
+    return before_task
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"module {name!r}: {error}", "modules that can be imported", "correct `preload`"
+        ) from error
+
+
+def _require_forkable() -> None:
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        raise ConfigurationError(
+            "CUDA in use before the first task", "data prepared on the CPU", "correct `prepare`"
+        )
+    if (found := threads()) > 1:
+        raise ConfigurationError(
+            f"{found} threads after the preload",
+            "one, as a child gets a copy of the locks but not of the threads",
+            "leave out the module or the preparation that starts them",
+        )
+
+
+def main() -> None:
+    """Read the configuration, warm up, and serve tasks until SIGTERM."""
+    try:
+        config = load_config(WorkerConfig, Path(sys.argv[1]))
+        config.bells.mkdir(parents=True, exist_ok=True)
+        config.log.parent.mkdir(parents=True, exist_ok=True)
+        before_task = warm_up(config)
+        require_supported()
+        from deploy.flower.internals import RuntimeApi, install_bundle  # without threads by now
+
+        if config.app is not None:
+            install_bundle(config.app, config.agreed_bundle)
+    except SrflmError as error:
+        sys.exit(str(error))
+    sources = [
+        RuntimeApi(each.address, each.kind, each.root_certificate, config.secret)
+        for each in config.sources
+    ]
+    bell, log = Bell(config.bells / WORKER_BELL), EventLog(config.log)
+    worker = Worker(sources, bell, log, config.agreed_bundle, before_task)
+
+    def stop(_number: int, _frame: object) -> None:
+        worker.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log("worker-ready", sources=[each.address for each in sources], threads=threads())
+    gc.collect()
+    gc.freeze()  # else the collector of each child would copy what they share
+    worker.work()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A site and a new edition of its federation file: approve it, and take it up once it holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from clients.files.durable import write_durably
+from deploy.identity.pki import check_identity, make_identity
+from deploy.site.deployed_site import DeployedSite, site_anew
+from deploy.site.layout import edition_beside
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
+from srflm_flower.federation.successor import Difference, check_successor, difference
+from srflm_flower.site.edition_standing import Standing, approval_of, keep_approval, standing_of
+from strategies.errors import ConfigurationError, DeploymentError
+from strategies.protocol.roster_change import sign_approval
+
+
+def approve(site: DeployedSite, file: Path) -> Difference:
+    """Approve the edition in ``file`` for this site, and keep the file; return what it changes.
+
+    Where the federation has decided on that edition already, the file is what the site lacked.
+    Raises :class:`ConfigurationError` for a file that is not the next edition, or when another one
+    is approved; :class:`strategies.errors.IdentityError` when the site lacks keys for it.
+    """
+    new, standing = load_federation(file), standing_at(site)
+    decided = standing.editions.last.federation == new.hash
+    if not decided or new.edition <= site.federation.edition + 1:
+        check_successor(site.federation, new)
+    held = approval_of(site.state.ledger)
+    open_still = held is not None and held.previous == standing.editions.last.federation
+    if open_still and held is not None and held.edition.federation != new.hash and not decided:
+        raise ConfigurationError(
+            f"a second edition {new.edition}: this site has approved another one"
+            f" ({held.edition.federation[:12]}…)",
+            "one approval at a time",
+            f"withdraw the other one first: `srflm roster withdraw {site.folder}`",
+        )
+    if site.vendor in new.roster:
+        _check_own_keys(site, new)
+    write_durably(edition_file(site, new.hash), file.read_bytes())
+    if not decided:
+        approval = sign_approval(site.vendor, site.federation.hash, new.as_edition, site.keys)
+        keep_approval(site.state.ledger, approval)
+    return difference(site.federation, new)
+
+
+def withdraw(site: DeployedSite) -> bool:
+    """Withdraw this site's approval; return whether there was one that was not decided on yet."""
+    held = approval_of(site.state.ledger)
+    keep_approval(site.state.ledger, None)
+    return held is not None and held.previous == standing_at(site).editions.last.federation
+
+
+def edition_file(site: DeployedSite, federation: str) -> Path:
+    """Return where the file of another edition is kept."""
+    return edition_beside(site.settings.federation, federation)
+
+
+def standing_at(site: DeployedSite) -> Standing:
+    """Return where the site stands between editions."""
+    federation = site.federation
+    return standing_of(site.state.ledger, federation.first_edition, federation.as_edition)
+
+
+def describe_roster(site: DeployedSite) -> str:
+    """Say who the members are, and what is under way, in a line."""
+    standing, held = standing_at(site), approval_of(site.state.ledger)
+    deciding, since = standing.editions.last, standing.editions.last_change
+    place, names = standing.place(site.vendor), ", ".join(deciding.roster)
+    if place == "left":
+        return f"no longer a member since term {since}"
+    if place == "between" and standing.editions.find(site.federation.hash) is None:
+        return f"{', '.join(site.federation.roster)}; catching up"
+    if place == "between":
+        has_file = edition_file(site, deciding.federation).exists()
+        what = "starting anew" if has_file else "give this site the new federation file"
+        return f"{names} since term {since}; {what}"
+    if held is not None and held.previous == deciding.federation:
+        new = ", ".join(held.edition.roster)
+        return f"{names}; approved here, waiting for a majority: {new}"
+    return names
+
+
+def with_current_edition(site: DeployedSite) -> DeployedSite:
+    """Return the site with the edition that its ledger says holds, if it has the file.
+
+    Raises :class:`DeploymentError` for a site that is no longer a member.
+    """
+    standing = standing_at(site)
+    place = standing.place(site.vendor)
+    if place == "left":
+        raise left(site, standing)
+    file = edition_file(site, standing.editions.last.federation)
+    if place == "member" or not file.exists():
+        return site
+    write_durably(site.settings.federation, file.read_bytes())
+    file.unlink()
+    return site_anew(site.folder)
+
+
+def left(site: DeployedSite, standing: Standing) -> DeploymentError:
+    """Return the error for a site whose vendor has left."""
+    return DeploymentError(
+        f"{site.vendor}, no longer a member since term {standing.editions.last_change}",
+        f"one of {', '.join(standing.editions.last.roster)}",
+        "nothing: ledger and models stay; to come back, join by a new edition",
+        DeploymentError.LEFT,
+    )
+
+
+def _check_own_keys(site: DeployedSite, new: Federation) -> None:
+    """Check that the keys in the new file are those of this site."""
+    identity, member = site.settings.identity, new.member(site.vendor)
+    check_identity(identity, site.vendor, datetime.now(UTC), new.roster)
+    own = make_identity(identity, site.vendor, new.roster)
+    listed = {peer: key.split()[:2] for peer, key in (member.node_keys or {}).items()}
+    here = {peer: own.node_keys[peer].split()[:2] for peer in new.roster}
+    if member.signing_key != own.signing_key or listed != here:
+        raise ConfigurationError(
+            f"keys of {site.vendor} in the new edition that are not this site's",
+            "those in its membership.toml",
+            "send the consortium what `srflm site new` writes with the new roster",
+        )

@@ -1,0 +1,206 @@
+"""Bring a site up and down, and look at it: what ``srflm up``, ``down``, and ``status`` do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from clients.files.durable import write_durably
+from clients.files.locks import AlreadyLocked, locked
+from deploy.edge.process import end_edge
+from deploy.flower.bundle import installed_bundle
+from deploy.flower.environment import flower_environment
+from deploy.identity.pki import check_identity
+from deploy.membership.roster import with_current_edition
+from deploy.operating.programs import SitePrograms
+from deploy.processes.family import is_alive, kill_all
+from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
+from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_at
+from deploy.site.layout import Layout, choose_ports, require_free
+from strategies.errors import ConfigurationError, DeploymentError
+
+LEFTOVER_SECONDS = 10.0
+UP_SECONDS = 60.0
+DOWN_SECONDS = 60.0
+
+
+def prepare(folder: Path) -> Path:
+    """Check everything that can be checked beforehand; return the supervisor's configuration.
+
+    Raises :class:`strategies.errors.SrflmError` for anything with which the site could not run.
+    """
+    site = site_at(folder.resolve())
+    layout = Layout.of(site.settings)
+    try:
+        with locked(layout.lock):
+            return _prepare(with_current_edition(site), layout)
+    except AlreadyLocked as error:
+        raise DeploymentError(
+            f"the site of {site.vendor} is up already (process {error.holder})",
+            "a site that is down",
+            f"`srflm status {folder}` shows it; `srflm down {folder}` stops it",
+            DeploymentError.UP,
+        ) from error
+
+
+def _prepare(site: DeployedSite, layout: Layout) -> Path:
+    federation = site.federation
+    _require_deployed(site)
+    check_identity(layout.identity, site.vendor, datetime.now(UTC), federation.roster)
+    found = installed_bundle(layout.app)
+    if found != federation.bundle:
+        raise ConfigurationError(
+            f"installed code whose bundle is {found[:12]}…",
+            f"the one that the federation has agreed on, {str(federation.bundle)[:12]}…",
+            "install the version of srflm-flower that the others use, unchanged; or agree on the"
+            " new one: change `bundle` in federation.toml at every site",
+        )
+    end_leftovers(site, layout)
+    require_free(site.settings.listen)
+    ports = choose_ports(site.vendor, federation.roster, site.settings.ports)
+    site.begin()
+    programs = SitePrograms(site, layout, ports).write()
+    environment = flower_environment(layout.flower_home) | {
+        SITE_VARIABLE: str(site.folder),
+        "MPLBACKEND": "Agg",
+    }
+    if site.settings.threads is not None:
+        environment["OMP_NUM_THREADS"] = str(site.settings.threads)
+    config = SupervisorConfig(
+        vendor=site.vendor,
+        site=site.folder,
+        programs={each.name: tuple(each.command) for each in programs},
+        environment=environment,
+        folder=layout.run,
+        logs=layout.logs,
+        notes=layout.up,
+        lock=layout.lock,
+    )
+    path = layout.config("supervisor")
+    write_durably(path, config.model_dump_json().encode())
+    path.chmod(0o600)
+    return path
+
+
+def end_leftovers(site: DeployedSite, layout: Layout) -> None:
+    """End what an earlier life of this site has left, where supervisor and watchdog were killed.
+
+    The caller holds the site's lock, so none of it belongs to a site that is up.
+    """
+    end_edge(layout.edge)
+    left = [process for process in psutil.process_iter() if _belongs(process, site)]
+    kill_all(left, LEFTOVER_SECONDS)
+
+
+def _belongs(process: psutil.Process, site: DeployedSite) -> bool:
+    """Return whether a process is one of this site's programs."""
+    try:
+        mine = bool(process.environ().get(SITE_VARIABLE) == str(site.folder))
+        return mine and process.pid != os.getpid()
+    except (psutil.Error, OSError):
+        return False
+
+
+def _require_deployed(site: DeployedSite) -> None:
+    if not site.federation.member(site.vendor).address:
+        raise ConfigurationError(
+            f"{site.settings.federation}, whose vendors have no address and no keys",
+            "a federation file for a deployment",
+            "have the consortium assemble one (docs/how-to/site.md), or try `srflm poc up`",
+        )
+
+
+def unresolved(site: DeployedSite) -> list[str]:
+    """Return the peers whose address does not resolve at the moment."""
+    names = []
+    for member in site.federation.vendors:
+        host, port = (member.address or ":").rsplit(":", 1)
+        try:
+            socket.getaddrinfo(host.strip("[]"), int(port or 0))
+        except (OSError, ValueError):
+            names.append(f"{member.name} ({member.address})")
+    return names
+
+
+def start_detached(config: Path, folder: Path) -> ProcessTable:
+    """Start the supervisor in the background; return its notes once its programs run.
+
+    Raises :class:`DeploymentError` when it ends at once.
+    """
+    layout = Layout.of(site_at(folder.resolve()).settings)
+    layout.up.unlink(missing_ok=True)
+    layout.logs.mkdir(parents=True, exist_ok=True)
+    with (layout.logs / "supervisor.log").open("ab") as output:
+        child = subprocess.Popen(  # it outlives this process
+            python_module("deploy.processes.supervisor", str(config)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    until = time.monotonic() + UP_SECONDS
+    while time.monotonic() < until and child.poll() is None:
+        notes = read_notes(layout)
+        if notes is not None:
+            child.returncode = 0  # it is to outlive this process: Python need not warn of that
+            return notes
+        time.sleep(0.1)
+    raise DeploymentError(
+        f"the site did not start (its log: {layout.logs / 'supervisor.log'})",
+        "programs that run",
+        "read the log",
+        DeploymentError.NOT_UP,
+    )
+
+
+def supervise_here(config: Path) -> None:
+    """Become the supervisor: this process is replaced."""
+    command = python_module("deploy.processes.supervisor", str(config))
+    os.execv(sys.executable, command)
+
+
+def read_notes(layout: Layout) -> ProcessTable | None:
+    """Return the notes of the running site, or None when it is not up."""
+    try:
+        notes = ProcessTable.model_validate_json(layout.up.read_bytes())
+    except (OSError, ValueError):
+        return None
+    try:
+        with locked(layout.lock):
+            return None  # nobody holds it: the notes are old
+    except AlreadyLocked:
+        return notes
+
+
+def bring_down(folder: Path) -> bool:
+    """Stop a site and wait until it is down; return whether it was up.
+
+    Raises :class:`DeploymentError` when it does not stop.
+    """
+    layout = Layout.of(site_at(folder.resolve()).settings)
+    notes = read_notes(layout)
+    if notes is None:
+        return False
+    try:
+        supervisor = psutil.Process(notes.supervisor)
+        supervisor.terminate()
+    except psutil.NoSuchProcess:
+        return False
+    until = time.monotonic() + DOWN_SECONDS
+    while time.monotonic() < until:
+        if not is_alive(supervisor):
+            return True
+        time.sleep(0.1)
+    raise DeploymentError(
+        f"process {notes.supervisor} does not end",
+        "a site that goes down when asked",
+        f"read {layout.logs / 'supervisor.log'}; kill -9 {notes.supervisor} ends it, too",
+        DeploymentError.NOT_DOWN,
+    )

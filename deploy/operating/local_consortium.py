@@ -1,0 +1,64 @@
+"""All sites of a consortium on one machine: what ``srflm poc`` and the tests bring up."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.membership.consortium import make_local_sites
+from deploy.operating.control import prepare, start_detached
+from deploy.serving.own_superlink import nodes_at
+from deploy.site.deployed_site import DeployedSite, site_at
+from deploy.site.layout import LOOPBACK, Layout, free_block
+from srflm_flower.federation.federation import Federation
+from strategies.errors import ConfigurationError
+
+SEEN_SECONDS = 90.0
+
+
+def make_or_open(
+    folder: Path, federation: Federation, **settings: object
+) -> dict[str, DeployedSite]:
+    """Make a site for every vendor in ``folder``, or open those that are there.
+
+    They share the cores of this machine: each gets its part, one thread at least.
+    Raises :class:`ConfigurationError` when the folder holds another federation's sites.
+    """
+    roster = federation.roster
+    folders = {vendor: folder.resolve() / "sites" / vendor for vendor in roster}
+    present = {path.parent.name for path in folder.glob("sites/*/site.toml")}
+    if present and present != set(roster):
+        raise ConfigurationError(
+            f"{folder}, which holds the sites of {', '.join(sorted(present))}",
+            f"a new folder, or one with {', '.join(roster)}",
+            f"choose another --folder, or `srflm poc down --delete --folder {folder}`",
+        )
+    if not present:
+        first = free_block(len(roster))
+        addresses = {v: f"{LOOPBACK}:{first + n}" for n, v in enumerate(roster)}
+        threads = {"threads": max(1, (os.cpu_count() or 1) // len(roster))}
+        make_local_sites(folder.resolve(), federation, addresses, **(threads | settings))
+    return {vendor: site_at(path) for vendor, path in folders.items()}
+
+
+def bring_up_all(
+    sites: Mapping[str, DeployedSite], within: float = SEEN_SECONDS
+) -> dict[str, list[str]]:
+    """Bring all sites up and wait until they see each other; return who does not see whom."""
+    for site in sites.values():
+        start_detached(prepare(site.folder), site.folder)
+    until = time.monotonic() + within
+    while True:
+        missing = {vendor: unseen(site) for vendor, site in sites.items()}
+        missing = {vendor: peers for vendor, peers in missing.items() if peers}
+        if not missing or time.monotonic() > until:
+            return missing
+        time.sleep(0.5)
+
+
+def unseen(site: DeployedSite) -> list[str]:
+    """Return the vendors whose SuperNode is not online at a site's SuperLink."""
+    nodes = nodes_at(Layout.of(site.settings))
+    return [vendor for vendor in site.federation.roster if nodes.get(vendor) != "online"]

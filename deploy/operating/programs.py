@@ -1,0 +1,218 @@
+"""What runs at a site, and the configuration of each program, written anew at every start."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.files.durable import write_durably
+from deploy.edge.nginx import (
+    Edge,
+    Peer,
+    check_configuration,
+    find_nginx,
+    nginx_command,
+    write_configuration,
+)
+from deploy.flower.bundle import RUN_SETTINGS
+from deploy.flower.internals import bundle_of
+from deploy.flower.programs import program
+from deploy.flower.supernodes_config import Link, SupernodesConfig, Tls
+from deploy.flower.worker import Source, WorkerConfig
+from deploy.processes.supervisor import Program, python_module
+from deploy.serving.own_superlink import LauncherConfig
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.layout import LOOPBACK, Layout, Ports
+from strategies.weights import encode_weights
+
+PRELOAD = (
+    "torch",
+    "torch._dynamo",  # which torch imports at the first step of an optimiser
+    "deploy.serving.apps",
+)
+PREPARE = "deploy.site.deployed_site:preload"
+FIRST_OPEN_SECONDS = 20.0
+ROOM_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class SitePrograms:
+    """Writes the configurations of one site's programs, and lists the programs."""
+
+    site: DeployedSite
+    layout: Layout
+    ports: Ports
+
+    @property
+    def warm(self) -> bool:
+        """Whether one warm process answers messages, instead of a new one each."""
+        return self.site.settings.worker == "warm"
+
+    def write(self) -> list[Program]:
+        """Write all configurations; return the programs in the order in which they start."""
+        self._clear()
+        bundle, agreed = bundle_of(self.layout.app)
+        bundle_file = self.layout.run / "app.fab"
+        write_durably(bundle_file, bundle)
+        write_durably(self.layout.secret, secrets.token_urlsafe(48).encode())
+        self.layout.secret.chmod(0o600)
+        programs = [self._superlink(), self._edge(), self._supernodes(agreed)]
+        if self.warm:
+            programs.append(self._worker(agreed))
+        return [*programs, self._launcher(bundle_file)]
+
+    def _clear(self) -> None:
+        """Remove what runs of an earlier start have left: nothing in ``run`` must last."""
+        for name in ("bells", "outcomes", "nodes", "peers", "configs"):
+            path = self.layout.run / name
+            if path.is_dir():
+                shutil.rmtree(path)
+        for folder in (self.layout.bells, self.layout.logs, self.layout.run / "outcomes"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _superlink(self) -> Program:
+        identity = self.layout.identity
+        options = {
+            "--host": LOOPBACK,
+            "--port": self.ports.superlink,
+            "--ssl-ca-certfile": identity / "loopback-ca.crt",
+            "--ssl-certfile": identity / "loopback.crt",
+            "--ssl-keyfile": identity / "loopback.key",
+        }
+        if self.warm:
+            options["--superexec-auth-secret-file"] = self.layout.secret
+        command = [program("flower-superlink"), "--enable-supernode-auth"]
+        command += ["--disable-runtime-dependency-installation"]
+        command += ["--isolation", "process" if self.warm else "subprocess"]
+        command += [str(each) for pair in options.items() for each in pair]
+        return Program("superlink", command)
+
+    def _edge(self) -> Program:
+        vendor, federation = self.site.vendor, self.site.federation
+        peers = {
+            member.name: Peer(
+                member.address or "",
+                self.ports.outbound[member.name],
+                (member.node_keys or {})[vendor],
+            )
+            for member in federation.vendors
+            if member.name != vendor
+        }
+        edge = Edge(
+            vendor,
+            self.layout.edge,
+            self.layout.identity,
+            self.site.settings.listen,
+            self.ports.superlink,
+            peers,
+        )
+        write_configuration(edge)
+        nginx = find_nginx()
+        check_configuration(nginx, self.layout.edge)
+        command = nginx_command(nginx, self.layout.edge)
+        return Program(
+            "edge", python_module("deploy.edge.process", str(self.layout.edge), *command)
+        )
+
+    def _supernodes(self, agreed: str) -> Program:
+        identity, vendor = self.layout.identity, self.site.vendor
+        links = tuple(
+            Link(
+                peer=peer,
+                superlink=f"{LOOPBACK}:{self._way_to(peer)}",
+                root_certificates=identity / "loopback-ca.crt",
+                private_key=identity / f"node-{peer}.key",
+                port=self.ports.supernode[peer],
+                log=self.layout.logs / f"supernode-{peer}.log",
+            )
+            for peer in (vendor, *(p for p in self.site.federation.roster if p != vendor))
+        )
+        config = SupernodesConfig(
+            links=links,
+            agreed_bundle=agreed,
+            refusals=self.layout.logs / "refusals.jsonl",
+            bells=self.layout.bells,
+            notes=self.layout.run / "nodes",
+            isolation="process" if self.warm else "subprocess",
+            tls=self._tls(),
+            secret=self.layout.secret,
+            largest_message=self._largest_message(),
+            settings=RUN_SETTINGS,
+        )
+        return self._module("deploy.flower.supernodes", config.model_dump_json())
+
+    def _largest_message(self) -> int:
+        """Return the bytes of two models, with room for records and Flower's own framing."""
+        return 2 * len(encode_weights(self.site.initial)) + ROOM_BYTES
+
+    def _way_to(self, peer: str) -> int:
+        """Return the loopback port behind which ``peer``'s SuperLink answers."""
+        return self.ports.superlink if peer == self.site.vendor else self.ports.outbound[peer]
+
+    def _tls(self) -> Tls:
+        identity = self.layout.identity
+        return Tls(
+            certificate=identity / "loopback.crt",
+            key=identity / "loopback.key",
+            root=identity / "loopback-ca.crt",
+        )
+
+    def _worker(self, agreed: str) -> Program:
+        root = self.layout.identity / "loopback-ca.crt"
+        addresses = [("server", self.ports.superlink)]
+        addresses += [("client", port) for port in self.ports.supernode.values()]
+        config = WorkerConfig(
+            sources=tuple(
+                Source(kind=kind, address=f"{LOOPBACK}:{port}", root_certificate=root)  # type: ignore[arg-type]
+                for kind, port in addresses
+            ),
+            bells=self.layout.bells,
+            log=self.layout.logs / "worker.jsonl",
+            agreed_bundle=agreed,
+            app=self.layout.app,
+            secret=self.layout.secret,
+            preload=PRELOAD,
+            prepare=PREPARE,
+            threads=self.site.settings.threads,
+        )
+        return self._module("deploy.flower.worker", config.model_dump_json())
+
+    def _launcher(self, bundle: Path) -> Program:
+        site, vendor = self.site, self.site.vendor
+        peers = self.layout.run / "peers"
+        keys = {}
+        for member in site.federation.vendors:
+            keys[member.name] = peers / f"{member.name}.pub"
+            line = (member.node_keys or {})[vendor]
+            write_durably(keys[member.name], f"{line}\n".encode())
+        run = site.federation.run
+        config = LauncherConfig(
+            vendor=vendor,
+            first=site.federation.first_edition,
+            own=site.federation.as_edition,
+            federation=site.settings.federation,
+            first_ranking=site.site.participant.genesis.ranking,
+            ledger=self.layout.state / "ledger.sqlite",
+            run=self.layout.run,
+            bells=self.layout.bells,
+            log=self.layout.logs / "launcher.jsonl",
+            superlink=f"{LOOPBACK}:{self.ports.superlink}",
+            notes=self.layout.up,
+            root_certificate=self.layout.identity / "loopback-ca.crt",
+            bundle=bundle,
+            node_keys=keys,
+            ways_out=self.ports.outbound,
+            open_timeout=site.settings.timeouts.open,
+            commit_timeout=site.settings.timeouts.commit,
+            first_open=min(FIRST_OPEN_SECONDS, run.answer_deadline),
+            first_commit=run.work_deadline,
+        )
+        return self._module("deploy.serving.launcher", config.model_dump_json())
+
+    def _module(self, module: str, config: str) -> Program:
+        name = module.rpartition(".")[2]
+        path = self.layout.config(name)
+        write_durably(path, config.encode())
+        return Program(name, python_module(module, str(path)))

@@ -1,0 +1,203 @@
+"""What a site knows about itself and the federation, as plain data: ``srflm status --json``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import Field
+
+from deploy.identity.pki import HOW_TO_RENEW, expires_within
+from deploy.membership.roster import describe_roster
+from deploy.operating.control import read_notes
+from deploy.processes.config import Strict
+from deploy.serving.own_superlink import nodes_at
+from deploy.site.deployed_site import DeployedSite
+from deploy.site.layout import Layout
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.results.summary import summarise
+from strategies.errors import IdentityError
+from strategies.protocol.quorum import owner
+from strategies.protocol.records import VendorPrivacy
+from strategies.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
+
+TAIL_BYTES = 65_536
+WARNING_DAYS = 30
+"""So long before a certificate expires the status says so."""
+
+PHASES = {
+    "query.open": "open",
+    "train.local": "train",
+    "train.recall": "train",
+    **dict.fromkeys((KEYS, SHARES, MASKED, CONFIRM, UNMASK), "aggregate"),
+    "train.finetune": "fine-tune",
+    "evaluate.models": "evaluate",
+    "query.accept": "commit",
+    "query.commit": "commit",
+}
+
+
+class PeerStatus(Strict):
+    """Another member as this site sees it.
+
+    ``node`` is its SuperNode at this site's SuperLink (``online``, ``offline``, ``registered``, or
+    ``unknown``); ``heard`` how many seconds ago a message of its server came, None if never.
+    """
+
+    node: str
+    heard: float | None = None
+
+
+class Expiry(Strict):
+    """A certificate of the site that expires soon, or has expired."""
+
+    certificate: str
+    until: datetime
+    how_to_renew: str
+
+
+class SiteStatus(Strict):
+    """One site: its programs, its view of the term, its peers, and its last problem."""
+
+    vendor: str
+    federation: str
+    edition: int = 1
+    roster: str
+    up: bool
+    programs: dict[str, bool] = Field(default_factory=dict)
+    restarts: dict[str, int] = Field(default_factory=dict)
+    rounds: int
+    rounds_ordered: int | None = None
+    running: bool
+    term: int
+    attempt: int | None = None
+    server_now: str | None = None
+    server_next: str
+    phase: str | None = None
+    peers: dict[str, PeerStatus] = Field(default_factory=dict)
+    last_problem: str | None = None
+    what_happened: str
+    privacy: VendorPrivacy | None = None
+    """What this vendor's records have been through, as of the last committed term."""
+    expiring: tuple[Expiry, ...] = ()
+    """The site's certificates that expire within 30 days, the first one first."""
+
+
+def site_status(site: DeployedSite) -> SiteStatus:
+    """Return the status of a site; one that is down is read from its disk."""
+    layout, ledger = Layout.of(site.settings), site.state.ledger
+    notes, view = read_notes(layout), site.site.participant.view()
+    term, order = view.head_term + 1, ledger.order()
+    running = ledger.open_order() is not None
+    opened = running and view.attempt >= 0
+    audit = tail(site.settings.state / "audit.jsonl")
+    rounds = order.rounds if order is not None else site.federation.run.rounds
+    planned = with_changes(site.federation, run__rounds=max(1, rounds))
+    summary = summarise(planned, ledger.records(), 0.0, {}, {}, ("", "") if running else None)
+    return SiteStatus(
+        vendor=site.vendor,
+        federation=site.federation.hash,
+        edition=site.federation.edition,
+        roster=describe_roster(site),
+        up=notes is not None,
+        programs={name: psutil.pid_exists(pid) for name, pid in notes.programs.items()}
+        if notes
+        else {},
+        restarts=notes.restarts if notes else {},
+        rounds=ledger.rounds(),
+        rounds_ordered=order.rounds if order is not None else None,
+        running=running,
+        term=term,
+        attempt=view.attempt if opened else None,
+        server_now=owner(view.attempt, view.ranking) if opened else None,
+        server_next=view.ranking[0],
+        phase=_phase(audit, term) if opened else None,
+        peers=_peers(site, layout, audit, notes is not None),
+        last_problem=_last_problem(layout, site.settings.state),
+        what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
+        privacy=summary.vendors[site.vendor].privacy,
+        expiring=expiring(site.settings.identity, datetime.now(UTC)),
+    )
+
+
+def expiring(identity: Path, now: datetime) -> tuple[Expiry, ...]:
+    """Return the certificates in a site's folder of keys that expire within 30 days."""
+    found: dict[str, datetime] = {}
+    # A certificate that cannot be read is no reason to show no status; srflm up refuses it.
+    with suppress(IdentityError):
+        found = expires_within(identity, WARNING_DAYS, now)
+    return tuple(
+        Expiry(certificate=name, until=until, how_to_renew=HOW_TO_RENEW[name])
+        for name, until in sorted(found.items(), key=lambda each: each[1])
+    )
+
+
+def tail(path: Path) -> list[dict[str, Any]]:
+    """Return the last events of a file of JSON lines."""
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        lines = file.read().splitlines()
+    events = []
+    for line in lines:
+        try:
+            events.append(json.loads(line))
+        except ValueError:  # the first one is cut
+            continue
+    return events
+
+
+def _phase(audit: list[dict[str, Any]], term: int) -> str | None:
+    types = [each["type"] for each in audit if each.get("term") == term]
+    return next((PHASES[each] for each in reversed(types) if each in PHASES), None)
+
+
+def _peers(
+    site: DeployedSite, layout: Layout, audit: list[dict[str, Any]], up: bool
+) -> dict[str, PeerStatus]:
+    heard = {each.get("vendor"): time.time() - each["time"] for each in audit}
+    nodes = nodes_at(layout) if up else {}
+    return {
+        peer: PeerStatus(
+            node=nodes.get(peer, "unknown"),
+            heard=round(heard[peer], 1) if peer in heard else None,
+        )
+        for peer in site.federation.roster
+        if peer != site.vendor
+    }
+
+
+def _last_problem(layout: Layout, state: Path) -> str | None:
+    """Return the latest problem that the site's programs noted, with its time."""
+    found: deque[tuple[float, str]] = deque(maxlen=1)
+    events = [*tail(layout.logs / "launcher.jsonl"), *tail(layout.logs / "supervisor.jsonl")]
+    events += tail(layout.logs / "refusals.jsonl")
+    for event in sorted(events, key=lambda each: float(each.get("time", 0))):
+        match event.get("event"):
+            case "failed":
+                found.append((event["time"], str(event["problem"])))
+            case "program-ended":
+                found.append((event["time"], f"{event['program']} ended ({event['code']})"))
+            case "bundle-refused":
+                text = f"{event['peer']} sent another app bundle: refused"
+                found.append((event["time"], text))
+            case "message-too-large":
+                text = f"{event['peer']} sent a message of more than {event['found']} bytes"
+                found.append((event["time"], text))
+            case "problem" | "clock":
+                found.append((event["time"], str(event["text"])))
+    refused = [e for e in tail(state / "audit.jsonl") if e.get("outcome") != "done"]
+    if refused and (not found or refused[-1]["time"] > found[0][0]):
+        last = refused[-1]
+        text = f"refused {last['type']} of {last['vendor']}: {last['outcome']}"
+        found.append((last["time"], text))
+    if not found:
+        return None
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found[0][0]))} {found[0][1]}"

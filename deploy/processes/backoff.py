@@ -1,0 +1,23 @@
+"""How long a program that ended waits before it is started again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIN_BACKOFF, MAX_BACKOFF = 0.5, 30.0
+
+
+SETTLED_SECONDS = 60.0
+
+
+@dataclass
+class Backoff:
+    """How long to wait before a SuperNode is started again: twice as long each time."""
+
+    seconds: float = MIN_BACKOFF
+
+    def after(self, lived: float) -> float:
+        """Return the wait after a life of ``lived`` seconds; a long life makes up for all."""
+        wait = MIN_BACKOFF if lived >= SETTLED_SECONDS else self.seconds
+        self.seconds = min(2 * wait, MAX_BACKOFF)
+        return wait

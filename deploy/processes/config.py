@@ -1,0 +1,28 @@
+"""Configurations that a site writes for its own programs, as JSON files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from strategies.errors import ConfigurationError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def load_config(model: type[Model], path: Path) -> Model:
+    """Read a configuration from JSON; raises :class:`ConfigurationError` with all that is wrong."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ConfigurationError(
+            f"{path}: {error}", f"a {model.__name__} in JSON", "let the site write it again"
+        ) from error

@@ -1,0 +1,167 @@
+"""Keep a site's programs running: ``python -P -m deploy.processes.supervisor CONFIG.json``.
+
+A program that ends is started again, after a wait that doubles each time.  However this process
+ends, a watchdog ends all that it has started (:mod:`deploy.processes.family`).  When the launcher
+says that the roster has changed, all programs are ended and :mod:`deploy.operating.roster_switch`
+takes over.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+from typing import Final
+
+from clients.files.durable import write_durably
+from clients.files.event_log import EventLog
+from clients.files.locks import AlreadyLocked, locked
+from deploy.processes.backoff import Backoff
+from deploy.processes.config import Strict, load_config
+from deploy.processes.family import ProcessFamily, process_family
+from strategies.errors import SrflmError
+
+LOOK_SECONDS = 0.2
+ROSTER_CHANGED: Final = 75
+"""Exit code of a launcher: the roster has changed, and the site must start again."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of the site, by the name of its log."""
+
+    name: str
+    command: Sequence[str]
+
+
+class SupervisorConfig(Strict):
+    """Everything that ``deploy.processes.supervisor`` is told."""
+
+    vendor: str
+    site: Path
+    programs: dict[str, tuple[str, ...]]
+    environment: dict[str, str]
+    folder: Path
+    logs: Path
+    notes: Path
+    """Gets the process ids, for ``srflm status`` and ``srflm down``."""
+    lock: Path
+
+
+class ProcessTable(Strict):
+    """What a running site notes about itself."""
+
+    supervisor: int
+    programs: dict[str, int]
+    restarts: dict[str, int]
+    since: float
+
+
+def python_module(module: str, *arguments: str) -> list[str]:
+    """Return the command for a module of ours; ``-P``: never one of the working folder."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+@dataclass
+class Supervisor:
+    """Starts the programs, and again those that end, until :attr:`stopping`."""
+
+    config: SupervisorConfig
+    members: ProcessFamily
+    log: EventLog
+    stopping: bool = False
+    roster_changed: bool = False
+    _running: dict[str, Popen[bytes]] = field(default_factory=dict)
+    _born: dict[str, float] = field(default_factory=dict)
+    _due: dict[str, float] = field(default_factory=dict)
+    _backoffs: dict[str, Backoff] = field(default_factory=dict)
+    _restarts: dict[str, int] = field(default_factory=dict)
+    _since: float = field(default_factory=time.time)
+
+    def supervise(self) -> None:
+        """Run until :attr:`stopping` or :attr:`roster_changed`."""
+        while not self.stopping and not self.roster_changed:
+            changed = [self._tend(name) for name in self.config.programs]
+            if any(changed):
+                self._write_notes()
+            time.sleep(LOOK_SECONDS)
+
+    def _tend(self, name: str) -> bool:
+        """Start the program, or note that it has ended; return whether something changed."""
+        running = self._running.get(name)
+        if running is not None and running.poll() is None:
+            return False
+        if running is not None:
+            del self._running[name]
+            self.members.children.remove(running)
+            wait = self._backoffs.setdefault(name, Backoff()).after(
+                time.monotonic() - self._born[name]
+            )
+            self._due[name] = time.monotonic() + wait
+            self._restarts[name] = self._restarts.get(name, 0) + 1
+            self.roster_changed |= running.returncode == ROSTER_CHANGED
+            self.log("program-ended", program=name, code=running.returncode, again_in=wait)
+            return True
+        if time.monotonic() < self._due.get(name, 0.0):
+            return False
+        self._running[name] = self.members.start(
+            self.config.programs[name],
+            self.config.environment,
+            self.config.logs / f"{name}.log",
+            self.config.folder,
+        )
+        self._born[name] = time.monotonic()
+        return True
+
+    def _write_notes(self) -> None:
+        notes = ProcessTable(
+            supervisor=os.getpid(),
+            programs={name: child.pid for name, child in self._running.items()},
+            restarts=self._restarts,
+            since=self._since,
+        )
+        try:
+            write_durably(self.config.notes, notes.model_dump_json().encode())
+        except SrflmError as error:  # a full disk must not end the site
+            self.log("problem", text=error.found)
+
+
+def main() -> None:
+    """Read the configuration and supervise until SIGTERM."""
+    try:
+        config = load_config(SupervisorConfig, Path(sys.argv[1]))
+        config.logs.mkdir(parents=True, exist_ok=True)
+        log = EventLog(config.logs / "supervisor.jsonl")
+        with (
+            locked(config.lock),
+            process_family(os.environ, config.logs / "supervisor.log") as members,
+        ):
+            supervisor = Supervisor(config, members, log)
+
+            def stop(_number: int, _frame: object) -> None:
+                supervisor.stopping = True
+
+            signal.signal(signal.SIGTERM, stop)
+            signal.signal(signal.SIGINT, stop)
+            signal.signal(signal.SIGHUP, stop)
+            log("site-up", vendor=config.vendor, process=os.getpid())
+            supervisor.supervise()
+            log("site-down", vendor=config.vendor)
+        if supervisor.roster_changed and not supervisor.stopping:
+            log("roster-changed", vendor=config.vendor)
+            os.execv(
+                sys.executable, python_module("deploy.operating.roster_switch", str(config.site))
+            )
+    except AlreadyLocked as error:
+        sys.exit(f"the site is up already (process {error.holder})")
+    except SrflmError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The journal of a deployed server: its own site's ledger and models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from clients.models.model_store import ModelStore
+from srflm_flower.site.ledger import TermLedger
+from strategies.errors import MessageRefused
+from strategies.protocol.records import (
+    Approval,
+    Committed,
+    Edition,
+    Proposal,
+    RosterChange,
+    TermRecord,
+)
+from strategies.protocol.roster_change import agreed_change, check_decided
+from strategies.protocol.signatures import Keys, sign_proposal
+from strategies.weights import Weights, hash_weights
+
+
+class SiteJournal:
+    """Implements :class:`strategies.term.plan.TermJournal` on a site's own state.
+
+    What the server commits is appended to the same ledger that the site's node appends to.
+    """
+
+    def __init__(
+        self,
+        ledger: TermLedger,
+        models: ModelStore,
+        initial: Weights,
+        edition: Edition,
+        keys: Keys,
+    ) -> None:
+        self._ledger, self._models, self._edition, self._keys = ledger, models, edition, keys
+        self._initial, self._genesis = initial, hash_weights(initial)
+
+    def records(self) -> Sequence[TermRecord]:
+        """Return all committed records, oldest first."""
+        return self._ledger.records()
+
+    def genesis(self) -> str:
+        """Return the hash of the initial model."""
+        return self._genesis
+
+    def weights(self, model: str) -> Weights:
+        """Return the weights of the head's model, of the initial one, or of the proposal."""
+        return self._initial if model == self._genesis else self._models.get(model)
+
+    def committed(self, first: int) -> Sequence[Committed]:
+        """Return the committed records from term ``first`` on with their certificates."""
+        return self._ledger.committed(first)
+
+    def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
+        """Return the change of the roster that a majority has approved, if there is one."""
+        return agreed_change(approvals, self._edition, self._keys)
+
+    def sign(self, record: TermRecord) -> Proposal:
+        """Sign a record that this server has made."""
+        return sign_proposal(record, self._keys)
+
+    def proposal(self) -> tuple[int, Proposal] | None:
+        """Return what was last proposed in the open term, and under which attempt."""
+        return self._ledger.proposal(len(self._ledger) + 1)
+
+    def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
+        """Store a proposal and its models durably; return the one of this attempt: the first.
+
+        Raises :class:`MessageRefused` at a site that may have forgotten what it proposed before.
+        """
+        if self._ledger.votes(proposal.record.term).forgetful:
+            raise MessageRefused(
+                "a proposal by a site that has lost its state",
+                "a server that remembers what it has proposed",
+                "nothing: another vendor serves, and this one again after the next committed terms",
+                MessageRefused.NO_VOTE,
+            )
+        for name, weights in models.items():
+            self._models.put(weights, name)
+        return self._ledger.propose(attempt, proposal)
+
+    def commit(self, committed: Committed) -> None:
+        """Append a committed record to the ledger, durably.
+
+        Raises :class:`MessageRefused` where fewer than a majority have signed: no other site would
+        follow.
+        """
+        check_decided(committed, self._edition, self._keys)
+        self._ledger.append(committed)

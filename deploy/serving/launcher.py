@@ -1,0 +1,310 @@
+"""The rotating launcher: ``python -P -m deploy.serving.launcher CONFIG.json``.
+
+It watches its own site's ledger.  When its vendor is elected, or next in the order of succession
+after the time-outs, it starts the ServerApp of exactly one term on the site's own SuperLink, and
+reads from the ledger and the outcome file what became of it; Flower's exit code says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from clients.files.event_log import EventLog
+from deploy.edge.clock_check import clock_problems
+from deploy.processes.bell import Bell
+from deploy.processes.config import load_config
+from deploy.processes.supervisor import ROSTER_CHANGED
+from deploy.serving.job import JobOutcome, ServerJob
+from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.serving.roster_watch import Duty, RosterWatch
+from deploy.site.layout import edition_beside
+from srflm_flower.site.ledger import TermLedger
+from strategies.errors import SrflmError
+from strategies.protocol.quorum import Votes
+from strategies.protocol.succession import (
+    RECENT_TERMS,
+    Seen,
+    Timeouts,
+    Turn,
+    learnt_timeouts,
+    next_turn,
+)
+
+TICK_SECONDS = 0.05
+LOOK_SECONDS = 1.0
+"""The ledger is read when the bell rings, and this often in any case."""
+FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
+"""How often the outcome of a run is looked for, and how often the SuperLink is asked about it."""
+CLOCKS_AFTER_SECONDS, CLOCKS_EVERY_SECONDS = 20.0, 3600.0
+MIN_RETRY, MAX_RETRY, MAX_SYNC_RETRY = 1.0, 15.0, 3.0
+
+
+class Runs(Protocol):
+    """The site's own SuperLink: where ServerApps are started."""
+
+    def start(self, task: ServerJob) -> int:
+        """Start a run of the ServerApp with ``task``; return its id."""
+        ...
+
+    def ended(self, run: int, task: str) -> bool:
+        """Return whether a run has ended, in whatever way, or its process is gone."""
+        ...
+
+    def stop(self, run: int) -> None:
+        """End a run."""
+        ...
+
+    def outcome(self, task: str) -> JobOutcome | None:
+        """Return what became of a task, once that is known."""
+        ...
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A run of the ServerApp that this launcher has started."""
+
+    task: ServerJob
+    run: int
+    term: int
+    since: float
+
+
+@dataclass
+class Launcher:
+    """Decides, from the ledger and a clock, when to start which term's ServerApp.
+
+    ``timeouts`` gives the time-outs from the committed records; ``first_ranking`` is the
+    succession of term 1.  ``roster`` watches for changes of the roster, after which the launcher
+    is ``over``: its site is to be started anew.
+    """
+
+    vendor: str
+    ledger: TermLedger
+    first_ranking: tuple[str, ...]
+    runs: Runs
+    timeouts: Callable[[], Timeouts]
+    log: Callable[..., None]
+    clock: Callable[[], float] = time.monotonic
+    roster: RosterWatch | None = None
+    over: bool = False
+    serving: Serving | None = None
+    problem: str = ""
+    synced: bool = False
+    """Whether this launcher has asked the others what its site has missed."""
+    _seen: tuple[int, Seen] | None = None
+    _retry_at: float = 0.0
+    _failures: int = 0
+    _over_since: float | None = None
+    _asked: float = -ASK_SECONDS
+
+    def step(self) -> Turn | None:
+        """Look at the ledger once and do what is due; return this vendor's next turn, if any."""
+        head, now = self.ledger.last(), self.clock()
+        term = head.term + 1 if head is not None else 1
+        self._follow_run(term, now)
+        duty = self._duty(now)
+        if duty in ("wait", "end"):
+            self.over = duty == "end"
+            return None
+        if duty == "sync" or not self.synced or self.ledger.is_forgetful():
+            if self.serving is None and now >= self._retry_at:
+                self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
+            return None
+        if self.ledger.open_order() is None:
+            self._seen = None
+            return None
+        votes = self.ledger.votes(term)
+        seen = self._look(votes, now)
+        if votes.forgetful:
+            return None
+        ranking = head.ranking if head is not None else self.first_ranking
+        turn = next_turn(self.vendor, ranking, seen, self.timeouts())
+        if self.serving is None and now >= max(turn.due, self._retry_at):
+            task = ServerJob(name=uuid.uuid4().hex, kind="serve", attempt=turn.attempt)
+            self._start(task, term, now)
+        return turn
+
+    def _duty(self, now: float) -> Duty:
+        """Return what the roster leaves to do; a problem with it is logged once."""
+        if self.roster is None:
+            return "serve"
+        duty, problem = self.roster.duty(now, self.serving is not None)
+        if problem and problem != self.problem:
+            self.problem = problem
+            self.log("failed", problem=problem)
+        return duty
+
+    def _look(self, votes: Votes, now: float) -> Seen:
+        """Note the highest attempt that this site has granted, and since when that is known."""
+        term, granted = votes.term, votes.granted
+        if self._seen is None or self._seen[0] != term:
+            self._seen = (term, Seen(granted, now))
+            self._failures, self._retry_at = 0, 0.0
+        elif granted > self._seen[1].attempt:
+            self._seen = (term, Seen(granted, now))
+        return self._seen[1]
+
+    def _start(self, task: ServerJob, term: int, now: float) -> None:
+        try:
+            run = self.runs.start(task)
+        except (SrflmError, OSError, RuntimeError) as error:
+            self._failed(now, f"the ServerApp could not be started ({type(error).__name__})")
+            return
+        self.serving, self._over_since = Serving(task, run, term, now), None
+        what = "serving" if task.kind == "serve" else task.kind
+        self.log(what, term=term, attempt=task.attempt, run=run)
+
+    def _follow_run(self, term: int, now: float) -> None:
+        """See whether the run has ended, and stop it when its term is over without it."""
+        serving = self.serving
+        if serving is None:
+            return
+        outcome = self.runs.outcome(serving.task.name)
+        if outcome is not None:
+            self.serving = None
+            self._note(serving, outcome, now)
+        elif self._is_over(serving, term, now):
+            self.runs.stop(serving.run)
+            self.serving = None
+            self.log("stopped-run", term=serving.term, run=serving.run)
+        elif now - self._asked < ASK_SECONDS:
+            return
+        elif self._ended(serving, now) and self.runs.outcome(serving.task.name) is None:
+            self.runs.stop(serving.run)
+            self.serving = None
+            self._failed(now, "the ServerApp ended without an outcome")
+
+    def _ended(self, serving: Serving, now: float) -> bool:
+        self._asked = now
+        return self.runs.ended(serving.run, serving.task.name)
+
+    def _is_over(self, serving: Serving, term: int, now: float) -> bool:
+        """Return whether the run serves no purpose any more.
+
+        One that has just committed its term is still telling the others.
+        """
+        if serving.task.kind == "sync":
+            return False
+        if term == serving.term:
+            return self.ledger.votes(term).granted > serving.task.attempt
+        if self._over_since is None:
+            self._over_since = now
+        return now - self._over_since > self.timeouts().open
+
+    def _note(self, serving: Serving, outcome: JobOutcome, now: float) -> None:
+        self.log(
+            "served",
+            term=serving.term,
+            result=outcome.result,
+            code=outcome.code,
+            seconds=round(now - serving.since, 3),
+        )
+        if outcome.result == "outvoted" and outcome.attempt >= serving.task.attempt:
+            self._seen = (serving.term, Seen(outcome.attempt, now))
+        elif outcome.result == "failed":
+            self._failed(now, f"{outcome.code}: {outcome.text}")
+        else:
+            self.problem = ""
+            self.synced |= outcome.result == "synced"
+
+    def _failed(self, now: float, problem: str) -> None:
+        """Wait before the next try, twice as long each time: others may serve meanwhile."""
+        self.problem = problem
+        most = MAX_RETRY if self.synced else MAX_SYNC_RETRY
+        self._retry_at = now + min(MIN_RETRY * 2**self._failures, most)
+        self._failures += 1
+        self.log("failed", problem=problem)
+
+
+def watch(
+    launcher: Launcher,
+    bell: Bell,
+    stopping: Callable[[], bool],
+    before_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Step when the bell rings, when something is due, and every so often, until ``stopping``."""
+    looked, heard, turn = -LOOK_SECONDS, 0.0, None
+    while not stopping():
+        now = launcher.clock()
+        rung = bell.rung_since(heard)
+        due = turn is not None and launcher.serving is None and now >= turn.due
+        following = launcher.serving is not None and now - looked >= FOLLOW_SECONDS
+        if rung or due or following or now - looked >= LOOK_SECONDS:
+            heard, looked = bell.last_rung(), now
+            try:
+                before_step()
+                turn = launcher.step()
+            except SrflmError as error:  # a full disk, say: it may pass
+                launcher.problem = f"{error.code}: {error.found}"
+                launcher.log("failed", problem=launcher.problem)
+                time.sleep(LOOK_SECONDS)
+        time.sleep(TICK_SECONDS)
+
+
+def _watch_clocks(config: LauncherConfig, log: EventLog) -> None:
+    """Note clocks that do not agree: soon after the start, and every hour."""
+    time.sleep(CLOCKS_AFTER_SECONDS)
+    while True:
+        for text in clock_problems(config.ways_out, config.root_certificate).values():
+            log("clock", text=text)
+        time.sleep(CLOCKS_EVERY_SECONDS)
+
+
+def main() -> None:
+    """Serve the site that the configuration describes, until SIGTERM."""
+    stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stop.append(number))
+    try:
+        config = load_config(LauncherConfig, Path(sys.argv[1]))
+    except SrflmError as error:
+        sys.exit(str(error))
+    log, ledger = EventLog(config.log), TermLedger(config.ledger, config.first.federation)
+    superlink = OwnSuperLink(config)
+    superlink.prepare(lambda: bool(stop))
+
+    def timeouts() -> Timeouts:
+        recent = ledger.records(max(1, len(ledger) - RECENT_TERMS + 1))
+        return learnt_timeouts(
+            recent,
+            config.first_open,
+            config.first_commit,
+            config.open_timeout,
+            config.commit_timeout,
+        )
+
+    threading.Thread(target=_watch_clocks, args=(config, log), daemon=True).start()
+    launcher = Launcher(config.vendor, ledger, config.first_ranking, superlink, timeouts, log)
+    launcher.roster = RosterWatch(
+        config.vendor,
+        ledger,
+        config.first,
+        config.own,
+        lambda edition: edition_beside(config.federation, edition),
+    )
+    log("launcher-ready", vendor=config.vendor)
+
+    def prepare_anew() -> None:
+        if superlink.was_restarted():
+            log("superlink-restarted")
+            superlink.prepare(lambda: bool(stop))
+
+    watch(
+        launcher, Bell(config.bells / "launcher"), lambda: bool(stop) or launcher.over, prepare_anew
+    )
+    if launcher.over:
+        log("roster-changed")
+        os._exit(ROSTER_CHANGED)  # at once: leaving in order, libraries' threads take five seconds
+
+
+if __name__ == "__main__":
+    main()

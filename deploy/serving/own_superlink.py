@@ -1,0 +1,166 @@
+"""A site's own SuperLink as its launcher uses it: register the peers, start and stop ServerApps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from deploy.flower.control import Control
+from deploy.flower.supernodes_config import WORKER_BELL
+from deploy.processes.bell import Bell
+from deploy.processes.config import Strict, load_config
+from deploy.processes.supervisor import ProcessTable
+from deploy.serving.job import JobOutcome, ServerJob, read_outcome, was_abandoned
+from deploy.site.layout import Layout
+from strategies.errors import SrflmError
+from strategies.protocol.records import Edition
+
+READY_SECONDS = 120.0
+RETRY_SECONDS = 0.3
+
+
+class LauncherConfig(Strict):
+    """Everything that ``deploy.serving.launcher`` is told."""
+
+    vendor: str
+    first: Edition
+    own: Edition
+    """The federation's first edition, and the one with which the site runs."""
+    federation: Path
+    """The federation file; other editions that the site has lie beside it."""
+    first_ranking: tuple[str, ...]
+    ledger: Path
+    run: Path
+    bells: Path
+    log: Path
+    superlink: str
+    notes: Path
+    """What the supervisor notes about the site's programs."""
+    root_certificate: Path
+    bundle: Path
+    node_keys: dict[str, Path]
+    """By vendor: the OpenSSH public key with which its SuperNode comes to this SuperLink."""
+    ways_out: dict[str, int]
+    """By peer: the loopback port of this site's edge that leads to it."""
+    open_timeout: float | None = None
+    commit_timeout: float | None = None
+    first_open: float
+    first_commit: float
+    """The time-outs before there is any term to learn from."""
+
+
+class OwnSuperLink:
+    """Implements :class:`deploy.serving.launcher.Runs` on the Control API, which only this site
+    reaches."""
+
+    def __init__(self, config: LauncherConfig) -> None:
+        self._config = config
+        self._control = Control(config.superlink, config.root_certificate)
+        self._bundle = config.bundle.read_bytes()
+        self._process: int | None = None
+
+    def prepare(self, stopping: Callable[[], bool]) -> None:
+        """Wait for the SuperLink, let the members' SuperNodes in, end what an old launcher began.
+
+        Raises :class:`TimeoutError` when the SuperLink does not answer.
+        """
+        until = time.monotonic() + READY_SECONDS
+        while not stopping():
+            try:
+                process = self._process_now()
+                self.register()
+                for run in self._control.runs():
+                    if not run.finished:
+                        self._control.stop_run(run.run_id)
+                self._process = process
+                return
+            except httpx.HTTPError as error:
+                if time.monotonic() > until:
+                    raise TimeoutError("the own SuperLink does not answer") from error
+                time.sleep(RETRY_SECONDS)
+
+    def was_restarted(self) -> bool:
+        """Return whether another SuperLink process runs than the one that was prepared.
+
+        It keeps nothing on disk, so the new one knows no member yet.
+        """
+        process = self._process_now()
+        return process is not None and process != self._process
+
+    def _process_now(self) -> int | None:
+        try:
+            notes = ProcessTable.model_validate_json(self._config.notes.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return notes.programs.get("superlink")
+
+    def register(self) -> None:
+        """Register every member's node key; those that are known already stay."""
+        for vendor, key in self._config.node_keys.items():
+            self._control.register_node(key, vendor)
+
+    def start(self, task: ServerJob) -> int:
+        """Start a run of the ServerApp with ``task``; raises RuntimeError when that fails.
+
+        An elected server is told where everybody is, if all are there: it need not ask.
+        """
+        try:
+            if task.kind == "serve" and task.attempt == 0:
+                online = self._control.online()
+                everyone = self._config.node_keys.keys() <= online.keys()
+                task = task.model_copy(update={"nodes": online if everyone else {}})
+            run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
+        except (httpx.HTTPError, SrflmError) as error:
+            raise RuntimeError(str(error)) from error
+        Bell(self._config.bells / WORKER_BELL).ring()
+        return run
+
+    def ended(self, run: int, task: str) -> bool:
+        """Return whether a run has ended, in whatever way, or its process is gone.
+
+        Flower takes a minute to miss a ServerApp that was killed; a SuperLink that does not answer
+        has not said that the run has ended.
+        """
+        if was_abandoned(self._config.run, task):
+            return True
+        try:
+            found = self._control.runs(run)
+        except httpx.HTTPStatusError:
+            return True  # a new database does not know it
+        except httpx.HTTPError:
+            return False
+        return not found or found[0].finished
+
+    def stop(self, run: int) -> None:
+        """End a run; one that has ended already, or a dead SuperLink, is no error."""
+        try:
+            self._control.stop_run(run)
+        except httpx.HTTPError:
+            return
+
+    def outcome(self, task: str) -> JobOutcome | None:
+        """Return what became of a task, once that is known."""
+        return read_outcome(self._config.run, task)
+
+    def nodes(self) -> dict[str, str]:
+        """Return vendor → status of its SuperNode here; raises httpx.HTTPError when it is down."""
+        return self._control.nodes()
+
+
+def own_superlink(layout: Layout) -> OwnSuperLink:
+    """Return the SuperLink of a site that has been up.
+
+    Raises :class:`SrflmError` or :class:`OSError` when the files of its last start are missing.
+    """
+    return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher")))
+
+
+def nodes_at(layout: Layout) -> dict[str, str]:
+    """Return vendor → status of its SuperNode; empty when the SuperLink does not answer."""
+    try:
+        return own_superlink(layout).nodes()
+    except (httpx.HTTPError, SrflmError, OSError):
+        return {}

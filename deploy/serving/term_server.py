@@ -1,0 +1,202 @@
+"""The server side of a deployed site: one ServerApp run does one task, then ends.
+
+The launcher hands the task over in the run configuration of a run on the site's own SuperLink, and
+reads what became of it from the outcome file: never from Flower's exit code.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from flwr.serverapp import Grid
+
+from clients.files.durable import write_durably
+from clients.files.event_log import EventLog
+from clients.files.locks import locked
+from deploy.serving.job import JobOutcome, ServerJob, lock_path, outcome_path
+from deploy.serving.journal import SiteJournal
+from deploy.site.deployed_site import DeployedSite
+from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
+from strategies.protocol import messages as wire
+from strategies.protocol.quorum import Accepted, Votes, has_majority, refusal, silent_through
+from strategies.server_rotating import ServerRotating
+from strategies.term.attempt import ServerLost
+from strategies.term.catching_up import catch_up_from
+from strategies.term.conversation import parse_reply, request
+from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.opening import AttemptTaken, Behind, new_attempt
+
+ORDER_PATIENCE = 30.0
+FIRST_POLL_SECONDS = 0.1
+"""Every look for replies is a request to the SuperLink; a site may have two cores for all."""
+
+
+def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
+    """Do ``task`` and write its outcome; nothing is raised."""
+    with locked(lock_path(site.settings.run, task.name), wait=True):
+        outcome = _perform(site, task, grid)
+        path = outcome_path(site.settings.run, task.name)
+        write_durably(path, outcome.model_dump_json().encode())
+    with suppress(SrflmError):  # the launcher looks every second in any case
+        site.tell_next()
+    return outcome
+
+
+def _perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
+    try:
+        return TASKS[task.kind](site, task, grid)
+    except SrflmError as error:
+        site.log(f"{task.kind}: {error}")
+        return JobOutcome(task=task.name, result="failed", code=error.code, text=str(error))
+    except Exception as error:
+        text = "".join(traceback.format_exception(error))
+        site.log(f"{task.kind}: {text}")
+        return JobOutcome(task=task.name, result="failed", code=INTERNAL_ERROR, text=str(error))
+
+
+def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
+    federation, order = site.federation, site.state.ledger.open_order()
+    standing = site.site.participant.standing()
+    if standing.place(site.vendor) != "member":
+        raise FederationStopped(
+            "another edition of the federation file that decides the next term",
+            "the one with which this site runs",
+            "see `srflm status`: the site switches by itself once it has the new file",
+        )
+    votes = site.state.ledger.votes(len(site.state.ledger) + 1)
+    reason = refusal(votes, task.attempt)
+    if reason is not None:  # attempt 0 needs no other's vote, but it does need a memory
+        return JobOutcome(
+            task=task.name, result="outvoted", attempt=votes.granted, code=MessageRefused.NO_VOTE
+        )
+    journal = SiteJournal(
+        site.state.ledger, site.models, site.initial, federation.as_edition, site.keys
+    )
+    strategy = ServerRotating(
+        replace(federation.term_plan(), first_poll=FIRST_POLL_SECONDS),
+        federation.election_policy(),
+        federation.aggregation,
+        journal,
+        EventLog(site.settings.logs / "events.jsonl"),
+        order,
+        task.nodes if standing.approved is None else {},  # to hear who else approves, it must ask
+    )
+    try:
+        strategy.serve(grid, task.attempt)
+    except AttemptTaken as taken:
+        return JobOutcome(task=task.name, result="outvoted", attempt=taken.attempt)
+    except Behind as behind:
+        deadline = federation.run.work_deadline
+        catch_up_from(behind, strategy.opened(), site.vendor, deadline)
+        return JobOutcome(task=task.name, result="caught-up")
+    except ServerLost as lost:
+        site.log(str(lost))
+        return JobOutcome(task=task.name, result="failed", code=lost.absence.code, text=str(lost))
+    return JobOutcome(task=task.name, result="committed", attempt=task.attempt)
+
+
+def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
+    """Catch up with whoever is ahead; a site that has lost its state learns when it may vote.
+
+    Raises :class:`FederationStopped` when too few answer.
+    """
+    federation, ledger = site.federation, site.state.ledger
+    journal = SiteJournal(ledger, site.models, site.initial, federation.as_edition, site.keys)
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
+    ranking = site.site.participant.view().ranking
+    term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
+    term.envelope = term.envelope.model_copy(update={"server": site.vendor})
+    asking = wire.TellVotes(envelope=term.envelope)
+    asked = {node: request(asking, wire.VOTES, node) for node in grid.get_node_ids()}
+    answers = exchange.ask(asked, federation.run.answer_deadline, "open")
+    told: dict[str, Votes] = {}
+    newest = 1
+    for node, message in answers.items():
+        reply = parse_reply(message)
+        if reply is not None and reply.votes is not None:
+            term.node_of[reply.vendor] = node
+            accepted = Accepted(0, "") if reply.votes.accepted else None
+            told[reply.vendor] = Votes(reply.votes.term, 0, accepted, reply.votes.forgetful)
+            newest = max(newest, reply.votes.edition)
+    if not has_majority(told, federation.roster):
+        raise FederationStopped(
+            f"{len(told)} of {len(federation.roster)} vendors that told how far they are",
+            "a majority",
+            "nothing, if the others are starting; otherwise see `srflm status` at their sites",
+            FederationStopped.NO_MAJORITY,
+        )
+    told.pop(site.vendor, None)
+    if ledger.is_forgetful():
+        _remember(site, told, newest)
+    ahead = max(told, key=lambda vendor: told[vendor].term, default="")
+    if ahead and told[ahead].term > term.envelope.term:
+        behind = Behind(term.node_of[ahead], ahead, told[ahead].term - 1)
+        catch_up_from(behind, term, site.vendor, federation.run.work_deadline)
+    return JobOutcome(task=task.name, result="synced")
+
+
+def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> None:
+    """Note when a forgetful site votes again, once it knows.
+
+    The record before the first term of its edition was accepted by another roster, of whom a
+    majority of this one may know nothing: somebody must know the edition, and so that record.
+    """
+    through = silent_through(told, site.federation.roster)
+    if through is None or newest < site.federation.edition:
+        raise FederationStopped(
+            f"{len(told)} other vendors that told how far they are",
+            "a majority of the roster that knows this edition, this forgetful site not counted",
+            "bring more sites up: this one votes again once they have answered",
+            FederationStopped.NO_MAJORITY,
+        )
+    site.state.ledger.remember(through)
+
+
+def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
+    """Ask every site to follow a run order.
+
+    Raises :class:`FederationStopped` when no majority does.
+    """
+    assert task.order is not None
+    roster = site.federation.roster
+    envelope = wire.Envelope(
+        federation=site.federation.hash,
+        term=len(site.state.ledger) + 1,
+        attempt=0,
+        server=site.vendor,
+    )
+    ordering = wire.OrderRun(envelope=envelope, order=task.order)
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
+    following: set[str] = set()
+    refusals: dict[str, str] = {}
+    until = time.monotonic() + ORDER_PATIENCE
+    while not has_majority(following, roster) and time.monotonic() < until:
+        asked = {node: request(ordering, wire.ORDER, node) for node in grid.get_node_ids()}
+        answers = exchange.ask(asked, site.federation.run.answer_deadline, "order")
+        for reply in filter(None, map(parse_reply, answers.values())):
+            if reply.status == "done":
+                following.add(reply.vendor)
+            else:
+                refusals[reply.vendor] = reply.code
+        if not has_majority(following, roster):
+            time.sleep(1.0)  # sites may be starting
+    if not has_majority(following, roster):
+        raise FederationStopped(
+            f"{len(following)} of {len(roster)} vendors follow the run order"
+            + (f" (refused: {refusals})" if refusals else ""),
+            "a majority",
+            "bring more sites up (`srflm status`), or ask the others to allow it (runs-from)",
+            FederationStopped.NO_MAJORITY,
+        )
+    return JobOutcome(task=task.name, result="ordered")
+
+
+TASKS: dict[str, Callable[[DeployedSite, ServerJob, Grid], JobOutcome]] = {
+    "serve": _serve,
+    "order": _spread,
+    "sync": _sync,
+}

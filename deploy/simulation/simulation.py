@@ -1,0 +1,109 @@
+"""Run a federation in Flower's simulation engine, and say truly how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deploy.flower.app import SIMULATED, write_app
+from deploy.flower.environment import flower_environment
+from deploy.flower.programs import program
+from deploy.processes.family import ProcessFamily, process_family
+from deploy.simulation.private_superlink import CONNECTION, start_private_superlink
+from srflm_flower.federation.federation import Federation
+from srflm_flower.results.summary import RunSummary
+from srflm_flower.run.folder import RunFolder
+from strategies.errors import SimulationError
+
+OnEvent = Callable[[dict[str, Any]], None]
+POLL_SECONDS = 0.2
+
+
+def simulate(
+    folder: RunFolder, on_event: OnEvent, cpus: int | None = None, gpus: int = 0
+) -> RunSummary:
+    """Conduct or resume the run in ``folder``; return its summary once everything has ended.
+
+    Every event of the run goes to ``on_event`` as it happens.  ``cpus`` and ``gpus`` are what the
+    vendors share; one vendor computes on one CPU.  Raises :class:`SimulationError` when the run
+    ended without a summary of its own.
+    """
+    with folder.launched():
+        with folder.locked():  # refuse before anything is started; the ServerApp takes it next
+            before = _version(folder.summary)
+        resources = simulation_resources(folder.federation(), cpus, gpus)
+        log = folder.path / "flower.log"
+        events = EventTail(folder.events)
+        with process_family(os.environ, log) as members:
+            run = _start_flower(folder, members, resources, log)
+            while run.poll() is None and _version(folder.summary) == before:
+                events.forward(on_event)
+                time.sleep(POLL_SECONDS)
+        events.forward(on_event)
+        if _version(folder.summary) == before:
+            raise SimulationError(
+                f"the run ended without a summary (Flower's log: {log})",
+                "a summary, whether the run completed or stopped",
+                f"read the log, then `srflm simulate --resume {folder.path}`;"
+                " committed terms are kept",
+            )
+        return RunSummary.model_validate_json(folder.summary.read_bytes())
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what changes when the file is replaced; None when there is no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _start_flower(
+    folder: RunFolder, members: ProcessFamily, resources: str, log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a SuperLink and the run on it; Flower's own files go with the family's scratch."""
+    home = members.scratch / "flower"
+    settings = {"federation": "", "out": str(folder.path), "rounds": 0, "seed": 0}
+    app = write_app(home / "app", SIMULATED, settings)
+    environment = {**flower_environment(home), "RAY_TMPDIR": str(members.scratch)}
+    start_private_superlink(home, environment, members, folder.path / "superlink.log")
+    command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
+    return members.start([*command, "--federation-config", resources], environment, log)
+
+
+def simulation_resources(federation: Federation, cpus: int | None, gpus: int) -> str:
+    """Return Flower's federation configuration: a node and a CPU a vendor, a share of the GPUs."""
+    cpus = cpus or os.cpu_count() or 1
+    vendors = len(federation.roster)
+    share = min(1.0, gpus / min(cpus, vendors)) if gpus else 0.0
+    return (
+        f"num-supernodes={vendors} client-resources-num-cpus=1"
+        f" client-resources-num-gpus={share} init-args-num-cpus={cpus} init-args-num-gpus={gpus}"
+        " init-args-log-to-driver=false"
+    )
+
+
+class EventTail:
+    """Reads the events that a run appends to its file, from where the file ended at the start."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = path.stat().st_size if path.exists() else 0
+
+    def forward(self, on_event: OnEvent) -> None:
+        """Hand on every complete line that is new."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._position += len(line)
+                on_event(json.loads(line))

@@ -1,0 +1,245 @@
+"""Find the site that this process belongs to: the folder in the environment variable SRFLM_SITE.
+
+Only the site's own supervisor sets it.  What a peer's SuperLink sends (run configuration, messages)
+never decides which site, data, or federation is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from flwr.app import Message, RecordDict
+from torch import nn
+
+from clients.files.durable import write_durably
+from clients.models.model_store import ModelStore
+from clients.networks import get_weights, initial_network
+from deploy.processes.bell import Bell
+from deploy.site.message_log import MessageLog
+from deploy.site.privacy_files import site_ledger
+from deploy.site.settings import SiteSettings, load_site
+from srflm_flower.federation.federation import Federation
+from srflm_flower.site.learner import vendor_learner
+from srflm_flower.site.policy import SitePolicy
+from srflm_flower.site.privacy import PrivacyAccount
+from srflm_flower.site.site import Site
+from srflm_flower.site.state import SiteState
+from strategies.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
+from strategies.protocol import messages as wire
+from strategies.protocol.signatures import VendorKeys
+from strategies.weights import Weights
+
+SITE_VARIABLE = "SRFLM_SITE"
+PEER = "peer"
+"""Name in a SuperNode's node configuration: the vendor on whose SuperLink its messages lie."""
+
+BOOTS = "boots"
+
+
+@dataclass(frozen=True)
+class DeployedSite:
+    """One vendor's site on its own machine."""
+
+    folder: Path
+    settings: SiteSettings
+
+    @property
+    def vendor(self) -> str:
+        """The vendor whose site this is."""
+        return self.settings.vendor
+
+    @cached_property
+    def federation(self) -> Federation:
+        """The federation as this site sees it."""
+        return self.settings.load_federation()
+
+    @cached_property
+    def _network(self) -> tuple[nn.Module, Weights]:
+        """The learner's scratch space, and a copy of its weights from before any training."""
+        federation = self.federation
+        network = initial_network(federation.network_settings, federation.task, federation.seed)
+        return network, get_weights(network)
+
+    @property
+    def initial(self) -> Weights:
+        """The weights with which the federation begins; the same at all sites."""
+        return self._network[1]
+
+    @cached_property
+    def keys(self) -> VendorKeys:
+        """This vendor's signing key and everybody's public ones."""
+        public = {m.name: m.signing_key for m in self.federation.vendors if m.signing_key}
+        path = self.settings.identity / "signing.key"
+        try:
+            private = load_pem_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"{path} cannot be read as a private key",
+                "this site's signing key",
+                "restore the identity folder, or ask the consortium for a new membership",
+            ) from error
+        return VendorKeys(private, public)  # type: ignore[arg-type]
+
+    @cached_property
+    def state(self) -> SiteState:
+        """What the site keeps on disk."""
+        federation, first = self.federation, self.federation.first_edition.federation
+        return SiteState(self.settings.state, first, federation.network_settings, federation.task)
+
+    @property
+    def account(self) -> PrivacyAccount:
+        """The site's privacy ledger and policy."""
+        return PrivacyAccount(site_ledger(self.settings), self.settings.privacy)
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The models that the site keeps, by hash."""
+        return ModelStore(self.settings.state / "models")
+
+    @cached_property
+    def site(self) -> Site:
+        """The site that answers messages; its data is read when it is first needed."""
+        federation, policy = self.federation, self.settings.policy
+        return Site(
+            self.vendor,
+            federation,
+            lambda: vendor_learner(federation, self.vendor, self._network[0], self.account),
+            self.initial,
+            self.state,
+            self.models,
+            self.keys,
+            SitePolicy(policy.shares_personalised, policy.runs_from, needs_order=True),
+        )
+
+    @property
+    def audit(self) -> MessageLog:
+        """The list of all messages that were accepted or refused."""
+        return MessageLog(self.settings.state / "audit.jsonl")
+
+    def answer(self, message: Message, sender: str | None = None) -> RecordDict:
+        """Answer a message that lay on ``sender``'s SuperLink; note it in the audit.
+
+        Raises :class:`SrflmError` when it is refused or fails.
+        """
+        outcome = INTERNAL_ERROR
+        head = len(self.state.ledger)
+        try:
+            reply = self.site.answer(message, sender)
+            outcome = "done"
+            return reply
+        except SrflmError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._note(message, sender, outcome)
+            if len(self.state.ledger) != head or message.metadata.message_type == wire.ORDER:
+                self.tell_next()
+
+    def _note(self, message: Message, sender: str | None, outcome: str) -> None:
+        envelope = wire.envelope_of(message)
+        self.audit.note(
+            vendor=sender,
+            type=message.metadata.message_type,
+            term=envelope.term if envelope else None,
+            attempt=envelope.attempt if envelope else None,
+            bytes=wire.payload_bytes(message.content),
+            outcome=outcome,
+        )
+
+    # ---- bells: wake those who wait at this site -------------------------------------------------
+
+    @property
+    def bells(self) -> Path:
+        """The folder of bells, by name: ``launcher``, ``worker``, and each peer."""
+        return self.settings.run / "bells"
+
+    def tell_next(self) -> None:
+        """Wake the launcher, and the SuperNode of the vendor that is to serve next."""
+        for name in ("launcher", self.site.participant.view().ranking[0]):
+            with contextlib.suppress(OSError):
+                Bell(self.bells / name).ring()
+
+    # ---- the site's own log --------------------------------------------------------------------
+
+    def log(self, text: str) -> None:
+        """Append to the site's own log; a full disk must not hide the error itself."""
+        with contextlib.suppress(SrflmError):  # without the site, which may be what failed
+            self.state.log(text)
+
+    def highest_attempt(self) -> int:
+        """Return the highest attempt at the next term that the site has granted."""
+        return self.site.highest_attempt()
+
+    # ---- starts --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Note a start of the site, and whether its state was lost or restored from a copy.
+
+        The number of starts stands in the state folder and beside the keys.  Where they differ the
+        state may have forgotten a promise: the site does not vote in the term open then.
+        """
+        ledger, beside = self.state.ledger, self.settings.identity / "starts"
+        known = int(ledger.fact(BOOTS) or 0)
+        expected = _number_in(beside)
+        if known != expected:
+            ledger.forget()
+        write_durably(beside, str(max(known, expected) + 1).encode())
+        ledger.set_fact(BOOTS, str(max(known, expected) + 1))
+
+
+def _number_in(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def deployed_site() -> DeployedSite:
+    """Return the site of this process.
+
+    Raises :class:`ConfigurationError` for a process that no site has started.
+    """
+    folder = os.environ.get(SITE_VARIABLE)
+    if not folder:
+        raise ConfigurationError(
+            f"a process without {SITE_VARIABLE}",
+            "one that a site's supervisor has started",
+            "start the site with `srflm up`",
+        )
+    return site_at(Path(folder))
+
+
+_sites: dict[Path, DeployedSite] = {}
+
+
+def site_at(folder: Path) -> DeployedSite:
+    """Return the site in ``folder``; it is kept in memory.
+
+    Raises :class:`ConfigurationError` when its files are invalid.
+    """
+    if folder not in _sites:
+        _sites[folder] = DeployedSite(folder, load_site(folder))
+    return _sites[folder]
+
+
+def site_anew(folder: Path) -> DeployedSite:
+    """Return the site in ``folder`` as its files are now."""
+    _sites.pop(folder, None)
+    return site_at(folder)
+
+
+def preload() -> None:
+    """Load what messages need before the first one comes; what fails will fail again, and be told.
+
+    The warm worker calls this: the processes that it forks share the memory.
+    """
+    site = deployed_site()
+    try:
+        _ = site.site.learner
+    except SrflmError as error:
+        site.log(f"preparing the data: {error}")

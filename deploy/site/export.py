@@ -1,0 +1,78 @@
+"""What a deployed site has to show: its models as files, the ledger, and the report of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.files.durable import write_durably
+from clients.models.model_file import ModelFile
+from deploy.site.deployed_site import DeployedSite
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.report import write_report
+from srflm_flower.results.release import Release, averaged_through
+from srflm_flower.results.summary import summarise
+from srflm_flower.site.released_so_far import released_so_far
+from strategies.errors import RunFolderError
+from strategies.protocol.records import Metrics
+from strategies.weights import Weights
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written: the released model, None when the site lacks it, and figures.
+
+    ``test`` are the metrics of ``global`` and ``personalised`` on the site's own test images.
+    """
+
+    release: Release
+    has_release: bool
+    test: dict[str, Metrics]
+
+
+def export_site(site: DeployedSite, folder: Path) -> Export:
+    """Write ``global.safetensors``, ``personalised.safetensors``, ledger, and report to ``folder``.
+
+    Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable.
+    """
+    federation, ledger = site.federation, site.state.ledger
+    found, release = _global_model(site)
+    if release is None:
+        raise RunFolderError(
+            "a site without a committed term",
+            "one that has taken part in a run",
+            "order a run (`srflm run`), or let the site catch up (`srflm up`)",
+            RunFolderError.NOT_A_RUN,
+        )
+    models: dict[str, Weights] = {}
+    best = site.state.best()
+    if found is not None:
+        models["global"] = found
+    if best is not None:
+        models["personalised"] = best.weights
+    test = {name: site.site.learner.evaluate(each, "test") for name, each in models.items()}
+    notes = {"vendor": site.vendor, **federation.model_notes()}
+    for name, weights in models.items():
+        file = ModelFile(
+            federation.network_settings, federation.task, weights, {**notes, "kind": name}
+        )
+        file.write(folder / f"{name}.safetensors")
+    records = list(ledger.records())
+    lines = [record.model_dump_json() for record in records]
+    write_durably(folder / "ledger.jsonl", ("\n".join(lines) + "\n").encode())
+    planned = with_changes(federation, run__rounds=records[-1].round)
+    summary = summarise(planned, records, 0.0, {site.vendor: test}, {})
+    write_report(folder / "report.html", federation, records, summary)
+    return Export(release, found is not None, test)
+
+
+def _global_model(site: DeployedSite) -> tuple[Weights | None, Release | None]:
+    """Return the released model and what it is; with a moving average the site's own one."""
+    ledger = site.state.ledger
+    if site.federation.aggregation.moving_average and len(ledger):
+        average = site.state.average.read()
+        if average is None:
+            return None, averaged_through(len(ledger))
+        return average.weights, averaged_through(average.term)
+    release = released_so_far(ledger, site.federation.task.metric)
+    return site.models.find(release.model) if release is not None else None, release

@@ -1,0 +1,153 @@
+"""Where everything of a running site lies, and on which loopback ports its programs meet."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.processes.port_claims import claim
+from deploy.site.settings import SiteSettings
+from strategies.errors import ConfigurationError
+
+LOOPBACK = "127.0.0.1"
+FIRST_PORT, LAST_PORT = 10_000, 32_000
+"""Below the ports that systems hand out for outgoing connections."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one site; everything in ``run`` is made anew at every start."""
+
+    state: Path
+    run: Path
+    logs: Path
+    identity: Path
+
+    @classmethod
+    def of(cls, settings: SiteSettings) -> Layout:
+        """Return the layout of a site."""
+        return cls(settings.state, settings.run, settings.logs, settings.identity)
+
+    @property
+    def bells(self) -> Path:
+        """Files by whose time of change processes wake each other."""
+        return self.run / "bells"
+
+    @property
+    def flower_home(self) -> Path:
+        """FLWR_HOME of this site's Flower programs."""
+        return self.run / "flower"
+
+    @property
+    def edge(self) -> Path:
+        """nginx's prefix."""
+        return self.run / "edge"
+
+    @property
+    def app(self) -> Path:
+        """The Flower app of which the agreed bundle is made."""
+        return self.run / "app"
+
+    @property
+    def secret(self) -> Path:
+        """What the worker shows to be given tasks: other local users do not have it."""
+        return self.run / "superexec.secret"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the site is up."""
+        return self.run / "site.lock"
+
+    @property
+    def up(self) -> Path:
+        """Notes of the running site: its process, its programs, their processes."""
+        return self.run / "up.json"
+
+    def config(self, program: str) -> Path:
+        """Return the configuration file of one of the site's programs."""
+        return self.run / "configs" / f"{program}.json"
+
+
+def edition_beside(federation: Path, edition: str) -> Path:
+    """Return where another edition is kept: relative data paths in it stay what they are.
+
+    ``federation`` is the file with which the site runs, ``edition`` the other one's hash.
+    """
+    return federation.with_name(f"{federation.stem}.{edition}.toml")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The loopback ports of a site; ``supernode`` and ``outbound`` by peer."""
+
+    superlink: int
+    supernode: dict[str, int]
+    outbound: dict[str, int]
+
+
+def choose_ports(vendor: str, roster: tuple[str, ...], first: int | None = None) -> Ports:
+    """Return ports for a site, from ``first`` on or anywhere; all were free a moment ago.
+
+    Ports that the site chooses are claimed: no other site chooses them until its programs listen.
+
+    Raises :class:`ConfigurationError` when one that was wanted is in use.
+    """
+    peers = [peer for peer in roster if peer != vendor]
+    count = 1 + len(roster) + len(peers)
+    start = first if first is not None else free_block(count)
+    if first is not None and not _all_free(range(first, first + count)):
+        raise ConfigurationError(
+            f"a port between {first} and {first + count - 1} that is in use",
+            f"{count} free loopback ports from {first} on",
+            "end what uses them, or change `ports` in site.toml (left out, the site chooses)",
+        )
+    numbers = iter(range(start, start + count))
+    return Ports(
+        superlink=next(numbers),
+        supernode={peer: next(numbers) for peer in roster},
+        outbound={peer: next(numbers) for peer in peers},
+    )
+
+
+def free_block(count: int) -> int:
+    """Return the first of ``count`` consecutive loopback ports that nobody uses, and claim them."""
+    chooser = random.SystemRandom()
+    for _ in range(200):
+        start = chooser.randrange(FIRST_PORT, LAST_PORT - count)
+        ports = range(start, start + count)
+        if _all_free(ports) and claim(ports):
+            return start
+    raise ConfigurationError(
+        f"no {count} free ports in a row", "a machine with free ports", "end some programs"
+    )
+
+
+def require_free(address: str) -> None:
+    """Raise :class:`ConfigurationError` when ``host:port`` cannot be listened on."""
+    host, port = address.rsplit(":", 1)
+    try:
+        with socket.create_server((host.strip("[]"), int(port))):
+            return
+    except OSError as error:
+        raise ConfigurationError(
+            f"listen = {address!r}, on which nothing can listen ({os.strerror(error.errno or 0)})",
+            "an address of this machine and a free port",
+            "end the program that uses it, or change `listen` in site.toml and, with the others,"
+            " the address in federation.toml",
+        ) from error
+
+
+def _all_free(ports: range) -> bool:
+    with ExitStack() as held:
+        for port in ports:
+            probe = held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as their users do
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                return False
+    return True

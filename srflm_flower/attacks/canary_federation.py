@@ -1,0 +1,225 @@
+"""A federation in memory with canaries as one vendor's records, and all that leaves its site.
+
+The vendors' sites, their learners, privacy ledgers, and messages, and the strategy that conducts
+the terms are those of every run; only the data and the network are made up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from flwr.app import Context, Message, RecordDict
+
+from clients.data.vendor_data import VendorData
+from clients.learner import Learner
+from clients.models.model_store import ModelStore
+from clients.networks import get_weights
+from clients.privacy.audit.canaries import (
+    LOSS_BOUND,
+    Canaries,
+    DiracNetwork,
+    data_without_canaries,
+)
+from clients.privacy.settings import PrivacySettings
+from srflm_flower.client_app import answer_at
+from srflm_flower.federation.federation import Federation
+from srflm_flower.run.folder import RunFolder
+from srflm_flower.run.journal import RunJournal
+from srflm_flower.run.memory_grid import Deliver, MemoryGrid
+from srflm_flower.site.privacy import PrivacyAccount
+from srflm_flower.site.site import Site
+from srflm_flower.site.state import SiteState
+from strategies.errors import PrivacyError
+from strategies.protocol import messages as wire
+from strategies.server_rotating import ServerRotating
+from strategies.settings import Role
+from strategies.weights import Weights, hash_weights, to_arrays
+
+AUDITED, OTHER = "audited", "other"
+MAX_CLIP = 10.0
+"""A larger clipping bound would hardly clip the canaries' gradients."""
+
+ENOUGH = 100.0
+"""A budget that does not run out: what is audited is what is counted, not when it ends."""
+
+LEARNING_PER_RECORD = 1e-6
+"""Learning rate over batch: the weights stay so small that gradients do not change."""
+
+ROLES: dict[str, Role] = {wire.TRAIN: "client", wire.FINETUNE: "server"}
+
+
+@dataclass(frozen=True)
+class Released:
+    """A training that left the site: in which role, from which weights to which, and its loss."""
+
+    role: Role
+    start: Weights
+    end: Weights
+    loss: float
+
+
+@dataclass
+class Tap:
+    """Stands between the servers and the audited vendor's node, and notes all that passes."""
+
+    node: int
+    initial: Weights
+    released: dict[tuple[Role, int], Released] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    _models: dict[str, Weights] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._models[hash_weights(self.initial)] = self.initial
+
+    def __call__(self, message: Message, deliver: Deliver) -> Message | None:
+        """Deliver the message; note what comes back from the audited vendor."""
+        self._note_models(message.content)
+        answer = deliver(message)
+        if answer is None or not answer.has_content():
+            return answer
+        self._note_models(answer.content)
+        reply = wire.unpack(answer, wire.Reply)
+        kind = message.metadata.message_type
+        if message.metadata.dst_node_id == self.node and kind in ROLES:
+            self._note_release(ROLES[kind], wire.unpack(message, wire.Train), reply)
+        if reply.status == "failed":
+            self.failures.append(f"{reply.vendor}: {reply.code}")
+        return answer
+
+    def _note_models(self, content: RecordDict) -> None:
+        for name, weights in wire.weights_in(content).items():
+            self._models.setdefault(name, weights)
+
+    def _note_release(self, role: Role, work: wire.Train, reply: wire.Reply) -> None:
+        if reply.update and reply.ballot:  # what is sent twice is the same
+            start, end = self._models[work.model], self._models[reply.update]
+            self.released[role, work.round] = Released(role, start, end, reply.ballot.loss)
+
+
+@dataclass(frozen=True)
+class Leaked:
+    """All that left the audited site, and ε at ``delta`` as its own privacy ledger has it.
+
+    ``batch`` is the expected batch, by which the losses were divided.
+    """
+
+    released: tuple[Released, ...]
+    accounted: float
+    delta: float
+    batch: int
+
+
+@dataclass(frozen=True)
+class CanaryNoise:
+    """The noise multipliers of both roles."""
+
+    client: float
+    server: float
+
+
+def canary_federation(
+    noise: CanaryNoise, canaries: int, rounds: int, delta: float, settings: PrivacySettings
+) -> Federation:
+    """Return a federation of two vendors that serve by turns; every round is one step.
+
+    A step draws a record with probability q = 1 − 1/canaries: sampling hides nothing.  How
+    gradients are computed and clipped, the loss's share, and the source of randomness are those of
+    ``settings``.
+    """
+    privacy = settings.model_copy(
+        update={
+            "unit": "record",
+            "epsilon": ENOUGH,
+            "delta": delta,
+            "clip": min(settings.clip, MAX_CLIP),
+            "batch_size": canaries - 1,
+            "client_noise": noise.client,
+            "server_noise": noise.server,
+            "client_steps": 1,
+            "server_steps": 1,
+            "server_terms": None,
+            "loss_bound": LOSS_BOUND,
+            "metrics": "withheld",
+            "copies": 1,
+            "trainable_layers": None,
+        }
+    )
+    return Federation.model_validate(
+        {
+            "name": "privacy-audit",
+            "vendors": [{"name": name, "size": canaries} for name in (AUDITED, OTHER)],
+            "evaluate-averaged": False,
+            "task": {"classes": ["no", "yes"]},
+            "training": {"learning-rate": LEARNING_PER_RECORD * (canaries - 1), "decay": 1.0},
+            "election": {"policy": "round-robin"},
+            "privacy": privacy.model_dump(by_alias=True),
+            "run": {"rounds": rounds, "device": "cpu"},
+        }
+    )
+
+
+def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Leaked:
+    """Run the federation's rounds with ``canaries`` at one vendor; all state lies in ``folder``.
+
+    Raises :class:`PrivacyError` when the vendor did not train in every round, and
+    :class:`strategies.errors.FederationStopped` when no vendor did.
+    """
+    count = len(canaries.included)
+    data = {AUDITED: canaries.data(), OTHER: data_without_canaries(count)}
+    run = RunFolder(folder)
+    sites = [make_site(run, federation, name, each) for name, each in data.items()]
+    initial = sites[0].initial
+    tap = Tap(1, initial)
+
+    def answer(message: Message, context: Context) -> Message:
+        return answer_at(lambda: sites[context.node_id - 1], message)
+
+    strategy = ServerRotating(
+        federation.term_plan(),
+        federation.election_policy(),
+        federation.aggregation,
+        RunJournal(run, federation, initial),
+    )
+    grid = MemoryGrid(answer, len(sites), folder, tap)
+    strategy.start(grid, to_arrays(initial), federation.run.rounds)
+    if len(tap.released) != federation.run.rounds:
+        raise PrivacyError(
+            f"{len(tap.released)} trainings of the audited vendor in {federation.run.rounds} rounds"
+            f" ({'; '.join(tap.failures) or 'no site has refused its work'})",
+            "one in every round, as client or as server",
+            "look into the codes that are named: nothing was audited",
+            PrivacyError.MECHANISM,
+        )
+    spender = sites[0].learner.spender
+    assert spender is not None
+    delta = federation.privacy.delta
+    accounted = spender.ledger.spent(spender.dataset, delta)
+    return Leaked(tuple(tap.released.values()), accounted, delta, federation.privacy.batch_size)
+
+
+def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorData) -> Site:
+    """Return a vendor's site with these data and a privacy ledger of its own."""
+    network = DiracNetwork(len(data.train))
+    account = PrivacyAccount(run.privacy_ledger(vendor))
+    learner = Learner(
+        vendor,
+        data,
+        network,
+        federation.training,
+        federation.seed,
+        torch.device("cpu"),
+        spender=account.spender(federation, vendor, data),
+    )
+    state = SiteState(
+        run.site(vendor), federation.hash, federation.network_settings, federation.task
+    )
+    return Site(
+        vendor,
+        federation,
+        lambda: learner,
+        get_weights(network),
+        state,
+        ModelStore(run.site_store),
+    )

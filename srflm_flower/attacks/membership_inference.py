@@ -1,0 +1,156 @@
+"""Attack one vendor's own training with shadow models, with differential privacy and without.
+
+What is attacked is stronger than any model of a federation: a model trained by this vendor alone,
+on half of its records, for as many steps as it trains as a client in the whole run.  Nothing leaves
+the site, and nothing is spent: the models are thrown away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from clients.data.sources import load_vendor_data
+from clients.data.vendor_data import Split
+from clients.device import choose_device
+from clients.evaluation import predict_logits
+from clients.networks import initial_network
+from clients.privacy.accounting.accounting import epsilon
+from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.accounting.planning import Schedule, plan
+from clients.privacy.audit.membership import (
+    Advantage,
+    Members,
+    Numbers,
+    advantage,
+    draw_halves,
+    likelihood_ratios,
+    margins,
+)
+from clients.privacy.training.training import train_privately
+from clients.seeds import derive_seed
+from clients.training import Work, train
+from srflm_flower.federation.federation import Federation
+from strategies.errors import ConfigurationError
+
+FEWEST_RECORDS = 40
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """What to train: so many models at ``vendor``, each for ``steps`` steps.
+
+    ``steps`` None: as many as a client does in the whole run.
+    """
+
+    vendor: str
+    models: int = 8
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """How well an attack did; ``epsilon`` is None where training was not private.
+
+    ``accuracy`` is that of the models on records that they were not trained on.
+    """
+
+    epsilon: float | None
+    steps: int
+    attack: Advantage
+    accuracy: float
+    seconds: float
+
+
+Training = Callable[[nn.Module, Split, int], None]
+"""(network, data, number of the model) trains the network in place."""
+
+
+def attack_training(
+    federation: Federation, shadows: Shadows, target: float | None, rng: np.random.Generator
+) -> Attacked:
+    """Train the models at ε = ``target``, or without privacy where it is None, and attack them.
+
+    Network, data, clipping, batch, and learning rate are the federation's.  Raises
+    :class:`ConfigurationError` for too few records, and what loading and training raise.
+    """
+    started = time.monotonic()
+    data = load_vendor_data(federation.data_plan(), shadows.vendor).train
+    if len(data) < FEWEST_RECORDS:
+        raise ConfigurationError(
+            f"{len(data)} training records of {shadows.vendor!r}",
+            f"at least {FEWEST_RECORDS}, of which each model gets half",
+            "name another vendor with --vendor",
+        )
+    steps = shadows.steps or federation.run.rounds * federation.privacy.client_steps
+    batch = min(federation.privacy.batch_size, len(data) // 4)
+    spent: float | None = None
+    training = _plainly(federation, batch, steps)
+    if target is not None:
+        mechanism = _mechanism(federation, len(data) // 2, batch, steps, target)
+        spent = epsilon([mechanism], federation.privacy.delta)
+        training = _privately(federation, batch, mechanism)
+    halves = draw_halves(shadows.models, len(data), rng)
+    confidence, right = _confidences(federation, data, halves, training)
+    ratios = likelihood_ratios(confidence, halves)
+    return Attacked(
+        spent,
+        steps,
+        advantage(ratios, halves),
+        float(right[~halves].mean()),
+        time.monotonic() - started,
+    )
+
+
+def _mechanism(
+    federation: Federation, size: int, batch: int, steps: int, target: float
+) -> Mechanism:
+    schedule = Schedule(size, batch, steps, 1, rounds=1, server_rounds=0)
+    planned = plan(schedule, target, federation.privacy.delta)
+    return Mechanism(planned.client_noise, schedule.sample_rate, steps)
+
+
+def _privately(federation: Federation, batch: int, mechanism: Mechanism) -> Training:
+    settings = federation.privacy.model_copy(update={"unit": "record", "batch_size": batch})
+    device = choose_device(federation.run.device)
+
+    def run(network: nn.Module, data: Split, _number: int) -> None:
+        rate = federation.training.learning_rate
+        train_privately(network, data, mechanism, settings, federation.training, rate, device)
+
+    return run
+
+
+def _plainly(federation: Federation, batch: int, steps: int) -> Training:
+    settings = federation.training.model_copy(update={"batch_size": batch})
+    device = choose_device(federation.run.device)
+
+    def run(network: nn.Module, data: Split, number: int) -> None:
+        work = Work(settings.learning_rate, epochs=0, steps=steps)
+        seed = derive_seed(federation.seed, "shadow", number)
+        train(network, data, work, settings, seed, device, half_precision=False)
+
+    return run
+
+
+def _confidences(
+    federation: Federation, data: Split, halves: Members, training: Training
+) -> tuple[Numbers, Members]:
+    """Return each model's confidence in each record's label, and whether it is right."""
+    confidence = np.zeros(halves.shape)
+    right = np.zeros(halves.shape, dtype=bool)
+    model = federation.model.model_copy(update={"dp_ready": True})
+    device, labels = choose_device(federation.run.device), data.labels.numpy()
+    for number, half in enumerate(halves):
+        network = initial_network(model, federation.task, federation.seed)
+        chosen = torch.from_numpy(np.flatnonzero(half))
+        training(network, Split(data.images[chosen], data.labels[chosen]), number)
+        logits = predict_logits(network, data.images, device).double().numpy()
+        confidence[number] = margins(logits, labels)
+        right[number] = logits.argmax(1) == labels
+    return confidence, right

@@ -1,0 +1,37 @@
+"""How the problems of a federation file name a place in it, and show a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+Location = tuple[int | str, ...]
+
+
+def place(location: Location) -> Location:
+    """Return the location as in the file, without the names that pydantic has for choices."""
+    return tuple(
+        part
+        for index, part in enumerate(location)
+        if not (index == 1 and location[0] == "data")
+        and not (index == 3 and location[:3:2] == ("data", "partition"))
+    )
+
+
+def short(value: object) -> str:
+    """Return a value as it stands in the file, cut to 60 characters."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case Path():
+            text = repr(str(value))
+        case dict():
+            return "a table"
+        case list() | tuple():
+            text = repr(list(value))
+        case str() | int() | float():
+            text = repr(value)
+        case _:
+            text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

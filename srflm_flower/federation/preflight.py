@@ -1,0 +1,88 @@
+"""Check before anything starts: every vendor's data, as the run would read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from clients.data.partition import random_splits
+from clients.data.phantom import LESION_CLASSES
+from clients.data.sources import forget_cached_data, load_vendor_data
+from clients.data.vendor_data import Split, VendorData, check_vendor_data
+from clients.device import choose_device
+from clients.settings import PhantomData
+from srflm_flower.federation.federation import Federation
+from strategies.errors import DataError
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many examples a vendor has; ``by_class`` are those for training."""
+
+    train: int
+    validation: int
+    test: int
+    by_class: tuple[int, ...]
+
+
+def count_examples(federation: Federation) -> dict[str, Counts]:
+    """Read every vendor's data and count it.
+
+    Raises :class:`strategies.errors.DataError` for the first vendor whose data cannot be used.
+    """
+    counts = {}
+    for vendor in federation.roster:
+        data = load_vendor_data(federation.data_plan(), vendor)
+        by_class = data.train.labels.bincount(minlength=len(federation.task.classes))
+        counts[vendor] = Counts(
+            len(data.train), len(data.validation), len(data.test), tuple(by_class.tolist())
+        )
+        forget_cached_data()
+    return counts
+
+
+def check_before_simulation(federation: Federation) -> None:
+    """Raise what would stop the run anyway; generated data is not generated for it."""
+    choose_device(federation.run.device)
+    if isinstance(federation.data, PhantomData):
+        _check_phantom(federation, federation.data)
+    else:
+        count_examples(federation)
+
+
+def _check_phantom(federation: Federation, data: PhantomData) -> None:
+    """Check what the first vendor's data will be, by blank images: the others' are as many.
+
+    Blank images share one number in memory.  Which classes are drawn is not known beforehand;
+    the labels here are of as many as possible.
+    """
+    task, splits = federation.task, federation.splits
+    if len(task.classes) != len(LESION_CLASSES):
+        raise DataError(
+            f"{len(task.classes)} names in task.classes for the phantom",
+            f"its {len(LESION_CLASSES)} classes: {', '.join(LESION_CLASSES)}",
+            "list these in task.classes, or leave task.classes out",
+            DataError.LABELS_OUTSIDE_CLASSES,
+        )
+    rng = np.random.default_rng(federation.seed)
+    shares = random_splits(data.examples, splits.validation, splits.test, rng)
+    check_vendor_data(
+        VendorData(
+            *(_blank_split(len(share), data.image_size, task.spatial_dims) for share in shares)
+        ),
+        federation.roster[0],
+        len(task.classes),
+        task.channels,
+        task.spatial_dims,
+        federation.training.batch_size,
+        splits.allow_one_class,
+    )
+
+
+def _blank_split(count: int, size: int, spatial_dims: int) -> Split:
+    """Return slices of one channel; as volumes they are one slice deep, as in the run."""
+    depth = (1,) * (spatial_dims - 2)
+    images = torch.zeros(()).expand(count, 1, *depth, size, size)
+    return Split(images, torch.arange(count) % len(LESION_CLASSES))

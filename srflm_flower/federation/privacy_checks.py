@@ -1,0 +1,85 @@
+"""What is wrong with ``[privacy]`` of a federation file and the vendors' public sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.member import Member
+
+
+def privacy_problems(federation: Federation) -> list[str]:
+    """Return what is wrong with the vendors' sizes and noise."""
+    if federation.privacy.update_noise > 0 and federation.privacy.update_clip is None:
+        return [
+            "privacy.update-noise: found it without privacy.update-clip; expected both, as noise"
+            " hides nothing of what has no bound; add update-clip, or remove update-noise"
+        ]
+    if not federation.privacy.private:
+        return [
+            f'vendors.{vendor.name}.{name}: found it, where privacy.unit is "none"; expected it'
+            ' with differential privacy only; remove it, or set privacy.unit = "record"'
+            for vendor in federation.vendors
+            for name in ("client-noise", "server-noise")
+            if getattr(vendor, name.replace("-", "_")) is not None
+        ]
+    problems = list(_patient_problems(federation)) if federation.privacy.unit == "patient" else []
+    return problems + [
+        problem for vendor in federation.vendors for problem in _size_problems(federation, vendor)
+    ]
+
+
+def _patient_problems(federation: Federation) -> Iterator[str]:
+    if federation.data.source == "npz":
+        yield (
+            'privacy.unit: found "patient" with data.source = "npz", whose images are divided among'
+            " vendors one by one; expected vendors with data of their own; set data.source ="
+            ' "files", or privacy.unit = "record"'
+        )
+    if federation.privacy.metrics == "noisy":
+        yield (
+            'privacy.metrics: found "noisy" with privacy.unit = "patient", where the noise would'
+            ' hide one image only; expected "withheld", or "exact", which no ε covers; set one'
+        )
+
+
+def _size_problems(federation: Federation, vendor: Member) -> Iterator[str]:
+    place = f"vendors.{vendor.name}"
+    batch, delta = federation.privacy.batch_size, federation.privacy.delta
+    if vendor.size is None:
+        yield (
+            f"{place}.size: found nothing; expected the vendor's public size, about how many"
+            f" {federation.privacy.unit}s it has for training; add size = …, in a number that"
+            " everybody may know (`srflm config check` counts images while privacy is off)"
+        )
+        return
+    unit = f"{federation.privacy.unit}s"
+    if batch > vendor.size:
+        yield (
+            f"privacy.batch-size: found {batch}, more than the {vendor.size} {unit} of"
+            f" {vendor.name}; expected fewer than the smallest vendor has; lower it"
+        )
+    elif batch == vendor.size:
+        yield (
+            f"privacy.batch-size: found {batch}, all {unit} of {vendor.name}: a sample rate of 1;"
+            " expected a rate below 1; lower it"
+        )
+    if delta * vendor.size >= 1:
+        yield (
+            f"privacy.delta: found {delta:g}, not below 1/{vendor.size}, one over the {unit} of"
+            f" {vendor.name}: it would let all of one be published; expected less; lower it"
+        )
+
+
+def server_terms_problems(federation: Federation) -> list[str]:
+    """Return whether a server that is fixed serves more terms than a vendor may."""
+    most = federation.privacy.server_terms
+    terms = federation.run.rounds // federation.rounds_per_term
+    if not federation.privacy.private or most is None or federation.election.policy != "fixed":
+        return []
+    if terms <= most:
+        return []
+    return [
+        f'privacy.server-terms: found {most}, where election.policy = "fixed" has one vendor serve'
+        f" all {terms} terms; expected at least as many; raise it, or choose another policy"
+    ]

@@ -1,0 +1,133 @@
+"""Editions of a federation file: the same federation with another roster.
+
+A member joins, leaves, moves, or gets new keys by a new edition, which a majority of the roster
+approves and which holds from the term after the record that carries the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
+from srflm_flower.federation.member import Member
+from strategies.errors import ConfigurationError
+
+FREE = ("run", "edition", "previous", "first", "vendors")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a new edition changes in the roster; ``changed`` have another address or keys."""
+
+    joins: tuple[str, ...]
+    leaves: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+def difference(old: Federation, new: Federation) -> Difference:
+    """Return who joins, who leaves, and whose site is another or has other keys."""
+    before = {member.name: member for member in old.vendors}
+    after = {member.name: member for member in new.vendors}
+    changed = [
+        name
+        for name in before
+        if name in after and _about(before[name], before) != _about(after[name], before)
+    ]
+    return Difference(
+        tuple(name for name in after if name not in before),
+        tuple(name for name in before if name not in after),
+        tuple(changed),
+    )
+
+
+def _about(member: Member, peers: dict[str, Member]) -> tuple[object, ...]:
+    keys = member.node_keys or {}
+    known = tuple(keys.get(peer) for peer in peers if peer in keys)
+    return member.address, member.signing_key, known if len(known) == len(peers) else None
+
+
+def successor(
+    old: Federation, vendors: Sequence[Member], min_clients: int | None = None
+) -> Federation:
+    """Return the edition after ``old`` with this roster; raises :class:`ConfigurationError`.
+
+    ``min_clients`` replaces that of ``old``, which fewer vendors may not be able to fulfil.
+
+    Every vendor keeps its number, a newcomer gets the next one: it seeds how its data is divided.
+    """
+    numbers = _numbers(old)
+    following = max(numbers.values()) + 1
+    members: list[dict[str, Any]] = []
+    for vendor in vendors:
+        if vendor.name not in numbers:
+            numbers[vendor.name], following = following, following + 1
+        members.append(vendor.model_dump() | {"number": numbers[vendor.name]})
+    return with_changes(
+        old,
+        vendors=members,
+        edition=old.edition + 1,
+        previous=old.hash,
+        first=old.first_edition.model_dump(),
+        aggregation__min_clients=(
+            min_clients if min_clients is not None else old.aggregation.min_clients
+        ),
+    )
+
+
+def check_successor(old: Federation, new: Federation) -> None:
+    """Check that ``new`` is the edition after ``old`` and changes nothing but the roster.
+
+    ``aggregation.min-clients`` may differ too, as fewer vendors may not be able to fulfil it.
+    Raises :class:`ConfigurationError` with all problems at once.
+    """
+    problems = []
+    if new.edition != old.edition + 1:
+        problems.append(f"edition: found {new.edition}; expected {old.edition + 1}")
+    if new.previous != old.hash:
+        problems.append(f"previous: found {_short(new.previous)}; expected {old.hash[:12]}…")
+    if new.first != old.first_edition:
+        problems.append("[first]: found other values; expected those of this federation")
+    before, after = _agreed(old), _agreed(new)
+    problems += [
+        f"{table}: found another value than edition {old.edition} has; expected the same"
+        for table in before
+        if before[table] != after[table]
+    ]
+    numbers = _numbers(old)
+    problems += [
+        f"vendors.{name}.number: found {number}; expected {numbers[name]}"
+        for name, number in _numbers(new).items()
+        if name in numbers and numbers[name] != number
+    ]
+    if not problems and new.vendors == old.vendors:
+        problems.append("vendors: found the roster of the edition before; expected a change")
+    if problems:
+        raise ConfigurationError(
+            f"{len(problems)} problem(s) in the new edition:\n"
+            + "\n".join(f"  - {problem}" for problem in problems),
+            f"the edition after {old.edition} of federation {old.name}, with another roster only",
+            "have the consortium make it: `srflm consortium assemble --change`",
+        )
+
+
+def _agreed(federation: Federation) -> dict[str, Any]:
+    """Return what no new edition may change."""
+    tree = federation.model_dump(mode="json", by_alias=True, exclude=set(FREE))
+    tree["data"].pop("path", None)
+    tree["aggregation"].pop("min-clients", None)
+    return tree
+
+
+def _numbers(federation: Federation) -> dict[str, int]:
+    """Return what seeds each vendor's data."""
+    return {
+        member.name: member.number if member.number is not None else place
+        for place, member in enumerate(federation.vendors)
+    }
+
+
+def _short(text: str | None) -> str:
+    return f"{text[:12]}…" if text else "none"

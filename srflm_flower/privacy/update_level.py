@@ -1,0 +1,63 @@
+"""What clipping and noise of whole updates amount to, by Flower's own accountant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clients.privacy.update_level import SENSITIVITY
+from srflm_flower.federation.federation import Federation
+from strategies.protocol.records import TermRecord
+
+
+def updates_sent(records: Sequence[TermRecord], vendor: str) -> int:
+    """Return how many updates of its own a vendor has sent, as a client or as the server."""
+    return sum(vendor in record.ballots for record in records)
+
+
+def vendor_level_epsilon(federation: Federation, releases: int) -> float:
+    """Return ε (RDP) at the agreed δ for one vendor's whole data set replaced; ∞ without noise.
+
+    No amplification: every update is seen.
+    """
+    from flwr.serverapp import (
+        GaussianPrivacyEvent,
+        NeighboringRelation,
+        PrivacyConfig,
+        RdpAccountant,
+        SamplingMethod,
+    )
+
+    noise, vendors = federation.privacy.update_noise, len(federation.roster)
+    if releases == 0:
+        return 0.0
+    if noise == 0:
+        return float("inf")
+    config = PrivacyConfig(
+        target_delta=federation.privacy.delta,
+        population_size=vendors,
+        neighboring_relation=NeighboringRelation.ADD_OR_REMOVE_ONE,
+        sampling_method=SamplingMethod.NO_AMPLIFICATION,
+    )
+    accountant = RdpAccountant(config)
+    # The accountant counts noise against a change of norm C; replacing the data is one of 2 C.
+    event = GaussianPrivacyEvent(noise / SENSITIVITY, vendors, vendors)
+    accountant.compose(event, releases)
+    return float(accountant.get_epsilon(federation.privacy.delta))
+
+
+def update_level_statement(federation: Federation, records: Sequence[TermRecord]) -> str:
+    """Return what the protection of updates is worth so far, in a sentence; empty if it is off."""
+    settings = federation.privacy
+    if settings.update_clip is None:
+        return ""
+    most = max((updates_sent(records, vendor) for vendor in federation.roster), default=0)
+    what = f"Updates are clipped to {settings.update_clip:g}"
+    if settings.update_noise == 0:
+        return f"{what}, without noise: that bounds one vendor's influence and hides nothing."
+    spent = vendor_level_epsilon(federation, most)
+    return (
+        f"{what} and get noise of {settings.update_noise:g} times that: for a vendor's whole"
+        f" data set, replaced, ε = {spent:.3g} at δ = {settings.delta:g} after {most} updates."
+        f" With {len(federation.roster)} vendors an ε that means something leaves little of the"
+        " model; what protects records is DP-SGD."
+    )

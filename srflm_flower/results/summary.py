@@ -1,0 +1,175 @@
+"""How a run ended, as plain data: written to ``summary.json``, shown in the report and terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.statement import exclusions, promise
+from srflm_flower.results.release import Release, released
+from strategies.protocol.records import Metrics, TermRecord, VendorPrivacy
+from strategies.protocol.roster_change import Editions
+
+
+class VendorSummary(BaseModel):
+    """One vendor's part in a run.  Metrics are on its own test split.
+
+    ``privacy`` is None without differential privacy.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    examples: int | None = None
+    terms_served: tuple[int, ...] = ()
+    terms_missed: tuple[int, ...] = ()
+    personalised: Metrics = {}
+    released: Metrics = {}
+    privacy: VendorPrivacy | None = None
+
+
+class RunSummary(BaseModel):
+    """A run as a whole; ``cross`` is the vendor × vendor matrix (model's owner → data's owner).
+
+    ``privacy`` says what is promised about records.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["completed", "stopped"]
+    what_happened: str
+    code: str = ""
+    name: str
+    federation: str
+    metric: str
+    rounds: int
+    rounds_planned: int
+    servers: tuple[str, ...]
+    released_term: int | None = None
+    released_kind: str | None = None
+    vendors: dict[str, VendorSummary]
+    mean_personalised: Metrics = {}
+    mean_released: Metrics = {}
+    pooled_released: Metrics = {}
+    cross: dict[str, dict[str, Metrics]] = {}
+    privacy: str = ""
+    seconds: float
+
+
+def summarise(
+    federation: Federation,
+    records: Sequence[TermRecord],
+    seconds: float,
+    test: dict[str, dict[str, Metrics]],
+    cross: dict[str, dict[str, Metrics]],
+    stopped: tuple[str, str] | None = None,
+) -> RunSummary:
+    """Return the summary of a run; ``stopped`` is the error's (code, text) if it was cut short."""
+    editions = Editions(federation.first_edition)
+    for record in records:
+        editions = editions.after(record)
+    average = federation.aggregation.moving_average > 0
+    best: Release | None = released(records, federation.task.metric, average)
+    vendors = {
+        vendor: VendorSummary(
+            examples=next(
+                (r.ballots[vendor].examples for r in reversed(records) if vendor in r.ballots), None
+            ),
+            terms_served=tuple(r.term for r in records if r.server == vendor),
+            terms_missed=tuple(
+                r.term
+                for r in records
+                if vendor in editions.at(r.term).roster and vendor not in r.ballots
+            ),
+            personalised=test.get(vendor, {}).get("personalised", {}),
+            released=test.get(vendor, {}).get("global", {}),
+            privacy=records[-1].privacy.get(vendor) if records else None,
+        )
+        for vendor in federation.roster
+    }
+    rounds = records[-1].round if records else 0
+    return RunSummary(
+        status="stopped" if stopped else "completed",
+        what_happened=what_happened(federation, records, vendors, stopped),
+        code=stopped[0] if stopped else "",
+        name=federation.name,
+        federation=federation.hash,
+        metric=federation.task.metric,
+        rounds=rounds,
+        rounds_planned=federation.run.rounds,
+        servers=tuple(record.server for record in records),
+        released_term=best.term if best else None,
+        released_kind=best.kind if best else None,
+        vendors=vendors,
+        mean_personalised=mean_over_vendors([v.personalised for v in vendors.values()]),
+        mean_released=mean_over_vendors([v.released for v in vendors.values()]),
+        pooled_released=pooled([v.released for v in vendors.values()]),
+        cross=cross,
+        privacy=f"{promise(federation)} {exclusions(federation)}".strip(),
+        seconds=round(seconds, 3),
+    )
+
+
+def what_happened(
+    federation: Federation,
+    records: Sequence[TermRecord],
+    vendors: dict[str, VendorSummary],
+    stopped: tuple[str, str] | None,
+) -> str:
+    """Say in a sentence what truly happened, never a bare success."""
+    rounds = records[-1].round if records else 0
+    noun = "term" if len(records) == 1 else "terms"
+    parts = [f"{rounds} of {federation.run.rounds} rounds in {len(records)} {noun}"]
+    for vendor, summary in vendors.items():
+        if summary.terms_missed:
+            parts.append(f"{vendor} missed {terms(summary.terms_missed)}")
+    stood_in = [record.term for record in records if record.attempt > 0]
+    if stood_in:
+        parts.append(f"another vendor stood in for the elected server in {terms(stood_in)}")
+    silent = [v for v, summary in vendors.items() if not summary.personalised | summary.released]
+    if silent and not stopped:
+        parts.append(f"no final figures from {', '.join(silent)}")
+    reason = records[-1].ended if records and rounds < federation.run.rounds else ""
+    if stopped:
+        parts.append(f"stopped: {stopped[1]}")
+    elif reason:
+        parts.append(f"ended: {reason}")
+    return "; ".join(parts)
+
+
+def terms(numbers: Sequence[int]) -> str:
+    """Write term numbers with their noun: ``term 4``, ``terms 1, 4–6``."""
+    return f"term{'s' if len(numbers) > 1 else ''} {spans(numbers)}"
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Write ascending numbers as spans: ``1, 4–6``."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}–{g[-1]}" for g in groups)
+
+
+def mean_over_vendors(metrics: Sequence[Metrics]) -> Metrics:
+    """Return the unweighted mean of every metric over the vendors that have it."""
+    names = sorted({name for each in metrics for name in each if name != "examples"})
+    return {
+        name: sum(values) / len(values)
+        for name in names
+        if (values := [each[name] for each in metrics if name in each])
+    }
+
+
+def pooled(metrics: Sequence[Metrics]) -> Metrics:
+    """Return accuracy and loss on all vendors' examples together (means weighted by examples)."""
+    return {
+        name: sum(each[name] * each["examples"] for each in having) / total
+        for name in ("accuracy", "loss")
+        if (having := [each for each in metrics if name in each and "examples" in each])
+        and (total := sum(each["examples"] for each in having))
+    }

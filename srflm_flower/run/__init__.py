@@ -1,0 +1,4 @@
+"""A simulated run: its folder, its sites, and the one that conducts it from start to report.
+
+It may import ``site``, ``report``, ``results``, ``privacy``, and ``federation``.
+"""

@@ -1,0 +1,110 @@
+"""Conduct a run over a Grid: all terms, then the results.  Simulation and tests share this."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from flwr.serverapp import Grid
+
+from clients.files.durable import write_durably
+from clients.models.model_file import ModelFile, read_model_file
+from clients.networks import get_weights, initial_network
+from srflm_flower.federation.federation import Federation
+from srflm_flower.report import write_report
+from srflm_flower.results.summary import RunSummary, summarise
+from srflm_flower.run.folder import RunFolder
+from srflm_flower.run.journal import RunJournal
+from strategies.errors import FederationStopped, SrflmError
+from strategies.server_rotating import ServerRotating
+from strategies.term.closing import Closing, close_run
+from strategies.term.plan import Observer, StepPlan, silent
+from strategies.weights import Model, from_arrays, to_arrays
+
+MAX_VENDORS_IN_MATRIX = 12
+"""The vendor × vendor matrix sends every model to every vendor; beyond this it is left out."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in a folder, ready to be conducted or resumed."""
+
+    folder: RunFolder
+    federation: Federation
+    observer: Observer = silent
+    steps: StepPlan | None = None
+
+    def conduct(self, grid: Grid) -> RunSummary:
+        """Run the terms that are still to do, then write models, summary, and report.
+
+        When the federation cannot go on the summary says so, and the error is raised again;
+        everything committed is kept and the run can be resumed.
+        """
+        started = time.monotonic()
+        federation = self.federation
+        initial = get_weights(
+            initial_network(federation.network_settings, federation.task, federation.seed)
+        )
+        journal = RunJournal(self.folder, federation, initial)
+        strategy = ServerRotating(
+            federation.term_plan(self.steps),
+            federation.election_policy(),
+            federation.aggregation,
+            journal,
+            self.observer,
+        )
+        try:
+            self._check_size(grid)
+            strategy.start(grid, to_arrays(initial), federation.run.rounds)
+            closing = self._close(strategy, grid)
+        except SrflmError as error:
+            stopped = (error.code, error.found)
+            self._finish(journal, started, Closing({}, {}, {}), stopped)
+            raise
+        return self._finish(journal, started, closing, None)
+
+    def _check_size(self, grid: Grid) -> None:
+        nodes, vendors = len(list(grid.get_node_ids())), len(self.federation.roster)
+        if nodes < vendors:
+            raise FederationStopped(
+                f"{nodes} SuperNodes for the {vendors} vendors of {self.federation.name!r}",
+                "at least one for each vendor",
+                f'add --federation-config "num-supernodes={vendors}" to flwr run,'
+                " or use `srflm simulate`, which does it for you",
+                FederationStopped.WRONG_SIZE,
+            )
+
+    def _close(self, strategy: ServerRotating, grid: Grid) -> Closing:
+        """Gather the results and write the model files."""
+        self.observer("closing")
+        released = None
+        if self.folder.global_model.exists():
+            file = read_model_file(self.folder.global_model)
+            released = Model(to_arrays(file.weights), file.hash)
+        closing = close_run(
+            strategy.converse(grid),
+            grid,
+            self.federation.run.work_deadline,
+            released,
+            cross=len(self.federation.roster) <= MAX_VENDORS_IN_MATRIX,
+        )
+        missing = [v for v in self.federation.roster if v not in closing.personalised]
+        if missing:
+            self.observer("not-shared", vendors=missing)
+        for vendor, arrays in closing.personalised.items():
+            notes = {"vendor": vendor, **self.federation.model_notes()}
+            ModelFile(
+                self.federation.network_settings, self.federation.task, from_arrays(arrays), notes
+            ).write(self.folder.models / f"{vendor}.safetensors")
+        return closing
+
+    def _finish(
+        self, journal: RunJournal, started: float, closing: Closing, stopped: tuple[str, str] | None
+    ) -> RunSummary:
+        seconds = time.monotonic() - started
+        records = journal.records()
+        summary = summarise(self.federation, records, seconds, closing.test, closing.cross, stopped)
+        write_report(self.folder.report, self.federation, records, summary)
+        write_durably(self.folder.summary, summary.model_dump_json(indent=2).encode())
+        self.observer("finished", status=summary.status, what_happened=summary.what_happened)
+        return summary

@@ -1,0 +1,196 @@
+"""The folder that a run leaves: where everything in it lies, and who may write to it.
+
+::
+
+    federation.toml        the resolved federation
+    ledger.jsonl           one term record a line
+    models/                global.safetensors and <vendor>.safetensors
+    report.html, summary.json
+    events.jsonl           what happened, as it happened
+    state/                 what a run needs to be resumed (sites, models of the open term)
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.files.durable import not_writable, sweep_temporaries, write_durably
+from clients.files.locks import AlreadyLocked, locked
+from clients.privacy.ledger.ledger import LEDGER_FILE, PrivacyLedger
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
+from strategies.errors import RunFolderError
+
+ELSEWHERE = "free space, or choose another folder with --out"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in a run's folder."""
+
+    path: Path
+
+    @property
+    def federation_file(self) -> Path:
+        """The resolved federation."""
+        return self.path / "federation.toml"
+
+    @property
+    def ledger(self) -> Path:
+        """The committed term records."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def models(self) -> Path:
+        """The released global model and the vendors' personalised ones."""
+        return self.path / "models"
+
+    @property
+    def global_model(self) -> Path:
+        """The released global model."""
+        return self.models / "global.safetensors"
+
+    @property
+    def events(self) -> Path:
+        """What happened, one JSON object a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """How the run ended."""
+        return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.path / "report.html"
+
+    @property
+    def server(self) -> Path:
+        """What the one that conducts the run keeps."""
+        return self.path / "state" / "server"
+
+    @property
+    def proposal(self) -> Path:
+        """The proposal of the open term."""
+        return self.server / "proposal.json"
+
+    @property
+    def server_store(self) -> Path:
+        """The server's models by hash: the ledger's head and the proposal's."""
+        return self.server / "models"
+
+    @property
+    def site_store(self) -> Path:
+        """Models by hash that the simulated sites have stored; equal ones once for all."""
+        return self.path / "state" / "models"
+
+    def site(self, vendor: str) -> Path:
+        """The state folder of a simulated site."""
+        return self.path / "state" / "sites" / vendor
+
+    def privacy_ledger(self, vendor: str) -> PrivacyLedger:
+        """The privacy ledger of a simulated site; its anchor lies outside of the site's folder."""
+        anchors = self.path / "state" / "anchors"
+        return PrivacyLedger(self.site(vendor) / LEDGER_FILE, anchors / f"{vendor}.anchor")
+
+    def federation(self) -> Federation:
+        """Return the run's federation."""
+        return load_federation(self.federation_file)
+
+    @contextmanager
+    def launched(self) -> Iterator[None]:
+        """Hold the folder for the program that starts Flower, from before the start to the end.
+
+        Raises :class:`RunFolderError` when another one has it.
+        """
+        with _held(self.path / "launcher.lock"):
+            yield
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for the one that conducts the run, and clear what a crash has left.
+
+        Raises :class:`RunFolderError` when another one has it.
+        """
+        with _held(self.path / "lock"):
+            sweep_temporaries(self.path)
+            yield
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold the lock ``path``; raises :class:`RunFolderError` when another process has it."""
+    try:
+        with locked(path):
+            yield
+    except AlreadyLocked as error:
+        raise _busy(path.parent, error.holder) from error
+
+
+def _busy(folder: Path, holder: str) -> RunFolderError:
+    return RunFolderError(
+        f"another run (process {holder}) writes to {folder}",
+        "a folder of its own for every run",
+        "wait until it ends, or choose another folder with --out",
+        RunFolderError.BUSY,
+    )
+
+
+def create_run_folder(federation: Federation, out: Path | None, base: Path) -> RunFolder:
+    """Make ``out``, or a new ``<base>/<time>-<name>``, with the resolved federation in it.
+
+    Raises :class:`RunFolderError` when ``out`` holds a run already or cannot be written.
+    """
+    try:
+        folder = _taken(out.resolve()) if out is not None else _first_free(base, federation.name)
+    except OSError as error:
+        raise not_writable(out or base, error, ELSEWHERE) from error
+    try:
+        write_durably(folder.federation_file, federation.to_toml().encode())
+    except RunFolderError as error:  # there is no run yet that could be resumed
+        raise RunFolderError(error.found, error.expected, ELSEWHERE, error.code) from error
+    return folder
+
+
+def open_run_folder(path: Path) -> RunFolder:
+    """Return the folder of a run that was begun; raises :class:`RunFolderError` if it is none."""
+    folder = RunFolder(path.resolve())
+    if not folder.federation_file.is_file():
+        raise RunFolderError(
+            f"{folder.path} has no federation.toml",
+            "the folder of a run, as `srflm simulate` prints it",
+            "correct the path; runs lie in the folder `runs`",
+            RunFolderError.NOT_A_RUN,
+        )
+    return folder
+
+
+def _taken(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    if folder.ledger.exists() or folder.federation_file.exists():
+        raise RunFolderError(
+            f"{path} holds a run already",
+            "a new folder",
+            f"resume it with `srflm simulate --resume {path}`, or choose another --out",
+            RunFolderError.BUSY,
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _first_free(base: Path, name: str) -> RunFolder:
+    """Make a folder that nobody else has made, not even in the same second."""
+    wanted = base.resolve() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 1000):
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        with suppress(FileExistsError):
+            path.mkdir()
+            return RunFolder(path)
+    raise OSError(errno.EEXIST, "no free name")

@@ -1,0 +1,136 @@
+"""The journal of a run in its folder: ledger, proposal, and the models they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from clients.files.durable import write_durably
+from clients.models.model_file import ModelFile, read_model_file
+from clients.models.model_store import ModelStore
+from clients.models.moving_average import AverageFile
+from srflm_flower.federation.federation import Federation
+from srflm_flower.results.release import Release, averaged_through, released
+from srflm_flower.run.folder import RunFolder
+from srflm_flower.run.ledger import Ledger
+from strategies.protocol.records import (
+    Approval,
+    Certificate,
+    Committed,
+    Noun,
+    Proposal,
+    TermRecord,
+    canonical_json,
+)
+from strategies.weights import Weights, hash_weights
+
+
+class _Stored(Noun):
+    """What the proposal's file holds."""
+
+    attempt: int
+    proposal: Proposal
+
+
+class RunJournal:
+    """Implements :class:`strategies.term.plan.TermJournal` on disk.
+
+    The released global model is written *before* the record that makes it so is appended; a crash
+    between the two leaves the stored proposal, which is committed again.
+    """
+
+    def __init__(self, folder: RunFolder, federation: Federation, initial: Weights) -> None:
+        self._folder, self._federation = folder, federation
+        self._ledger = Ledger(folder.ledger, federation.hash)
+        self._store = ModelStore(folder.server_store)
+        self._average = AverageFile(
+            folder.server / "average.safetensors", federation.network_settings, federation.task
+        )
+        self._initial, self._genesis = initial, hash_weights(initial)
+        self._at_hand: dict[str, Weights] = {}
+
+    def records(self) -> Sequence[TermRecord]:
+        """Return all committed records, oldest first."""
+        return self._ledger.records()
+
+    def genesis(self) -> str:
+        """Return the hash of the initial model."""
+        return self._genesis
+
+    def weights(self, model: str) -> Weights:
+        """Return the weights of the head's model, of the initial one, or of the proposal."""
+        if model == self._genesis:
+            return self._initial
+        return self._at_hand.get(model) or self._store.get(model)
+
+    def committed(self, first: int) -> Sequence[Committed]:
+        """Return the records from term ``first`` on; in a simulation nobody signs."""
+        accepted = dict.fromkeys(self._federation.roster, "")
+        return [
+            Committed(
+                record=record,
+                certificate=Certificate(attempt=record.attempt, acceptances=accepted),
+            )
+            for record in self.records()[first - 1 :]
+        ]
+
+    def roster_change(self, approvals: Iterable[Approval]) -> None:
+        """Change nothing: in a simulation the roster stays."""
+
+    def sign(self, record: TermRecord) -> Proposal:
+        """Return the record as it is: in a simulation nobody signs."""
+        return Proposal(record=record)
+
+    def proposal(self) -> tuple[int, Proposal] | None:
+        """Return what was last proposed in the open term, and under which attempt."""
+        if not self._folder.proposal.exists():
+            return None
+        stored = _Stored.model_validate_json(self._folder.proposal.read_bytes())
+        if stored.proposal.record.term != len(self.records()) + 1:
+            return None
+        return stored.attempt, stored.proposal
+
+    def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
+        """Store a proposal and its models durably; the folder's lock keeps others out."""
+        for name, weights in models.items():
+            self._store.put(weights, name)
+        self._at_hand.update(models)
+        stored = _Stored(attempt=attempt, proposal=proposal)
+        write_durably(self._folder.proposal, canonical_json(stored.model_dump(mode="json")))
+        return proposal
+
+    def commit(self, committed: Committed) -> None:
+        """Release the best global model so far, append the record, and drop the proposal.
+
+        Where there is a moving average, it is what is released.
+        """
+        record = committed.record
+        if self._federation.aggregation.moving_average:
+            self._release_average(record)
+        else:
+            self._release([*self.records(), record])
+        self._ledger.append(record)
+        self._folder.proposal.unlink(missing_ok=True)
+        self._at_hand = {record.model: self.weights(record.model)}
+        self._store.keep_only({each.model for each in self.records()[-2:]})
+
+    def _release(self, records: Sequence[TermRecord]) -> None:
+        best = released(records, self._federation.task.metric)
+        if best is None or best.term != records[-1].term:
+            return
+        path = self._folder.global_model
+        if path.exists() and read_model_file(path).hash == best.model:
+            return
+        self._write_global(best, self.weights(best.model))
+
+    def _release_average(self, record: TermRecord) -> None:
+        """Advance and release the average; a crash before the record's append changes nothing."""
+        decay, model = self._federation.aggregation.moving_average, self.weights(record.model)
+        self._average.take_in([(record.term, model)], decay)
+        average = self._average.read()
+        if average is not None:
+            self._write_global(averaged_through(average.term), average.weights)
+
+    def _write_global(self, release: Release, weights: Weights) -> None:
+        notes = {"term": release.term, "kind": release.kind, **self._federation.model_notes()}
+        file = ModelFile(self._federation.network_settings, self._federation.task, weights, notes)
+        file.write(self._folder.global_model)

@@ -1,0 +1,63 @@
+"""Look up the models that a message is about, in the message and at the site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from flwr.app import Message
+
+from clients.models.model_store import ModelStore
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.weights import Weights, hash_weights
+
+
+class NeedsModels(Exception):
+    """The site lacks models that it is asked to work on; the server sends the message again."""
+
+    def __init__(self, needs: Iterable[str]) -> None:
+        self.needs = tuple(needs)
+        super().__init__(f"needs {len(self.needs)} model(s)")
+
+
+def find_models(
+    message: Message, names: Iterable[str], at_hand: Mapping[str, Weights], store: ModelStore
+) -> dict[str, Weights]:
+    """Return models by hash: those in the message, those ``at_hand``, those on disk.
+
+    Raises :class:`NeedsModels` for those that are nowhere, :class:`MessageRefused` for one whose
+    content has another hash than the message claims.
+    """
+    found, needs = {}, []
+    sent = _sent(message)
+    for name in dict.fromkeys(names):
+        if name in sent:
+            found[name] = sent[name]
+            if hash_weights(found[name]) != name:
+                raise MessageRefused(
+                    "a model whose content has another hash",
+                    f"the model {name[:12]}…",
+                    "look for a fault between the sites",
+                    MessageRefused.MODEL,
+                )
+        elif name in at_hand:
+            found[name] = at_hand[name]
+        elif (stored := store.find(name)) is not None:
+            found[name] = stored
+        else:
+            needs.append(name)
+    if needs:
+        raise NeedsModels(needs)
+    return found
+
+
+def _sent(message: Message) -> dict[str, Weights]:
+    try:
+        return wire.weights_in(message.content)
+    except ValueError as error:
+        raise MessageRefused(
+            str(error),
+            "safetensors",
+            "install the same version at every site",
+            MessageRefused.MODEL,
+        ) from error

@@ -1,0 +1,32 @@
+"""Make the learner of a vendor: its data, read as the federation says, on the chosen device."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from clients.data.sources import load_vendor_data
+from clients.device import choose_device
+from clients.learner import Learner
+from srflm_flower.federation.federation import Federation
+from srflm_flower.site.privacy import PrivacyAccount
+
+
+def vendor_learner(
+    federation: Federation, vendor: str, network: nn.Module, account: PrivacyAccount
+) -> Learner:
+    """Read the vendor's data and return its learner; ``network`` is its scratch space.
+
+    Private training spends from ``account``.  Raises :class:`strategies.errors.SrflmError` when
+    the data, the device, or the account cannot be used.
+    """
+    data = load_vendor_data(federation.data_plan(), vendor)
+    return Learner(
+        vendor,
+        data,
+        network,
+        federation.training,
+        federation.seed,
+        choose_device(federation.run.device),
+        federation.run.mixed_precision,
+        account.spender(federation, vendor, data),
+    )

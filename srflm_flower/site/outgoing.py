@@ -1,0 +1,120 @@
+"""Everything that leaves a site, declared: what it is, and what protects the records behind it.
+
+:func:`check_outgoing` is the one place through which every answer of a site passes; what is not
+declared, or not as declared, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from flwr.app import RecordDict
+from numpy.typing import NDArray
+
+from clients.privacy.settings import PrivacySettings
+from srflm_flower.federation.federation import Federation
+from strategies.errors import PrivacyError
+from strategies.protocol import messages as wire
+from strategies.secure_aggregation.messages import MASKED_UPDATE, is_masked
+from strategies.weights import Weights
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A field of an answer: what it tells, and how records are protected where privacy is on."""
+
+    what: str
+    protection: str
+
+
+PUBLIC = "the protocol's own; tells nothing about records"
+DECLARED: Mapping[str, Declared] = {
+    "vendor": Declared("who answers", PUBLIC),
+    "status": Declared("done, failed, or what is needed first", PUBLIC),
+    "code": Declared(
+        "why it failed: a code, never a text",
+        "not covered: whether training fails can depend on the data",
+    ),
+    "needs": Declared("hashes of models that the site lacks", PUBLIC),
+    "head_term": Declared("the last term in the site's ledger", PUBLIC),
+    "attempt": Declared("the highest attempt that it has seen", PUBLIC),
+    "grant": Declared("a vote", PUBLIC),
+    "accepted": Declared("a term record that it has accepted", PUBLIC),
+    "signature": Declared("of an acceptance", PUBLIC),
+    "records": Declared("committed term records", PUBLIC),
+    "votes": Declared("how far the site is", PUBLIC),
+    "steps": Declared("gradient steps", "agreed in federation.toml"),
+    "update": Declared("hash of the weights that go with the answer", "as the weights"),
+    "ballot": Declared(
+        "training loss, number of examples",
+        "the loss rides on DP-SGD's noise; the number is the vendor's public size",
+    ),
+    "metrics": Declared(
+        "metrics on validation or test data",
+        "accuracies with noise and a budget of their own, or withheld (privacy.metrics)",
+    ),
+    "keys": Declared("public keys of secure aggregation", PUBLIC),
+    "shares": Declared("sealed or opened shares of its secrets", "of fresh keys, not of records"),
+    "approval": Declared("agreement to a new roster", PUBLIC),
+    "privacy": Declared("ε so far, and which roles it can afford", "follows from what is agreed"),
+}
+"""Fields of :class:`strategies.protocol.messages.Reply`.  The weights are DP-SGD's output; that a
+site answers at all, when, and how long it took, is not covered."""
+
+
+def check_outgoing(
+    content: RecordDict, expected: Weights, federation: Federation, vendor: str
+) -> RecordDict:
+    """Return an answer as it is, if all in it is declared.
+
+    ``expected`` has the names of the network's weights.  Raises :class:`PrivacyError`.
+    """
+    masked = {MASKED_UPDATE} if federation.aggregation.secure else set()
+    if strange := wire.others_in(content) - masked:
+        raise _undeclared(", ".join(sorted(strange)))
+    if MASKED_UPDATE in content and not is_masked(content, expected):
+        raise _undeclared("a masked update that is not one number for every weight")
+    try:
+        reply, models = wire.noun_in(content, wire.Reply), wire.weights_in(content)
+    except ValueError as error:
+        raise _undeclared("a noun or a model of another kind") from error
+    if unknown := reply.model_dump(exclude_defaults=True).keys() - DECLARED.keys():
+        raise _undeclared(", ".join(sorted(unknown)))
+    for weights in models.values():
+        _check_weights(weights, expected)
+    if federation.privacy.private:
+        _check_private(reply, federation.privacy, federation.member(vendor).size)
+    return content
+
+
+def _check_weights(sent: Weights, expected: Weights) -> None:
+    strangers = sorted(sent.keys() - expected.keys())
+    wrong = sorted(n for n in sent.keys() & expected.keys() if not _alike(sent[n], expected[n]))
+    if strangers or wrong:
+        raise _undeclared(f"arrays that are no weights of the network: {[*strangers, *wrong]}")
+
+
+def _alike(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype
+
+
+def _check_private(reply: wire.Reply, settings: PrivacySettings, size: int | None) -> None:
+    if reply.ballot is not None and reply.ballot.examples != size:
+        raise _undeclared("a number of examples that is not the public size")
+    if settings.metrics == "exact":
+        return
+    allowed = {"accuracy", "examples"} if settings.metrics == "noisy" else set()
+    found = {metric for each in reply.metrics.values() for metric in each}
+    if found - allowed:
+        raise _undeclared(f"metrics without noise: {', '.join(sorted(found - allowed))}")
+
+
+def _undeclared(found: str) -> PrivacyError:
+    return PrivacyError(
+        f"an answer with {found}",
+        "only what srflm_flower/site/outgoing.py declares",
+        "report this: it is a fault of the program, and nothing was sent",
+        PrivacyError.UNDECLARED,
+    )

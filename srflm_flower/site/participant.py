@@ -1,0 +1,332 @@
+"""A site's part in the protocol: whom it obeys, what it promises, which records it stores.
+
+It never forks: what it has promised is on its own disk before it answers
+(docs/explanation/safety.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+from srflm_flower.site.edition_standing import Standing, approval_of, standing_of
+from srflm_flower.site.ledger import TermLedger
+from strategies.errors import MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.admission import (
+    View,
+    check_envelope,
+    check_sender,
+    require_near,
+    require_vote,
+)
+from strategies.protocol.chain import check_follows
+from strategies.protocol.quorum import accept, grant, refusal
+from strategies.protocol.records import Approval, Edition, Grant, RunOrder, TermRecord
+from strategies.protocol.roster_change import check_change, check_decided
+from strategies.protocol.signatures import (
+    Keys,
+    acceptance_statement,
+    check_grants,
+    check_order,
+    check_proposal,
+    sign_grant,
+)
+
+MAX_RECORDS_AT_ONCE = 5000
+
+
+@dataclass(frozen=True)
+class Genesis:
+    """What stands in for the record before term 1."""
+
+    edition: Edition
+    ranking: tuple[str, ...]
+    model: str
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One vendor's site in the protocol.
+
+    ``own`` is the edition of the file with which the site runs.  ``obeys`` are the vendors whose
+    run orders it follows, all if None: its own policy.  With ``needs_order`` it takes part in a
+    term only while such an order is not fulfilled.
+    """
+
+    vendor: str
+    genesis: Genesis
+    ledger: TermLedger
+    keys: Keys
+    own: Edition
+    obeys: tuple[str, ...] | None = None
+    needs_order: bool = False
+
+    # ---- whom it obeys -----------------------------------------------------------------------
+
+    def view(self) -> View:
+        """Return what this site knows about the federation."""
+        head = self.ledger.last()
+        term, standing = head.term if head is not None else 0, self.standing()
+        return View(
+            federation=standing.editions.at(term + 1).federation,
+            head_term=term,
+            ranking=head.ranking if head is not None else self.genesis.ranking,
+            attempt=self.ledger.votes(term + 1).granted,
+            others=standing.known,
+        )
+
+    def standing(self) -> Standing:
+        """Return which edition decides the next term, and which the site has the file of."""
+        return standing_of(self.ledger, self.genesis.edition, self.own)
+
+    def admit_member(self, envelope: wire.Envelope, sender: str | None) -> None:
+        """Check a message that any member may send."""
+        check_sender(envelope, self.view(), sender)
+        members = self.standing().members(envelope.federation)
+        if envelope.server not in members:
+            raise MessageRefused(
+                f"a message of {envelope.server!r}",
+                f"one of {', '.join(members)}",
+                "give every site the same federation file",
+                MessageRefused.SERVER,
+            )
+
+    def admit_server(
+        self,
+        envelope: wire.Envelope,
+        sender: str | None,
+        any_term: bool,
+        order: RunOrder | None = None,
+    ) -> View:
+        """Check a message of the term's server; from then on nobody below it is obeyed.
+
+        ``order`` is the run order that came with it.
+        """
+        view = self.view()
+        check_envelope(envelope, view, any_term, sender)
+        if envelope.term == view.head_term + 1:
+            self._require_own_edition(view)
+            if order is not None:
+                self.follow(order)
+            self._require_order()
+            require_near(envelope.attempt, view.attempt)
+        if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
+            with self.ledger.deciding() as db:
+                votes = self.ledger.votes_in(db, envelope.term)
+                open_still = self._head_term(db) == view.head_term
+                if open_still and refusal(votes, envelope.attempt) is None:
+                    self.ledger.keep_votes(db, grant(votes, envelope.attempt))
+        return view
+
+    # ---- phase 1: open -----------------------------------------------------------------------
+
+    def open(self, opening: wire.OpenAttempt) -> wire.Reply:
+        """Compare the parent, follow the run order, and vote if the attempt is above 0."""
+        envelope = opening.envelope
+        head = self.ledger.last()
+        head_term = head.term if head is not None else 0
+        if envelope.term != head_term + 1:
+            return self._done(head_term=head_term)
+        expected = (
+            (head.hash, head.model)
+            if head is not None
+            else (self.genesis.edition.federation, self.genesis.model)
+        )
+        if (opening.parent, opening.model) != expected:
+            raise MessageRefused(
+                "a term on top of another record or model",
+                "the head of this site's ledger",
+                "compare the sites' ledgers; all must start from the same seed",
+                MessageRefused.PARENT,
+            )
+        approval = approval_of(self.ledger)
+        if approval is not None and approval.previous != envelope.federation:
+            approval = None
+        if envelope.attempt == 0:
+            return self._done(head_term=head_term, approval=approval)
+        return self._vote(envelope, approval)
+
+    def _vote(self, envelope: wire.Envelope, approval: Approval | None) -> wire.Reply:
+        """Grant the attempt; what is told is read where the promise is written.
+
+        Another process may have committed the term since: its votes are gone, and none is given.
+        """
+        with self.ledger.deciding() as db:
+            head_term = self._head_term(db)
+            if envelope.term <= head_term:
+                return self._done(head_term=head_term)
+            votes = self.ledger.votes_in(db, envelope.term)
+            require_vote(refusal(votes, envelope.attempt))
+            accepted = self.ledger.accepted_in(db, envelope.term)
+            self.ledger.keep_votes(db, grant(votes, envelope.attempt))
+        granted = Grant(vendor=self.vendor, attempt=envelope.attempt)
+        if votes.accepted and accepted:
+            before = {"accepted_attempt": votes.accepted.attempt, "accepted": accepted.record.hash}
+            granted = granted.model_copy(update=before)
+        signed = sign_grant(envelope.federation, envelope.term, granted, self.keys)
+        return self._done(head_term=head_term, grant=signed, accepted=accepted, approval=approval)
+
+    def _head_term(self, db: Connection) -> int:
+        head = self.ledger.head_in(db)
+        return head.term if head is not None else 0
+
+    # ---- phase 5: accept, commit ---------------------------------------------------------------
+
+    def check_acceptable(self, proposed: wire.Accept) -> None:
+        """Check that a proposed record follows this site's head and was made by its server.
+
+        Raises :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
+        """
+        envelope, record = proposed.envelope, proposed.proposal.record
+        if record.term != envelope.term:
+            raise MessageRefused(
+                f"a record of term {record.term}",
+                f"term {envelope.term}",
+                "install the same version at every site",
+                MessageRefused.TERM,
+            )
+        head = self.ledger.last()
+        if head is not None and record.term <= head.term:
+            self._require_same(record)  # decided already
+            return
+        check_follows(head, record, self.genesis.edition.federation)
+        edition, change = self.standing().editions.at(record.term), record.roster_change
+        keys = self.keys.at(edition)
+        ranking = head.ranking if head is not None else self.genesis.ranking
+        if record.server != ranking[record.attempt % len(ranking)]:
+            raise MessageRefused(
+                f"a record made by {record.server!r} under attempt {record.attempt}",
+                "the vendor to which the attempt belongs",
+                "give every site the same federation file and let it catch up",
+                MessageRefused.SERVER,
+            )
+        if change is not None:
+            check_change(change, edition, self.keys)
+        roster = change.edition.roster if change is not None else edition.roster
+        if sorted(record.ranking) != sorted(roster):
+            raise MessageRefused(
+                "a record whose ranking is not an order of the whole roster",
+                "every vendor once",
+                "install the same version at every site",
+                MessageRefused.MALFORMED,
+            )
+        check_proposal(proposed.proposal, keys)
+        if envelope.attempt > 0:
+            check_grants(
+                proposed.grants,
+                edition.federation,
+                envelope.term,
+                envelope.attempt,
+                edition.roster,
+                keys,
+            )
+
+    def accept(self, proposed: wire.Accept) -> wire.Reply:
+        """Store the proposal; its model must be stored already.  Acknowledged once durable."""
+        record, attempt = proposed.proposal.record, proposed.envelope.attempt
+        with self.ledger.deciding() as db:
+            head = self.ledger.head_in(db)
+            if head is not None and record.term <= head.term:
+                self._require_same(record)
+            else:
+                votes = self.ledger.votes_in(db, record.term)
+                require_vote(refusal(votes, attempt, record.hash))
+                after = accept(votes, attempt, record.hash)
+                self.ledger.keep_votes(db, after, proposed.proposal)
+        statement = acceptance_statement(self.vendor, record, attempt)
+        return self._done(signature=self.keys.sign(statement))
+
+    def _require_same(self, record: TermRecord) -> None:
+        known = self.ledger.committed(record.term, most=1)
+        if not known or known[0].record.hash != record.hash:
+            raise MessageRefused(
+                f"another record for the committed term {record.term}",
+                "the one in this site's ledger",
+                "let the server catch up",
+                MessageRefused.TERM,
+            )
+
+    def check_commit(self, commit: wire.Commit) -> None:
+        """Check that every record has the signatures of a majority."""
+        if not commit.records:
+            raise MessageRefused(
+                "a commit without records",
+                "at least one",
+                "install the same version at every site",
+                MessageRefused.MALFORMED,
+            )
+        editions = self.standing().editions
+        for committed in commit.records:
+            check_decided(committed, editions.at(committed.record.term), self.keys)
+            editions = editions.after(committed.record)
+
+    def commit(self, commit: wire.Commit) -> wire.Reply:
+        """Append committed records, each with the signatures of a majority."""
+        self.check_commit(commit)
+        for committed in commit.records:
+            self.ledger.append(committed)
+        return self._done(head_term=len(self.ledger))
+
+    def records(self, wanted: wire.FetchRecords) -> wire.Reply:
+        """Return committed records for a site that has missed them."""
+        found = self.ledger.committed(wanted.first, MAX_RECORDS_AT_ONCE)
+        return self._done(head_term=len(self.ledger), records=tuple(found))
+
+    def tell_votes(self) -> wire.Reply:
+        """Tell a forgetful site how far this one is: the term open here, and whether it voted."""
+        with self.ledger.deciding() as db:  # or a commit in between would hide what was accepted
+            votes = self.ledger.votes_in(db, self._head_term(db) + 1)
+        changes = self.standing().editions.changes
+        told = wire.VotesTold(
+            term=votes.term,
+            accepted=votes.accepted is not None,
+            forgetful=votes.forgetful,
+            edition=len(changes) + 1,
+        )
+        return self._done(head_term=votes.term - 1, votes=told)
+
+    # ---- run orders --------------------------------------------------------------------------
+
+    def follow(self, order: RunOrder) -> wire.Reply:
+        """Store a run order of a vendor that this site obeys."""
+        edition = self.standing().find(order.federation)
+        obeys = self.obeys or (edition.roster if edition is not None else ())
+        if edition is None or order.vendor not in obeys:
+            raise MessageRefused(
+                f"a run order of {order.vendor!r}",
+                f"one of {', '.join(obeys)} for this federation",
+                "ask this site to allow it (runs-from in its site.toml)",
+                MessageRefused.NO_ORDER,
+            )
+        check_order(order, self.keys.at(edition))
+        held = self.ledger.keep_order(order)
+        if held.number == order.number and held != order:
+            raise MessageRefused(
+                f"a second run order with the number {order.number}",
+                f"the one of {held.vendor}: of two with one number the first name's holds",
+                "give the order again: it gets the next number",
+                MessageRefused.NO_ORDER,
+            )
+        return self._done(head_term=len(self.ledger))
+
+    def _require_order(self) -> None:
+        if self.needs_order and self.ledger.open_order() is None:
+            raise MessageRefused(
+                "the opening of a term that no run order asks for",
+                "an order of a vendor that this site obeys, not fulfilled yet",
+                "order a run: `srflm run`",
+                MessageRefused.NO_ORDER,
+            )
+
+    def _require_own_edition(self, view: View) -> None:
+        if self.own.federation != view.federation:
+            raise MessageRefused(
+                "a term of another edition than this site runs with",
+                "the edition of its federation file",
+                "see `srflm status`: it switches by itself once it has the new file",
+                MessageRefused.FEDERATION,
+            )
+
+    def _done(self, **fields: object) -> wire.Reply:
+        return wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)

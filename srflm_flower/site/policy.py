@@ -1,0 +1,43 @@
+"""What a site decides for itself, and its part in the protocol that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from srflm_flower.federation.federation import Federation
+from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.participant import Genesis, Participant
+from strategies.election import first_ranking
+from strategies.protocol.signatures import Keys
+
+
+@dataclass(frozen=True)
+class SitePolicy:
+    """What a site decides for itself.
+
+    ``shares_best``: send the personalised model when asked.  ``obeys``: the vendors whose run
+    orders it follows; None are all.  ``needs_order``: take part in no term without one.
+    """
+
+    shares_best: bool = True
+    obeys: tuple[str, ...] | None = None
+    needs_order: bool = False
+
+
+def participant_of(
+    vendor: str,
+    federation: Federation,
+    initial: str,
+    ledger: TermLedger,
+    keys: Keys,
+    policy: SitePolicy,
+) -> Participant:
+    """Return the vendor's part in the protocol; ``initial`` is the hash of the initial model."""
+    election = federation.election_policy()
+    genesis = Genesis(
+        edition=federation.first_edition,
+        ranking=first_ranking(election, federation.first_edition.roster),
+        model=initial,
+    )
+    own = federation.as_edition
+    return Participant(vendor, genesis, ledger, keys, own, policy.obeys, policy.needs_order)

@@ -1,0 +1,100 @@
+"""A site's privacy: where its ledger lies, and who spends from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from clients.data.vendor_data import VendorData
+from clients.privacy.accounting.accounting import check_size
+from clients.privacy.ledger.file import RETIRE
+from clients.privacy.ledger.ledger import PrivacyLedger
+from clients.privacy.ledger.manifest import manifest_of
+from clients.privacy.ledger.policy import ROLES, PrivacyPolicy, budget
+from clients.privacy.ledger.spending import Spender
+from clients.privacy.training.units import count_units
+from srflm_flower.federation.federation import Federation
+from strategies.errors import PrivacyError
+from strategies.protocol.records import TermRecord
+
+
+@dataclass(frozen=True)
+class PrivacyAccount:
+    """What a site owns: its ledger, and its own policy."""
+
+    ledger: PrivacyLedger
+    policy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
+
+    def spender(self, federation: Federation, vendor: str, data: VendorData) -> Spender | None:
+        """Return who spends for the vendor's training data; None without differential privacy.
+
+        Raises :class:`PrivacyError` when the site requires what the federation does not offer, when
+        the data are too few, or when the ledger cannot be used.
+        """
+        settings = federation.privacy
+        if not settings.private:
+            if self.policy.required:
+                raise PrivacyError(
+                    f"the federation {federation.name!r} without differential privacy",
+                    "training with it, which this site requires",
+                    "set privacy.unit in federation.toml, or change privacy.required in site.toml",
+                    PrivacyError.POLICY,
+                )
+            return None
+        spent_at = budget(settings, self.policy, federation.rounds_per_term)
+        if spent_at.unit == "patient" and not named_patients(federation, data):
+            raise PrivacyError(
+                "training images without the names of their patients",
+                'them, as privacy.unit is "patient"',
+                "put each patient's images into a folder of its own, <class>/<patient>/*, or add"
+                " the arrays train_patients, val_patients, and test_patients to the file",
+                PrivacyError.SETTINGS,
+            )
+        units = count_units(data.train, spent_at.unit)
+        check_size(settings.batch_size, units, spent_at.delta)
+        mechanisms = {role: federation.mechanism(vendor, role) for role in ROLES}
+        return Spender(
+            self.ledger,
+            self.policy,
+            settings,
+            spent_at,
+            self.ledger.enrol(manifest_of(data.train)),
+            federation.member(vendor).size or units,
+            {role: each for role, each in mechanisms.items() if each is not None},
+            federation.hash,
+        )
+
+
+def named_patients(federation: Federation, data: VendorData) -> bool:
+    """Return whether it is known which images are of one patient; the phantom has one of each."""
+    return bool(data.train.patients) or federation.data.source == "phantom"
+
+
+def check_told(spender: Spender, vendor: str, records: Sequence[TermRecord]) -> None:
+    """Raise :class:`PrivacyError` where the ledger lacks training that ``records`` tell of.
+
+    State and identity that were restored together from an old copy fit each other; but who trained
+    in which term stands in the term records, which the other sites keep too.  A ledger whose past
+    was given up lacks it for good.
+    """
+    books = spender.ledger.books()
+    if any(books.retired(name) for name in books.sizes):
+        return
+    known = {(use.term, use.purpose) for name in books.sizes for use in books.uses(name)}
+    lacking: list[int] = []
+    for record in records:
+        served, trained = record.server == vendor, vendor in record.clients
+        role = "server" if served else "client"
+        if (served or trained) and (record.term, role) not in known:
+            lacking.append(record.term)
+        change = record.roster_change
+        if change is not None and vendor not in change.edition.roster:
+            lacking.clear()  # it left: whoever has its name later is another site
+    if lacking:
+        raise PrivacyError(
+            f"a privacy ledger that knows nothing of term {lacking[0]}, in which this site has"
+            " trained: an older copy of its state and identity",
+            "the newest ledger",
+            RETIRE,
+            PrivacyError.LEDGER_ROLLED_BACK,
+        )

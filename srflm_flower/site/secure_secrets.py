@@ -1,0 +1,64 @@
+"""A client's notes on disk: secrets of the open term, readable by their owner only.
+
+::
+
+    secure/t<term>-<digest of the context>.json
+
+They outlive the process that answers one message, and are deleted when the term is committed.
+What is noted is durable before it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clients.files.durable import write_durably
+from clients.files.locks import locked
+from strategies.protocol.secure_nouns import Context
+from strategies.secure_aggregation.client import Secrets
+
+
+class SecretsOnDisk:
+    """A folder with one file for every aggregation of the open term."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other processes of this site waiting: two requests are answered one by one."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(self._folder / "lock", wait=True):
+            yield
+
+    def find(self, context: Context) -> Secrets | None:
+        """Return what is noted about ``context``."""
+        path = self._path(context)
+        if not path.exists():
+            return None
+        return Secrets.model_validate_json(path.read_bytes())
+
+    def keep(self, notes: Secrets) -> None:
+        """Store notes durably."""
+        write_durably(self._path(notes.context), notes.model_dump_json().encode(), private=True)
+
+    def of_round(self, context: Context) -> list[Secrets]:
+        """Return the notes of all aggregations of this round that this server has begun."""
+        paths = sorted(self._folder.glob(f"t{context.term:06}-*.json"))
+        found = [Secrets.model_validate_json(path.read_bytes()) for path in paths]
+        return [
+            notes
+            for notes in found
+            if (notes.context.round, notes.context.server) == (context.round, context.server)
+        ]
+
+    def forget_through(self, term: int) -> None:
+        """Delete the secrets of all terms up to this one."""
+        for path in self._folder.glob("t*.json"):
+            if int(path.name[1:].split("-")[0]) <= term:
+                path.unlink(missing_ok=True)
+
+    def _path(self, context: Context) -> Path:
+        return self._folder / f"t{context.term:06}-{context.digest}.json"

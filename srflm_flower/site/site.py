@@ -1,0 +1,350 @@
+"""A vendor's side of a term: what its node does for each message.
+
+The site obeys only messages that fit its own view (:mod:`strategies.protocol.admission`) and
+answers with declared fields and model weights only (:mod:`srflm_flower.site.outgoing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from flwr.app import Message, RecordDict
+
+from clients.learner import Learner, Trained
+from clients.models.model_store import ModelStore
+from clients.privacy.noise import private_randomness
+from clients.privacy.update_level import protect_update
+from clients.training import Work
+from srflm_flower.federation.federation import Federation
+from srflm_flower.site.known_models import NeedsModels, find_models
+from srflm_flower.site.outgoing import check_outgoing
+from srflm_flower.site.personalisation import Personalisation, stored_models
+from srflm_flower.site.policy import SitePolicy, participant_of
+from srflm_flower.site.privacy import check_told
+from srflm_flower.site.released_metrics import released_metrics
+from srflm_flower.site.released_so_far import released_so_far
+from srflm_flower.site.secure_sum import secure_site
+from srflm_flower.site.state import Best, SiteState, UpdateNotes
+from strategies.errors import MessageRefused, SrflmError
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Ballot, VendorPrivacy
+from strategies.protocol.signatures import Keys, NoKeys
+from strategies.secure_aggregation.messages import SecureRequest
+from strategies.settings import Role
+from strategies.weights import Weights, hash_weights, to_arrays
+
+From = Literal["server", "server-of-any-term", "member"]
+Handler = Callable[[Any, Message], RecordDict]
+
+
+class Site:
+    """One vendor's site.  ``find_learner`` reads the vendor's data."""
+
+    def __init__(
+        self,
+        vendor: str,
+        federation: Federation,
+        find_learner: Callable[[], Learner],
+        initial: Weights,
+        state: SiteState,
+        models: ModelStore,
+        keys: Keys | None = None,
+        policy: SitePolicy | None = None,
+    ) -> None:
+        self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
+        self.initial, self.state, self.models = initial, state, models
+        self.policy = policy or SitePolicy()
+        self._initial_hash, self._told_through = hash_weights(initial), 0
+        keys = keys or NoKeys()
+        self.participant = participant_of(
+            vendor, federation, self._initial_hash, state.ledger, keys, self.policy
+        )
+        self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
+            wire.OPEN: (wire.OpenAttempt, "server-of-any-term", self._open),
+            wire.TRAIN: (wire.Train, "server", self._train),
+            wire.RECALL: (wire.RecallUpdate, "server", self._recall),
+            wire.FINETUNE: (wire.Train, "server", self._finetune),
+            wire.EVALUATE: (wire.EvaluateModels, "server", self._evaluate),
+            wire.ACCEPT: (wire.Accept, "server-of-any-term", self._accept),
+            wire.COMMIT: (wire.Commit, "member", self._commit),
+            wire.RECORDS: (wire.FetchRecords, "member", self._records),
+            wire.MODEL: (wire.FetchModel, "member", self._model),
+            wire.VOTES: (wire.TellVotes, "member", self._votes),
+            wire.ORDER: (wire.OrderRun, "member", self._order),
+            wire.SHARE: (wire.ShareBest, "server", self._share),
+        }
+        for kind, (noun, handler) in secure_site(
+            vendor, federation, keys, state, self._update_and_start
+        ).items():
+            self._handlers[kind] = (noun, "server", handler)
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The vendor's learner: its data is read when it is first needed."""
+        return self._find_learner()
+
+    @cached_property
+    def personalisation(self) -> Personalisation:
+        """How the vendor comes to its personalised model."""
+        return Personalisation(
+            self.state,
+            lambda weights: self.learner.evaluate(weights, "validation"),
+            self._metric,
+            self.federation.aggregation.moving_average,
+        )
+
+    def answer(self, message: Message, sender: str | None = None) -> RecordDict:
+        """Do what ``message`` asks and return the reply's content.
+
+        ``sender`` is the vendor on whose SuperLink it lay, where that is known.  Raises
+        :class:`strategies.errors.SrflmError` when it is refused or fails.
+        """
+        kind, allowed, handler = self._handlers[message.metadata.message_type]
+        request = wire.unpack(message, kind)
+        if allowed == "member":
+            self.participant.admit_member(request.envelope, sender)
+        else:
+            any_term = allowed == "server-of-any-term"
+            order = request.order if isinstance(request, wire.OpenAttempt) else None
+            self.participant.admit_server(request.envelope, sender, any_term, order)
+        try:
+            answer = handler(request, message)
+        except NeedsModels as error:
+            answer = self._reply(status="needs-models", needs=error.needs)
+        return check_outgoing(answer, self.initial, self.federation, self.vendor)
+
+    def log(self, text: str) -> None:
+        """Append to the site's own log; a full disk must not hide the error itself."""
+        with suppress(SrflmError):
+            self.state.log(text)
+
+    def highest_attempt(self) -> int:
+        """Return the highest attempt at the next term that the site has granted."""
+        try:
+            ledger = self.state.ledger
+            return max(0, ledger.votes(len(ledger) + 1).granted)
+        except (SrflmError, OSError, ValueError):
+            return 0
+
+    def _update_and_start(
+        self, asked: SecureRequest, message: Message
+    ) -> tuple[Weights, Weights] | None:
+        stored = self._stored_update(asked)
+        return None if stored is None else (stored[0], self._weights(message, asked.model))
+
+    def _stored_update(
+        self, asked: wire.Train | SecureRequest
+    ) -> tuple[Weights, UpdateNotes] | None:
+        """Return the update that the site has made as a client of what is asked, if it has."""
+        stored = self.state.update(asked.envelope.term, asked.round)
+        return stored if stored is not None and _is_of(asked, stored[1]) else None
+
+    # ---- the phases --------------------------------------------------------------------------
+
+    def _open(self, opening: wire.OpenAttempt, message: Message) -> RecordDict:
+        return wire.pack(self.participant.open(opening))
+
+    def _train(self, work: wire.Train, message: Message) -> RecordDict:
+        """Train once: two servers of one term that ask at the same time get the same update."""
+        with self.state.training():
+            weights, notes = self._stored_update(work) or self._train_anew(
+                work, self._weights(message, work.model)
+            )
+        if self.federation.aggregation.secure:
+            return self._reply(ballot=notes.ballot, steps=notes.steps)
+        return self._update_reply(weights, notes.ballot, notes.steps)
+
+    def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
+        trained = self._trained(work, start, "client")
+        notes = _notes(work, trained)
+        self.personalisation.consider_local(trained.weights, work.envelope.term)
+        self.state.store_update(trained.weights, notes)
+        return trained.weights, notes
+
+    def _trained(self, work: wire.Train, start: Weights, role: Role) -> Trained:
+        """Train, or go on with what an interruption has left of the same work."""
+        key = f"{role} {work.model_dump_json(exclude={'envelope'})}"
+        self._check_told()
+        checkpoint = self.state.checkpoint(role, key)
+        term = work.envelope.term
+        trained = self.learner.train(start, _work(work), role, work.round, checkpoint, term)
+        checkpoint.drop()
+        privacy = self.federation.privacy
+        if privacy.update_clip is None:
+            return trained
+        noise = privacy.update_noise, private_randomness(privacy.random)
+        return replace(
+            trained, weights=protect_update(start, trained.weights, privacy.update_clip, *noise)
+        )
+
+    def _check_told(self) -> None:
+        """Check the privacy ledger against what the records since the last check say of it."""
+        if self.learner.spender is not None:
+            records = self.state.ledger.records(self._told_through + 1)
+            check_told(self.learner.spender, self.vendor, records)
+            self._told_through += len(records)
+
+    def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
+        self._check_own(recall.envelope)
+        stored = self.state.last_update()
+        if stored is None and not recall.or_initial:
+            return self._reply()
+        if stored is None:
+            return self._update_reply(self.initial, None, 0)
+        weights, notes = stored
+        # A vendor that stands in may have trained as a client in this very term: that counts.
+        fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
+        return self._update_reply(weights, notes.ballot, notes.steps if fresh else 0)
+
+    def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
+        """Fine-tune once: asked again, by a server that was restarted, the site sends the same."""
+        self._check_own(work.envelope)
+        start = self._weights(message, work.model)
+        self.models.put(start, work.model)
+        with self.state.training():
+            stored = self.state.finetuned()
+            if stored is None or not _is_of(work, stored[1]):
+                trained = self._trained(work, start, "server")
+                stored = trained.weights, _notes(work, trained)
+                self.state.store_finetuned(*stored)
+        weights, notes = stored
+        self.models.put(weights)
+        return self._update_reply(weights, notes.ballot, notes.steps)
+
+    def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
+        self._check_told()
+        models = self._all_weights(message, evaluation.models.values())
+        term, metrics = evaluation.envelope.term, {}
+        for name, model in evaluation.models.items():
+            weights = models[model]
+            metrics[name] = self.learner.evaluate(weights, evaluation.split)
+            if evaluation.select:
+                self.models.put(weights, model)
+                self.state.keep_if_better(Best(weights, metrics[name], term, name), self._metric)
+        best = self.state.best()
+        if best is not None:
+            chosen_on = evaluation.split == "validation"
+            metrics["personalised"] = (
+                best.metrics if chosen_on else self.learner.evaluate(best.weights, evaluation.split)
+            )
+        released = released_metrics(self.learner, metrics, evaluation.split, term)
+        return self._reply(metrics=released, privacy=self._privacy())
+
+    def _privacy(self) -> VendorPrivacy | None:
+        spender = self.learner.spender
+        return VendorPrivacy(**asdict(spender.spent())) if spender is not None else None
+
+    def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
+        self.participant.check_acceptable(proposed)
+        model = proposed.proposal.record.model
+        self.models.put(self._weights(message, model), model)
+        return wire.pack(self.participant.accept(proposed))
+
+    def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
+        self.participant.check_commit(commit)  # before any of it is stored
+        newest = commit.records[-1].record
+        if newest.term > len(self.state.ledger):
+            self.models.put(self._weights(message, newest.model), newest.model)
+        reply = self.participant.commit(commit)
+        newest_two = self.state.ledger.records(reply.head_term - 1)
+        self.personalisation.consider_global(stored_models(newest_two, self.models))
+        self._tidy(reply.head_term, {record.model for record in newest_two})
+        return wire.pack(reply)
+
+    def _tidy(self, head_term: int, kept: set[str]) -> None:
+        """Delete updates and models that no term needs any more; ``kept`` are of the last ones."""
+        self.state.forget_updates()
+        self.state.secure_notes.forget_through(head_term)
+        ledger = self.state.ledger
+        release = released_so_far(ledger, self._metric)
+        if release is not None:
+            kept.add(release.model)
+        accepted, proposed = ledger.accepted(head_term + 1), ledger.proposal(head_term + 1)
+        if accepted is not None:
+            kept.add(accepted.record.model)
+        if proposed is not None:
+            kept |= {proposed[1].record.model, proposed[1].record.averaged_model}
+        self.models.keep_only(kept)
+
+    def _records(self, wanted: wire.FetchRecords, message: Message) -> RecordDict:
+        return wire.pack(self.participant.records(wanted))
+
+    def _model(self, wanted: wire.FetchModel, message: Message) -> RecordDict:
+        weights = self._weights(message, wanted.model)
+        arrays = {wanted.model: to_arrays(weights)}
+        return wire.with_models(self._reply(update=wanted.model), arrays)
+
+    def _votes(self, wanted: wire.TellVotes, message: Message) -> RecordDict:
+        return wire.pack(self.participant.tell_votes())
+
+    def _order(self, ordered: wire.OrderRun, message: Message) -> RecordDict:
+        return wire.pack(self.participant.follow(ordered.order))
+
+    def _share(self, share: wire.ShareBest, message: Message) -> RecordDict:
+        best, privacy = self.state.best(), self.federation.privacy
+        chosen_by_records = privacy.private and privacy.metrics != "exact"
+        if best is None or chosen_by_records or not self.policy.shares_best:
+            raise MessageRefused(
+                "a request for the personalised model",
+                "that this site has one and shares it",
+                "nothing: personalised models stay at their sites unless a site shares them",
+                MessageRefused.NOT_SHARED,
+            )
+        return self._update_reply(best.weights, None, 0)
+
+    # ------------------------------------------------------------------------------------------
+
+    def _check_own(self, envelope: wire.Envelope) -> None:
+        """Check that weights of this vendor alone go to no other vendor's server."""
+        if envelope.server != self.vendor:
+            raise MessageRefused(
+                f"a request of {envelope.server!r} for weights that are for the own server only",
+                f"one of {self.vendor!r}",
+                "look into the server that sent it",
+                MessageRefused.SERVER,
+            )
+
+    @property
+    def _metric(self) -> str:
+        return self.federation.task.metric
+
+    def _weights(self, message: Message, model: str) -> Weights:
+        return self._all_weights(message, [model])[model]
+
+    def _all_weights(self, message: Message, names: Iterable[str]) -> dict[str, Weights]:
+        return find_models(message, names, {self._initial_hash: self.initial}, self.models)
+
+    def _reply(self, **fields: object) -> RecordDict:
+        return wire.pack(
+            wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)
+        )
+
+    def _update_reply(self, weights: Weights, ballot: Ballot | None, steps: int) -> RecordDict:
+        arrays, name = to_arrays(weights), hash_weights(weights)
+        reply = wire.Reply(
+            vendor=self.vendor, status="done", update=name, ballot=ballot, steps=steps
+        )
+        return wire.pack(reply, {name: arrays})
+
+
+def _notes(work: wire.Train, trained: Trained) -> UpdateNotes:
+    return UpdateNotes(
+        term=work.envelope.term,
+        round=work.round,
+        start=work.model,
+        ballot=Ballot(examples=trained.examples, loss=trained.loss),
+        steps=trained.steps,
+    )
+
+
+def _is_of(work: wire.Train | SecureRequest, notes: UpdateNotes) -> bool:
+    done = notes.term, notes.round, notes.start
+    return done == (work.envelope.term, work.round, work.model)
+
+
+def _work(work: wire.Train) -> Work:
+    return Work(work.learning_rate, work.epochs, work.steps)

@@ -1,0 +1,165 @@
+"""What a vendor's site keeps on disk: its ledger, its updates, its personalised model.
+
+::
+
+    ledger.sqlite                    term records, votes, proposals, run orders
+    updates/t<term>-r<round>.safetensors   what it trained as a client, to be sent again
+    updates/finetuned.safetensors    what it trained last as the server
+    updates/unfinished-<role>.pt     an interrupted training's last epoch
+    best.safetensors                 its personalised model
+    average.safetensors              the moving average of the global models it has seen
+    local-average.safetensors        that of its own models
+    secure/                          secrets of secure aggregation in the open term
+    site.log                         errors in full; they never leave the site
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from clients.files.checkpoint import Checkpoint
+from clients.files.durable import append_durably
+from clients.files.locks import locked
+from clients.models.model_file import ModelFile, read_model_file
+from clients.models.moving_average import AverageFile
+from clients.settings import ModelSettings, TaskSettings
+from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.secure_secrets import SecretsOnDisk
+from strategies.protocol.records import Ballot, Metrics
+from strategies.weights import Weights
+
+
+class UpdateNotes(BaseModel):
+    """Which work an update is the result of, and what it told the election."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    term: int
+    round: int
+    start: str
+    ballot: Ballot
+    steps: int
+
+
+@dataclass(frozen=True)
+class Best:
+    """A vendor's personalised model: the best by its own validation data that it has seen."""
+
+    weights: Weights
+    metrics: Metrics
+    term: int
+    origin: str
+
+
+def is_better(candidate: Metrics, kept: Metrics, metric: str) -> bool:
+    """Compare by ``metric`` (of equals the earlier is kept), by loss where it is undefined."""
+    ours, theirs = candidate.get(metric), kept.get(metric)
+    if ours is not None and theirs is not None:
+        return ours > theirs
+    if ours is None and theirs is None:
+        return candidate.get("loss", math.inf) < kept.get("loss", math.inf)
+    return theirs is None
+
+
+class SiteState:
+    """A vendor's folder; every write is durable before it returns."""
+
+    def __init__(
+        self, folder: Path, federation: str, model: ModelSettings, task: TaskSettings
+    ) -> None:
+        self._folder, self._model, self._task = folder, model, task
+        self.ledger = TermLedger(folder / "ledger.sqlite", federation)
+        self.secure_notes = SecretsOnDisk(folder / "secure")
+        self.average = AverageFile(folder / "average.safetensors", model, task)
+        self.local_average = AverageFile(folder / "local-average.safetensors", model, task)
+
+    # ---- updates -----------------------------------------------------------------------------
+
+    def checkpoint(self, role: str, key: str) -> Checkpoint:
+        """Return where unfinished work in a role is kept; ``key`` names the piece of work."""
+        return Checkpoint(self._folder / "updates" / f"unfinished-{role}.pt", key)
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Wait until no other process of this site trains, and keep the others waiting."""
+        with locked(self._folder / "training.lock", wait=True):
+            yield
+
+    def store_update(self, weights: Weights, notes: UpdateNotes) -> None:
+        """Keep an update, to send it again rather than train again."""
+        file = ModelFile(self._model, self._task, weights, notes.model_dump(mode="json"))
+        file.write(self._update_path(notes.term, notes.round))
+
+    def update(self, term: int, round_number: int) -> tuple[Weights, UpdateNotes] | None:
+        """Return the update of ``term`` and ``round_number`` if there is one."""
+        path = self._update_path(term, round_number)
+        return self._read_update(path) if path.exists() else None
+
+    def store_finetuned(self, weights: Weights, notes: UpdateNotes) -> None:
+        """Keep what this vendor trained last as the server."""
+        file = ModelFile(self._model, self._task, weights, notes.model_dump(mode="json"))
+        file.write(self._finetuned_path)
+
+    def finetuned(self) -> tuple[Weights, UpdateNotes] | None:
+        """Return what this vendor trained last as the server."""
+        path = self._finetuned_path
+        return self._read_update(path) if path.exists() else None
+
+    @property
+    def _finetuned_path(self) -> Path:
+        return self._folder / "updates" / "finetuned.safetensors"
+
+    def last_update(self) -> tuple[Weights, UpdateNotes] | None:
+        """Return the latest update that this vendor made as a client."""
+        paths = sorted((self._folder / "updates").glob("t*.safetensors"))
+        return self._read_update(paths[-1]) if paths else None
+
+    def forget_updates(self) -> None:
+        """Delete all updates but the latest."""
+        for path in sorted((self._folder / "updates").glob("t*.safetensors"))[:-1]:
+            path.unlink(missing_ok=True)
+
+    def _update_path(self, term: int, round_number: int) -> Path:
+        return self._folder / "updates" / f"t{term:06}-r{round_number:06}.safetensors"
+
+    @staticmethod
+    def _read_update(path: Path) -> tuple[Weights, UpdateNotes]:
+        file = read_model_file(path)
+        return file.weights, UpdateNotes.model_validate(file.notes)
+
+    # ---- the personalised model ----------------------------------------------------------------
+
+    def best(self) -> Best | None:
+        """Return the personalised model, if there is one."""
+        path = self._folder / "best.safetensors"
+        if not path.exists():
+            return None
+        file = read_model_file(path)
+        notes = file.notes
+        return Best(file.weights, notes["metrics"], notes["term"], notes["origin"])
+
+    def keep_if_better(self, candidate: Best, metric: str) -> Best:
+        """Keep ``candidate`` if it is better than the kept model; return the one that is kept."""
+        kept = self.best()
+        if kept is not None and not is_better(candidate.metrics, kept.metrics, metric):
+            return kept
+        notes = {
+            "metrics": candidate.metrics,
+            "term": candidate.term,
+            "origin": candidate.origin,
+        }
+        file = ModelFile(self._model, self._task, candidate.weights, notes)
+        file.write(self._folder / "best.safetensors")
+        return candidate
+
+    # ---- the site's own log --------------------------------------------------------------------
+
+    def log(self, text: str) -> None:
+        """Append to the site's own log."""
+        append_durably(self._folder / "site.log", text.encode())

@@ -1,0 +1,42 @@
+"""Check that term records form an unbroken chain: each the next link after the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from strategies.errors import LedgerError
+from strategies.protocol.records import TermRecord
+
+
+def check_follows(last: TermRecord | None, record: TermRecord, federation: str) -> None:
+    """Check that ``record`` is the next link after ``last`` in this federation's chain.
+
+    ``federation`` is the hash of the first edition of the federation file; from one edition to the
+    next leads a record with a roster change.  Raises :class:`LedgerError`.
+    """
+    if record.federation != (last.next_federation if last is not None else federation):
+        raise _broken("a record of another federation", record)
+    parent, term, round_number = (
+        (last.hash, last.term + 1, last.round + 1) if last is not None else (federation, 1, 1)
+    )
+    if record.term != term or record.parent != parent:
+        raise _broken("a record that does not follow the one before it", record)
+    if record.round < round_number:
+        raise _broken("a record that counts rounds backwards", record)
+
+
+def check_chain(records: Sequence[TermRecord], federation: str) -> None:
+    """Check every link of a ledger; raises :class:`LedgerError`."""
+    last = None
+    for record in records:
+        check_follows(last, record, federation)
+        last = record
+
+
+def _broken(found: str, record: TermRecord) -> LedgerError:
+    return LedgerError(
+        f"{found} (term {record.term})",
+        "an unbroken chain of this federation's term records",
+        "if the federation file was changed, put it back or start a new run;"
+        " otherwise restore the ledger from another site",
+    )

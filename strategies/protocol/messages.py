@@ -1,0 +1,321 @@
+"""The messages of a term, typed: what each phase asks for and what a site answers.
+
+Every message is one Flower ``RecordDict``: the noun below as JSON, and the models that travel with
+it, as safetensors bytes under their hash.  docs/explanation/term.md
+has the table of phases.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from pydantic import Field
+from safetensors import SafetensorError
+
+from strategies.errors import MessageRefused
+from strategies.protocol.records import (
+    Approval,
+    Ballot,
+    Committed,
+    Grant,
+    Metrics,
+    Noun,
+    Proposal,
+    RunOrder,
+    VendorPrivacy,
+)
+from strategies.protocol.secure_nouns import KeyCard
+from strategies.weights import Weights, decode_weights, encode_weights, from_arrays, to_arrays
+
+OPEN = "query.open"
+TRAIN = "train.local"
+RECALL = "train.recall"
+FINETUNE = "train.finetune"
+EVALUATE = "evaluate.models"
+ACCEPT = "query.accept"
+COMMIT = "query.commit"
+RECORDS = "query.records"
+MODEL = "query.model"
+VOTES = "query.votes"
+ORDER = "query.order"
+SHARE = "query.personalised"
+KINDS = (
+    *(OPEN, TRAIN, RECALL, FINETUNE, EVALUATE, ACCEPT, COMMIT),
+    *(RECORDS, MODEL, VOTES, ORDER, SHARE),
+)
+
+MAX_NUMBER = 10**9
+"""No term and no attempt is higher; SQLite's integers end at 2^63."""
+
+_NOUN = "noun"
+_MODELS = "model:"
+_BLOCK = "safetensors"
+_SMALL_BYTES = 2**20
+"""A model up to this size travels in the noun's own record."""
+
+
+class Envelope(Noun):
+    """Whose message this is: a site refuses all that does not fit its own view."""
+
+    federation: str
+    term: int = Field(ge=0, le=MAX_NUMBER)
+    attempt: int = Field(ge=0, le=MAX_NUMBER)
+    server: str
+
+
+class Request(Noun):
+    """What every request has."""
+
+    envelope: Envelope
+
+
+class OpenAttempt(Request):
+    """Phase 1: the server opens a term on top of ``parent`` and its ``model``.
+
+    An attempt above 0 asks for the site's vote.  ``order`` is the run order that the server
+    follows, for sites that have missed it.
+    """
+
+    parent: str
+    model: str
+    order: RunOrder | None = None
+
+
+class Train(Request):
+    """Phases 2 and 3: train ``model`` on the site's own data.
+
+    Work is given in epochs, or in gradient steps where ``steps`` is set.
+    """
+
+    round: int
+    model: str
+    learning_rate: float
+    epochs: int
+    steps: int | None = None
+
+
+class RecallUpdate(Request):
+    """Phase 2, to the server's own node: send the last update that it made as a client.
+
+    With ``or_initial`` a vendor that never was a client sends the initial weights.
+    """
+
+    round: int
+    or_initial: bool
+
+
+class EvaluateModels(Request):
+    """Phase 4: evaluate models (name → hash) on one of the site's splits.
+
+    With ``select`` they are candidates for the site's personalised model, whose metrics are
+    answered too, under the name ``personalised``.
+    """
+
+    models: dict[str, str]
+    split: Literal["validation", "test"] = "validation"
+    select: bool = True
+
+
+class Accept(Request):
+    """Phase 5, first half: store the proposed record and its model.
+
+    ``grants`` show that a majority has granted an attempt above 0.
+    """
+
+    proposal: Proposal
+    grants: tuple[Grant, ...] = ()
+
+
+class Commit(Request):
+    """Phase 5, second half: records that are committed, oldest first.
+
+    It also brings a site up to date that has missed terms, and may come from any vendor: the
+    certificates speak for themselves.
+    """
+
+    records: tuple[Committed, ...]
+
+
+class FetchRecords(Request):
+    """From a server that has missed terms: send the committed records from ``first`` on."""
+
+    first: int
+
+
+class FetchModel(Request):
+    """From a server that lacks the model of a committed or accepted record: send it."""
+
+    model: str
+
+
+class TellVotes(Request):
+    """From a site that has lost its state: tell which term is open, and whether you voted in it."""
+
+
+class VotesTold(Noun):
+    """How far a site is: its open term, and whether it has accepted a record in it.
+
+    ``edition`` is the number of the edition that decides the open term.
+    """
+
+    term: int
+    accepted: bool
+    forgetful: bool
+    edition: int = 1
+
+
+class OrderRun(Request):
+    """Before the first term of a run: follow ``order`` (a site's policy may refuse)."""
+
+    order: RunOrder
+
+
+class ShareBest(Request):
+    """After the last term: send the personalised model (a site's policy may refuse)."""
+
+
+class Reply(Noun):
+    """What a site answers.  Only the fields of the phase are set.
+
+    ``code`` tells why a request failed; ``needs`` lists the hashes of models that the site lacks
+    and that the request must carry when it is sent again.  ``head_term`` is the last term in the
+    site's ledger, ``attempt`` the highest that it has seen for the next one.  ``grant`` answers an
+    opening that asks for a vote, with the proposal that was ``accepted`` before; ``signature`` is
+    that of an acceptance; ``privacy`` goes with an evaluation.  ``keys``, ``shares`` (by vendor),
+    and ``signature`` answer the questions of secure aggregation.  ``approval`` is of a new roster,
+    with the answer to an opening.
+    """
+
+    vendor: str
+    status: Literal["done", "needs-models", "failed", "spare"]
+    code: str = ""
+    needs: tuple[str, ...] = ()
+    head_term: int = 0
+    attempt: int = 0
+    ballot: Ballot | None = None
+    steps: int = 0
+    update: str = ""
+    metrics: dict[str, Metrics] = Field(default_factory=dict)
+    grant: Grant | None = None
+    accepted: Proposal | None = None
+    signature: str = ""
+    records: tuple[Committed, ...] = ()
+    votes: VotesTold | None = None
+    privacy: VendorPrivacy | None = None
+    keys: KeyCard | None = None
+    shares: dict[str, str] = Field(default_factory=dict)
+    approval: Approval | None = None
+
+
+AnyNoun = TypeVar("AnyNoun", bound=Noun)
+
+
+def pack(noun: Noun, models: Mapping[str, ArrayRecord] | None = None) -> RecordDict:
+    """Return the message content for ``noun`` and the models (hash → arrays) that go with it."""
+    return with_models(
+        RecordDict({_NOUN: ConfigRecord({"json": noun.model_dump_json()})}), models or {}
+    )
+
+
+def with_models(content: RecordDict, models: Mapping[str, ArrayRecord]) -> RecordDict:
+    """Return ``content`` with ``models`` (hash → arrays) added, each as one block of bytes.
+
+    Flower sends a record as an object and an array as several more, each with a request of its own
+    on every hop; what is large it sends in parts, so that a broken upload goes on where it was.
+    """
+    noun, records = ConfigRecord(dict(content.config_records[_NOUN])), {}
+    for name, arrays in models.items():
+        block = encode_weights(from_arrays(arrays))
+        if len(block) <= _SMALL_BYTES:
+            noun[_MODELS + name] = block
+        else:
+            array = Array(np.frombuffer(block, np.uint8))
+            records[_MODELS + name] = ArrayRecord({_BLOCK: array})
+    return RecordDict({**content, _NOUN: noun, **records})
+
+
+def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
+    """Return the noun in ``message``.
+
+    Raises :class:`MessageRefused` when there is none of this kind.
+    """
+    try:
+        return noun_in(message.content, kind)
+    except ValueError as error:
+        raise MessageRefused(
+            f"a message of type {message.metadata.message_type} without a valid {kind.__name__}",
+            "a message of this version of srflm-flower",
+            "install the same version at every site",
+            MessageRefused.MALFORMED,
+        ) from error
+
+
+def noun_in(content: RecordDict, kind: type[AnyNoun]) -> AnyNoun:
+    """Return the noun in a message's content; raises ValueError when there is none of this kind."""
+    try:
+        return kind.model_validate_json(str(content.config_records[_NOUN]["json"]))
+    except KeyError as error:
+        raise ValueError("a message without a noun") from error
+
+
+def envelope_of(message: Message) -> Envelope | None:
+    """Return the envelope of a request of any kind, or None where there is no valid one."""
+    try:
+        noun = json.loads(str(message.content.config_records[_NOUN]["json"]))
+        return Envelope.model_validate(noun["envelope"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def has_models(message: Message) -> bool:
+    """Return whether models came with ``message``."""
+    return bool(_blocks(message.content))
+
+
+def models_in(message: Message) -> dict[str, ArrayRecord]:
+    """Return the models (claimed hash → arrays) that came with ``message``.
+
+    Raises ValueError when one cannot be decoded.
+    """
+    return {name: to_arrays(each) for name, each in weights_in(message.content).items()}
+
+
+def weights_in(content: RecordDict) -> dict[str, Weights]:
+    """Return the models' weights (claimed hash → weights) in a content; raises as above."""
+    return {name.removeprefix(_MODELS): _decoded(block) for name, block in _blocks(content).items()}
+
+
+def others_in(content: RecordDict) -> set[str]:
+    """Return the names of all that is in ``content`` and is neither the noun nor a model."""
+    noun = content.config_records.get(_NOUN, ConfigRecord())
+    names = (content.keys() - {_NOUN}) | (noun.keys() - {"json"})
+    return {str(name) for name in names} - _blocks(content).keys()
+
+
+def _blocks(content: RecordDict) -> dict[str, object]:
+    """Return the blocks of bytes in ``content``, small and large, by their names there."""
+    records: Mapping[str, Mapping[str, object]] = content.config_records
+    found = {**records.get(_NOUN, {}), **content.array_records}
+    return {name: block for name, block in found.items() if name.startswith(_MODELS)}
+
+
+def _decoded(block: object) -> Weights:
+    try:
+        if isinstance(block, ArrayRecord):
+            array = block[_BLOCK].numpy()
+            alone = len(block) == 1 and array.dtype == np.uint8
+            block = array.tobytes() if alone else None
+        if not isinstance(block, bytes):
+            raise ValueError("a model that is no block of bytes")
+        return decode_weights(block)
+    except (KeyError, SafetensorError) as error:
+        raise ValueError("a model that cannot be decoded") from error
+
+
+def payload_bytes(content: RecordDict) -> int:
+    """Return the size of what ``content`` carries: array data and JSON, in bytes."""
+    return sum(record.count_bytes() for record in content.values())

@@ -1,0 +1,224 @@
+"""The federation's nouns: ballots, metrics, and the chained term records.  Plain data only.
+
+A **term record** is the outcome of one term.  Its hash covers everything in it and the hash of
+its parent, so that a ledger is a chain of which every site can verify every link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Metrics = dict[str, float]
+"""Metric name → value; metrics that are undefined on the data at hand are left out."""
+
+
+class Noun(BaseModel):
+    """A frozen value whose fields are all known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Ballot(Noun):
+    """What a vendor reports for the election.
+
+    ``examples`` is n_v, its number of training examples; ``loss`` is L_v, its mean training loss
+    over the work of this term (docs/explanation/method.md, steps 1 and 3).
+    """
+
+    examples: int = Field(gt=0)
+    loss: float
+
+
+class Absence(Noun):
+    """A vendor that took no part in a phase, and why (an error code, never a text)."""
+
+    vendor: str
+    phase: str
+    code: str
+    attempt: int = 0
+
+
+class VendorMetrics(Noun):
+    """One vendor's metrics on its own validation split for the term's models."""
+
+    averaged: Metrics = {}
+    finetuned: Metrics = {}
+    personalised: Metrics = {}
+
+
+class VendorPrivacy(Noun):
+    """What one vendor's training records have been through, and what it can still afford.
+
+    ε at ``delta`` for one record or patient added or removed: over all rounds, both roles, and
+    every federation of that site.
+    """
+
+    epsilon: float = Field(ge=0)
+    delta: float = Field(gt=0, lt=1)
+    can_serve: bool
+    can_train: bool
+
+
+class PhaseCost(Noun):
+    """What a phase of a term took: wall-clock seconds and payload bytes as the server saw them."""
+
+    seconds: float = 0.0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+class Edition(Noun):
+    """Whose votes decide under one edition of the federation file, of which this is the hash.
+
+    ``keys`` are the vendors' public signing keys in the roster's order; a simulation has none.
+    """
+
+    federation: str
+    roster: tuple[str, ...] = Field(min_length=2)
+    keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_key_each(self) -> Edition:
+        if len({*self.roster}) < len(self.roster) or len(self.keys) not in (0, len(self.roster)):
+            raise ValueError("expected different vendors with a key each")
+        return self
+
+
+class Approval(Noun):
+    """A vendor's consent that ``edition`` shall follow the edition whose hash is ``previous``."""
+
+    vendor: str
+    previous: str
+    edition: Edition
+    signature: str = ""
+
+
+class RosterChange(Noun):
+    """The edition that holds from the next term on, and who has approved it, with signatures."""
+
+    edition: Edition
+    approvals: dict[str, str]
+
+
+class TermRecord(Noun):
+    """The outcome of one term: who served, who contributed, the new model, and who is next.
+
+    ``ranking`` is the succession for the *next* term: its first vendor is elected, the rest
+    stand in for it in this order.  ``round`` counts SRFLM rounds, the last one of this term.
+    ``clients`` are the vendors whose updates were averaged, with the server's own last one if
+    ``stale_server``.  ``privacy`` is what vendors have last reported of theirs; ``ended`` says why
+    no further term can follow.  With a ``roster_change`` another edition of the federation file
+    decides from the next term on, and ``ranking`` is an order of its roster.
+    """
+
+    schema_version: Literal[1] = 1
+    federation: str
+    term: int = Field(ge=1)
+    attempt: int = Field(ge=0)
+    server: str
+    round: int = Field(ge=1)
+    clients: tuple[str, ...]
+    stale_server: bool
+    ballots: dict[str, Ballot]
+    ranking: tuple[str, ...]
+    absences: tuple[Absence, ...] = ()
+    learning_rate: float
+    steps: dict[str, int]
+    averaged_model: str
+    model: str
+    metrics: dict[str, VendorMetrics]
+    privacy: dict[str, VendorPrivacy] = {}
+    ended: str = ""
+    cost: dict[str, PhaseCost]
+    parent: str
+    roster_change: RosterChange | None = None
+
+    @property
+    def next_federation(self) -> str:
+        """The hash of the federation file that holds in the next term."""
+        change = self.roster_change
+        return change.edition.federation if change is not None else self.federation
+
+    @property
+    def lost_servers(self) -> tuple[str, ...]:
+        """The vendors that were elected before ``server`` and failed, in order."""
+        return lost_servers(self.absences, self.attempt)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of the record's canonical JSON without the fields that are not set."""
+        plain = self.model_dump(mode="json", exclude_none=True)
+        return hashlib.sha256(canonical_json(plain)).hexdigest()
+
+
+class Proposal(Noun):
+    """A term record that a server proposes, signed by the server that made it."""
+
+    record: TermRecord
+    signature: str = ""
+
+
+class Grant(Noun):
+    """A vendor's promise to obey no server below ``attempt``, with what it has accepted before.
+
+    ``accepted`` is the hash of the record accepted under ``accepted_attempt``, or empty.
+    """
+
+    vendor: str
+    attempt: int
+    accepted_attempt: int = -1
+    accepted: str = ""
+    signature: str = ""
+
+
+class Certificate(Noun):
+    """Why a record counts as committed: who accepted it under ``attempt``, with signatures.
+
+    ``proposal`` is the signature of the server that made the record.
+    """
+
+    attempt: int
+    proposal: str = ""
+    acceptances: dict[str, str]
+
+
+class Committed(Noun):
+    """A committed term record and its certificate: what a ledger is made of."""
+
+    record: TermRecord
+    certificate: Certificate
+
+
+class RunOrder(Noun):
+    """An order to run terms until ``rounds`` SRFLM rounds are committed.  The highest number holds.
+
+    ``rounds`` below what is committed, or what will be after the open term, ends the run.
+    """
+
+    number: int = Field(ge=1)
+    federation: str
+    rounds: int = Field(ge=0)
+    vendor: str
+    signature: str = ""
+
+
+def canonical_json(value: object) -> bytes:
+    """Encode plain data as JSON that is the same for equal values: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def lost_servers(absences: Iterable[Absence], attempt: int) -> tuple[str, ...]:
+    """Return who failed as server before ``attempt``; of an attempt that failed, nothing else is
+    kept.
+    """
+    return tuple(absence.vendor for absence in absences if absence.attempt < attempt)
+
+
+def majority(vendors: int) -> int:
+    """Return the smallest number of vendors of which any two groups share one."""
+    return vendors // 2 + 1

@@ -1,0 +1,131 @@
+"""A change of the roster: approved by a majority of the old one, in force after a committed term.
+
+A vendor approves a new :class:`Edition` with its signature.  Servers learn approvals when they open
+a term; with those of a majority, the term's record carries the change.  It is part of the value on
+which the old roster decides, so one edition at most follows another, and the next term is decided
+by the new roster.  A ledger needs nothing but its first edition to be verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from strategies.errors import MessageRefused
+from strategies.protocol.quorum import has_majority
+from strategies.protocol.records import (
+    Approval,
+    Committed,
+    Edition,
+    RosterChange,
+    TermRecord,
+    canonical_json,
+    majority,
+)
+from strategies.protocol.signatures import Keys, check_committed
+
+
+@dataclass(frozen=True)
+class Editions:
+    """Which edition decides which term: the first one, then those of ``changes``.
+
+    ``changes`` are the terms whose records carry a change, ascending, and what they change to.
+    """
+
+    first: Edition
+    changes: tuple[tuple[int, Edition], ...] = ()
+
+    def at(self, term: int) -> Edition:
+        """Return the edition that decides ``term``."""
+        before = (edition for changed, edition in reversed(self.changes) if changed < term)
+        return next(before, self.first)
+
+    @property
+    def last(self) -> Edition:
+        """The edition that decides the next term."""
+        return self.changes[-1][1] if self.changes else self.first
+
+    @property
+    def last_change(self) -> int:
+        """The term whose record carries the last change; 0 where there was none."""
+        return self.changes[-1][0] if self.changes else 0
+
+    def find(self, federation: str) -> Edition | None:
+        """Return the edition whose file has this hash."""
+        every = (self.first, *(edition for _, edition in self.changes))
+        return next((each for each in every if each.federation == federation), None)
+
+    def after(self, record: TermRecord) -> Editions:
+        """Return the editions with the change that a further record carries, if it does."""
+        if record.roster_change is None or record.term <= self.last_change:
+            return self
+        return replace(self, changes=(*self.changes, (record.term, record.roster_change.edition)))
+
+
+def approval_statement(previous: str, edition: Edition) -> bytes:
+    """Return what a vendor signs that approves a new edition."""
+    plain = edition.model_dump(mode="json")
+    return canonical_json({"says": "roster", "previous": previous, "edition": plain})
+
+
+def sign_approval(vendor: str, previous: str, edition: Edition, keys: Keys) -> Approval:
+    """Return the vendor's approval that ``edition`` shall follow the one with hash ``previous``."""
+    signature = keys.sign(approval_statement(previous, edition))
+    return Approval(vendor=vendor, previous=previous, edition=edition, signature=signature)
+
+
+def agreed_change(
+    approvals: Iterable[Approval], edition: Edition, keys: Keys
+) -> RosterChange | None:
+    """Return the change that a majority of ``edition``'s roster has approved, if there is one.
+
+    What is not signed by the vendor in whose name it comes does not count.
+    """
+    signed: dict[bytes, tuple[Edition, dict[str, str]]] = {}
+    verifying = keys.at(edition)
+    for each in approvals:
+        statement = approval_statement(each.previous, each.edition)
+        if each.previous != edition.federation or each.vendor not in edition.roster:
+            continue
+        if verifying.verify(each.vendor, statement, each.signature):
+            by = signed.setdefault(statement, (each.edition, {}))[1]
+            by[each.vendor] = each.signature
+    for wanted, by in signed.values():
+        if has_majority(by, edition.roster):
+            return RosterChange(edition=wanted, approvals=by)
+    return None
+
+
+def check_change(change: RosterChange, edition: Edition, keys: Keys) -> None:
+    """Check that a majority of ``edition``'s roster has approved what is to follow it.
+
+    Raises :class:`MessageRefused`.
+    """
+    approvals = [
+        Approval(
+            vendor=vendor,
+            previous=edition.federation,
+            edition=change.edition,
+            signature=signature,
+        )
+        for vendor, signature in change.approvals.items()
+    ]
+    if agreed_change(approvals, edition, keys) is None:
+        raise MessageRefused(
+            "a change of the roster without valid approvals of a majority",
+            f"those of {majority(len(edition.roster))} of {', '.join(edition.roster)}",
+            "let more members approve it: `srflm roster approve`",
+            MessageRefused.SIGNATURE,
+        )
+
+
+def check_decided(committed: Committed, edition: Edition, keys: Keys) -> None:
+    """Check that ``edition``'s roster has decided a record, and approved the change in it.
+
+    Raises :class:`MessageRefused`.
+    """
+    verifying = keys.at(edition)
+    check_committed(committed, edition.roster, verifying)
+    change = committed.record.roster_change
+    if change is not None:
+        check_change(change, edition, keys)

@@ -1,0 +1,187 @@
+"""Who says so: the statements that vendors sign with their Ed25519 keys, and their verification.
+
+A simulation is one process of one user and has no keys: :class:`NoKeys` stands in for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from strategies.errors import MessageRefused
+from strategies.protocol.quorum import has_majority
+from strategies.protocol.records import (
+    Committed,
+    Edition,
+    Grant,
+    Proposal,
+    RunOrder,
+    TermRecord,
+    canonical_json,
+)
+
+
+class Keys(Protocol):
+    """Signs as one vendor, and verifies what any vendor of the roster has signed."""
+
+    def sign(self, statement: bytes) -> str:
+        """Return this vendor's signature in hexadecimal digits."""
+        ...
+
+    def verify(self, vendor: str, statement: bytes, signature: str) -> bool:
+        """Return whether ``vendor`` has signed ``statement``."""
+        ...
+
+    def at(self, edition: Edition) -> Keys:
+        """Return keys that verify by another edition of the roster."""
+        ...
+
+
+class NoKeys:
+    """Signs nothing and believes everything: for a simulation, where all is one user's."""
+
+    def sign(self, statement: bytes) -> str:
+        """Return an empty signature."""
+        return ""
+
+    def verify(self, vendor: str, statement: bytes, signature: str) -> bool:
+        """Believe it."""
+        return True
+
+    def at(self, edition: Edition) -> Keys:
+        """Return the same."""
+        return self
+
+
+class VendorKeys:
+    """A vendor's own private key and the public keys of the roster (64 hexadecimal digits each)."""
+
+    def __init__(self, private: Ed25519PrivateKey | None, public: Mapping[str, str]) -> None:
+        self._private = private
+        self._public = {
+            vendor: Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+            for vendor, key in public.items()
+        }
+
+    def sign(self, statement: bytes) -> str:
+        """Return this vendor's signature; raises ValueError where there is no private key."""
+        if self._private is None:
+            raise ValueError("these keys can verify but not sign")
+        return self._private.sign(statement).hex()
+
+    def verify(self, vendor: str, statement: bytes, signature: str) -> bool:
+        """Return whether ``vendor`` has signed ``statement``."""
+        try:
+            self._public[vendor].verify(bytes.fromhex(signature), statement)
+        except (KeyError, ValueError, InvalidSignature):
+            return False
+        return True
+
+    def at(self, edition: Edition) -> Keys:
+        """Return keys that sign the same and verify by the edition's public keys."""
+        return VendorKeys(self._private, dict(zip(edition.roster, edition.keys, strict=False)))
+
+
+# ---- what is signed --------------------------------------------------------------------------
+
+
+def record_statement(record: TermRecord) -> bytes:
+    """Return what the server that made ``record`` signs."""
+    return canonical_json({"says": "record", "hash": record.hash})
+
+
+def grant_statement(federation: str, term: int, grant: Grant) -> bytes:
+    """Return what a vendor signs when it grants an attempt."""
+    plain = grant.model_dump(exclude={"signature"})
+    return canonical_json({"says": "grant", "federation": federation, "term": term} | plain)
+
+
+def acceptance_statement(vendor: str, record: TermRecord, attempt: int) -> bytes:
+    """Return what a vendor signs when it has stored ``record`` under ``attempt``."""
+    plain = {"says": "accepted", "vendor": vendor, "hash": record.hash, "attempt": attempt}
+    return canonical_json(plain)
+
+
+def order_statement(order: RunOrder) -> bytes:
+    """Return what the vendor signs that orders a run."""
+    return canonical_json({"says": "run"} | order.model_dump(exclude={"signature"}))
+
+
+# ---- signing ---------------------------------------------------------------------------------
+
+
+def sign_proposal(record: TermRecord, keys: Keys) -> Proposal:
+    """Return ``record`` with the signature of its server, whose keys these are."""
+    return Proposal(record=record, signature=keys.sign(record_statement(record)))
+
+
+def sign_grant(federation: str, term: int, grant: Grant, keys: Keys) -> Grant:
+    """Return ``grant`` signed."""
+    return grant.model_copy(
+        update={"signature": keys.sign(grant_statement(federation, term, grant))}
+    )
+
+
+def sign_order(order: RunOrder, keys: Keys) -> RunOrder:
+    """Return ``order`` signed."""
+    return order.model_copy(update={"signature": keys.sign(order_statement(order))})
+
+
+# ---- verifying -------------------------------------------------------------------------------
+
+
+def check_proposal(proposal: Proposal, keys: Keys) -> None:
+    """Check that a proposed record was made by its server; raises :class:`MessageRefused`."""
+    record = proposal.record
+    if not keys.verify(record.server, record_statement(record), proposal.signature):
+        raise _forged(f"a record of term {record.term} that {record.server!r} has not signed")
+
+
+def check_grants(
+    grants: Iterable[Grant],
+    federation: str,
+    term: int,
+    attempt: int,
+    roster: tuple[str, ...],
+    keys: Keys,
+) -> None:
+    """Check that a majority has granted ``attempt``; raises :class:`MessageRefused`."""
+    granted = {
+        grant.vendor
+        for grant in grants
+        if grant.attempt == attempt
+        and keys.verify(grant.vendor, grant_statement(federation, term, grant), grant.signature)
+    }
+    if not has_majority(granted, roster):
+        raise _forged(f"attempt {attempt} at term {term} with {len(granted)} valid grants")
+
+
+def check_committed(committed: Committed, roster: tuple[str, ...], keys: Keys) -> None:
+    """Check that a majority has accepted a record; raises :class:`MessageRefused`."""
+    record, certificate = committed.record, committed.certificate
+    check_proposal(Proposal(record=record, signature=certificate.proposal), keys)
+    accepted = {
+        vendor
+        for vendor, signature in certificate.acceptances.items()
+        if keys.verify(vendor, acceptance_statement(vendor, record, certificate.attempt), signature)
+    }
+    if not has_majority(accepted, roster):
+        raise _forged(f"a record of term {record.term} with {len(accepted)} valid acceptances")
+
+
+def check_order(order: RunOrder, keys: Keys) -> None:
+    """Check that a vendor has ordered the run; raises :class:`MessageRefused`."""
+    if not keys.verify(order.vendor, order_statement(order), order.signature):
+        raise _forged(f"an order that {order.vendor!r} has not signed")
+
+
+def _forged(found: str) -> MessageRefused:
+    return MessageRefused(
+        found,
+        "valid signatures of this roster's vendors, of a majority where it is one that decides",
+        "give every site the same federation file; if they all have it, look into who sent this",
+        MessageRefused.SIGNATURE,
+    )

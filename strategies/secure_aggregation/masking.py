@@ -1,0 +1,39 @@
+"""Masks: key streams of AES-256 in counter mode, added to or taken from a vector modulo 2³²."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from strategies.secure_aggregation.quantising import Residues
+
+_CHUNK = 1 << 18
+_ZEROS = bytes(4 * _CHUNK)
+_START = bytes(16)
+
+Sign = Literal[1, -1]
+
+
+def add_mask(values: Residues, key: bytes, sign: Sign = 1) -> None:
+    """Add (or take away) the mask of ``key`` (32 bytes) to ``values``, in place.
+
+    A key has one mask only, so the counter starts at zero.
+    """
+    stream = Cipher(algorithms.AES(key), modes.CTR(_START)).encryptor()
+    block = bytearray(len(_ZEROS) + 15)  # the library asks for a block more
+    zeros = memoryview(_ZEROS)
+    for begin in range(0, len(values), _CHUNK):
+        part = values[begin : begin + _CHUNK]
+        stream.update_into(zeros[: 4 * len(part)], block)
+        mask = np.frombuffer(block, "<u4", len(part))
+        if sign == 1:
+            np.add(part, mask, out=part)
+        else:
+            np.subtract(part, mask, out=part)
+
+
+def pair_sign(own: str, other: str) -> Sign:
+    """Return the sign with which ``own`` adds the mask that it shares with ``other``."""
+    return 1 if own < other else -1

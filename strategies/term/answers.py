@@ -1,0 +1,36 @@
+"""Read the vendors' answers: their updates, checked, and their metrics, averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flwr.app import ArrayRecord, Message, MetricRecord
+
+from strategies.errors import UpdateRejected
+from strategies.protocol import messages as wire
+from strategies.protocol.records import VendorMetrics
+from strategies.weights import Weights, check_like, from_arrays
+
+
+def checked_update(message: Message, reply: wire.Reply, template: Weights) -> ArrayRecord:
+    """Return the update in ``message``; raise :class:`UpdateRejected` when it cannot be used."""
+    try:
+        arrays = wire.models_in(message)[reply.update]
+        check_like(from_arrays(arrays), template)
+    except (KeyError, ValueError) as error:
+        raise UpdateRejected(
+            "a reply whose update is missing or cannot be decoded",
+            "one model, named as the reply says",
+            "install the same version of srflm-flower at every site",
+        ) from error
+    return arrays
+
+
+def mean_metrics(metrics: Mapping[str, VendorMetrics]) -> MetricRecord:
+    """Return the mean over vendors of every metric of every model, as ``model-metric``."""
+    values: dict[str, list[float]] = {}
+    for vendor_metrics in metrics.values():
+        for model, named in vendor_metrics.model_dump().items():
+            for name, value in named.items():
+                values.setdefault(f"{model}-{name}", []).append(value)
+    return MetricRecord({name: sum(seen) / len(seen) for name, seen in values.items()})

@@ -1,0 +1,74 @@
+"""After the last term: gather the personalised models and the figures on the test splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flwr.app import ArrayRecord
+from flwr.serverapp import Grid
+
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Metrics
+from strategies.term.conversation import Conversation, request
+from strategies.weights import Model
+
+PERSONALISED = "personalised"
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What the vendors reported after the last term.
+
+    ``test[vendor][name]`` are metrics on the vendor's own test split (``personalised``,
+    ``global``); ``cross[model's vendor][data's vendor]`` are those of each personalised model on
+    each vendor's validation split.
+    """
+
+    personalised: dict[str, ArrayRecord]
+    test: dict[str, dict[str, Metrics]]
+    cross: dict[str, dict[str, Metrics]]
+
+
+def close_run(
+    conversation: Conversation, grid: Grid, deadline: float, released: Model | None, cross: bool
+) -> Closing:
+    """Ask every vendor for its personalised model (it may refuse) and its test metrics."""
+    term = conversation.term
+    share = wire.ShareBest(envelope=term.envelope)
+    shared = conversation.ask(
+        [request(share, wire.SHARE, node) for node in term.node_of.values()], "close", deadline
+    )
+    personalised = {}
+    for vendor, message in shared.items():
+        reply = wire.unpack(message, wire.Reply)
+        personalised[vendor] = Model(wire.models_in(message)[reply.update], reply.update)
+    models = {"global": released} if released is not None else {}
+    test = _metrics(conversation, models, "test", deadline)
+    table = _metrics(conversation, personalised, "validation", deadline) if cross else {}
+    return Closing(
+        {vendor: model.arrays for vendor, model in personalised.items()},
+        test,
+        {
+            owner: {at: named[owner] for at, named in table.items() if owner in named}
+            for owner in personalised
+            if table
+        },
+    )
+
+
+def _metrics(
+    conversation: Conversation, models: Mapping[str, Model], split: str, deadline: float
+) -> dict[str, dict[str, Metrics]]:
+    """Return vendor → model's name → metrics on the vendor's ``split``."""
+    noun = wire.EvaluateModels.model_validate(
+        {
+            "envelope": conversation.term.envelope,
+            "models": {name: model.hash for name, model in models.items()},
+            "split": split,
+            "select": False,
+        }
+    )
+    requests = [request(noun, wire.EVALUATE, node) for node in conversation.term.node_of.values()]
+    replies = conversation.ask(requests, "close", deadline, models.values())
+    return {v: wire.unpack(message, wire.Reply).metrics for v, message in replies.items()}

@@ -1,0 +1,88 @@
+"""Phase 5 of a term: a majority accepts the record, then everybody learns that it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flwr.app import Message
+
+from strategies.errors import FederationStopped, LedgerError
+from strategies.protocol import messages as wire
+from strategies.protocol.quorum import Accepted, must_propose
+from strategies.protocol.records import Certificate, Committed, Proposal
+from strategies.term.attempt import Attempt
+from strategies.term.conversation import Conversation, request
+from strategies.term.plan import TermPlan
+from strategies.weights import Model, from_arrays, hash_weights
+
+
+def obliged(term: Attempt) -> Proposal | None:
+    """Return the proposal that the votes oblige the server to make; None leaves it free.
+
+    Raises :class:`LedgerError` when two records were accepted under one attempt: that would be a
+    vendor that broke its promise, and nobody may choose between them.
+    """
+    accepted: dict[int, Proposal] = {}
+    for vote in term.votes.values():
+        if vote.accepted is not None:
+            first = accepted.setdefault(vote.grant.accepted_attempt, vote.accepted)
+            if first.record.hash != vote.accepted.record.hash:
+                raise LedgerError(
+                    f"two records accepted under one attempt in term {term.envelope.term}",
+                    "one outcome an attempt",
+                    f"look into the site of {first.record.server}, which proposed both",
+                )
+    wanted = must_propose(Accepted(at, each.record.hash) for at, each in accepted.items())
+    return accepted[wanted.attempt] if wanted is not None else None
+
+
+def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
+    """Return the model called ``name`` from a vendor that has it: one that has accepted it.
+
+    Raises :class:`FederationStopped` when nobody sends it.
+    """
+    term = conversation.term
+    wanted = wire.FetchModel(envelope=term.envelope, model=name)
+    has = [
+        vendor
+        for vendor, vote in term.votes.items()
+        if vote.accepted is not None and vote.accepted.record.model == name
+    ]
+    for vendor in has or term.node_of:
+        asked = [request(wanted, wire.MODEL, term.node_of[vendor])]
+        for message in conversation.ask(asked, "open", plan.work_deadline).values():
+            arrays = wire.models_in(message).get(name)
+            if arrays is not None and hash_weights(from_arrays(arrays)) == name:
+                return Model(arrays, name)
+    raise FederationStopped(
+        f"nobody sent the model {name[:12]}… of the record accepted in term {term.envelope.term}",
+        "one of the vendors that have accepted it",
+        "bring more sites back; nothing committed is lost",
+        FederationStopped.NO_MAJORITY,
+    )
+
+
+def acceptance_requests(term: Attempt, proposal: Proposal) -> list[Message]:
+    """Ask all to accept; a site that lacks the model asks for it."""
+    grants = tuple(vote.grant for vote in term.votes.values())
+    accept = wire.Accept(envelope=term.envelope, proposal=proposal, grants=grants)
+    return [request(accept, wire.ACCEPT, node) for node in term.node_of.values()]
+
+
+def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Message]) -> Committed:
+    """Return the record with the signatures of those that have accepted it."""
+    acceptances = {
+        vendor: wire.unpack(answers[vendor], wire.Reply).signature
+        for vendor in term.roster
+        if vendor in answers
+    }
+    certificate = Certificate(
+        attempt=term.envelope.attempt, proposal=proposal.signature, acceptances=acceptances
+    )
+    return Committed(record=proposal.record, certificate=certificate)
+
+
+def commit_requests(term: Attempt, committed: Committed) -> list[Message]:
+    """Tell all that the record is committed."""
+    commit = wire.Commit(envelope=term.envelope, records=(committed,))
+    return [request(commit, wire.COMMIT, node) for node in term.node_of.values()]

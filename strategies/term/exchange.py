@@ -1,0 +1,97 @@
+"""Ask sites and gather their replies, each with a deadline: the strategy's only use of the Grid.
+
+Flower's ``send_and_receive`` sleeps three seconds between polls, and its ``sample_nodes`` waits for
+ever for a node that is gone; neither is used here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from strategies.protocol.messages import payload_bytes
+from strategies.protocol.records import PhaseCost
+
+SLOWEST_POLL_SECONDS = 0.2
+"""Between polls a fiftieth of the time waited so far passes: a reply is found 2 % late at most."""
+
+GRACE_SECONDS = 5.0
+
+Key = TypeVar("Key", str, int)
+
+
+@dataclass
+class CostMeter:
+    """Adds up what the phases of a term take."""
+
+    phases: dict[str, PhaseCost] = field(default_factory=dict)
+
+    def add(self, phase: str, seconds: float, sent: int, received: int) -> None:
+        """Count one exchange of ``phase``."""
+        before = self.phases.get(phase, PhaseCost())
+        self.phases[phase] = PhaseCost(
+            seconds=round(before.seconds + seconds, 6),
+            bytes_sent=before.bytes_sent + sent,
+            bytes_received=before.bytes_received + received,
+        )
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Pushes messages to a grid and polls for the replies.
+
+    ``clock`` and ``sleep`` are passed in so that tests need not wait; ``first_poll`` is the least
+    pause between polls in seconds.
+    """
+
+    grid: Grid
+    meter: CostMeter
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    first_poll: float = 0.01
+
+    def ask(
+        self,
+        messages: Mapping[Key, Message],
+        deadline: float,
+        phase: str,
+        on_reply: Callable[[Key, Message], None] | None = None,
+        enough: Callable[[Mapping[Key, Message]], bool] | None = None,
+    ) -> dict[Key, Message]:
+        """Return the replies that arrive within ``deadline`` seconds, by the key of the request.
+
+        A reply that comes later is never looked at: its id is forgotten.  ``on_reply`` is called
+        as each one arrives.  Once they are ``enough``, the others have twice the time that it took
+        so far, :data:`GRACE_SECONDS` at least.
+        """
+        started = self.clock()
+        keys = list(messages)
+        ids = list(self.grid.push_messages([messages[key] for key in keys]))
+        waiting = {message_id: key for message_id, key in zip(ids, keys, strict=True) if message_id}
+        replies: dict[Key, Message] = {}
+        while waiting:
+            arrived = list(self.grid.pull_messages(list(waiting)))
+            for reply in arrived:
+                key = waiting.pop(reply.metadata.reply_to_message_id, None)
+                if key is not None:
+                    replies[key] = reply
+                    if on_reply is not None:
+                        on_reply(key, reply)
+            waited = self.clock() - started
+            if enough is not None and enough(replies):
+                deadline, enough = min(deadline, waited + max(GRACE_SECONDS, 2 * waited)), None
+            if not waiting or waited >= deadline:
+                break
+            self.sleep(min(max(self.first_poll, waited / 50), SLOWEST_POLL_SECONDS))
+        self.meter.add(
+            phase,
+            self.clock() - started,
+            sum(payload_bytes(message.content) for message in messages.values()),
+            sum(payload_bytes(reply.content) for reply in replies.values() if reply.has_content()),
+        )
+        return replies

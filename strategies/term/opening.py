@@ -1,0 +1,182 @@
+"""Phase 1 of a term: find out who is there, collect votes, bring those behind up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from strategies.election import Ranking
+from strategies.errors import NO_REPLY, LedgerError, MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.quorum import has_majority, owner
+from strategies.protocol.records import RunOrder
+from strategies.term.attempt import Attempt, Vote
+from strategies.term.conversation import (
+    Conversation,
+    parse_reply,
+    request,
+    require_majority,
+    vendors_done,
+)
+from strategies.term.exchange import Exchange
+from strategies.term.plan import TermJournal, TermPlan
+from strategies.weights import Model
+
+
+class AttemptTaken(Exception):
+    """A site has granted a higher attempt at this term."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        super().__init__(f"attempt {attempt} was granted")
+
+
+class Behind(Exception):
+    """Sites have committed terms that this server has not: the one at ``node`` most of all."""
+
+    def __init__(self, node: int, vendor: str, head_term: int) -> None:
+        self.node, self.vendor, self.head_term = node, vendor, head_term
+        super().__init__(f"{vendor} has committed term {head_term}")
+
+
+def ahead_of_server(behind: Behind) -> LedgerError:
+    """Return the error for a server that cannot learn what it has missed."""
+    return LedgerError(
+        f"a site ({behind.vendor}) whose ledger is ahead of the server's",
+        "a server that has every committed term record",
+        "restore the run's ledger.jsonl from a copy, or start a new run",
+    )
+
+
+def new_attempt(
+    plan: TermPlan, journal: TermJournal, ranking: Ranking, attempt: int, exchange: Exchange
+) -> Attempt:
+    """Return an attempt at the term to come, before anybody has been asked."""
+    records = journal.records()
+    head = records[-1] if records else None
+    start = head.model if head is not None else journal.genesis()
+    return Attempt(
+        envelope=wire.Envelope(
+            federation=plan.federation,
+            term=len(records) + 1,
+            attempt=attempt,
+            server=owner(attempt, ranking),
+        ),
+        roster=plan.roster,
+        parent=head.hash if head is not None else plan.federation,
+        start=Model.of_weights(journal.weights(start), start),
+        first_round=(head.round if head is not None else 0) + 1,
+        exchange=exchange,
+        meter=exchange.meter,
+    )
+
+
+def open_term(
+    term: Attempt,
+    conversation: Conversation,
+    grid: Grid,
+    plan: TermPlan,
+    journal: TermJournal,
+    order: RunOrder | None = None,
+) -> None:
+    """Ask every node who it is; fill ``term.node_of`` and, for attempts above 0, ``term.votes``.
+
+    Raises :class:`FederationStopped` without a majority, :class:`AttemptTaken` when a site has
+    granted a higher attempt, :class:`Behind` when one has committed what the journal has not.
+    """
+    term.was_asked, term.node_of = True, {}  # what was taken for granted is asked anew
+    term.absences.clear()
+    answers = _Answers(term, plan)
+    opening = wire.OpenAttempt(
+        envelope=term.envelope, parent=term.parent, model=term.start.hash, order=order
+    )
+    answers.gather(opening, grid.get_node_ids())
+    head = term.envelope.term - 1
+    behind = {v: at for v, at in answers.head_of.items() if at < head}
+    if behind:
+        caught_up = _catch_up(term, conversation, plan, journal, behind)
+        answers.gather(opening, [term.node_of[vendor] for vendor in caught_up])
+    term.node_of = {v: term.node_of[v] for v in plan.roster if v in term.node_of}
+    for vendor in plan.roster:
+        if vendor not in term.node_of:
+            term.note_absence(vendor, "open", answers.codes.get(vendor, NO_REPLY))
+    codes = sorted(set(answers.codes.values()))
+    reasons = f" (others: {', '.join(codes)})" if codes else ""
+    ready, did = len(term.node_of), "were ready when the term was opened"
+    if term.envelope.attempt > 0:
+        ready, did = len(term.votes), f"granted attempt {term.envelope.attempt}"
+    require_majority(plan.roster, ready, did + reasons, term.envelope.term)
+
+
+class _Answers:
+    """What the nodes answer to the opening."""
+
+    def __init__(self, term: Attempt, plan: TermPlan) -> None:
+        self._term, self._plan = term, plan
+        self.head_of: dict[str, int] = {}
+        self.codes: dict[str, str] = {}
+
+    def gather(self, opening: wire.OpenAttempt, nodes: Iterable[int]) -> None:
+        """Ask ``nodes``; raises :class:`AttemptTaken` or :class:`Behind`."""
+        term, attempt = self._term, self._term.envelope.attempt
+        requests = {node: request(opening, wire.OPEN, node) for node in nodes}
+        highest = attempt
+        answers = term.exchange.ask(
+            requests, self._plan.answer_deadline, "open", enough=self._are_a_majority
+        )
+        for node, message in answers.items():
+            reply = parse_reply(message)
+            if reply is None or reply.vendor not in self._plan.roster:
+                continue
+            if reply.status == "done":
+                self._note(node, reply)
+            elif reply.status == "failed":
+                self.codes[reply.vendor] = reply.code
+                if reply.code == MessageRefused.ATTEMPT:
+                    highest = max(highest, reply.attempt)
+        ahead = max(self.head_of, key=lambda v: self.head_of[v], default="")
+        if ahead and self.head_of[ahead] >= term.envelope.term:
+            raise Behind(term.node_of[ahead], ahead, self.head_of[ahead])
+        if highest > attempt:
+            raise AttemptTaken(highest)
+
+    def _are_a_majority(self, answers: Mapping[int, Message]) -> bool:
+        """Return whether enough are ready, the server's own node among them."""
+        ready = vendors_done(answers.values())
+        return self._term.server in ready and has_majority(ready, self._plan.roster)
+
+    def _note(self, node: int, reply: wire.Reply) -> None:
+        self._term.node_of[reply.vendor] = node
+        self.head_of[reply.vendor] = reply.head_term
+        if reply.approval is not None:
+            self._term.approvals[reply.vendor] = reply.approval
+        grant, accepted = reply.grant, reply.accepted.record.hash if reply.accepted else ""
+        if grant is None or grant.attempt != self._term.envelope.attempt:
+            return
+        if grant.accepted == accepted:  # a vote whose proposal is missing would hide it
+            self._term.votes[reply.vendor] = Vote(grant, reply.accepted)
+
+
+def _catch_up(
+    term: Attempt,
+    conversation: Conversation,
+    plan: TermPlan,
+    journal: TermJournal,
+    behind: dict[str, int],
+) -> list[str]:
+    """Send vendors the committed records that they have missed; leave out those that fail."""
+    requests = [
+        request(
+            wire.Commit(envelope=term.envelope, records=tuple(journal.committed(head + 1))),
+            wire.COMMIT,
+            term.node_of[vendor],
+        )
+        for vendor, head in behind.items()
+    ]
+    caught_up = conversation.ask(requests, "open", plan.work_deadline, [term.start])
+    for vendor in behind:
+        if vendor not in caught_up:
+            del term.node_of[vendor]
+    return list(caught_up)

@@ -1,0 +1,101 @@
+"""What a server-rotating strategy is given: the agreed plan, a durable journal, an observer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from strategies.protocol.records import Approval, Committed, Proposal, RosterChange, TermRecord
+from strategies.settings import Role
+from strategies.weights import Weights
+
+StepPlan = Callable[[str, int, Role], int]
+"""(vendor, round, role) → gradient steps, where work is counted in steps instead of epochs."""
+
+
+@dataclass(frozen=True)
+class TermPlan:
+    """The agreed part of every term (docs/explanation/method.md), the same at all sites.
+
+    ``learning_rate`` is that of round 1 and is multiplied by ``decay`` after every round;
+    deadlines are in seconds.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated,
+    and the average stays with the server: it need not travel.  ``first_poll`` is the least pause
+    between two looks for replies.  ``server_terms`` is the most terms that a vendor serves,
+    ``min_clients`` the fewest clients of a term.
+    """
+
+    federation: str
+    roster: tuple[str, ...]
+    learning_rate: float
+    decay: float
+    client_epochs: int
+    server_epochs: int
+    rounds_per_term: int = 1
+    answer_deadline: float = 60.0
+    work_deadline: float = 3600.0
+    steps: StepPlan | None = None
+    evaluate_averaged: bool = True
+    first_poll: float = 0.01
+    server_terms: int | None = None
+    min_clients: int = 1
+
+    def learning_rate_in(self, round_number: int) -> float:
+        """Return the learning rate of a round (counted from 1): lr · decay^(round − 1)."""
+        return self.learning_rate * self.decay ** (round_number - 1)
+
+
+class TermJournal(Protocol):
+    """What outlives the process that runs a term.
+
+    A proposal is stored before the first message with it leaves; after a crash the same proposal
+    is made under its attempt, never another one.
+    """
+
+    def records(self) -> Sequence[TermRecord]:
+        """Return all committed records, oldest first."""
+        ...
+
+    def genesis(self) -> str:
+        """Return the hash of the initial model."""
+        ...
+
+    def weights(self, model: str) -> Weights:
+        """Return the weights of the head's model, of the initial one, or of the proposal."""
+        ...
+
+    def committed(self, first: int) -> Sequence[Committed]:
+        """Return the committed records from term ``first`` on with their certificates."""
+        ...
+
+    def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
+        """Return the change of the roster that a majority has approved, if there is one."""
+        ...
+
+    def sign(self, record: TermRecord) -> Proposal:
+        """Sign a record that this server has made."""
+        ...
+
+    def proposal(self) -> tuple[int, Proposal] | None:
+        """Return what was last proposed in the open term, and under which attempt."""
+        ...
+
+    def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
+        """Store a proposal and its models durably; return the one of this attempt: the first."""
+        ...
+
+    def commit(self, committed: Committed) -> None:
+        """Append a committed record to the ledger, durably."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told what happens, as events with fields."""
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Note one event."""
+        ...
+
+
+def silent(event: str, **fields: object) -> None:
+    """Observe nothing."""

@@ -1,0 +1,65 @@
+"""The outcome of a term: who is next, and whether there can be a next term at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from strategies.election import Election, ElectionPolicy, Readiness, among
+from strategies.eligibility import reason_to_end
+from strategies.protocol.records import RosterChange, TermRecord, VendorPrivacy, lost_servers
+from strategies.term.attempt import Attempt
+from strategies.term.plan import TermPlan
+from strategies.weights import Model
+
+
+def make_record(
+    term: Attempt,
+    plan: TermPlan,
+    policy: ElectionPolicy,
+    history: Sequence[TermRecord],
+    last_round: int,
+    models: Mapping[str, Model],
+    change: RosterChange | None = None,
+) -> TermRecord:
+    """Hold the election and return the term's record; the mappings follow the roster.
+
+    With a ``change`` of the roster the next term's succession is among the new one.  What a vendor
+    that did not answer has reported before still holds.
+    """
+    roster, before = term.roster, history[-1].privacy if history else {}
+    privacy = {v: each for v in roster if (each := term.privacy.get(v, before.get(v)))}
+    ballots = {v: term.ballots[v] for v in roster if v in term.ballots}
+    election = Election(
+        roster=roster,
+        ballots=ballots,
+        history=history,
+        server=term.server,
+        term=term.envelope.term + 1,
+        round=last_round + 1,
+        lost_servers=lost_servers(term.absences, term.envelope.attempt),
+        readiness=_readiness(privacy),
+    )
+    ranking = policy.rank(election)
+    return TermRecord(
+        **term.envelope.model_dump(),
+        round=last_round,
+        clients=term.clients,
+        stale_server=term.stale_server,
+        ballots=ballots,
+        ranking=among(change.edition.roster, ranking) if change is not None else ranking,
+        absences=tuple(term.absences),
+        learning_rate=plan.learning_rate_in(last_round),
+        steps={v: term.steps[v] for v in roster if v in term.steps},
+        averaged_model=models["averaged"].hash,
+        model=models["finetuned"].hash,
+        metrics={v: term.metrics[v] for v in roster if v in term.metrics},
+        privacy=privacy,
+        ended=reason_to_end(election, plan.server_terms, plan.min_clients) or "",
+        cost=dict(term.meter.phases),
+        parent=term.parent,
+        roster_change=change,
+    )
+
+
+def _readiness(privacy: Mapping[str, VendorPrivacy]) -> dict[str, Readiness]:
+    return {v: Readiness(each.can_serve, each.can_train) for v, each in privacy.items()}

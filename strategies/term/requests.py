@@ -1,0 +1,62 @@
+"""What a term asks for, phase by phase, as the messages that carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flwr.app import Message
+
+from strategies.protocol import messages as wire
+from strategies.settings import AggregationSettings, Role
+from strategies.term.attempt import Attempt
+from strategies.term.conversation import request
+from strategies.term.plan import TermPlan
+from strategies.weights import Model
+
+
+def work(
+    term: Attempt, plan: TermPlan, vendor: str, round_number: int, model: Model, role: Role
+) -> wire.Train:
+    """Return a vendor's work in a round: E_c epochs as a client, E_s as the server."""
+    return wire.Train(
+        envelope=term.envelope,
+        round=round_number,
+        model=model.hash,
+        learning_rate=plan.learning_rate_in(round_number),
+        epochs=plan.client_epochs if role == "client" else plan.server_epochs,
+        steps=plan.steps(vendor, round_number, role) if plan.steps is not None else None,
+    )
+
+
+def training_requests(
+    term: Attempt,
+    plan: TermPlan,
+    aggregation: AggregationSettings,
+    round_number: int,
+    model: Model,
+) -> list[Message]:
+    """Ask the clients to train, and the server's own node for its last update where it counts."""
+    requests = [
+        request(work(term, plan, vendor, round_number, model, "client"), wire.TRAIN, node)
+        for vendor, node in term.node_of.items()
+        if vendor != term.server
+    ]
+    if aggregation.include_stale_server != "never":
+        recall = wire.RecallUpdate(
+            envelope=term.envelope,
+            round=round_number,
+            or_initial=aggregation.include_stale_server == "always",
+        )
+        requests.append(request(recall, wire.RECALL, term.node_of[term.server]))
+    return requests
+
+
+def evaluation_requests(term: Attempt, models: Mapping[str, Model]) -> list[Message]:
+    """Ask all for the metrics of ``models``; the server's own node has them already."""
+    evaluation = wire.EvaluateModels(
+        envelope=term.envelope, models={name: model.hash for name, model in models.items()}
+    )
+    return [
+        request(evaluation, wire.EVALUATE, node, () if vendor == term.server else models.values())
+        for vendor, node in term.node_of.items()
+    ]

@@ -1,0 +1,193 @@
+"""Between training and fine-tuning, where ``aggregation.secure`` is set: the mean alone.
+
+The server asks five questions (:mod:`strategies.secure_aggregation`).  Clients may be lost at
+each; a majority of the federation's clients must stay, or the term fails and nothing is revealed.
+The server's own last update is not masked: its own node gives it to its own server only.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from flwr.app import ArrayRecord, Message
+
+from strategies.errors import FederationStopped, MessageRefused, UpdateRejected
+from strategies.protocol import messages as wire
+from strategies.protocol.records import Absence
+from strategies.protocol.secure_nouns import KeyCard, threshold_of
+from strategies.secure_aggregation import messages as secure
+from strategies.secure_aggregation.quantising import Residues, agreed_quantiser, mean_from
+from strategies.secure_aggregation.server import Unmasking
+from strategies.secure_aggregation.sharing import NotRecovered
+from strategies.settings import AggregationSettings
+from strategies.term.answers import checked_update
+from strategies.term.attempt import Attempt, ServerLost
+from strategies.term.conversation import Conversation, request
+from strategies.term.plan import TermPlan
+from strategies.weights import Model, Weights, from_arrays, to_arrays
+
+PHASE = "aggregate"
+
+Found = TypeVar("Found", dict[str, Any], tuple[KeyCard, ...])
+
+
+def secure_mean(
+    conversation: Conversation,
+    plan: TermPlan,
+    settings: AggregationSettings,
+    round_number: int,
+    start: Model,
+    trained: Mapping[str, Message],
+) -> ArrayRecord:
+    """Return the mean weights of those that have ``trained`` from ``start`` and stay to the end.
+
+    Notes in the open term who they are.  Raises :class:`FederationStopped` when too few stay,
+    :class:`ServerLost` when the sites may not help this server again.
+    """
+    term, template = conversation.term, start.weights
+    own = _own_update(term, trained, template)
+    session = _Session(conversation, plan, settings, round_number, start)
+    clients = [vendor for vendor in trained if vendor != term.server]
+    survivors, total = session.sum(clients)
+    quantiser = agreed_quantiser(settings.secure_range, len(plan.roster))
+    mean = mean_from(quantiser.decode(total, template), len(survivors), template, own)
+    for vendor in trained:
+        reply = wire.unpack(trained[vendor], wire.Reply)
+        if vendor in survivors or (vendor == term.server and own is not None and reply.steps):
+            term.note_work(reply)
+    term.clients = tuple(vendor for vendor in plan.roster if vendor in survivors)
+    term.stale_server = own is not None
+    return to_arrays(mean)
+
+
+def _own_update(term: Attempt, trained: Mapping[str, Message], template: Weights) -> Weights | None:
+    """Return the server's own last update where its node sent one that can be used."""
+    message = trained.get(term.server)
+    reply = wire.unpack(message, wire.Reply) if message is not None else None
+    if message is None or reply is None or not reply.update:
+        return None
+    try:
+        return from_arrays(checked_update(message, reply, template))
+    except UpdateRejected as error:
+        term.note_absence(term.server, "train", error.code)
+        return None
+
+
+class _Session:
+    """One aggregation: the questions in their order, each to those that have answered the last."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        plan: TermPlan,
+        settings: AggregationSettings,
+        round_number: int,
+        start: Model,
+    ) -> None:
+        self._conversation, self._plan, self._start = conversation, plan, start
+        self._threshold = threshold_of(len(plan.roster), settings.min_clients)
+        self._about: dict[str, Any] = {
+            "envelope": conversation.term.envelope,
+            "round": round_number,
+            "model": start.hash,
+            "session": secrets.token_hex(16),
+        }
+
+    def sum(self, clients: Iterable[str]) -> tuple[frozenset[str], Residues]:
+        """Return whose updates are in the sum, and the sum."""
+        cards = self._keys(clients)
+        shares = self._shares(cards)
+        masked = self._masked(shares)
+        signatures = self._confirmations(masked)
+        unmasking = Unmasking(
+            secure.AdvertiseKeys(**self._about).context,
+            self._threshold,
+            cards,
+            frozenset(shares),
+            frozenset(masked),
+            self._released(signatures),
+        )
+        try:
+            return unmasking.survivors, unmasking.total(masked)
+        except NotRecovered as error:
+            raise self._stopped(f"shares that unmask nothing ({error})") from error
+
+    def _keys(self, clients: Iterable[str]) -> tuple[KeyCard, ...]:
+        asking = secure.AdvertiseKeys(**self._about)
+        replies = self._ask(secure.KEYS, dict.fromkeys(clients, asking))
+        cards = {vendor: reply.keys for vendor, (reply, _) in replies.items()}
+        named = tuple(c for v, c in cards.items() if c is not None and c.vendor == v)
+        return self._enough(named)
+
+    def _shares(self, cards: tuple[KeyCard, ...]) -> dict[str, dict[str, str]]:
+        """Return the sealed shares by sender and recipient."""
+        listed = [card.vendor for card in cards]
+        sharing = secure.ShareSecrets(**self._about, keys=cards)
+        replies = self._ask(secure.SHARES, dict.fromkeys(listed, sharing))
+        complete = {v: r.shares for v, (r, _) in replies.items() if set(r.shares) == set(listed)}
+        return self._enough(complete)
+
+    def _masked(self, shares: dict[str, dict[str, str]]) -> dict[str, Residues]:
+        questions = {
+            vendor: secure.SendMasked(
+                **self._about, shares={sender: sent[vendor] for sender, sent in shares.items()}
+            )
+            for vendor in shares
+        }
+        size = sum(array.size for array in self._start.weights.values())
+        masked = {}
+        for vendor, (_, message) in self._ask(secure.MASKED, questions).items():
+            try:
+                masked[vendor] = secure.masked_in(message, size)
+            except UpdateRejected as error:
+                self._conversation.term.note_absence(vendor, PHASE, error.code)
+        return self._enough(masked)
+
+    def _confirmations(self, survivors: Iterable[str]) -> dict[str, str]:
+        asking = secure.ConfirmSurvivors(**self._about, survivors=tuple(sorted(survivors)))
+        replies = self._ask(secure.CONFIRM, dict.fromkeys(survivors, asking))
+        return self._enough({vendor: reply.signature for vendor, (reply, _) in replies.items()})
+
+    def _released(self, signatures: dict[str, str]) -> dict[str, dict[str, str]]:
+        """Return the opened shares by sender and owner of the secret."""
+        asking = secure.Unmask(**self._about, confirmations=signatures)
+        replies = self._ask(secure.UNMASK, dict.fromkeys(signatures, asking))
+        return self._enough({vendor: reply.shares for vendor, (reply, _) in replies.items()})
+
+    # ------------------------------------------------------------------------------------------
+
+    def _ask(
+        self, kind: str, questions: Mapping[str, secure.SecureRequest]
+    ) -> dict[str, tuple[wire.Reply, Message]]:
+        node_of = self._conversation.term.node_of
+        requests = [request(noun, kind, node_of[vendor]) for vendor, noun in questions.items()]
+        answers = self._conversation.ask(requests, PHASE, self._plan.work_deadline, [self._start])
+        return {v: (wire.unpack(answers[v], wire.Reply), answers[v]) for v in answers}
+
+    def _enough(self, found: Found) -> Found:
+        """Return what was found, if it is of enough clients."""
+        if len(found) >= self._threshold:
+            return found
+        term = self._conversation.term
+        codes = {a.code for a in term.absences if a.attempt == term.envelope.attempt}
+        if MessageRefused.SECOND_SUM in codes:
+            raise ServerLost(
+                Absence(
+                    vendor=term.server,
+                    phase=PHASE,
+                    code=MessageRefused.SECOND_SUM,
+                    attempt=term.envelope.attempt,
+                )
+            )
+        raise self._stopped(f"{len(found)} clients that stayed")
+
+    def _stopped(self, found: str) -> FederationStopped:
+        return FederationStopped(
+            f"{found} in the secure aggregation of term {self._conversation.term.envelope.term}",
+            f"{self._threshold}, a majority of the clients (or aggregation.min-clients);"
+            " nothing was revealed",
+            "look into the sites' own logs, bring more sites back, and resume the run",
+            FederationStopped.TOO_FEW_CLIENTS,
+        )

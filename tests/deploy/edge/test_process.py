@@ -1,0 +1,64 @@
+"""Workers of an nginx whose master was killed do not keep the port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.edge.process import end_edge
+from deploy.processes.supervisor import python_module
+from deploy.simulation.private_superlink import free_port
+from tests.support.edges import NGINX, needs_nginx
+
+CONFIGURATION = """
+daemon off; worker_processes 1; pid {prefix}/nginx.pid; error_log {prefix}/logs/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log {prefix}/logs/in.jsonl;
+  client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;
+  fastcgi_temp_path {prefix}/fcgi; uwsgi_temp_path {prefix}/uwsgi; scgi_temp_path {prefix}/scgi;
+  server {{ listen 127.0.0.1:{port}; }}
+}}
+"""
+
+
+def answers(port: int, seconds: float = 5.0) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.05)
+    return False
+
+
+@needs_nginx
+@pytest.mark.skipif(not Path("/proc").exists(), reason="orphans are found by their open files")
+def test_worker_that_outlives_its_master_is_ended_before_the_next_start(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "logs").mkdir()
+    path = tmp_path / "nginx.conf"
+    path.write_text(CONFIGURATION.format(prefix=tmp_path, port=port))
+    command = [str(NGINX), "-p", f"{tmp_path}/", "-e", f"{tmp_path}/logs/e.log", "-c", str(path)]
+    first = subprocess.Popen(command)
+    assert answers(port)
+    [worker] = psutil.Process(first.pid).children()
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert worker.is_running() and answers(port, 0.5), "the worker has the port"
+    second = subprocess.Popen(python_module("deploy.edge.process", str(tmp_path), *command))
+    try:
+        worker.wait(10)
+        assert answers(port)
+        assert psutil.Process(second.pid).name() == "nginx"
+    finally:
+        end_edge(tmp_path)
+        second.wait(10)
+    assert not answers(port, 0.2)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.flower.supernodes import hooks, options
+from deploy.flower.supernodes_config import SupernodesConfig
+from deploy.processes.backoff import Backoff
+from deploy.processes.bell import Bell
+from deploy.processes.config import load_config
+from strategies.errors import ConfigurationError
+
+
+def config(tmp_path: Path, **changes: Any) -> SupernodesConfig:
+    link = {
+        "peer": "b",
+        "superlink": "127.0.0.1:1",
+        "root_certificates": "root",
+        "private_key": "key",
+        "port": 2,
+        "log": str(tmp_path / "b.log"),
+    }
+    whole = {
+        "links": [{**link, **changes.pop("link", {})}],
+        "agreed_bundle": "0" * 64,
+        "refusals": str(tmp_path / "refusals.jsonl"),
+        "bells": str(tmp_path),
+        "notes": str(tmp_path),
+        **changes,
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(whole))
+    return load_config(SupernodesConfig, path)
+
+
+def test_supernode_that_keeps_ending_is_started_ever_more_seldom() -> None:
+    backoff = Backoff()
+    assert [backoff.after(lived=1.0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert [backoff.after(lived=100.0), backoff.after(lived=1.0)] == [0.5, 1]
+
+
+def test_runtime_api_is_encrypted_and_closed_to_strangers(tmp_path: Path) -> None:
+    tls = {"certificate": "c", "key": "k", "root": "r"}
+    whole = config(tmp_path, tls=tls, secret="s")
+    given = options(whole, whole.links[0])
+    assert given[given.index("--superexec-auth-secret-file") + 1] == "s"
+    assert given[given.index("--ssl-certfile") + 1] == "c"
+    assert given[given.index("--host") + 1] == "127.0.0.1"
+
+
+def test_stock_executor_gets_no_secret_as_it_could_not_use_it(tmp_path: Path) -> None:
+    whole = config(tmp_path, isolation="subprocess", secret="s")
+    assert "--superexec-auth-secret-file" not in options(whole, whole.links[0])
+
+
+@pytest.mark.parametrize("peer", ["../b", "", ".b", "a/b", "b\n"])
+def test_peer_whose_name_is_no_file_name_is_refused(tmp_path: Path, peer: str) -> None:
+    with pytest.raises(ConfigurationError):
+        config(tmp_path, edge={"peer": peer})
+
+
+def test_peer_may_not_be_called_like_the_workers_bell(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="worker"):
+        config(tmp_path, edge={"peer": "worker"})
+
+
+def test_unknown_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="guard"):
+        config(tmp_path, guard=False)
+
+
+def test_message_rings_the_worker_and_quickens_the_pace(tmp_path: Path) -> None:
+    whole = config(tmp_path)
+    found = hooks(whole, whole.links[0])
+    found.on_message()
+    assert Bell(tmp_path / "worker").last_rung() > 0
+    start = time.monotonic()
+    found.idle()
+    assert time.monotonic() - start < 1.0

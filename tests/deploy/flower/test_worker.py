@@ -1,0 +1,130 @@
+"""What a warm worker refuses and what a forked child is; run in Pythons of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.warm_site import ROOT, wait_for
+
+CONFIG = """
+from pathlib import Path
+from deploy.flower.worker import WorkerConfig, warm_up
+from deploy.processes.children import fork_child, threads
+def config(**more):
+    fixed = dict(sources=(), bells=Path("."), log=Path("log"), agreed_bundle="0" * 64)
+    return WorkerConfig(**fixed, **more)
+"""
+
+
+def python(tmp_path: Path, text: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", CONFIG + text],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(tmp_path: Path, text: str) -> tuple[str, str]:
+    out, err = python(tmp_path, text).communicate(timeout=60)
+    return out, err
+
+
+def test_worker_has_one_thread_and_the_prepared_data_when_it_forks(tmp_path: Path) -> None:
+    (tmp_path / "site_data.py").write_text("kept = []\ndef prepare(): kept.append(7)\n")
+    out, err = run(
+        tmp_path,
+        "warm_up(config(preload=('numpy',), prepare='site_data:prepare'))\n"
+        "import os, site_data\n"
+        "print(threads(), flush=True)\n"
+        "os.waitpid(fork_child(lambda: print(site_data.kept)), 0)\n",
+    )
+    assert out.split("\n")[:2] == ["1", "[7]"], err
+
+
+def test_preparation_that_leaves_a_thread_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "site_data.py").write_text(
+        "import threading, time\n"
+        "def prepare(): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    )
+    _, err = run(tmp_path, "warm_up(config(prepare='site_data:prepare'))")
+    assert "2 threads after the preload" in err
+
+
+def test_module_that_is_missing_is_named(tmp_path: Path) -> None:
+    _, err = run(tmp_path, "warm_up(config(preload=('not_there',)))")
+    assert "ConfigurationError" in err and "'not_there'" in err
+
+
+def test_children_do_not_draw_the_same_numbers(tmp_path: Path) -> None:
+    out, err = run(
+        tmp_path,
+        "import os, random, numpy\n"
+        "def draw(): print(random.random(), numpy.random.rand())\n"
+        "for _ in range(3): os.waitpid(fork_child(draw), 0)\n",
+    )
+    assert len(set(out.split())) == 6, err
+
+
+def test_child_keeps_its_exit_code_and_writes_to_its_own_log(tmp_path: Path) -> None:
+    out, _ = run(
+        tmp_path,
+        "import os, sys\n"
+        "def end(how):\n"
+        "    print('mine', flush=True); raise how\n"
+        "for how in (SystemExit(0), SystemExit(3), SystemExit('text'), ValueError('wrong')):\n"
+        "    child = fork_child(lambda: end(how), Path('child.log'))\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n",
+    )
+    assert out.split() == ["0", "3", "1", "1"]
+    text = (tmp_path / "child.log").read_text()
+    assert text.splitlines().count("mine") == 4 and "ValueError: wrong" in text
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["polite", "deaf"])
+def test_child_ends_with_its_parent(tmp_path: Path, deaf: bool) -> None:
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if deaf else ""
+    parent = python(
+        tmp_path,
+        "import signal, time\n"
+        "import deploy.processes.children as children\n"
+        "children.GOODBYE_SECONDS = 1.0\n"
+        f"def live(): {ignore} Path('ready').touch(); time.sleep(600)\n"
+        "print(fork_child(live), flush=True)\n"
+        "time.sleep(600)\n",
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    assert wait_for((tmp_path / "ready").exists)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate()
+    assert wait_for(lambda: not child.is_running() or child.status() == "zombie", 10)
+
+
+def test_children_that_do_not_end_when_asked_are_killed(tmp_path: Path) -> None:
+    out, err = run(
+        tmp_path,
+        "import os, signal, time\n"
+        "import deploy.processes.children as children\n"
+        "children.GOODBYE_SECONDS = 1.0\n"
+        "def live(name, deaf):\n"
+        "    if deaf: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    Path(name).touch(); time.sleep(600)\n"
+        "running = {fork_child(lambda n=n: live(n, n == 'deaf')): n for n in ('polite', 'deaf')}\n"
+        "while not (Path('polite').exists() and Path('deaf').exists()): time.sleep(0.01)\n"
+        "def reap():\n"
+        "    child, status = os.waitpid(-1, os.WNOHANG)\n"
+        "    if child: print(running.pop(child), os.waitstatus_to_exitcode(status))\n"
+        "children.end_children(running, reap)\n",
+    )
+    assert out.splitlines() == ["polite -15", "deaf -9"], err

@@ -1,0 +1,135 @@
+"""Joining a consortium: sites make their own keys, the consortium signs, private keys stay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deploy.identity.pki import check_identity
+from deploy.membership.joining import assemble, assemble_change, join, new_site
+from srflm_flower.federation.loading import built_in_federation, load_federation
+from srflm_flower.federation.successor import check_successor, difference
+from strategies.errors import ConfigurationError
+from tests.support.commands import SRFLM, run
+
+ROSTER = ("aster", "borealis")
+
+
+def make_sites(folder: Path) -> dict[str, Path]:
+    return {
+        vendor: new_site(
+            folder / vendor, vendor, ROSTER, "127.0.0.1:8443", f"{vendor}.example.org:8443"
+        )
+        for vendor in ROSTER
+    }
+
+
+def test_site_joins_with_keys_that_nobody_else_has_seen(tmp_path: Path) -> None:
+    files = make_sites(tmp_path)
+    assert "PRIVATE" not in "".join(path.read_text() for path in files.values())
+    answers = assemble(tmp_path / "ca", built_in_federation(2), list(files.values()))
+    hashes = set()
+    for vendor, answer in answers.items():
+        hashes.add(join(tmp_path / vendor, answer).hash)
+        check_identity(tmp_path / vendor / "identity", vendor, datetime.now(UTC), ROSTER)
+        assert not list(answer.glob("*.key"))
+    assert len(hashes) == 1
+
+
+def test_member_that_is_missing_is_named(tmp_path: Path) -> None:
+    files = make_sites(tmp_path)
+    with pytest.raises(ConfigurationError, match="aster, borealis, cygnus"):
+        assemble(tmp_path / "ca", built_in_federation(3), list(files.values()))
+
+
+def test_answer_for_another_site_is_refused(tmp_path: Path) -> None:
+    files = make_sites(tmp_path)
+    answers = assemble(tmp_path / "ca", built_in_federation(2), list(files.values()))
+    before = (tmp_path / "aster" / "site.toml").read_bytes()
+    with pytest.raises(Exception, match="found"):
+        join(tmp_path / "aster", answers["borealis"])
+    assert not (tmp_path / "aster" / "federation.toml").exists()
+    assert (tmp_path / "aster" / "site.toml").read_bytes() == before
+
+
+def test_newcomer_joins_by_a_new_edition_and_keeps_no_one_elses_keys(tmp_path: Path) -> None:
+    answers = assemble(tmp_path / "ca", built_in_federation(2), list(make_sites(tmp_path).values()))
+    old = load_federation(answers["aster"] / "federation.toml")
+    longer = (*ROSTER, "cygnus")
+    files = [
+        new_site(tmp_path / vendor, vendor, longer, "127.0.0.1:8443", f"{vendor}.example.org:8443")
+        for vendor in longer
+    ]
+    answers = assemble_change(tmp_path / "ca", old, files)
+    new = join(tmp_path / "cygnus", answers["cygnus"])
+    check_successor(old, new)
+    check_identity(tmp_path / "cygnus" / "identity", "cygnus", datetime.now(UTC), longer)
+    assert difference(old, new).joins == ("cygnus",)
+    assert load_federation(tmp_path / "ca" / "federation.toml") == new
+
+    left = assemble_change(tmp_path / "ca", new, [], ["borealis"])
+    last = load_federation(left["cygnus"] / "federation.toml")
+    check_successor(new, last)
+    assert (last.edition, last.roster) == (3, ("aster", "cygnus"))
+    assert [vendor.number for vendor in last.vendors] == [0, 2]
+    assert last.first == old.as_edition
+    assert set(last.vendors[0].node_keys or {}) == {"aster", "cygnus"}
+
+
+def test_join_without_new_keys_of_the_others_is_refused(tmp_path: Path) -> None:
+    answers = assemble(tmp_path / "ca", built_in_federation(2), list(make_sites(tmp_path).values()))
+    old = load_federation(answers["aster"] / "federation.toml")
+    longer = (*ROSTER, "cygnus")
+    file = new_site(tmp_path / "cygnus", "cygnus", longer, "127.0.0.1:8443", "c.org:8443")
+    with pytest.raises(ConfigurationError, match=r"aster\.node-keys: found aster, borealis"):
+        assemble_change(tmp_path / "ca", old, [file])
+    with pytest.raises(ConfigurationError, match="members that leave"):
+        assemble_change(tmp_path / "ca", old, [], ["cygnus"])
+    with pytest.raises(ConfigurationError, match="expected at least two"):
+        assemble_change(tmp_path / "ca", old, [], ["aster"])
+
+
+@pytest.mark.slow
+def test_commands_of_the_readme(tmp_path: Path) -> None:
+    roster = ",".join(ROSTER)
+    for number, vendor in enumerate(ROSTER):
+        address = f"127.0.0.1:{9443 + number}"
+        command = [SRFLM, "site", "new", vendor, "--vendor", vendor, "--roster", roster]
+        made = run([*command, "--address", address, "--listen", address], tmp_path)
+        assert made.returncode == 0, made.stderr
+    (tmp_path / "federation.toml").write_text(built_in_federation(2).to_toml())
+    members = [f"{vendor}/membership.toml" for vendor in ROSTER]
+    signed = run(
+        [SRFLM, "consortium", "assemble", *members, "--federation", "federation.toml"], tmp_path
+    )
+    assert signed.returncode == 0, signed.stderr
+    joined = run([SRFLM, "site", "join", "aster", "consortium/members/aster"], tmp_path)
+    assert joined.returncode == 0, joined.stderr
+    assert "Member of phantom" in joined.stdout
+    change_by_the_commands_of_the_readme(tmp_path)
+
+
+def change_by_the_commands_of_the_readme(tmp_path: Path) -> None:
+    for number, vendor in enumerate((*ROSTER, "cygnus")):
+        address = f"127.0.0.1:{9443 + number}"
+        command = [SRFLM, "site", "new", vendor, "--vendor", vendor, "--address", address]
+        made = run([*command, "--roster", "aster,borealis,cygnus"], tmp_path)
+        assert made.returncode == 0, made.stderr
+    members = [f"{vendor}/membership.toml" for vendor in (*ROSTER, "cygnus")]
+    command = [SRFLM, "consortium", "assemble", *members]
+    changed = run([*command, "--change", "aster/federation.toml"], tmp_path)
+    assert changed.returncode == 0, changed.stderr
+    approved = run([SRFLM, "roster", "approve", "aster", "consortium/federation.toml"], tmp_path)
+    assert approved.returncode == 0, approved.stderr
+    assert "Joins: cygnus" in approved.stdout
+    waiting = "aster, borealis; approved here, waiting for a majority: aster, borealis, cygnus"
+    assert waiting in approved.stdout
+    assert waiting in run([SRFLM, "status", "aster"], tmp_path).stdout
+    withdrawn = run([SRFLM, "roster", "withdraw", "aster"], tmp_path)
+    assert withdrawn.stdout == "Withdrawn.\n"
+    refused = run([SRFLM, "roster", "approve", "aster", "aster/federation.toml"], tmp_path)
+    assert refused.returncode == 2 and "edition: found 1; expected 2" in refused.stderr
+    nothing = run([SRFLM, "consortium", "assemble", *members], tmp_path)
+    assert nothing.returncode == 2 and "neither --federation nor --change" in nothing.stderr

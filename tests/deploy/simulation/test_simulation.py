@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clients.files.durable import write_durably
+from deploy.processes.family import ProcessFamily
+from deploy.simulation import simulation
+from deploy.simulation.simulation import simulate, simulation_resources
+from srflm_flower.run.folder import RunFolder
+from strategies.errors import RunFolderError, SimulationError
+from tests.support.tiny import conduct, new_run, tiny_federation
+
+NOTHING = [sys.executable, "-c", ""]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("finished")
+    run = new_run(tiny_federation(folder, run__rounds=1), folder / "run")
+    conduct(run)
+    return run
+
+
+def test_every_vendor_has_a_node_and_a_share_of_the_gpus(tmp_path: Path) -> None:
+    words = simulation_resources(tiny_federation(tmp_path), 2, 1).split()
+    assert "num-supernodes=4" in words and "client-resources-num-gpus=0.5" in words
+
+
+def test_second_launcher_is_refused_before_flower_is_started(
+    finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "process_family", None)
+    with finished.launched(), pytest.raises(RunFolderError) as caught:
+        simulate(finished, lambda _: None)
+    assert caught.value.code == RunFolderError.BUSY
+
+
+def test_run_that_does_not_start_keeps_the_old_summary_and_is_an_error(
+    finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: RunFolder, members: ProcessFamily, __: str, log: Path) -> subprocess.Popen[bytes]:
+        return members.start(NOTHING, {}, log)
+
+    monkeypatch.setattr(simulation, "_start_flower", start)
+    before = finished.summary.read_bytes()
+    with pytest.raises(SimulationError, match="without a summary"):
+        simulate(finished, lambda _: None)
+    assert finished.summary.read_bytes() == before
+
+
+def test_summary_written_anew_is_the_runs_even_with_the_same_text(
+    finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: RunFolder, members: ProcessFamily, __: str, log: Path) -> subprocess.Popen[bytes]:
+        write_durably(finished.summary, finished.summary.read_bytes())
+        return members.start(NOTHING, {}, log)
+
+    monkeypatch.setattr(simulation, "_start_flower", start)
+    assert simulate(finished, lambda _: None).status == "completed"

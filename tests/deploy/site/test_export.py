@@ -1,0 +1,51 @@
+"""What a deployed site has to show when its terms are done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clients.models.model_file import load_model, read_model_file
+from deploy.site.export import export_site
+from srflm_flower.results.release import released
+from srflm_flower.site.released_so_far import released_so_far
+from strategies.errors import RunFolderError
+from tests.support.deployed import DeployedFederation
+from tests.support.tiny import tiny_federation
+
+
+def test_site_exports_the_best_model_of_all_terms_and_its_own(tmp_path: Path) -> None:
+    sites = DeployedFederation(tmp_path / "f", tiny_federation(tmp_path, ("a", "b", "c")))
+    with pytest.raises(RunFolderError, match="without a committed term"):
+        export_site(sites.site("a"), tmp_path / "too early")
+    sites.order("a", rounds=4)
+    for _ in range(4):
+        sites.turn()
+    records, metric = sites.records("a"), sites.site("a").federation.task.metric
+    best = released(records, metric)
+    assert best is not None
+    for vendor in ("a", "b", "c"):
+        site, out = sites.site(vendor), tmp_path / vendor
+        assert released_so_far(site.state.ledger, metric) == best
+        export = export_site(site, out)
+        assert export.release == best
+        assert read_model_file(out / "global.safetensors").hash == best.model
+        load_model(out / "personalised.safetensors")
+        assert set(export.test) == {"global", "personalised"}
+        assert len((out / "ledger.jsonl").read_text().splitlines()) == 4
+        assert "Report of the federation" in (out / "report.html").read_text()
+
+
+def test_site_that_was_away_says_that_it_lacks_the_model(tmp_path: Path) -> None:
+    sites = DeployedFederation(tmp_path / "f", tiny_federation(tmp_path, ("a", "b", "c")))
+    sites.order("a", rounds=3)
+    for _ in range(3):
+        sites.turn()
+    site = sites.site("b")
+    (release,) = [released(sites.records("b"), site.federation.task.metric)]
+    assert release is not None
+    site.models.path(release.model).unlink()
+    export = export_site(sites.site("b"), tmp_path / "out")
+    assert not export.has_release
+    assert not (tmp_path / "out" / "global.safetensors").exists()
