@@ -12,7 +12,7 @@ from flwr.serverapp import Grid, ServerApp
 from clients.files.event_log import EventLog
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
-from srflm_flower.results.term_line import term_line
+from srflm_flower.results.summary import term_line
 from srflm_flower.run.conduct import Run
 from srflm_flower.run.folder import RunFolder, create_run_folder
 from srflm_flower.run.simulated_site import folder_note

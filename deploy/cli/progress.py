@@ -10,15 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_PHASES = {
-    "open": "opening the term",
-    "train": "clients train",
-    "aggregate": "clients aggregate securely",
-    "finetune": "server fine-tunes",
-    "evaluate": "all evaluate",
-    "commit": "committing",
-    "close": "gathering the results",
-}
+from srflm_flower.results.summary import term_line
+from strategies.phases import PHASES
+from strategies.protocol.records import TermRecord
 
 
 @dataclass
@@ -56,7 +50,7 @@ class Progress:
         match event["event"]:
             case "term-opened":
                 self.term, self.server = event["term"], event["server"]
-                self.phase = _PHASES["train"]
+                self.phase = PHASES["train"]
                 self.first_round_at = self.first_round_at or time.monotonic()
             case "reply":
                 self._on_reply(event)
@@ -69,12 +63,12 @@ class Progress:
             case "ended":
                 self.lines.append(f"the run ends: {event['reason']}")
             case "closing":
-                self.phase, self.server = _PHASES["close"], ""
+                self.phase, self.server = "gathering the results", ""
             case "term-committed":
                 self._on_commit(event["record"])
 
     def _on_reply(self, event: dict[str, Any]) -> None:
-        self.phase = _PHASES.get(event["phase"], self.phase)
+        self.phase = PHASES.get(event["phase"], self.phase)
         row = self.rows.get(event["vendor"])
         if row is None:
             return
@@ -86,9 +80,6 @@ class Progress:
                 row.metrics[name] = metrics[self.metric]
 
     def _on_commit(self, data: dict[str, Any]) -> None:
-        from srflm_flower.results.term_line import term_line
-        from strategies.protocol.records import TermRecord
-
         record = TermRecord.model_validate(data)
         self.rounds_done = record.round
         self.lines.append(term_line(record, self.metric))

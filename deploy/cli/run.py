@@ -30,7 +30,7 @@ def run(
     from deploy.operating.run_orders import follow, order_rounds
     from deploy.operating.status import site_status
     from deploy.site.deployed_site import site_at
-    from srflm_flower.results.term_line import term_line
+    from srflm_flower.results.summary import term_line
 
     site = site_at(folder.resolve())
     console = Console(highlight=False, soft_wrap=True)

@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.options import FederationFile, Rounds, Seed, chosen_federation
-from deploy.cli.progress import Progress
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from deploy.cli.progress import Progress
     from srflm_flower.results.summary import RunSummary
     from srflm_flower.run.folder import RunFolder
 
@@ -33,6 +33,7 @@ def simulate(
     cpus: Annotated[int | None, typer.Option(help="CPUs to use; all by default", min=1)] = None,
 ) -> None:
     """Run a federation on this machine; exit with 0 only when every round was committed."""
+    from deploy.cli.progress import Progress
     from deploy.simulation.simulation import simulate as run_simulation
     from srflm_flower.run.ledger import Ledger
 

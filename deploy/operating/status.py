@@ -23,24 +23,13 @@ from deploy.site.layout import Layout
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
 from strategies.errors import IdentityError
+from strategies.phases import PHASE_OF
 from strategies.protocol.quorum import owner
 from strategies.protocol.records import VendorPrivacy
-from strategies.secure_aggregation.messages import CONFIRM, KEYS, MASKED, SHARES, UNMASK
 
 TAIL_BYTES = 65_536
 WARNING_DAYS = 30
 """So long before a certificate expires the status says so."""
-
-PHASES = {
-    "query.open": "open",
-    "train.local": "train",
-    "train.recall": "train",
-    **dict.fromkeys((KEYS, SHARES, MASKED, CONFIRM, UNMASK), "aggregate"),
-    "train.finetune": "fine-tune",
-    "evaluate.models": "evaluate",
-    "query.accept": "commit",
-    "query.commit": "commit",
-}
 
 
 class PeerStatus(Strict):
@@ -156,7 +145,7 @@ def tail(path: Path) -> list[dict[str, Any]]:
 
 def _phase(audit: list[dict[str, Any]], term: int) -> str | None:
     types = [each["type"] for each in audit if each.get("term") == term]
-    return next((PHASES[each] for each in reversed(types) if each in PHASES), None)
+    return next((PHASE_OF[each] for each in reversed(types) if each in PHASE_OF), None)
 
 
 def _peers(

@@ -47,7 +47,7 @@ def train(message: Message, context: Context) -> Message:
     budget = StepBudget.model_validate_json((folder / BUDGET_FILE).read_bytes())
     settings = site.federation.training
     work = Work(
-        learning_rate=settings.learning_rate * settings.decay ** (round_number - 1),
+        learning_rate=site.federation.term_plan().learning_rate_in(round_number),
         epochs=settings.client_epochs,
         steps=budget.steps(site.vendor, round_number),
         proximal=float(str(config.get("proximal-mu", 0.0))),

@@ -127,7 +127,7 @@ def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> M
     settings, metric = federation.training, federation.task.metric
     weights, best, best_value, spent = sites[0].initial, sites[0].initial, float("-inf"), 0
     for round_number in range(1, federation.run.rounds + 1):
-        rate = settings.learning_rate * settings.decay ** (round_number - 1)
+        rate = federation.term_plan().learning_rate_in(round_number)
         work = Work(rate, settings.client_epochs, budget.in_round(round_number))
         trained = learner.train(weights, work, "client", round_number)
         weights, spent = trained.weights, spent + trained.steps

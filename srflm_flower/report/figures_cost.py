@@ -13,7 +13,7 @@ from srflm_flower.report.rendering import (
     label_terms,
     new_figure,
 )
-from srflm_flower.report.wording import PHASES, phase_in_full
+from strategies.phases import PHASES, phase_in_full
 from strategies.protocol.records import PhaseCost, TermRecord
 
 

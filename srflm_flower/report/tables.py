@@ -9,15 +9,14 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.report.table import Cell, Code, Column, Table
 from srflm_flower.report.wording import (
     METRICS,
-    PHASES,
     duration,
     meaning_of,
     megabytes,
     metric_in_full,
     number,
-    phase_in_full,
 )
 from srflm_flower.results.summary import RunSummary, VendorSummary, mean_over_vendors, spans
+from strategies.phases import PHASES, phase_in_full
 from strategies.protocol.records import Metrics, PhaseCost, TermRecord
 
 MAX_NAMES = 6

@@ -21,14 +21,6 @@ MODELS = {
     "personalised": "personalised model",
     "moving-average": "moving average of the committed models",
 }
-PHASES = {
-    "open": "open the term",
-    "train": "train at the clients",
-    "aggregate": "aggregate securely",
-    "finetune": "fine-tune at the server",
-    "evaluate": "evaluate at all vendors",
-    "commit": "commit the record",
-}
 
 
 def metric_in_full(name: str) -> str:
@@ -39,11 +31,6 @@ def metric_in_full(name: str) -> str:
 def model_in_full(kind: str) -> str:
     """Return what a kind of model is called in a sentence."""
     return MODELS.get(kind, kind)
-
-
-def phase_in_full(name: str) -> str:
-    """Return what is done in a phase of a term."""
-    return PHASES.get(name, name)
 
 
 def number(value: float | None, decimals: int = 3) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from srflm_flower.federation.federation import Federation
-from srflm_flower.privacy.statement import exclusions, promise
+from srflm_flower.privacy.statement import exclusions, promise, spent_line
 from srflm_flower.results.release import Release, released
 from strategies.protocol.records import Metrics, TermRecord, VendorPrivacy
 from strategies.protocol.roster_change import Editions
@@ -173,3 +173,23 @@ def pooled(metrics: Sequence[Metrics]) -> Metrics:
         if (having := [each for each in metrics if name in each and "examples" in each])
         and (total := sum(each["examples"] for each in having))
     }
+
+
+def term_line(record: TermRecord, metric: str) -> str:
+    """Return who served, the mean metric of each kind of model, and who was absent."""
+    means = []
+    for kind, title in (
+        ("averaged", "averaged"),
+        ("finetuned", "fine-tuned"),
+        ("personalised", "personalised"),
+    ):
+        mean = mean_over_vendors([getattr(each, kind) for each in record.metrics.values()])
+        if metric in mean:
+            means.append(f"{title} {mean[metric]:.3f}")
+    spent = spent_line(record.privacy)
+    absent = sorted({absence.vendor for absence in record.absences})
+    return (
+        f"term {record.term}: server {record.server}; mean {metric}: {', '.join(means) or '—'}"
+        + (f"; absent: {', '.join(absent)}" if absent else "")
+        + (f"; {spent}" if spent else "")
+    )

@@ -26,8 +26,8 @@ def progress_after_run(folder, **changes: object) -> tuple[Progress, list[str]]:
 
 def test_table_shows_who_serves_and_every_vendor_s_figures(tmp_path) -> None:
     progress, drawn = progress_after_run(tmp_path)
-    assert any("server a " in text and "clients train" in text for text in drawn)
-    assert any("server b " in text and "server fine-tunes" in text for text in drawn)
+    assert any("server a " in text and "train at the clients" in text for text in drawn)
+    assert any("server b " in text and "fine-tune at the server" in text for text in drawn)
     assert all(vendor in drawn[-1] for vendor in "abcd")
     assert len(progress.lines) == 3 and progress.rounds_done == 3
 
