@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
-import tomli_w
+import tomlkit
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -80,7 +80,7 @@ def _setting(key: str, value: Any, field: FieldInfo | None) -> Iterator[str]:
     if field is not None:
         yield from _comment(field)
     if value is not None:
-        yield tomli_w.dumps({key: value}).rstrip("\n")
+        yield tomlkit.dumps({key: value}).rstrip("\n")
     elif field is not None:
         yield f"# {key} = (left out)"
 
@@ -89,7 +89,7 @@ def _tables(value: Any, path: tuple[str, ...], explained: set[type]) -> Iterator
     """Yield a table of settings, each of several, or a table whose keys are names."""
     name = ".".join(path)
     if isinstance(value, dict):
-        yield from (f"[{name}]", tomli_w.dumps(value).rstrip("\n"))
+        yield from (f"[{name}]", tomlkit.dumps(value).rstrip("\n"))
         return
     several = isinstance(value, tuple)
     for number, each in enumerate(value if several else (value,)):
