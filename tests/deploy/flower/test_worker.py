@@ -88,7 +88,7 @@ def test_child_keeps_its_exit_code_and_writes_to_its_own_log(tmp_path: Path) -> 
     )
     assert out.split() == ["0", "3", "1", "1"]
     text = (tmp_path / "child.log").read_text()
-    assert text.count("mine") == 4 and "ValueError: wrong" in text
+    assert text.splitlines().count("mine") == 4 and "ValueError: wrong" in text
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["polite", "deaf"])
