@@ -18,7 +18,7 @@ import click
 import typer
 from pydantic import BaseModel
 
-from clients.privacy.policy import PrivacyPolicy
+from clients.privacy.ledger.policy import PrivacyPolicy
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (
     ByClassPartition,
@@ -31,12 +31,12 @@ from clients.settings import (
     TaskSettings,
     TrainingSettings,
 )
-from srflm_flower import errors
-from srflm_flower.cli import app
-from srflm_flower.federation import Federation, RunSettings
-from srflm_flower.member import Member
-from srflm_flower.records import Edition
-from srflm_flower.site_settings import PolicySettings, SiteSettings, TimeoutSettings
+from deploy.cli import app
+from deploy.site.settings import PolicySettings, SiteSettings, TimeoutSettings
+from srflm_flower.federation.federation import Federation, RunSettings
+from srflm_flower.federation.member import Member
+from strategies import errors
+from strategies.protocol.records import Edition
 from strategies.settings import AggregationSettings, ElectionSettings
 
 FOLDER = Path(__file__).parent / "reference"
@@ -163,7 +163,8 @@ def command_line_page() -> str:
     root = typer.main.get_command(app)
     intro = (
         "Every command prints this with `--help`. Exit codes: 0 done; 1 the run stopped or failed;"
-        " 2 wrong usage or a wrong file; 130 interrupted."
+        " 2 wrong usage or a wrong file; 130 interrupted. `srflm --install-completion` installs"
+        " completion for the shell."
     )
     return _page("Command line", intro, _commands(click.Context(root, info_name="srflm")))
 

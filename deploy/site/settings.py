@@ -33,7 +33,7 @@ class PolicySettings(Settings):
 
 
 class TimeoutSettings(Settings):
-    """When this site stands in for another server."""
+    """When this site takes over from another server."""
 
     open: float | None = Field(
         default=None,
@@ -107,7 +107,7 @@ class SiteSettings(Settings):
         default=PrivacyPolicy(), description="This site's own limits for its records."
     )
     timeouts: TimeoutSettings = Field(
-        default=TimeoutSettings(), description="When this site stands in for another server."
+        default=TimeoutSettings(), description="When this site takes over from another server."
     )
 
     def load_federation(self) -> Federation:

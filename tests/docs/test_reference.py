@@ -14,9 +14,10 @@ from docs.generate import (
     documented_codes,
 )
 from srflm_flower import client_app
-from srflm_flower.errors import INTERNAL_ERROR, NO_REPLY, SrflmError
+from strategies.errors import INTERNAL_ERROR, NO_REPLY, SrflmError
+from strategies.phases import PHASE_OF
 from strategies.settings import Settings
-from tests.srflm_flower.test_descriptions import descendants
+from tests.srflm_flower.federation.test_descriptions import descendants
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -42,9 +43,11 @@ def test_every_code_says_what_it_means_and_how_to_resolve_it() -> None:
 def test_page_of_messages_has_every_message_that_a_site_answers() -> None:
     text = (FOLDER / "messages.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `((?:query|train|evaluate)\.[a-z]+)` \|", text, re.MULTILINE))
-    assert listed == registered()
+    assert listed == set(client_app.app._registered_funcs)
 
 
-def registered() -> set[str]:
-    """Return the message types that the ClientApp answers."""
-    return set(client_app.app._registered_funcs)
+def test_page_of_messages_names_the_phase_of_each_message() -> None:
+    section = (FOLDER / "messages.md").read_text(encoding="utf-8").split("## In a term")[1]
+    rows = [line.split("|") for line in section.split("## To catch up")[0].splitlines()]
+    phases = {row[1].strip(" `"): row[5].strip() for row in rows if len(row) > 6 and "`" in row[1]}
+    assert {name: phase.replace("-", "") for name, phase in phases.items()} == PHASE_OF
