@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-fast explore lint docs bench setup clean help
+.PHONY: demo test test-fast explore lint docs reference bench setup clean help
 
 help:            ## show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ docs: $(STAMP)   ## the documentation as pages for a browser, in build/docs
 
 bench: $(STAMP)  ## every figure of docs/results.md, from one run (an hour or two on two cores)
 	$(BIN)/python -m benchmarks.run_all
+
+reference: $(STAMP)  ## write the pages of docs/reference that follow from the code
+	$(BIN)/python -m docs.generate
 
 setup: $(STAMP)  ## make the virtual environment and install
 

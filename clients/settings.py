@@ -35,17 +35,26 @@ DataPath = Annotated[Path, Strict(False), BeforeValidator(_usable_path)]
 
 
 class TaskSettings(Settings):
-    """What is learnt: class names in label order, image channels, and the metric that selects.
+    """What is learnt, and the metric that selects models."""
 
-    ``metric`` (on validation data) chooses each vendor's personalised model and the released
-    global one.
-    """
-
-    kind: Literal["classification"] = "classification"
-    classes: Annotated[tuple[str, ...], Strict(False)] = ("none", "cyst", "solid", "calcified")
-    channels: int = Field(default=1, ge=1)
-    spatial_dims: Literal[2, 3] = 2
-    metric: ClassificationMetric = "accuracy"
+    kind: Literal["classification"] = Field(
+        default="classification", description="Kind of task; classification is the only one."
+    )
+    classes: Annotated[tuple[str, ...], Strict(False)] = Field(
+        default=("none", "cyst", "solid", "calcified"),
+        description="Names of the classes, in the order of their labels 0, 1, ….",
+    )
+    channels: int = Field(
+        default=1, ge=1, description="Channels of an image: 1 is grey, 3 is colour."
+    )
+    spatial_dims: Literal[2, 3] = Field(
+        default=2, description="Spatial dimensions of an image: 2 is a slice, 3 a volume."
+    )
+    metric: ClassificationMetric = Field(
+        default="accuracy",
+        description="Metric on validation data that chooses each vendor's personalised model and"
+        " the released global one.",
+    )
 
     @field_validator("classes")
     @classmethod
@@ -58,76 +67,131 @@ class TaskSettings(Settings):
 
 
 class PhantomData(Settings):
-    """The built-in cross-vendor CT phantom; ``examples`` slices a vendor, over all splits.
+    """The built-in cross-vendor CT phantom."""
 
-    ``heterogeneity`` scales how far the vendors' scanners are apart (0: all the same).
-    ``label_alpha``, where set, draws each vendor's class mix from a Dirichlet distribution.
-    """
-
-    source: Literal["phantom"] = "phantom"
-    examples: int = Field(default=400, ge=1)
-    image_size: int = Field(default=64, ge=16)
-    heterogeneity: float = Field(default=1.0, ge=0, le=2)
-    label_alpha: float | None = Field(default=None, gt=0)
+    source: Literal["phantom"] = Field(
+        default="phantom", description="Images are generated; no data is needed."
+    )
+    examples: int = Field(
+        default=400, ge=1, description="Slices of each vendor, over all three splits."
+    )
+    image_size: int = Field(default=64, ge=16, description="Side of an image in pixels.")
+    heterogeneity: float = Field(
+        default=1.0,
+        ge=0,
+        le=2,
+        description="How far the vendors' scanners are apart; 0 gives all the same scanner.",
+    )
+    label_alpha: float | None = Field(
+        default=None,
+        gt=0,
+        description="α of the Dirichlet distribution from which each vendor's mix of classes is"
+        " drawn; left out, all have the same mix.",
+    )
 
 
 class DirichletPartition(Settings):
     """Divide every class over the vendors by proportions from Dir(α) (Hsu et al., 2019)."""
 
-    kind: Literal["dirichlet"] = "dirichlet"
-    alpha: float = Field(default=0.5, gt=0)
+    kind: Literal["dirichlet"] = Field(
+        default="dirichlet", description="Each class is divided by random proportions."
+    )
+    alpha: float = Field(
+        default=0.5, gt=0, description="α of the proportions: the smaller, the more uneven."
+    )
 
 
 class ByClassPartition(Settings):
     """Give every vendor the classes that its ``[[vendors]]`` table lists."""
 
-    kind: Literal["by-class"]
+    kind: Literal["by-class"] = Field(
+        description="Each vendor gets the classes that its [[vendors]] table lists."
+    )
 
 
 class NpzData(Settings):
     """One MedMNIST-style ``.npz`` file, divided among simulated vendors.
 
     Keys ``train_images``, ``train_labels``, and the same for ``val`` and ``test``.
-    ``max_examples`` limits the training images of all vendors together.
     """
 
-    source: Literal["npz"]
-    path: DataPath
-    partition: Annotated[DirichletPartition | ByClassPartition, Field(discriminator="kind")] = (
-        DirichletPartition()
+    source: Literal["npz"] = Field(
+        description="One MedMNIST-style .npz file is divided among the vendors."
     )
-    max_examples: int | None = Field(default=None, ge=1)
+    path: DataPath = Field(
+        description="The .npz file; a relative path starts at the federation file's folder."
+    )
+    partition: Annotated[DirichletPartition | ByClassPartition, Field(discriminator="kind")] = (
+        Field(default=DirichletPartition(), description="How the file is divided among vendors.")
+    )
+    max_examples: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most training images of all vendors together; left out, all of the file.",
+    )
 
 
 class FileData(Settings):
     """One ``.npz`` file, or one folder with a sub-folder of images per class, for each vendor."""
 
-    source: Literal["files"]
-    image_size: int | None = Field(default=None, ge=16)
+    source: Literal["files"] = Field(
+        description="Each vendor has its own .npz file, or folder with a sub-folder per class."
+    )
+    image_size: int | None = Field(
+        default=None,
+        ge=16,
+        description="Side in pixels to which images in folders are resized; left out, all must"
+        " have the same shape already.",
+    )
 
 
 DataSettings = Annotated[PhantomData | NpzData | FileData, Field(discriminator="source")]
 
 
 class VendorSettings(Settings):
-    """A member of the federation.
+    """A member of the federation."""
 
-    ``path`` is its file or folder (data source ``files``); ``classes`` are its labels (partition
-    ``by-class``); ``max_examples`` limits its training images.  With differential privacy
-    ``size`` is its public size: about how many training records it has, in numbers that everybody
-    may know; ``client_noise`` and ``server_noise`` replace those of ``[privacy]`` for this vendor.
-    ``number`` is its place in the roster if left out; it seeds how the vendor's own data is
-    divided, and stays when others leave.
-    """
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
-    path: DataPath | None = None
-    classes: Annotated[tuple[int, ...], Strict(False)] | None = None
-    max_examples: int | None = Field(default=None, ge=1)
-    size: int | None = Field(default=None, ge=1)
-    client_noise: float | None = Field(default=None, gt=0)
-    server_noise: float | None = Field(default=None, gt=0)
-    number: int | None = Field(default=None, ge=0)
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$",
+        description="Name of the vendor, different from all others.",
+    )
+    path: DataPath | None = Field(
+        default=None,
+        description='This vendor\'s data file or folder; only with data source "files", where a'
+        " deployed site may name another in site.toml.",
+    )
+    classes: Annotated[tuple[int, ...], Strict(False)] | None = Field(
+        default=None,
+        description='Labels of this vendor\'s classes; only with partition "by-class".',
+    )
+    max_examples: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most training images of this vendor; left out, all that it has.",
+    )
+    size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Public size: about how many training records this vendor has; needed with"
+        " differential privacy only.",
+    )
+    client_noise: float | None = Field(
+        default=None,
+        gt=0,
+        description="This vendor's own noise multiplier as a client; left out, that of [privacy].",
+    )
+    server_noise: float | None = Field(
+        default=None,
+        gt=0,
+        description="This vendor's own noise multiplier as the server; left out, that of"
+        " [privacy].",
+    )
+    number: int | None = Field(
+        default=None,
+        ge=0,
+        description="Seed of the division of this vendor's own data, which stays when others"
+        " leave; left out, its place in the roster, counted from 0.",
+    )
 
     @field_validator("name")
     @classmethod
@@ -140,9 +204,22 @@ class VendorSettings(Settings):
 class SplitSettings(Settings):
     """How data that comes without splits is divided, and what is asked of a vendor's data."""
 
-    validation: float = Field(default=0.2, gt=0, lt=0.5)
-    test: float = Field(default=0.2, gt=0, lt=0.5)
-    allow_one_class: bool = False
+    validation: float = Field(
+        default=0.2,
+        gt=0,
+        lt=0.5,
+        description="Fraction of a vendor's examples for validation, where its data has no splits.",
+    )
+    test: float = Field(
+        default=0.2,
+        gt=0,
+        lt=0.5,
+        description="Fraction of a vendor's examples for testing, where its data has no splits.",
+    )
+    allow_one_class: bool = Field(
+        default=False,
+        description="Whether a vendor may have training examples of a single class.",
+    )
 
     @field_validator("test")
     @classmethod
@@ -157,28 +234,63 @@ class SplitSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """The network, by name; ``norm`` is the normalisation of ``small-cnn``, ``width`` the channels
-    of its first block (the next two have twice and four times as many).
+    """The network."""
 
-    ``dp_ready`` makes it ready for differential privacy (no batch norm, nothing in place), which
-    happens by itself where privacy is on.  ``weight_standardisation`` goes with it.
-    """
-
-    network: Network = "small-cnn"
-    norm: Literal["batch", "group"] = "batch"
-    width: int = Field(default=32, ge=8, multiple_of=8)
-    dp_ready: bool = False
-    weight_standardisation: bool = False
+    network: Network = Field(default="small-cnn", description="Network by name, from MONAI.")
+    norm: Literal["batch", "group"] = Field(
+        default="batch", description='Normalisation of "small-cnn".'
+    )
+    width: int = Field(
+        default=32,
+        ge=8,
+        multiple_of=8,
+        description='Channels of the first block of "small-cnn"; the next two have twice and four'
+        " times as many.",
+    )
+    dp_ready: bool = Field(
+        default=False,
+        description="Whether the network is made ready for differential privacy (group norm for"
+        " batch norm, nothing in place); always so where privacy is on.",
+    )
+    weight_standardisation: bool = Field(
+        default=False,
+        description="Whether the weights of convolutions are standardised, which helps private"
+        " training.",
+    )
 
 
 class TrainingSettings(Settings):
-    """Local training in both roles (README.md, steps 1, 3, 4); epochs as E_c and E_s there."""
+    """Local training in both roles (SRFLM, steps 1, 3, and 4)."""
 
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: float = Field(default=0.01, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    decay: float = Field(default=0.95, gt=0, le=1)
-    client_epochs: int = Field(default=2, ge=1)
-    server_epochs: int = Field(default=4, ge=1)
-    batch_size: int = Field(default=8, ge=1)
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        default="sgd", description="Optimiser; each piece of work begins with a fresh one."
+    )
+    learning_rate: float = Field(default=0.01, gt=0, description="Learning rate of round 1.")
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description='Momentum of "sgd"; the others ignore it.'
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="Weight decay of the optimiser; 0 is none."
+    )
+    decay: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="Factor of the learning rate after every round; 1 keeps the rate.",
+    )
+    client_epochs: int = Field(
+        default=2,
+        ge=1,
+        description="Epochs E_c of a client in a round; private training counts steps instead.",
+    )
+    server_epochs: int = Field(
+        default=4,
+        ge=1,
+        description="Epochs E_s of the server's fine-tuning in a round; private training counts"
+        " steps instead.",
+    )
+    batch_size: int = Field(
+        default=8,
+        ge=1,
+        description="Examples in a batch; private training has a batch-size of its own.",
+    )

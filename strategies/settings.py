@@ -33,16 +33,29 @@ class Settings(BaseModel):
 
 
 class ElectionSettings(Settings):
-    """How the next provisional server is chosen (README.md, step 5).
+    """How the next provisional server is elected (SRFLM, step 5)."""
 
-    ``loss_weight`` is the paper's λ.  For the first ``by_turn_rounds`` rounds (the paper's K)
-    vendors serve in the order of the roster.  ``server`` names the server of policy ``fixed``.
-    """
-
-    policy: Literal["cycle", "score", "round-robin", "random", "fixed"] = "cycle"
-    loss_weight: float = Field(default=0.5, ge=0)
-    by_turn_rounds: int = Field(default=5, ge=0)
-    server: str | None = Field(default=None, validate_default=True)
+    policy: Literal["cycle", "score", "round-robin", "random", "fixed"] = Field(
+        default="cycle",
+        description="Who serves next: the highest score among those that have not served in this"
+        ' cycle ("cycle"), the highest score of all ("score", the paper\'s demo), by turn, at'
+        " random, or always the same vendor.",
+    )
+    loss_weight: float = Field(
+        default=0.5,
+        ge=0,
+        description="Weight λ of the loss share I_v in the score g_v = d_v + λ·I_v.",
+    )
+    by_turn_rounds: int = Field(
+        default=5,
+        ge=0,
+        description="Number K of first rounds in which vendors serve in the order of the roster.",
+    )
+    server: str | None = Field(
+        default=None,
+        validate_default=True,
+        description='Vendor that always serves; only with policy "fixed".',
+    )
 
     @field_validator("server")
     @classmethod
@@ -58,24 +71,47 @@ class ElectionSettings(Settings):
 
 
 class AggregationSettings(Settings):
-    """How the server averages (README.md, step 2).
+    """How the server averages the vendors' models (SRFLM, step 2)."""
 
-    ``include_stale_server``: whether the mean has the server's own weights from the last round in
-    which it was a client: ``never``; ``once-trained`` (only if it ever was one); ``always`` (as the
-    paper's demo: the initial weights when it never was one).  ``trim`` is the fraction cut off each
-    tail by ``trimmed-mean``; ``faulty`` the number of faulty vendors that ``krum`` tolerates.
-    With ``secure`` the server learns only the clients' sum (rule ``mean``), rounded to multiples of
-    ``secure_range`` · 2^-27 (10 vendors); no weight may change by more than this range in a round.
-    ``moving_average`` is the decay β of the moving average of the committed models, which every
-    vendor tries as its personalised model, and which is released as the global one; 0: there is
-    none.
-    """
-
-    rule: Literal["mean", "weighted-mean", "trimmed-mean", "krum"] = "mean"
-    include_stale_server: Literal["never", "once-trained", "always"] = "once-trained"
-    trim: float = Field(default=0.2, ge=0, lt=0.5)
-    faulty: int = Field(default=1, ge=0)
-    min_clients: int = Field(default=1, ge=1)
-    secure: bool = False
-    secure_range: float = Field(default=64.0, gt=0)
-    moving_average: float = Field(default=0.0, ge=0, lt=1)
+    rule: Literal["mean", "weighted-mean", "trimmed-mean", "krum"] = Field(
+        default="mean",
+        description="Rule that makes one model of the clients' models: the plain mean, the mean"
+        " weighted by training examples, the mean without the extremes, or the model that is"
+        " closest to its neighbours.",
+    )
+    include_stale_server: Literal["never", "once-trained", "always"] = Field(
+        default="once-trained",
+        description="Whether the server's own model from the last round in which it was a client"
+        ' counts in the mean; "always", as in the paper\'s demo, takes the initial weights when it'
+        " never was a client.",
+    )
+    trim: float = Field(
+        default=0.2,
+        ge=0,
+        lt=0.5,
+        description='Fraction of the values that rule "trimmed-mean" cuts off at each end.',
+    )
+    faulty: int = Field(
+        default=1, ge=0, description='Number of faulty vendors that rule "krum" tolerates.'
+    )
+    min_clients: int = Field(
+        default=1, ge=1, description="Fewest usable client updates with which a term goes on."
+    )
+    secure: bool = Field(
+        default=False,
+        description="Whether the server learns only the sum of the clients' updates and no single"
+        ' one; needs rule "mean", evaluate-averaged = false and four vendors or more.',
+    )
+    secure_range: float = Field(
+        default=64.0,
+        gt=0,
+        description="Largest change of one weight in a round that secure aggregation can carry; a"
+        " larger change fails the client's update, and a larger range rounds more coarsely.",
+    )
+    moving_average: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Decay β of the moving average of the committed models, which is released as"
+        " the global model and tried as every vendor's personalised one; 0 keeps no average.",
+    )

@@ -16,54 +16,119 @@ GradientMode = Literal["auto", "vmap", "loop", "ghost"]
 
 
 class PrivacySettings(Settings):
-    """Differential privacy by DP-SGD, in both roles; ``unit = "none"`` turns it off.
+    """Differential privacy by DP-SGD, in both roles; unit = "none" turns it off."""
 
-    ``unit`` is what is protected, and what "record" means below: an image, or, with ``"patient"``,
-    all images of a person together, whose gradients are averaged before they are clipped.
-
-    ``epsilon`` and ``delta`` are what the federation plans for; a site's own policy may ask for
-    less.  A step draws every record with probability q = ``batch_size`` / the vendor's public
-    ``size``, clips every record's gradient to ``clip``, and adds noise of ``client_noise`` ·
-    ``clip`` (``server_noise`` when serving) once; a vendor's own noise in ``[[vendors]]`` comes
-    first.  ``server_terms`` is the most terms that a vendor serves.  ``loss_bound`` (Λ) and
-    ``loss_share`` (a) shape the loss that rides on the gradients.
-
-    ``gradients`` names how per-record gradients are computed, ``physical_batch`` how many of them
-    at once at most; neither changes the result.  ``random`` is where the noise comes from.
-    ``copies`` is the augmentation multiplicity: so many flipped and shifted copies of an image,
-    their gradients averaged before clipping.  ``trainable_layers`` trains only the layers that run
-    last, so many of them; the others stay as they began.
-
-    ``metrics``: what leaves a site of the metrics on validation and test data: accuracies with
-    noise (``metrics_noise``; a budget of its own for those records), nothing, or everything as it
-    is, which no ε covers.
-
-    ``update_clip`` bounds the norm of a vendor's whole update, and ``update_noise`` times that is
-    the noise it gets, with and without privacy of records
-    (:mod:`clients.privacy.update_level`).
-    """
-
-    unit: Literal["none", "record", "patient"] = "none"
-    epsilon: float = Field(default=8.0, gt=0)
-    delta: float = Field(default=1e-5, gt=0, lt=1)
-    clip: float = Field(default=1.0, gt=0)
-    batch_size: int = Field(default=64, ge=1)
-    client_noise: float = Field(default=1.0, gt=0)
-    server_noise: float = Field(default=1.0, gt=0)
-    client_steps: int = Field(default=10, ge=1)
-    server_steps: int = Field(default=10, ge=1)
-    server_terms: int | None = Field(default=None, ge=1)
-    loss_bound: float = Field(default=3.0, gt=0)
-    loss_share: float = Field(default=0.3, gt=0, le=1)
-    gradients: GradientMode = "auto"
-    physical_batch: int = Field(default=64, ge=1)
-    random: Literal["system", "secure"] = "system"
-    metrics: Literal["noisy", "withheld", "exact"] = "noisy"
-    metrics_noise: float = Field(default=5.0, gt=0)
-    update_clip: float | None = Field(default=None, gt=0)
-    update_noise: float = Field(default=0.0, ge=0)
-    copies: int = Field(default=1, ge=1)
-    trainable_layers: int | None = Field(default=None, ge=1)
+    # "Record" in these descriptions is the unit: an image, or all images of one patient.
+    unit: Literal["none", "record", "patient"] = Field(
+        default="none",
+        description='What is protected: nothing, each training image ("record"), or all images of'
+        " a person together, whose gradients are averaged before they are clipped.",
+    )
+    epsilon: float = Field(
+        default=8.0,
+        gt=0,
+        description="The ε that the federation plans for, per record over all its rounds; a site"
+        " may allow less.",
+    )
+    delta: float = Field(
+        default=1e-5,
+        gt=0,
+        lt=1,
+        description="The δ at which ε is counted; it must be below one over every vendor's size.",
+    )
+    clip: float = Field(
+        default=1.0, gt=0, description="Norm C to which each record's gradient is clipped."
+    )
+    batch_size: int = Field(
+        default=64,
+        ge=1,
+        description="Expected batch: a step draws each record with probability batch-size / size.",
+    )
+    client_noise: float = Field(
+        default=1.0,
+        gt=0,
+        description="Noise multiplier σ of a client's step: the noise has deviation σ·clip;"
+        " `srflm privacy plan` solves for it.",
+    )
+    server_noise: float = Field(
+        default=1.0,
+        gt=0,
+        description="Noise multiplier σ of a fine-tuning step of the server;"
+        " `srflm privacy plan` solves for it.",
+    )
+    client_steps: int = Field(
+        default=10, ge=1, description="Gradient steps of a client in a round, in place of epochs."
+    )
+    server_steps: int = Field(
+        default=10,
+        ge=1,
+        description="Gradient steps of the server's fine-tuning in a round, in place of epochs.",
+    )
+    server_terms: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most terms that one vendor serves; left out, there is no limit.",
+    )
+    loss_bound: float = Field(
+        default=3.0,
+        gt=0,
+        description="Λ: a record's loss is cut off here before the noisy mean loss is reported.",
+    )
+    loss_share: float = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="a: size of the loss as a coordinate beside the clipped gradient, as a share"
+        " of clip; it raises the noise by the factor √(1 + a²).",
+    )
+    gradients: GradientMode = Field(
+        default="auto",
+        description="How gradients of single records are computed, which changes speed and memory"
+        ' but not the result; "auto" chooses.',
+    )
+    physical_batch: int = Field(
+        default=64,
+        ge=1,
+        description="Most records whose gradients are computed at once; it changes memory but not"
+        " the result.",
+    )
+    random: Literal["system", "secure"] = Field(
+        default="system",
+        description='Where the noise comes from: PyTorch\'s generator ("system"), whose state can'
+        ' be computed from released noise, or AES-256 in counter mode ("secure").',
+    )
+    metrics: Literal["noisy", "withheld", "exact"] = Field(
+        default="noisy",
+        description="What leaves a site of its validation and test metrics: accuracies with noise"
+        " and a budget of their own, nothing, or the exact figures, which no ε covers.",
+    )
+    metrics_noise: float = Field(
+        default=5.0, gt=0, description="Noise multiplier σ of one release of noisy metrics."
+    )
+    update_clip: float | None = Field(
+        default=None,
+        gt=0,
+        description="Norm to which a vendor's whole update is clipped before it leaves the site;"
+        " left out, it is not clipped.",
+    )
+    update_noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="Noise added to a vendor's whole update, in multiples of update-clip; 0 adds"
+        " none.",
+    )
+    copies: int = Field(
+        default=1,
+        ge=1,
+        description="Randomly flipped and shifted copies of each image whose gradients are averaged"
+        " before clipping; 1 takes the image as it is.",
+    )
+    trainable_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Number of layers, counted from the output, that are trained while the others"
+        " keep their initial weights; left out, all are trained.",
+    )
 
     @property
     def private(self) -> bool:

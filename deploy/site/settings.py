@@ -20,53 +20,95 @@ SITE_FILE = "site.toml"
 
 
 class PolicySettings(Settings):
-    """The site's own policy, which no federation or server can override.
+    """The site's own policy, which no federation or server can override."""
 
-    ``shares_personalised``: send the personalised model when a server asks for it.  ``runs_from``:
-    the vendors whose run orders are followed (all members when left out).
-    """
-
-    shares_personalised: bool = False
-    runs_from: Annotated[tuple[str, ...], Strict(False)] | None = None
+    shares_personalised: bool = Field(
+        default=False,
+        description="Whether this site sends its personalised model to a server that asks for it.",
+    )
+    runs_from: Annotated[tuple[str, ...], Strict(False)] | None = Field(
+        default=None,
+        description="Vendors whose run orders this site follows; left out, all members.",
+    )
 
 
 class TimeoutSettings(Settings):
-    """When this site stands in for another server, in seconds; learnt from past terms if left out.
+    """When this site takes over from another server."""
 
-    ``open``: how long the next server may take to open a term.  ``commit``: how long an open term
-    may take until its record is committed.
-    """
-
-    open: float | None = Field(default=None, gt=0)
-    commit: float | None = Field(default=None, gt=0)
+    open: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds that the next server may take to open a term; left out, it is learnt"
+        " from past terms.",
+    )
+    commit: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds that an open term may take until its record is committed; left out,"
+        " it is learnt from past terms.",
+    )
 
 
 class SiteSettings(Settings):
-    """One vendor's site.  Relative paths start at the folder of ``site.toml``.
+    """One vendor's site.  Relative paths start at the folder of ``site.toml``."""
 
-    ``listen`` is where the edge listens on the network; ``ports`` the first of the loopback ports
-    on which the site's own programs meet (left out, the site chooses).  ``data`` is this vendor's
-    own file or folder, instead of the path in the federation file.
-    ``threads``: CPU threads that training may use (all cores when left out; results are the same
-    to the bit only with the same number).  ``worker``: ``warm`` answers messages from one process
-    that has everything loaded, ``stock`` as Flower does, from a new process each.
-    """
-
-    vendor: str
-    federation: SitePath = Path("federation.toml")
-    identity: SitePath = Path("identity")
-    state: SitePath = Path("state")
-    run: SitePath = Path("run")
-    logs: SitePath = Path("logs")
-    listen: str = "0.0.0.0:8443"
-    ports: int | None = Field(default=None, ge=1024, le=65000)
-    data: SitePath | None = None
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: int | None = Field(default=None, ge=1)
-    worker: Literal["warm", "stock"] = "warm"
-    policy: PolicySettings = PolicySettings()
-    privacy: PrivacyPolicy = PrivacyPolicy()
-    timeouts: TimeoutSettings = TimeoutSettings()
+    vendor: str = Field(
+        description="Name of the vendor whose site this is, as in the federation file."
+    )
+    federation: SitePath = Field(
+        default=Path("federation.toml"), description="The agreed federation file."
+    )
+    identity: SitePath = Field(
+        default=Path("identity"), description="Folder of this site's private keys and certificates."
+    )
+    state: SitePath = Field(
+        default=Path("state"),
+        description="Folder of all that must last: ledger, models, privacy ledger, message log.",
+    )
+    run: SitePath = Field(
+        default=Path("run"), description="Folder of files that are written again at every start."
+    )
+    logs: SitePath = Field(default=Path("logs"), description="Folder of the programs' logs.")
+    listen: str = Field(
+        default="0.0.0.0:8443",
+        description="IP address and port on which nginx listens for the other sites.",
+    )
+    ports: int | None = Field(
+        default=None,
+        ge=1024,
+        le=65000,
+        description="First of the consecutive loopback ports on which this site's programs meet;"
+        " left out, the site chooses free ones at every start.",
+    )
+    data: SitePath | None = Field(
+        default=None,
+        description="This vendor's own data file or folder, in place of the path in the federation"
+        " file; a relative path starts at the site's folder.",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto",
+        description='Where this site computes; "auto" takes CUDA, then MPS, then the CPU.',
+    )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads that training may use; left out, all cores; results are equal to"
+        " the bit only with equal numbers.",
+    )
+    worker: Literal["warm", "stock"] = Field(
+        default="warm",
+        description='Whether one process with everything loaded answers all messages ("warm"), or'
+        ' a new process each message, as in stock Flower ("stock").',
+    )
+    policy: PolicySettings = Field(
+        default=PolicySettings(), description="What this site shares, and whose orders it follows."
+    )
+    privacy: PrivacyPolicy = Field(
+        default=PrivacyPolicy(), description="This site's own limits for its records."
+    )
+    timeouts: TimeoutSettings = Field(
+        default=TimeoutSettings(), description="When this site takes over from another server."
+    )
 
     def load_federation(self) -> Federation:
         """Read the federation as this site sees it: its own data, its own device.

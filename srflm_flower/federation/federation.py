@@ -36,48 +36,105 @@ BUILT_IN_VENDORS = ("aster", "borealis", "cygnus", "draco")
 
 
 class RunSettings(Settings):
-    """How long and where to compute; not part of the federation's identity.
+    """How long and where to compute; not part of the federation's identity."""
 
-    ``answer_deadline`` (opening a term) and ``work_deadline`` (training, evaluation, storing) are
-    the seconds after which a vendor counts as absent.
-    """
-
-    rounds: int = Field(default=20, ge=1)
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    mixed_precision: bool = True
-    answer_deadline: float = Field(default=60.0, gt=0)
-    work_deadline: float = Field(default=3600.0, gt=0)
+    rounds: int = Field(
+        default=20,
+        ge=1,
+        description="SRFLM rounds to run; `srflm run --rounds` orders another number.",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto",
+        description='Where a simulation computes: "auto" takes CUDA, then MPS, then the CPU; a'
+        " deployed site has its own device in site.toml.",
+    )
+    mixed_precision: bool = Field(
+        default=True,
+        description="Whether training uses bfloat16 on CUDA devices that have it; no effect"
+        " elsewhere.",
+    )
+    answer_deadline: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds after which a vendor that has not answered a question counts as"
+        " absent.",
+    )
+    work_deadline: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Seconds after which a vendor that has not finished training, evaluating or"
+        " storing counts as absent.",
+    )
 
 
 class Federation(Settings):
-    """A federation: roster, task, data, model, training, election, aggregation, privacy, the run.
+    """A federation: all that its members agree on, and how long and where to compute."""
 
-    ``bundle`` is the hash of the Flower app that all sites have installed (deployment only).
-    ``edition`` counts changes of the roster (:mod:`srflm_flower.federation.successor`): a later
-    one names the hash of the ``previous`` one and what is needed to verify the ``first`` one's
-    records.
-    """
-
-    name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
-    seed: int = Field(default=65, ge=0)
-    rounds_per_term: int = Field(default=1, ge=1)
-    evaluate_averaged: bool = True
-    bundle: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    edition: int = Field(default=1, ge=1)
-    previous: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    first: Edition | None = None
-    vendors: Annotated[tuple[Member, ...], Strict(False)] = tuple(
-        Member(name=v) for v in BUILT_IN_VENDORS
+    name: str = Field(
+        default="phantom",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$",
+        description="Name of the federation, and of its run folders.",
     )
-    task: TaskSettings = TaskSettings()
-    data: DataSettings = PhantomData()
-    splits: SplitSettings = SplitSettings()
-    model: ModelSettings = ModelSettings()
-    training: TrainingSettings = TrainingSettings()
-    election: ElectionSettings = ElectionSettings()
-    aggregation: AggregationSettings = AggregationSettings()
-    privacy: PrivacySettings = PrivacySettings()
-    run: RunSettings = RunSettings()
+    seed: int = Field(
+        default=65,
+        ge=0,
+        description="Number from which initial weights, division of data, order of examples, and"
+        " random elections follow; private noise does not.",
+    )
+    rounds_per_term: int = Field(
+        default=1,
+        ge=1,
+        description="SRFLM rounds that one provisional server conducts before the next election.",
+    )
+    evaluate_averaged: bool = Field(
+        default=True,
+        description="Whether all vendors evaluate the averaged model too; false saves sending it"
+        " to them.",
+    )
+    bundle: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 (hexadecimal) of the Flower app that all sites have installed; left"
+        " out in a simulation.",
+    )
+    edition: int = Field(
+        default=1,
+        ge=1,
+        description="Number of this edition of the file; every change of the roster adds one.",
+    )
+    previous: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Identity (SHA-256) of the edition before this one; left out in edition 1.",
+    )
+    first: Edition | None = Field(
+        default=None,
+        description="The first edition, by which the ledger's first records are verified; left out"
+        " in edition 1.",
+    )
+    vendors: Annotated[tuple[Member, ...], Strict(False)] = Field(
+        default=tuple(Member(name=v) for v in BUILT_IN_VENDORS),
+        description="The roster: one table a member, in the order of the first rounds.",
+    )
+    task: TaskSettings = Field(default=TaskSettings(), description="What is learnt.")
+    data: DataSettings = Field(default=PhantomData(), description="Where the images come from.")
+    splits: SplitSettings = Field(
+        default=SplitSettings(), description="How a vendor's data is divided into splits."
+    )
+    model: ModelSettings = Field(default=ModelSettings(), description="The network.")
+    training: TrainingSettings = Field(
+        default=TrainingSettings(), description="Local training in both roles."
+    )
+    election: ElectionSettings = Field(
+        default=ElectionSettings(), description="How the next server is elected."
+    )
+    aggregation: AggregationSettings = Field(
+        default=AggregationSettings(), description="How the server averages."
+    )
+    privacy: PrivacySettings = Field(
+        default=PrivacySettings(), description="Differential privacy, off by default."
+    )
+    run: RunSettings = Field(default=RunSettings(), description="How long and where to compute.")
 
     @property
     def network_settings(self) -> ModelSettings:

@@ -13,16 +13,25 @@ from clients.settings import VendorSettings
 
 
 class Member(VendorSettings):
-    """A vendor and its site.
+    """A vendor and, in a deployment, its site and public keys."""
 
-    ``address`` is its edge as the others reach it (``host:port``); ``signing_key`` its Ed25519
-    public key (64 hexadecimal digits); ``node_keys`` the public keys (OpenSSH lines, EC P-384) with
-    which its SuperNodes come to each member's SuperLink, by the name of that member.
-    """
-
-    address: str | None = Field(default=None, pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]{1,5}$")
-    signing_key: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    node_keys: dict[str, str] | None = None
+    address: str | None = Field(
+        default=None,
+        pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]{1,5}$",
+        description="host:port at which the other sites reach this vendor's site; left out in a"
+        " simulation.",
+    )
+    signing_key: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Ed25519 public key (hexadecimal) that verifies what this vendor signs; left"
+        " out in a simulation.",
+    )
+    node_keys: dict[str, str] | None = Field(
+        default=None,
+        description="By member: the OpenSSH public key (EC P-384) with which this vendor's"
+        " SuperNode comes to that member's SuperLink; left out in a simulation.",
+    )
 
 
 def deployment_problems(members: Sequence[Member]) -> list[str]:

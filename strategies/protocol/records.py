@@ -73,14 +73,16 @@ class PhaseCost(Noun):
 
 
 class Edition(Noun):
-    """Whose votes decide under one edition of the federation file, of which this is the hash.
+    """The roster that votes under one edition of the federation file."""
 
-    ``keys`` are the vendors' public signing keys in the roster's order; a simulation has none.
-    """
-
-    federation: str
-    roster: tuple[str, ...] = Field(min_length=2)
-    keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    federation: str = Field(description="Identity (SHA-256) of the edition's federation file.")
+    roster: tuple[str, ...] = Field(
+        min_length=2, description="The vendors that vote, in the edition's order."
+    )
+    keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+        default=(),
+        description="Their Ed25519 public keys in the same order; empty in a simulation.",
+    )
 
     @model_validator(mode="after")
     def _one_key_each(self) -> Edition:

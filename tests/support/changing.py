@@ -28,23 +28,24 @@ EVERYONE = ("a", "b", "c", "d", "e")
 
 
 class ChangingFederation(QuickFederation):
-    """Vendors of :data:`EVERYONE` that can join and leave; ``roster`` are those that have a site.
+    """Vendors of ``everyone`` that can join and leave; ``roster`` are those that have a site.
 
     A site runs with the edition with which it was started: a restart takes up the one that holds.
     """
 
+    everyone: tuple[str, ...] = EVERYONE
     first: Federation
     """The first edition of the file."""
 
     def prepare(self, folder: Path) -> None:
         """Make the identities of all that may ever join."""
-        self.first = load_federation(self.folders["a"] / "federation.toml")
+        self.first = load_federation(self.folders[self.roster[0]] / "federation.toml")
         self._members, self._start = {}, self.roster
         consortium = create_consortium(folder / "everyone", "tiny")
-        for number, vendor in enumerate(EVERYONE):
+        for number, vendor in enumerate(self.everyone):
             site = self.folders.setdefault(vendor, folder / "f" / "sites" / vendor)
             identity, address = site / "identity", f"127.0.0.1:{9000 + number}"
-            public = make_identity(identity, vendor, EVERYONE)
+            public = make_identity(identity, vendor, self.everyone)
             (identity / "consortium-ca.crt").unlink(missing_ok=True)
             request = (identity / "site.csr").read_bytes()
             certificate = sign_site_certificate(consortium, request, vendor)
@@ -67,7 +68,7 @@ class ChangingFederation(QuickFederation):
 
     def write(self, federation: Federation) -> Path:
         """Write a federation file that nobody has yet."""
-        path = self.folders["a"].parent / "new.toml"
+        path = self.folders[self.everyone[0]].parent / "new.toml"
         path.write_text(federation.to_toml())
         return path
 
@@ -156,7 +157,7 @@ class ChangingFederation(QuickFederation):
         self, federation: object, vendor: str, network: object, account: object
     ) -> InstantLearner:
         """Return a learner that stays the same in every roster."""
-        return InstantLearner(vendor, self.trained, EVERYONE.index(vendor))
+        return InstantLearner(vendor, self.trained, self.everyone.index(vendor))
 
     def nodes_of(self, server: str) -> tuple[str, ...]:
         """Return the vendors whose SuperNodes are there: by both sites' files they are members."""

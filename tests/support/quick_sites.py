@@ -211,7 +211,10 @@ def quick_federation(
 
     def connect_once(ledger: TermLedger) -> sqlite3.Connection:
         if id(ledger) not in kept:
-            db = sqlite3.connect(ledger._path, isolation_level=None, factory=KeptConnection)
+            # Scripted servers have threads of their own, but never two of them run at once.
+            db = sqlite3.connect(
+                ledger._path, isolation_level=None, check_same_thread=False, factory=KeptConnection
+            )
             db.execute("PRAGMA synchronous = OFF")
             kept[id(ledger)] = db
             db.owner = ledger  # so that no other ledger gets its number

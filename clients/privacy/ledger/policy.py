@@ -15,19 +15,32 @@ ROLES: tuple[Role, ...] = ("client", "server")
 
 
 class PrivacyPolicy(Settings):
-    """``[privacy]`` of ``site.toml``.
+    """This site's own limits for the privacy of its records, which no federation overrides."""
 
-    ``required``: train with differential privacy or not at all.  ``max_epsilon``: the most that may
-    be spent on a record, over all federations; ``delta`` its δ (both left out: the
-    federation's).  ``min_noise``: the least noise multiplier of a training step.  ``roles``: what
-    this site's records may be used for.
-    """
-
-    required: bool = False
-    max_epsilon: float | None = Field(default=None, gt=0)
-    delta: float | None = Field(default=None, gt=0, lt=1)
-    min_noise: float = Field(default=0.0, ge=0)
-    roles: Annotated[tuple[Role, ...], Strict(False)] = ROLES
+    required: bool = Field(
+        default=False,
+        description="Whether this site trains with differential privacy or not at all.",
+    )
+    max_epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most ε that may be spent on a record according to this site's privacy ledger;"
+        " left out, the federation's epsilon.",
+    )
+    delta: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Largest δ at which this site counts its ε; left out, the federation's delta.",
+    )
+    min_noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="Least noise multiplier of a private training step that this site takes.",
+    )
+    roles: Annotated[tuple[Role, ...], Strict(False)] = Field(
+        default=ROLES, description="Roles for which this site's records may be used."
+    )
 
 
 @dataclass(frozen=True)

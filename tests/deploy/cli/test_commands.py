@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from typer.testing import CliRunner
 from clients.models.model_file import ModelFile
 from clients.networks import get_weights, initial_network
 from deploy.cli import app
-from srflm_flower.federation.loading import built_in_federation
 from strategies.errors import ConfigurationError, DataError, RunFolderError
 from tests.support.commands import SRFLM, run
 from tests.support.tiny import conduct, new_run, tiny_federation, write_tiny_npz
@@ -34,12 +32,6 @@ def invoke(*words: object) -> str:
 
 
 # ---- config and data ---------------------------------------------------------------------------
-
-
-def test_config_show_is_a_complete_and_valid_file() -> None:
-    tree = tomllib.loads(invoke("config", "show"))
-    assert tree["election"]["policy"] == "cycle"
-    assert len(tree["vendors"]) == len(built_in_federation().roster)
 
 
 def test_config_check_counts_every_vendor(tmp_path: Path) -> None:

@@ -1,0 +1,291 @@
+"""Write the pages of ``docs/reference`` that follow from the code: ``make reference``.
+
+Each page is a pure function of the code; a test compares it with the file.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import click
+import typer
+from pydantic import BaseModel
+
+from clients.privacy.ledger.policy import PrivacyPolicy
+from clients.privacy.settings import PrivacySettings
+from clients.settings import (
+    ByClassPartition,
+    DirichletPartition,
+    FileData,
+    ModelSettings,
+    NpzData,
+    PhantomData,
+    SplitSettings,
+    TaskSettings,
+    TrainingSettings,
+)
+from deploy.cli import app
+from deploy.site.settings import PolicySettings, SiteSettings, TimeoutSettings
+from srflm_flower.federation.federation import Federation, RunSettings
+from srflm_flower.federation.member import Member
+from strategies import errors
+from strategies.protocol.records import Edition
+from strategies.settings import AggregationSettings, ElectionSettings
+
+FOLDER = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate.py from the code; change the code, then `make reference`. -->"
+
+Sections = tuple[tuple[str, type[BaseModel]], ...]
+
+FEDERATION_SECTIONS: Sections = (
+    ("Top of the file", Federation),
+    ("`[[vendors]]`", Member),
+    ("`[task]`", TaskSettings),
+    ('`[data]` with `source = "phantom"`', PhantomData),
+    ('`[data]` with `source = "npz"`', NpzData),
+    ('`[data.partition]` with `kind = "dirichlet"`', DirichletPartition),
+    ('`[data.partition]` with `kind = "by-class"`', ByClassPartition),
+    ('`[data]` with `source = "files"`', FileData),
+    ("`[splits]`", SplitSettings),
+    ("`[model]`", ModelSettings),
+    ("`[training]`", TrainingSettings),
+    ("`[election]`", ElectionSettings),
+    ("`[aggregation]`", AggregationSettings),
+    ("`[privacy]`", PrivacySettings),
+    ("`[run]`", RunSettings),
+    ("`[first]`", Edition),
+)
+SITE_SECTIONS: Sections = (
+    ("Top of the file", SiteSettings),
+    ("`[policy]`", PolicySettings),
+    ("`[privacy]`", PrivacyPolicy),
+    ("`[timeouts]`", TimeoutSettings),
+)
+
+# ---- settings ----------------------------------------------------------------------------------
+
+
+def federation_page() -> str:
+    """Return the page about ``federation.toml``."""
+    intro = (
+        "One file on which all members agree. Its hash is the federation's identity and travels in"
+        " every message; `[run]`, the data paths and these descriptions are not part of it."
+        " Unknown keys are refused, and all problems are shown at once. `srflm config show` prints"
+        " a complete file, `srflm config check` checks one. Relative paths start at the file's own"
+        " folder."
+    )
+    return _page("federation.toml", intro, _sections(FEDERATION_SECTIONS))
+
+
+def site_page() -> str:
+    """Return the page about ``site.toml``."""
+    intro = (
+        "What one site's IT team decides. Nobody else reads it, and no federation file overrides"
+        " it. A change takes effect when the site is started again (`srflm down`, then `srflm up`)."
+    )
+    return _page("site.toml", intro, _sections(SITE_SECTIONS))
+
+
+def _sections(sections: Sections) -> Iterator[str]:
+    for heading, model in sections:
+        yield f"## {heading}"
+        yield _summary(model)
+        yield _table(("setting", "type", "default", "allowed", "what it does"), _settings_of(model))
+
+
+def _settings_of(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each setting that is not a table of its own."""
+    properties = model.model_json_schema(by_alias=True)["properties"]
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        schema = _present(properties[key])
+        if "$ref" in json.dumps(schema):
+            continue
+        default = "required" if field.is_required() else _value(properties[key].get("default"))
+        yield f"`{key}`", _type(schema), default, _allowed(schema), field.description or ""
+
+
+def _present(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a value that is not left out."""
+    kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    return kinds[0] if len(kinds) == 1 else schema
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    match schema.get("type"):
+        case "array":
+            return f"list of {_type(schema['items'])}s"
+        case "string":
+            return "path" if schema.get("format") == "path" else "text"
+        case kind:
+            names = {"integer": "whole number", "boolean": "true or false", "object": "table"}
+            return names.get(str(kind), str(kind))
+
+
+def _value(value: object) -> str:
+    return "left out" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """Return the values that a setting may have, as far as its type does not say it."""
+    if schema.get("type") == "array":
+        return _allowed(schema["items"])
+    choices = schema.get("enum", [schema["const"]] if "const" in schema else ())
+    if choices:
+        return ", ".join(f"`{json.dumps(choice)}`" for choice in choices)
+    words = {
+        "minimum": "≥ {}",
+        "exclusiveMinimum": "> {}",
+        "maximum": "≤ {}",
+        "exclusiveMaximum": "< {}",
+        "multipleOf": "a multiple of {}",
+        "pattern": "`{}`",
+    }
+    return ", ".join(
+        text.format(f"{schema[key]:g}" if isinstance(schema[key], int | float) else schema[key])
+        for key, text in words.items()
+        if key in schema
+    )
+
+
+# ---- the command line --------------------------------------------------------------------------
+
+
+def command_line_page() -> str:
+    """Return the page about the commands of ``srflm``."""
+    root = typer.main.get_command(app)
+    intro = (
+        "Every command prints this with `--help`. Exit codes: 0 done; 1 the run stopped or failed;"
+        " 2 wrong usage or a wrong file; 130 interrupted. `srflm --install-completion` installs"
+        " completion for the shell."
+    )
+    return _page("Command line", intro, _commands(click.Context(root, info_name="srflm")))
+
+
+def _commands(context: click.Context) -> Iterator[str]:
+    """Yield the sections of a command and of all that are below it."""
+    command = context.command
+    if isinstance(command, click.Group):
+        names = command.list_commands(context)
+        for name in names:
+            below = command.get_command(context, name)
+            assert below is not None
+            if not below.hidden:
+                yield from _commands(click.Context(below, parent=context, info_name=name))
+        return
+    yield f"## `{context.command_path}`"
+    yield inspect.cleandoc(command.help or "")
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield f"```text\n{usage}\n```"
+    rows = [
+        (_name(each, context), _default(each), _help(each, command))
+        for each in command.get_params(context)
+        if "--help" not in each.opts and not getattr(each, "hidden", False)
+    ]
+    if rows:
+        yield _table(("argument or option", "default", "what it does"), rows)
+
+
+def _name(parameter: click.Parameter, context: click.Context) -> str:
+    if isinstance(parameter, click.Argument):
+        return f"`{parameter.make_metavar(context)}`"
+    takes_value = not getattr(parameter, "is_flag", False)
+    metavar = f" {parameter.make_metavar(context)}" if takes_value else ""
+    return f"`{', '.join([*parameter.opts, *parameter.secondary_opts])}{metavar}`"
+
+
+def _help(parameter: click.Parameter, command: click.Command) -> str:
+    # typer 0.20 loses the help of arguments with click 8.5; the function still has it.
+    function = inspect.unwrap(command.callback or _help)
+    hints = get_type_hints(function, include_extras=True)
+    notes = getattr(hints.get(parameter.name or ""), "__metadata__", ())
+    texts = [getattr(each, "help", None) for each in (parameter, *notes)]
+    return next(filter(None, texts), "")
+
+
+def _default(parameter: click.Parameter) -> str:
+    shown = getattr(parameter, "show_default", None)
+    default = shown if isinstance(shown, str) else parameter.default
+    if parameter.required:
+        return "required"
+    return "" if default in (None, False, "", ()) or callable(default) else f"`{default}`"
+
+
+# ---- error codes -------------------------------------------------------------------------------
+
+
+def error_page() -> str:
+    """Return the page about error codes."""
+    intro = (
+        "Every error says what was found, what was expected, and how to mend it. Only the code"
+        " leaves a site; the text is in the site's own `state/site.log`."
+    )
+    return _page("Error codes", intro, _errors())
+
+
+def _errors() -> Iterator[str]:
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for kind, name, code, text in documented_codes():
+        meaning, mend = re.split(r"(?<=\.)\s+(?=[A-Z])", text, maxsplit=1)
+        anchor = f'<a id="{code.lower()}"></a>`{code}`'
+        rows.setdefault(kind, []).append((anchor, f"`{name}`" if name else "", meaning, mend))
+    for kind, listed in rows.items():
+        yield f"## {kind}"
+        if kind in vars(errors):
+            yield _summary(vars(errors)[kind])
+        yield _table(("code", "name", "what it means", "how to resolve it"), listed)
+
+
+def documented_codes() -> Iterator[tuple[str, str, str, str]]:
+    """Yield each code in the error tree with its class, its name there, and its documentation."""
+    tree = ast.parse(inspect.getsource(errors))
+    places = [(node.name, node.body) for node in tree.body if isinstance(node, ast.ClassDef)]
+    for kind, body in [*places, ("Codes without a class", tree.body)]:
+        for statement, following in pairwise(body):
+            code = re.search(r"SRFLM-[A-Z]\d+", ast.unparse(statement))
+            is_value = isinstance(statement, ast.Assign | ast.AnnAssign)
+            if is_value and code and isinstance(following, ast.Expr):
+                target = ast.unparse(statement).split(":")[0].split(" ")[0]
+                text = " ".join(str(ast.literal_eval(following.value)).split())
+                yield kind, target if target.isupper() else "", code[0], text
+
+
+# ---- pages -------------------------------------------------------------------------------------
+
+
+def _page(title: str, intro: str, parts: Iterable[str]) -> str:
+    return "\n\n".join([f"# {title}", NOTE, intro, *parts]) + "\n"
+
+
+def _summary(kind: type) -> str:
+    """Return the first sentence of a class's docstring, as Markdown."""
+    first = " ".join(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].split())
+    return first.replace("``", "`")
+
+
+def _table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [heading, ("---",) * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "federation-toml.md": federation_page,
+    "site-toml.md": site_page,
+    "command-line.md": command_line_page,
+    "error-codes.md": error_page,
+}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
