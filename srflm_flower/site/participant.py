@@ -1,6 +1,6 @@
-"""A site's part in the protocol: whom it obeys, what it promises, which records it stores.
+"""A site's part in the protocol: the servers it obeys, its promises, and the records it stores.
 
-It never forks: what it has promised is on its own disk before it answers
+Sites never fork, as every promise is on the site's own disk before the site answers
 (docs/explanation/safety.md).
 """
 
@@ -33,12 +33,12 @@ from strategies.protocol.signatures import (
     sign_grant,
 )
 
-MAX_RECORDS_AT_ONCE = 5000
+MAX_RECORDS_AT_ONCE = 5000  # bounds a reply; a site that lacks more records asks again
 
 
 @dataclass(frozen=True)
 class Genesis:
-    """What stands in for the record before term 1."""
+    """The start of the chain: edition, ranking, and model hash that term 1 builds on."""
 
     edition: Edition
     ranking: tuple[str, ...]
@@ -49,9 +49,9 @@ class Genesis:
 class Participant:
     """One vendor's site in the protocol.
 
-    ``own`` is the edition of the file with which the site runs.  ``obeys`` are the vendors whose
-    run orders it follows, all if None: its own policy.  With ``needs_order`` it takes part in a
-    term only while such an order is not fulfilled.
+    ``own`` is the edition of the federation file with which the site runs.  ``obeys`` are the
+    vendors whose run orders the site follows (None: all).  With ``needs_order`` the site takes part
+    in a term only while such an order is not fulfilled.
     """
 
     vendor: str
@@ -77,7 +77,7 @@ class Participant:
         )
 
     def standing(self) -> Standing:
-        """Return which edition decides the next term, and which the site has the file of."""
+        """Return the editions in the site's ledger, its own edition, and the approved one."""
         return standing_of(self.ledger, self.genesis.edition, self.own)
 
     def admit_member(self, envelope: wire.Envelope, sender: str | None) -> None:
@@ -99,9 +99,9 @@ class Participant:
         any_term: bool,
         order: RunOrder | None = None,
     ) -> View:
-        """Check a message of the term's server; from then on nobody below it is obeyed.
+        """Check a message of the term's server; from then on, obey no lower attempt.
 
-        ``order`` is the run order that came with it.
+        ``order`` is the run order that came with the message.  Raises :class:`MessageRefused`.
         """
         view = self.view()
         check_envelope(envelope, view, any_term, sender)
@@ -112,6 +112,7 @@ class Participant:
             self._require_order()
             require_near(envelope.attempt, view.attempt)
         if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
+            # Read again under the write lock: another process may have voted or committed since.
             with self.ledger.deciding() as db:
                 votes = self.ledger.votes_in(db, envelope.term)
                 open_still = self._head_term(db) == view.head_term
@@ -122,7 +123,7 @@ class Participant:
     # ---- phase 1: open -----------------------------------------------------------------------
 
     def open(self, opening: wire.OpenAttempt) -> wire.Reply:
-        """Compare the parent, follow the run order, and vote if the attempt is above 0."""
+        """Compare the parent record and model, and vote if the attempt is above 0."""
         envelope = opening.envelope
         head = self.ledger.last()
         head_term = head.term if head is not None else 0
@@ -140,6 +141,7 @@ class Participant:
                 "compare the sites' ledgers; all must start from the same seed",
                 MessageRefused.PARENT,
             )
+        # An approval that builds on another edition would only be refused by the server.
         approval = approval_of(self.ledger)
         if approval is not None and approval.previous != envelope.federation:
             approval = None
@@ -148,10 +150,11 @@ class Participant:
         return self._vote(envelope, approval)
 
     def _vote(self, envelope: wire.Envelope, approval: Approval | None) -> wire.Reply:
-        """Grant the attempt; what is told is read where the promise is written.
+        """Grant the attempt, and report the proposal that this site has accepted before, if any.
 
-        Another process may have committed the term since: its votes are gone, and none is given.
+        The answer has no grant if another process has committed the term in the meantime.
         """
+        # One transaction: a proposal accepted between reading and granting must not be missed.
         with self.ledger.deciding() as db:
             head_term = self._head_term(db)
             if envelope.term <= head_term:
@@ -174,7 +177,7 @@ class Participant:
     # ---- phase 5: accept, commit ---------------------------------------------------------------
 
     def check_acceptable(self, proposed: wire.Accept) -> None:
-        """Check that a proposed record follows this site's head and was made by its server.
+        """Check that a proposed record follows this site's head and comes from the right server.
 
         Raises :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
         """
@@ -223,7 +226,10 @@ class Participant:
             )
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
-        """Store the proposal; its model must be stored already.  Acknowledged once durable."""
+        """Store the proposal durably, then sign its acceptance.
+
+        The proposal's model must be stored already.  Raises :class:`MessageRefused`.
+        """
         record, attempt = proposed.proposal.record, proposed.envelope.attempt
         with self.ledger.deciding() as db:
             head = self.ledger.head_in(db)
@@ -274,8 +280,8 @@ class Participant:
         return self._done(head_term=len(self.ledger), records=tuple(found))
 
     def tell_votes(self) -> wire.Reply:
-        """Tell a forgetful site how far this one is: the term open here, and whether it voted."""
-        with self.ledger.deciding() as db:  # or a commit in between would hide what was accepted
+        """Tell a forgetful site the term that is open here, and whether this site has accepted."""
+        with self.ledger.deciding() as db:  # a commit in between would hide an acceptance
             votes = self.ledger.votes_in(db, self._head_term(db) + 1)
         changes = self.standing().editions.changes
         told = wire.VotesTold(
