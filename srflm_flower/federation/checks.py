@@ -1,6 +1,6 @@
 """Check the tables of a federation file against each other: one line for each contradiction.
 
-Each line says where, what was found, what was expected, and how to mend it.
+Each line names the place, the value found, the value expected, and the correction.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from strategies.protocol.secure_nouns import MIN_CLIENTS
 
 
 def problems_between_tables(federation: Federation) -> list[str]:
-    """Return one line for each contradiction between tables whose fields are right."""
+    """Return one line for each contradiction; every field by itself must be valid already."""
     return [problem for check in _CHECKS for problem in check(federation)]
 
 
@@ -70,7 +70,8 @@ def _min_clients(federation: Federation) -> list[str]:
 
 
 def _robust_rule(federation: Federation) -> list[str]:
-    """Check that the clients alone are enough, as the server's stale update may be missing."""
+    """Check that there are enough clients for a robust rule."""
+    # Only the clients count: the server's stale update may be missing.
     rule, vendors = federation.aggregation.rule, len(federation.vendors)
     if rule not in ("trimmed-mean", "krum") or vendors < 2:
         return []
@@ -85,7 +86,7 @@ def _robust_rule(federation: Federation) -> list[str]:
 
 
 def _trimmed_mean(trim: float, vendors: int) -> list[str]:
-    """Check ⌊trim · clients⌋ ≥ 1 (Yin et al., ICML 2018: the mean of what is left)."""
+    """Check ⌊trim · clients⌋ ≥ 1 (Yin et al., ICML 2018: the mean without the extreme values)."""
     clients = vendors - 1
     if math.floor(trim * clients) >= 1:
         return []
@@ -109,7 +110,7 @@ def _krum(faulty: int, vendors: int) -> list[str]:
 
 
 def _secure(federation: Federation) -> list[str]:
-    """Check that sums can be kept apart from what they are sums of."""
+    """Check that secure aggregation reveals sums only, and no client's update."""
     aggregation, vendors = federation.aggregation, len(federation.vendors)
     if not aggregation.secure:
         return []

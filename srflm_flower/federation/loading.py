@@ -1,4 +1,4 @@
-"""Read a federation file, or the built-in one, and show all that is wrong with it at once.
+"""Read a federation file, or make the built-in one, and report its problems together.
 
 Checks come in two passes: first every field by itself, then, once all fields are right, the tables
 against each other.
@@ -22,7 +22,7 @@ from strategies.errors import ConfigurationError
 
 
 def load_federation(path: Path) -> Federation:
-    """Read a federation file; relative data paths in it start at its own folder.
+    """Read a federation file; relative data paths are resolved against its folder.
 
     Raises :class:`ConfigurationError` with all problems of the first pass that finds one.
     """

@@ -1,4 +1,4 @@
-"""How the problems of a federation file name a place in it, and show a value."""
+"""Names of places in a federation file, and short forms of values, for its problem lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Location = tuple[int | str, ...]
 
 
 def place(location: Location) -> Location:
-    """Return the location as in the file, without the names that pydantic has for choices."""
+    """Return the location as in the file, without the tags that pydantic adds for unions."""
     return tuple(
         part
         for index, part in enumerate(location)
@@ -18,7 +18,7 @@ def place(location: Location) -> Location:
 
 
 def short(value: object) -> str:
-    """Return a value as it stands in the file, cut to 60 characters."""
+    """Return a value as TOML files write it, roughly, cut to 60 characters."""
     match value:
         case None:
             return "nothing"
