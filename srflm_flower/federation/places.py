@@ -18,7 +18,7 @@ def place(location: Location) -> Location:
 
 
 def short(value: object) -> str:
-    """Return a value as TOML files write it, roughly, cut to 60 characters."""
+    """Return a value as the file would write it, cut to 60 characters."""
     match value:
         case None:
             return "nothing"
