@@ -30,6 +30,7 @@ def main(grid: Grid, context: Context) -> None:
     try:
         _conduct(grid, folder)
     finally:
+        # The nodes need the note only while the run lasts.
         folder_note(context.run_id).unlink(missing_ok=True)
 
 
@@ -66,7 +67,7 @@ def _folder(grid: Grid, context: Context) -> RunFolder:
     folder = create_run_folder(
         _federation(grid, context), Path(out) if out else None, Path.cwd() / "runs"
     )
-    if not out:
+    if not out:  # the nodes get the run configuration as it was, so they read the note
         folder_note(context.run_id).write_text(str(folder.path), encoding="utf-8")
     return folder
 

@@ -41,6 +41,7 @@ def _sites(federation: Federation) -> list[str]:
 
 
 def _edition(federation: Federation) -> list[str]:
+    # A file of a later edition is only valid with its predecessor and the first edition.
     later, known = federation.edition > 1, (federation.previous, federation.first)
     if all((each is not None) == later for each in known):
         return []
@@ -87,7 +88,7 @@ def _robust_rule(federation: Federation) -> list[str]:
 
 def _trimmed_mean(trim: float, vendors: int) -> list[str]:
     """Check ⌊trim · clients⌋ ≥ 1 (Yin et al., ICML 2018: the mean without the extreme values)."""
-    clients = vendors - 1
+    clients = vendors - 1  # all vendors but the server
     if math.floor(trim * clients) >= 1:
         return []
     return [
@@ -99,7 +100,7 @@ def _trimmed_mean(trim: float, vendors: int) -> list[str]:
 
 def _krum(faulty: int, vendors: int) -> list[str]:
     """Check clients ≥ 2f + 3 (Blanchard et al., NeurIPS 2017, proposition 4.2)."""
-    most = (vendors - 4) // 2
+    most = (vendors - 4) // 2  # clients = vendors − 1, solved for f
     if faulty <= most:
         return []
     return [

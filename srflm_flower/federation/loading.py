@@ -45,6 +45,7 @@ def with_changes(federation: Federation, **changes: Any) -> Federation:
 
     Raises :class:`ConfigurationError` when the copy is not a valid federation.
     """
+    # Validated from the start: pydantic's model_copy(update=…) would check nothing.
     tree = federation.model_dump(mode="python")
     for path, value in changes.items():
         *tables, field = path.split("__")
@@ -66,6 +67,7 @@ def _validated(
         raise _invalid(
             where, [*problems, *(p for e in errors for p in problems_within(e))]
         ) from None
+    # Keys spelt with "_" are errors too, although their values are valid.
     problems = misspelled([], respelled) or problems_between_tables(federation)
     if problems:
         raise _invalid(where, problems)

@@ -30,6 +30,7 @@ def privacy_problems(federation: Federation) -> list[str]:
 
 
 def _patient_problems(federation: Federation) -> Iterator[str]:
+    # One patient's images could be at several vendors then, each with a budget of its own.
     if federation.data.source == "npz":
         yield (
             'privacy.unit: found "patient" with data.source = "npz", whose images are divided among'

@@ -63,7 +63,7 @@ def plan_federation(
             min(cap, terms) * federation.rounds_per_term,
             privacy.server_noise / privacy.client_noise,
         )
-        if schedule not in solved:  # solving takes seconds, and vendors are often of one size
+        if schedule not in solved:  # vendors of equal size share a plan, as solving is slow
             solved[schedule] = plan(schedule, target, privacy.delta)
         plans[vendor] = solved[schedule]
     unit: Unit = "patient" if privacy.unit == "patient" else "record"

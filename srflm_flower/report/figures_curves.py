@@ -115,7 +115,7 @@ def _panel_for_each_model(
 
 def _panels(count: int, terms: int, metric: str) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``count`` panels that share their axes."""
-    columns = 2 if count in (2, 4) else 4 if count > 9 else 3
+    columns = 2 if count in (2, 4) else 4 if count > 9 else 3  # few empty places in the last row
     rows = math.ceil(count / columns)
     figure = new_figure(0.7 + 2.1 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)

@@ -53,7 +53,7 @@ def matrix(roster: Sequence[str], cross: Cross, metric: str) -> Figure:
     low, high = (float(limit or 0.0) for limit in shades.get_clim())
     if size <= MAX_NUMBERS:
         for (row, column), value in np.ndenumerate(values):
-            dark = value > low + 0.6 * (high - low)
+            dark = value > low + 0.6 * (high - low)  # dark text is hard to read on these shades
             colour = "white" if dark else INK
             axes.text(column, row, number(value), ha="center", va="center", color=colour)
     scale = figure.colorbar(shades, ax=axes, label=metric_in_full(metric), aspect=30, pad=0.02)

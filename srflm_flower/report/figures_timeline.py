@@ -56,7 +56,7 @@ def timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Figure:
     figure = new_figure(0.95 + ROW * len(roster))
     axes = figure.subplots()
     label_terms(axes, len(records))
-    axes.set_ylim(len(roster) - 0.5, -0.5)
+    axes.set_ylim(len(roster) - 0.5, -0.5)  # reversed: the first vendor is at the top
     axes.set_yticks(range(len(roster)), [shortened(v, 24) for v in roster])
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("Term")

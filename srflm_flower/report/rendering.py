@@ -41,7 +41,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",  # looks the same where the font is not installed
     "svg.hashsalt": "srflm",  # otherwise the ids in the file are random
     "text.color": INK,
-    "text.parse_math": False,  # a "$" in a vendor's name is not mathematics
+    "text.parse_math": False,  # a "$" in a name is not mathematics
     "xtick.color": FAINT,
     "xtick.labelcolor": INK,
     "ytick.color": FAINT,

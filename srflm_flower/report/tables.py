@@ -121,7 +121,7 @@ def _clients(record: TermRecord) -> str:
 
 def _absences(record: TermRecord) -> str:
     """Return the absent vendors with phase and error code, each combination once."""
-    parts = Counter(
+    parts = Counter(  # its keys stay in the order of the record
         f"{a.vendor} ({a.phase}, {a.code}{f', attempt {a.attempt}' if a.attempt else ''})"
         for a in record.absences
     )
@@ -213,4 +213,5 @@ def _election(federation: Federation) -> str:
 
 
 def _test_examples(vendor: VendorSummary) -> float | None:
+    # Either model's metrics tell the size of the test split; a site may have released only one.
     return vendor.personalised.get("examples", vendor.released.get("examples"))

@@ -135,6 +135,7 @@ def what_happened(
     silent = [v for v, summary in vendors.items() if not summary.personalised | summary.released]
     if silent and not stopped:
         parts.append(f"no final figures from {', '.join(silent)}")
+    # A server that ends a run early puts the reason into the last record.
     reason = records[-1].ended if records and rounds < federation.run.rounds else ""
     if stopped:
         parts.append(f"stopped: {stopped[1]}")

@@ -154,7 +154,7 @@ def create_run_folder(federation: Federation, out: Path | None, base: Path) -> R
         raise not_writable(out or base, error, ELSEWHERE) from error
     try:
         write_durably(folder.federation_file, federation.to_toml().encode())
-    except RunFolderError as error:  # there is no run yet that could be resumed
+    except RunFolderError as error:  # its advice is to resume the run, but there is none yet
         raise RunFolderError(error.found, error.expected, ELSEWHERE, error.code) from error
     return folder
 

@@ -63,6 +63,7 @@ class MemoryGrid(Grid):
                 message.metadata.dst_node_id,
                 f"m{next(self._ids)}",
             )
+            # In the sender's process, so a test sees every step in the same order.
             reply = self._fault(sent, self._deliver)
             if reply is not None:
                 self._replies[sent.metadata.message_id] = reply

@@ -30,9 +30,10 @@ def find_models(
     """
     found, needs = {}, []
     sent = _sent(message)
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(names):  # each name once, in order
         if name in sent:
             found[name] = sent[name]
+            # The name is the server's claim; records and the store identify models by content.
             if hash_weights(found[name]) != name:
                 raise MessageRefused(
                     "a model whose content has another hash",

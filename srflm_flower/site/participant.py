@@ -191,7 +191,7 @@ class Participant:
             )
         head = self.ledger.last()
         if head is not None and record.term <= head.term:
-            self._require_same(record)  # decided already
+            self._require_same(record)  # a repeated request for a term that is decided
             return
         check_follows(head, record, self.genesis.edition.federation)
         edition, change = self.standing().editions.at(record.term), record.roster_change
@@ -215,6 +215,7 @@ class Participant:
                 MessageRefused.MALFORMED,
             )
         check_proposal(proposed.proposal, keys)
+        # Attempt 0 belongs to the elected server, which needs no votes to begin.
         if envelope.attempt > 0:
             check_grants(
                 proposed.grants,
@@ -240,6 +241,7 @@ class Participant:
                 require_vote(refusal(votes, attempt, record.hash))
                 after = accept(votes, attempt, record.hash)
                 self.ledger.keep_votes(db, after, proposed.proposal)
+        # Signed only after the commit above, as a signed promise must survive a crash.
         statement = acceptance_statement(self.vendor, record, attempt)
         return self._done(signature=self.keys.sign(statement))
 
@@ -265,7 +267,7 @@ class Participant:
         editions = self.standing().editions
         for committed in commit.records:
             check_decided(committed, editions.at(committed.record.term), self.keys)
-            editions = editions.after(committed.record)
+            editions = editions.after(committed.record)  # the next record may be under another one
 
     def commit(self, commit: wire.Commit) -> wire.Reply:
         """Append committed records, each with the signatures of a majority."""

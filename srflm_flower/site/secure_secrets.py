@@ -29,7 +29,7 @@ class SecretsOnDisk:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the lock of the notes, so that requests are answered one after another."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # no other user of the machine
         with locked(self._folder / "lock", wait=True):
             yield
 

@@ -91,6 +91,7 @@ class SiteState:
     @contextmanager
     def training(self) -> Iterator[None]:
         """Hold the site's training lock; wait while another process of this site trains."""
+        # Otherwise two requests for the same work would both train, and spend ε twice.
         with locked(self._folder / "training.lock", wait=True):
             yield
 
