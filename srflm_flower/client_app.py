@@ -77,6 +77,7 @@ def _failure(
     vendor, attempt = "", 0
     if site is not None:
         origin = f"from {sender}: " if sender is not None else ""
+        # Only here: an exception's text may name patients or paths, so the reply has but a code.
         site.log(f"{origin}{message.metadata.message_type}: {text}")
         vendor, attempt = site.vendor, site.highest_attempt()
     reply = wire.Reply(vendor=vendor, status="failed", code=code, attempt=attempt)

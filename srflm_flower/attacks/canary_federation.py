@@ -75,6 +75,7 @@ class Tap:
 
     def __call__(self, message: Message, deliver: Deliver) -> Message | None:
         """Deliver the message, and note the audited vendor's answer."""
+        # A message names models by hash and holds only those that its receiver lacks: keep all.
         self._note_models(message.content)
         answer = deliver(message)
         if answer is None or not answer.has_content():

@@ -103,7 +103,7 @@ def attack_training(
         spent,
         steps,
         advantage(ratios, halves),
-        float(right[~halves].mean()),
+        float(right[~halves].mean()),  # on the records that a model was not trained on
         time.monotonic() - started,
     )
 
@@ -117,6 +117,7 @@ def _mechanism(
 
 
 def _privately(federation: Federation, batch: int, mechanism: Mechanism) -> Training:
+    # The attack tests single records, whichever unit the federation protects.
     settings = federation.privacy.model_copy(update={"unit": "record", "batch_size": batch})
     device = choose_device(federation.run.device)
 

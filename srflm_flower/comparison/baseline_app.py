@@ -54,6 +54,7 @@ def train(message: Message, context: Context) -> Message:
         proximal=float(str(config.get("proximal-mu", 0.0))),
     )
     start = from_arrays(message.content.array_records["arrays"])
+    # Local-only training goes on from the vendor's own model, not from the server's.
     own = site.state.last_update()
     if config.get(CONTINUE_OWN) and own is not None:
         start = own[0]

@@ -55,6 +55,7 @@ def compare(
                     failures.append(f"{type(error).__name__}: {error}")
                     continue
                 result = future.result()
+                # An SRFLM run has ended, so the budget for the baselines of its seed is known.
                 if isinstance(result, tuple):
                     result, changed, budget = result
                     for method in methods:
@@ -89,6 +90,7 @@ def _srflm(
 @contextmanager
 def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool of processes; any exception in the block, Ctrl-C too, ends them at once."""
+    # Children from before belong to someone else: only our own workers may be ended.
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     pool = ProcessPoolExecutor(number, mp_context=context, initializer=_begin_worker)
@@ -179,6 +181,7 @@ def write_comparison(
     out: Path, federation: Federation, methods: Sequence[Method], results: Sequence[MethodResult]
 ) -> None:
     """Write ``comparison.md``, ``comparison.json``, and ``comparison.png``."""
+    # matplotlib is slow to import, and every worker imports this module.
     from srflm_flower.report.figures_compare import comparison_figure
     from srflm_flower.report.rendering import png_of
 

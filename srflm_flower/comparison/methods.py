@@ -79,11 +79,13 @@ def run_baseline(
         return _run_fixed_server(federation, folder, budget)
     federation = for_baseline(federation, budget)
     run = create_run_folder(federation, folder, folder.parent)
+    # The nodes know only the run's folder, so they read the budget from a file in it.
     write_durably(run.path / baseline_app.BUDGET_FILE, budget.model_dump_json().encode())
     if method == "pooled":
         return _run_pooled(run, federation, budget)
     vendors, rounds = len(federation.roster), federation.run.rounds
     keeper = BestGlobal(federation.aggregation.moving_average)
+    # Cyclic transfer trains at one vendor in each of Flower's rounds.
     flower_rounds = vendors if method == "cyclic" else 1
     strategy: FedAvg
     match method:
@@ -95,6 +97,7 @@ def run_baseline(
             strategy = CyclicWeightTransfer(vendors)
         case _:
             strategy = LocalOnly()
+    # After each round Flower calls this with the vendors' metrics, then evaluate_fn with the model.
     strategy.evaluate_metrics_aggr_fn = keeper.aggregate
     strategy.start(
         _grid(run, federation, baseline_app.app),

@@ -67,6 +67,7 @@ def _noise_for(federation: Federation, steps: Mapping[str, int]) -> dict[str, di
     privacy, found = federation.privacy, {}
     for vendor, size in sizes(federation).items():
         if steps[vendor]:
+            # One round with all the steps: ε depends on their number only, not on the rounds.
             schedule = Schedule(size, privacy.batch_size, steps[vendor], 1, 1, 0)
             noise = plan(schedule, privacy.epsilon, privacy.delta).client_noise
             found[vendor] = {"client_noise": noise, "server_noise": noise}

@@ -51,6 +51,6 @@ def budget_of(records: Sequence[TermRecord]) -> StepBudget:
     """Return the vendors' steps in each round; the rounds of a term share its steps equally."""
     rounds: list[dict[str, int]] = []
     for record in records:
-        count = record.round - len(rounds)
+        count = record.round - len(rounds)  # the number of rounds in this term
         rounds += [{v: steps // count for v, steps in record.steps.items()}] * count
     return StepBudget(rounds=tuple(rounds))

@@ -53,7 +53,7 @@ def _edition(federation: Federation) -> list[str]:
 
 def _fixed_server(federation: Federation) -> list[str]:
     server, names = federation.election.server, federation.roster
-    if server is None or server in names or not names:
+    if server is None or server in names or not names:  # _roster reports an empty roster
         return []
     return [
         f"election.server: found {server!r}; expected one of {', '.join(names)}; correct the name"
@@ -62,7 +62,7 @@ def _fixed_server(federation: Federation) -> list[str]:
 
 def _min_clients(federation: Federation) -> list[str]:
     clients, found = len(federation.vendors) - 1, federation.aggregation.min_clients
-    if clients < 1 or found <= clients:
+    if clients < 1 or found <= clients:  # _roster reports fewer than two vendors
         return []
     return [
         f"aggregation.min-clients: found {found}; expected at most {clients}, all vendors but the"

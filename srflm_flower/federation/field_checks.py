@@ -72,6 +72,7 @@ def _expected(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "literal_error":
+            # pydantic writes: 'a', 'b' or 'c'.
             choices = str(context["expected"]).replace(" or ", ", ")
             return f"one of {choices}" if ", " in choices else choices
         case "union_tag_invalid":

@@ -12,6 +12,7 @@ def place(location: Location) -> Location:
     return tuple(
         part
         for index, part in enumerate(location)
+        # pydantic puts the source after "data", and the kind after "partition".
         if not (index == 1 and location[0] == "data")
         and not (index == 3 and location[:3:2] == ("data", "partition"))
     )

@@ -49,6 +49,7 @@ def plan_federation(
     """
     privacy = federation.privacy
     terms = federation.run.rounds // federation.rounds_per_term
+    # The last is ⌈terms / vendors⌉: with strict turns no vendor serves more terms.
     cap = server_terms or privacy.server_terms or -(-terms // len(federation.roster))
     target = privacy.epsilon if epsilon is None else epsilon
     solved: dict[Schedule, Plan] = {}
@@ -101,7 +102,7 @@ def write_plan(path: Path, plan: FederationPlan) -> None:
         load_federation(aside)
         write_durably(path, new.encode())
     finally:
-        aside.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)  # also when the plan makes the file invalid
 
 
 def with_plan(text: str, plan: FederationPlan) -> str:

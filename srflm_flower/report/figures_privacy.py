@@ -80,7 +80,7 @@ def _draw_rounds(axes: Axes, trade_off: TradeOff) -> None:
     axes.set_ylabel("ε spent")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(0, trade_off.rounds * 1.02)
-    axes.set_ylim(0, trade_off.epsilon * 1.6)
+    axes.set_ylim(0, trade_off.epsilon * 1.6)  # lines with less noise end above the budget
     axes.legend(title="noise multiplier σ (client)", loc="lower right", fontsize=8)
 
 

@@ -53,4 +53,5 @@ def _noise_line(schedule: Schedule, noise: float, delta: float) -> Line:
 
 def _with_batch(schedule: Schedule, factor: float) -> Schedule | None:
     batch = max(1, round(schedule.batch_size * factor))
+    # A batch of all records or more has no sample rate below 1.
     return replace(schedule, batch_size=batch) if batch < schedule.size else None

@@ -129,7 +129,7 @@ def what_happened(
     for vendor, summary in vendors.items():
         if summary.terms_missed:
             parts.append(f"{vendor} missed {terms(summary.terms_missed)}")
-    stood_in = [record.term for record in records if record.attempt > 0]
+    stood_in = [record.term for record in records if record.attempt > 0]  # 0: the elected server
     if stood_in:
         parts.append(f"another vendor stood in for the elected server in {terms(stood_in)}")
     silent = [v for v, summary in vendors.items() if not summary.personalised | summary.released]
@@ -162,6 +162,7 @@ def spans(numbers: Sequence[int]) -> str:
 
 def mean_over_vendors(metrics: Sequence[Metrics]) -> Metrics:
     """Return the unweighted mean of every metric over the vendors that have it."""
+    # "examples" is the size of a split, not a metric of the model.
     names = sorted({name for each in metrics for name in each if name != "examples"})
     return {
         name: sum(values) / len(values)

@@ -42,6 +42,7 @@ class Run:
         """
         started = time.monotonic()
         federation = self.federation
+        # Every site makes the same initial model from the same seed.
         initial = get_weights(
             initial_network(federation.network_settings, federation.task, federation.seed)
         )

@@ -110,6 +110,7 @@ class RunFolder:
 
         Raises :class:`RunFolderError` when another program holds it.
         """
+        # Not the lock below, which the process that Flower starts has to take.
         with _held(self.path / "launcher.lock"):
             yield
 

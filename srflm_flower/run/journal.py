@@ -81,6 +81,7 @@ class RunJournal:
         if not self._folder.proposal.exists():
             return None
         stored = _Stored.model_validate_json(self._folder.proposal.read_bytes())
+        # A crash between the append of a record and this file's removal leaves an old proposal.
         if stored.proposal.record.term != len(self.records()) + 1:
             return None
         return stored.attempt, stored.proposal
@@ -117,7 +118,7 @@ class RunJournal:
         if best is None or best.term != records[-1].term:
             return
         path = self._folder.global_model
-        if path.exists() and read_model_file(path).hash == best.model:
+        if path.exists() and read_model_file(path).hash == best.model:  # written before a crash
             return
         self._write_global(best, self.weights(best.model))
 

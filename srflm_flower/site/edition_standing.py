@@ -59,7 +59,8 @@ class Standing:
     def place(self, vendor: str) -> Place:
         """Return whether the vendor's site can take part in the next term.
 
-        ``between``: it runs with the file of another edition than the one that decides.
+        ``between``: it runs with the file of another edition than the deciding one.  ``left``: the
+        deciding edition has no such vendor.
         """
         deciding = self.editions.last
         if self.own.federation == deciding.federation:
@@ -72,6 +73,7 @@ class Standing:
 def standing_of(ledger: TermLedger, first: Edition, own: Edition) -> Standing:
     """Return the standing of the site with this ledger and the federation file of ``own``."""
     approval, editions = approval_of(ledger), Editions(first, ledger.changes())
+    # An approval with another predecessor is decided, or another edition was decided instead.
     if approval is not None and approval.previous == editions.last.federation:
         return Standing(editions, own, approval.edition)
     return Standing(editions, own)

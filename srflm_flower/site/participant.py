@@ -110,6 +110,7 @@ class Participant:
             if order is not None:
                 self.follow(order)
             self._require_order()
+            # A jump far ahead would make the site refuse every honest server of this term.
             require_near(envelope.attempt, view.attempt)
         if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
             # Read again under the write lock: another process may have voted or committed since.
@@ -127,7 +128,7 @@ class Participant:
         envelope = opening.envelope
         head = self.ledger.last()
         head_term = head.term if head is not None else 0
-        if envelope.term != head_term + 1:
+        if envelope.term != head_term + 1:  # one side has to catch up: the head tells which
             return self._done(head_term=head_term)
         expected = (
             (head.hash, head.model)
@@ -141,7 +142,7 @@ class Participant:
                 "compare the sites' ledgers; all must start from the same seed",
                 MessageRefused.PARENT,
             )
-        # An approval that builds on another edition would only be refused by the server.
+        # Only an approval of a change to this term's edition is of use to the server.
         approval = approval_of(self.ledger)
         if approval is not None and approval.previous != envelope.federation:
             approval = None
@@ -299,6 +300,7 @@ class Participant:
     def follow(self, order: RunOrder) -> wire.Reply:
         """Store a run order of a vendor that this site obeys."""
         edition = self.standing().find(order.federation)
+        # By default a site follows all members of the edition that the order names.
         obeys = self.obeys or (edition.roster if edition is not None else ())
         if edition is None or order.vendor not in obeys:
             raise MessageRefused(
