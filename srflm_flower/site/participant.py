@@ -33,7 +33,7 @@ from strategies.protocol.signatures import (
     sign_grant,
 )
 
-MAX_RECORDS_AT_ONCE = 5000  # bounds a reply; a site that lacks more records asks again
+MAX_RECORDS_AT_ONCE = 5000  # bounds one reply; a later request gets the rest
 
 
 @dataclass(frozen=True)
