@@ -1,4 +1,4 @@
-"""Read the vendors' answers: their updates, checked, and their metrics, averaged."""
+"""Read the vendors' answers: check their updates and average their metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from strategies.weights import Weights, check_like, from_arrays
 
 
 def checked_update(message: Message, reply: wire.Reply, template: Weights) -> ArrayRecord:
-    """Return the update in ``message``; raise :class:`UpdateRejected` when it cannot be used."""
+    """Return the update in ``message``; raises :class:`UpdateRejected` if it is not usable."""
     try:
         arrays = wire.models_in(message)[reply.update]
         check_like(from_arrays(arrays), template)
