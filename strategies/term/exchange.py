@@ -67,8 +67,8 @@ class Exchange:
         """Return the replies that arrive within ``deadline`` seconds, by the key of the request.
 
         Later replies are ignored.  ``on_reply`` is called for each reply on arrival.  Once
-        ``enough`` returns true, the wait for the others ends after twice the time waited so far,
-        but not before :data:`GRACE_SECONDS`.
+        ``enough`` returns true, the others get twice the time waited so far, and at least
+        :data:`GRACE_SECONDS`, within the same deadline.
         """
         started = self.clock()
         keys = list(messages)

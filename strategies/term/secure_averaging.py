@@ -93,7 +93,7 @@ class _Session:
             "envelope": conversation.term.envelope,
             "round": round_number,
             "model": start.hash,
-            # After a crash nothing of the old session is left: every session has new keys.
+            # A server that crashed begins a new session, for which every client makes new keys.
             "session": secrets.token_hex(16),
         }
 
