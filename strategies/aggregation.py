@@ -35,6 +35,7 @@ def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> A
     """
     if not updates:
         raise ValueError("there is nothing to aggregate: found no update, expected at least one")
+    # Equal weights turn Flower's weighted mean into the unweighted one.
     weighted = settings.rule == "weighted-mean"
     replies = [_as_reply(update, update.examples if weighted else 1) for update in updates.values()]
     arrays, _ = _flower_rule(settings).aggregate_train(0, replies)

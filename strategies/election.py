@@ -165,6 +165,7 @@ class Random:
     def rank(self, election: Election) -> Ranking:
         """Return the roster shuffled for this term."""
         shuffled = list(election.roster)
+        # A string seed gives the same shuffle in every process and on every machine.
         random.Random(f"srflm-election:{self.seed}:{election.term}").shuffle(shuffled)
         return absent_last(shuffled, election.ballots)
 
@@ -177,6 +178,7 @@ class Fixed:
 
     def rank(self, election: Election) -> Ranking:
         """Return the fixed server, then the roster."""
+        # Not absent_last: the fixed server stays first even without a ballot.
         return (self.server, *(v for v in election.roster if v != self.server))
 
 

@@ -243,6 +243,7 @@ class ServerRotating(Strategy):
                 reply.steps
             ):  # the server's recalled update is of an earlier term: no work in this one
                 term.note_work(reply)
+        # Roster order: the rounding of the sum must not depend on the order of replies.
         in_order = {vendor: updates[vendor] for vendor in self.plan.roster if vendor in updates}
         term.clients = tuple(vendor for vendor in in_order if vendor != term.server)
         term.stale_server = term.server in in_order

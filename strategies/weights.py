@@ -69,6 +69,7 @@ def check_like(weights: Weights, expected: Weights) -> None:
                 f"shape {like.shape} and type {like.dtype}",
                 "give every site the same [model] table",
             )
+        # A single NaN or infinity would spoil the average for all vendors.
         if not np.isfinite(array).all():
             raise UpdateRejected(
                 f"{name!r} has values that are not finite",

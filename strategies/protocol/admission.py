@@ -35,6 +35,7 @@ def check_sender(envelope: Envelope, view: View, sender: str | None = None) -> N
     """
     if envelope.federation not in {view.federation, *view.others}:
         raise _another_federation()
+    # Otherwise any vendor's SuperLink could act as the elected server.
     if sender is not None and envelope.server != sender:
         raise _refused(
             f"a message of {sender!r} in the name of {envelope.server!r}",
@@ -53,6 +54,7 @@ def check_envelope(
     """
     check_sender(envelope, view, sender)
     is_next = envelope.term == view.head_term + 1
+    # Another known edition is valid only for messages about other terms.
     if envelope.federation != view.federation and (is_next or not any_term):
         raise _another_federation()
     if not is_next:

@@ -312,6 +312,7 @@ def _decoded(block: object) -> Weights:
     try:
         if isinstance(block, ArrayRecord):
             array = block[_BLOCK].numpy()
+            # Exactly one array of bytes: the record can hold nothing besides the model.
             alone = len(block) == 1 and array.dtype == np.uint8
             block = array.tobytes() if alone else None
         if not isinstance(block, bytes):

@@ -63,6 +63,7 @@ def owner(attempt: int, ranking: Sequence[str]) -> str:
 def own_attempt(vendor: str, ranking: Sequence[str], at_least: int) -> int:
     """Return the lowest attempt of ``vendor`` that is not below ``at_least``."""
     place = ranking.index(vendor)
+    # Python's % is never negative, so the result is at least ``at_least``.
     return at_least + (place - at_least) % len(ranking)
 
 
@@ -76,6 +77,7 @@ def refusal(votes: Votes, attempt: int, record: str | None = None) -> Refusal | 
     if attempt < votes.granted:
         return "outvoted"
     accepted = votes.accepted
+    # Another record is allowed under a higher attempt, never under the same one.
     if record and accepted and (accepted.attempt, accepted.record) != (attempt, record):
         return "two-outcomes" if accepted.attempt == attempt else None
     return None
@@ -96,6 +98,7 @@ def accept(votes: Votes, attempt: int, record: str) -> Votes:
     Raises ValueError if :func:`refusal` gives a reason.
     """
     _require(refusal(votes, attempt, record))
+    # An acceptance is also a promise to obey no lower attempt.
     return replace(votes, granted=attempt, accepted=Accepted(attempt, record))
 
 

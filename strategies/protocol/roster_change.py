@@ -57,6 +57,7 @@ class Editions:
 
     def after(self, record: TermRecord) -> Editions:
         """Return the editions after ``record``: with its roster change added, if it carries one."""
+        # A record up to the last change is already included.
         if record.roster_change is None or record.term <= self.last_change:
             return self
         return replace(self, changes=(*self.changes, (record.term, record.roster_change.edition)))
@@ -84,6 +85,7 @@ def agreed_change(
     signed: dict[bytes, tuple[Edition, dict[str, str]]] = {}
     verifying = keys.at(edition)
     for each in approvals:
+        # Approvals count together only if they are for exactly the same edition.
         statement = approval_statement(each.previous, each.edition)
         if each.previous != edition.federation or each.vendor not in edition.roster:
             continue

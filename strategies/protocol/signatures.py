@@ -76,12 +76,14 @@ class VendorKeys:
         """Return whether ``vendor`` has signed ``statement``."""
         try:
             self._public[vendor].verify(bytes.fromhex(signature), statement)
+        # An unknown vendor, malformed hexadecimal digits, or a wrong signature.
         except (KeyError, ValueError, InvalidSignature):
             return False
         return True
 
     def at(self, edition: Edition) -> Keys:
         """Return keys that sign with the same key and verify with the edition's public keys."""
+        # Not strict: an edition of a simulation has no keys, and then nothing verifies.
         return VendorKeys(self._private, dict(zip(edition.roster, edition.keys, strict=False)))
 
 
@@ -151,6 +153,7 @@ def check_grants(
     keys: Keys,
 ) -> None:
     """Check that a majority has granted ``attempt``; raises :class:`MessageRefused`."""
+    # A set of vendors, so that a repeated grant counts once.
     granted = {
         grant.vendor
         for grant in grants

@@ -59,6 +59,7 @@ def next_turn(vendor: str, ranking: Sequence[str], seen: Seen, timeouts: Timeout
     following = seen.attempt + 1
     attempt = own_attempt(vendor, ranking, following)
     first = timeouts.commit if seen.attempt > NONE_SEEN else 0.0
+    # One more than the number of times that all vendors have tried, up to the limit.
     longer = min(1 + max(seen.attempt, 0) // len(ranking), MAX_LONGER)
     return Turn(attempt, seen.since + longer * (first + (attempt - following) * timeouts.open))
 

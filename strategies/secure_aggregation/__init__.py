@@ -14,7 +14,8 @@ aggregation the server sends five requests to the clients, after they have train
 The threshold is a majority of the federation's clients (``aggregation.min-clients`` may raise it).
 It is the number of clients that must take part to the end, the number of shares that recover a
 secret, and the number of clients that must confirm the same set before any client helps to unmask.
-``quantising``, ``masking``, ``sharing``, ``keys``, ``client``, and ``server`` are pure.
+``quantising``, ``masking``, ``sharing``, ``keys``, ``client``, and ``server`` are pure; the site
+of ``srflm_flower`` keeps a client's notes and answers the requests.
 
 The protocol protects single updates against a server that sends arbitrary messages.  It also does
 so if some of the C clients collude with the server, as long as they are fewer than

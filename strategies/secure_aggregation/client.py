@@ -110,6 +110,7 @@ class Client:
         """Check the list of keys, and note the secrets' shares for the clients on it."""
         listing = tuple(sorted(cards, key=lambda card: card.vendor))
         listed = list_digest(notes.context, listing)
+        # A repeated request gets the same notes; a different list is refused.
         if notes.listed:
             if notes.listed != listed:
                 _refuse("a second list of keys in one aggregation", "the first one")
@@ -133,6 +134,7 @@ class Client:
 
     def _check_list(self, notes: Secrets, cards: tuple[KeyCard, ...]) -> None:
         names = [card.vendor for card in cards]
+        # The server must not hold shares: it would need fewer clients to unmask.
         allowed = set(self.roster) - {notes.context.server}
         if len(set(names)) != len(names) or not set(names) <= allowed:
             _refuse("a list with a stranger, the server, or one client twice", "clients, once each")
@@ -155,6 +157,7 @@ class Client:
 
     def receive(self, notes: Secrets, sealed: Mapping[str, str]) -> Secrets:
         """Open and note the shares in ``sealed`` (by sender) for this client."""
+        # A second set of sharers would give the update a second sum of masks.
         if notes.seeds:
             if set(sealed) != set(notes.seeds):
                 _refuse("a second set of sharers in one aggregation", "the first one")

@@ -85,6 +85,7 @@ def _agreed(private: bytes, public: str) -> bytes:
 
 
 def _derived(secret: bytes, purpose: str, listed: str, *names: str) -> bytes:
+    # Purpose, list of keys, and names: no derived key has two uses or two aggregations.
     info = canonical_json({"for": purpose, "keys": listed, "names": list(names)})
     salt = b"srflm-flower secure aggregation 1"
     return HKDF(SHA256(), 32, salt, info).derive(secret)

@@ -89,6 +89,7 @@ def mean_from(
     """
     mean: Weights = {}
     for name, begun in start.items():
+        # In float64, so that the weights are rounded to their own type only once.
         total = updates[name] + count * begun.astype(np.float64)
         if also is not None:
             total = total + also[name]

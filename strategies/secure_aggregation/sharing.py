@@ -25,7 +25,7 @@ class NotRecovered(ValueError):
 
 
 def split(secret: bytes, threshold: int, count: int) -> list[bytes]:
-    """Return ``count`` shares of ``secret`` (32 bytes), any ``threshold`` of which recover it.
+    """Return ``count`` shares of ``secret`` (32 bytes); any ``threshold`` shares recover it.
 
     The share at position n has index n + 1.  Fewer shares reveal nothing about the secret.
     """

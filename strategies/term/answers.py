@@ -16,6 +16,7 @@ def checked_update(message: Message, reply: wire.Reply, template: Weights) -> Ar
     """Return the update in ``message``; raises :class:`UpdateRejected` if it is not usable."""
     try:
         arrays = wire.models_in(message)[reply.update]
+        # Raises UpdateRejected itself, with the array that does not fit.
         check_like(from_arrays(arrays), template)
     except (KeyError, ValueError) as error:
         raise UpdateRejected(
@@ -33,4 +34,5 @@ def mean_metrics(metrics: Mapping[str, VendorMetrics]) -> MetricRecord:
         for model, named in vendor_metrics.model_dump().items():
             for name, value in named.items():
                 values.setdefault(f"{model}-{name}", []).append(value)
+    # A metric undefined at a vendor is missing there: divide by the vendors that have it.
     return MetricRecord({name: sum(seen) / len(seen) for name, seen in values.items()})

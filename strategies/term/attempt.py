@@ -85,6 +85,7 @@ class Attempt:
 
     def reachable(self) -> int:
         """Return the number of vendors that have answered every request of this attempt."""
+        # A vendor that refused or failed has answered: only silence makes it unreachable.
         lost = {
             absence.vendor
             for absence in self.absences
@@ -102,6 +103,7 @@ class Attempt:
         """Note the ballot and the gradient steps of a vendor's work."""
         if reply.ballot is not None:
             self.ballots[reply.vendor] = reply.ballot
+            # Steps add up over the rounds of a term; the last ballot counts.
             self.steps[reply.vendor] = self.steps.get(reply.vendor, 0) + reply.steps
 
     def note_evaluation(self, reply: Reply) -> None:

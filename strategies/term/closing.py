@@ -54,6 +54,7 @@ def close_run(
         {vendor: model.arrays for vendor, model in personalised.items()},
         test,
         {
+            # Replies are by the data's vendor; the table is by the model's vendor first.
             owner: {at: named[owner] for at, named in table.items() if owner in named}
             for owner in personalised
             if table
@@ -70,6 +71,7 @@ def _metrics(
             "envelope": conversation.term.envelope,
             "models": {name: model.hash for name, model in models.items()},
             "split": split,
+            # Evaluations after the last term must not change the personalised models.
             "select": False,
         }
     )

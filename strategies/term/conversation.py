@@ -135,6 +135,7 @@ class Conversation:
 
         def on_reply(node: int, message: Message) -> None:
             reply = parse_reply(message)
+            # A request for models is not an outcome: the real reply follows.
             if reply is not None and reply.status != "needs-models":
                 self.observer(
                     "reply",

@@ -79,12 +79,14 @@ class Exchange:
         while waiting:
             arrived = list(self.grid.pull_messages(list(waiting)))
             for reply in arrived:
+                # A reply to any other message is ignored.
                 key = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if key is not None:
                     replies[key] = reply
                     if on_reply is not None:
                         on_reply(key, reply)
             waited = self.clock() - started
+            # Shorten the deadline only once, when enough is first reached.
             if enough is not None and enough(replies):
                 deadline, enough = min(deadline, waited + max(GRACE_SECONDS, 2 * waited)), None
             if not waiting or waited >= deadline:

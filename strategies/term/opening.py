@@ -65,6 +65,7 @@ def new_attempt(
             server=owner(attempt, ranking),
         ),
         roster=plan.roster,
+        # The parent of the first record is the hash of the federation file.
         parent=head.hash if head is not None else plan.federation,
         start=Model.of_weights(journal.weights(start), start),
         first_round=(head.round if head is not None else 0) + 1,
@@ -131,6 +132,7 @@ class _Answers:
         )
         for node, message in answers.items():
             reply = parse_reply(message)
+            # Nodes outside the federation may be connected to the SuperLink, too.
             if reply is None or reply.vendor not in self._plan.roster:
                 continue
             if reply.status == "done":
@@ -148,6 +150,7 @@ class _Answers:
 
     def _are_a_majority(self, answers: Mapping[int, Message]) -> bool:
         """Return whether a majority is ready, including the server's own node."""
+        # Without its own node the server cannot fine-tune.
         ready = vendors_done(answers.values())
         return self._term.server in ready and has_majority(ready, self._plan.roster)
 
@@ -186,6 +189,7 @@ def _catch_up(
     ]
     caught_up = conversation.ask(requests, "open", plan.work_deadline, [term.start])
     for vendor in behind:
+        # A site that stays behind cannot take part in the term.
         if vendor not in caught_up:
             del term.node_of[vendor]
     return list(caught_up)

@@ -46,6 +46,7 @@ def make_record(
         clients=term.clients,
         stale_server=term.stale_server,
         ballots=ballots,
+        # The new roster decides the next term, so the ranking must be an order of it.
         ranking=among(change.edition.roster, ranking) if change is not None else ranking,
         absences=tuple(term.absences),
         learning_rate=plan.learning_rate_in(last_round),

@@ -120,6 +120,7 @@ class _Session:
         asking = secure.AdvertiseKeys(**self._about)
         replies = self._ask(secure.KEYS, dict.fromkeys(clients, asking))
         cards = {vendor: reply.keys for vendor, (reply, _) in replies.items()}
+        # Ignore a card in another client's name.
         named = tuple(c for v, c in cards.items() if c is not None and c.vendor == v)
         return self._enough(named)
 
@@ -128,6 +129,7 @@ class _Session:
         listed = [card.vendor for card in cards]
         sharing = secure.ShareSecrets(**self._about, keys=cards)
         replies = self._ask(secure.SHARES, dict.fromkeys(listed, sharing))
+        # A client that did not share with all might not be recoverable: leave it out.
         complete = {v: r.shares for v, (r, _) in replies.items() if set(r.shares) == set(listed)}
         return self._enough(complete)
 
