@@ -53,6 +53,7 @@ class Eligibility:
                 if self.server_terms is not None
                 else "no vendor has privacy budget left to serve"
             )
+        # The best case over all possible servers: the server is not one of its clients.
         most = max(len([v for v in trainers if v != server]) for server in servers)
         if most < min_clients:
             return (

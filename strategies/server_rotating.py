@@ -124,6 +124,7 @@ class ServerRotating(Strategy):
         as server; :class:`LedgerError` when a site has committed terms that the journal lacks.
         """
         stored = self.journal.proposal()
+        # After a crash, continue under the attempt of the stored proposal.
         attempt = stored[0] if stored is not None else 0
         lost: list[Absence] = []
         while len(lost) < len(self.plan.roster):
@@ -217,6 +218,7 @@ class ServerRotating(Strategy):
         Messages carry the hash of ``arrays``, not the arrays: a site that lacks them asks for them.
         """
         term = self.opened()
+        # Hashing a large model takes long: reuse the hash of the start model.
         known = arrays is term.start.arrays
         model = term.start if known else Model.of_arrays(arrays)
         return training_requests(term, self.plan, self.aggregation, server_round, model)
@@ -239,9 +241,7 @@ class ServerRotating(Strategy):
                 self.observer("update-dropped", vendor=reply.vendor, code=error.code)
                 continue
             updates[reply.vendor] = Update(arrays, reply.ballot.examples if reply.ballot else 1)
-            if (
-                reply.steps
-            ):  # the server's recalled update is of an earlier term: no work in this one
+            if reply.steps:  # a recalled update may be of an earlier term: no work in this one
                 term.note_work(reply)
         # Roster order: the rounding of the sum must not depend on the order of replies.
         in_order = {vendor: updates[vendor] for vendor in self.plan.roster if vendor in updates}
@@ -278,6 +278,7 @@ class ServerRotating(Strategy):
         message = request(finetuning, wire.FINETUNE, term.node_of[term.server], [averaged])
         replies = self._ask(term, [message], "finetune")
         if term.server not in replies:
+            # The conversation has just noted this absence.
             raise ServerLost(term.absences[-1])
         answer = replies[term.server]
         reply = wire.unpack(answer, wire.Reply)
@@ -321,6 +322,7 @@ class ServerRotating(Strategy):
         self.observer("term-committed", record=record.model_dump(mode="json"))
         told = self._ask(term, commit_requests(term, committed), "commit")
         self._term = None
+        # Every site has the record, so the next term can skip its opening.
         self._everyone = term.node_of if len(told) == len(self.plan.roster) else {}
         return record
 

@@ -55,6 +55,7 @@ def check_like(weights: Weights, expected: Weights) -> None:
     Raises :class:`UpdateRejected`, which names the first array that does not fit.
     """
     if weights.keys() != expected.keys():
+        # Symmetric difference: missing and surplus names.
         odd = sorted(weights.keys() ^ expected.keys())
         raise UpdateRejected(
             f"{len(odd)} array names differ, among them {odd[0]!r}",

@@ -15,6 +15,7 @@ def check_follows(last: TermRecord | None, record: TermRecord, federation: str) 
     of the first record; a record with a roster change leads to the next edition.  Raises
     :class:`LedgerError`.
     """
+    # A roster change in the last record decides which edition this record must name.
     if record.federation != (last.next_federation if last is not None else federation):
         raise _broken("a record of another federation", record)
     parent, term, round_number = (

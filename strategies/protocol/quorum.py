@@ -72,8 +72,10 @@ def refusal(votes: Votes, attempt: int, record: str | None = None) -> Refusal | 
 
     Without ``record`` the question is about the grant.
     """
+    # A forgotten promise might forbid this vote.
     if votes.forgetful:
         return "forgetful"
+    # Equal is allowed: a repeated request gets the same vote.
     if attempt < votes.granted:
         return "outvoted"
     accepted = votes.accepted

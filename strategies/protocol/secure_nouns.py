@@ -61,5 +61,6 @@ def threshold_of(vendors: int, min_clients: int = 1) -> int:
 
 def list_digest(context: Context, cards: tuple[KeyCard, ...]) -> str:
     """Return the SHA-256 (hex) of a list of keys in its context, whatever the list's order."""
+    # Sorted, so that all sites compute the same digest.
     listed = [card.model_dump() for card in sorted(cards, key=lambda card: card.vendor)]
     return hashlib.sha256(canonical_json({"context": context.digest, "keys": listed})).hexdigest()

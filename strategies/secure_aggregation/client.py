@@ -157,7 +157,7 @@ class Client:
 
     def receive(self, notes: Secrets, sealed: Mapping[str, str]) -> Secrets:
         """Open and note the shares in ``sealed`` (by sender) for this client."""
-        # A second set of sharers would give the update a second sum of masks.
+        # A second set of sharers would put other masks on the same update.
         if notes.seeds:
             if set(sealed) != set(notes.seeds):
                 _refuse("a second set of sharers in one aggregation", "the first one")
@@ -205,6 +205,7 @@ class Client:
             if notes.survivors != names:
                 _refuse("a second set of survivors in one aggregation", "the first one")
             return notes
+        # Unmasking needs shares of every survivor's seed, so survivors must be sharers.
         if len(set(names)) != len(names) or not {self.vendor} <= set(names) <= set(notes.seeds):
             _refuse("survivors that are not the sharers, or some of them", "this site among them")
         self._check_enough(len(names))

@@ -26,6 +26,7 @@ def add_mask(values: Residues, key: bytes, sign: Sign = 1) -> None:
     for begin in range(0, len(values), _CHUNK):
         part = values[begin : begin + _CHUNK]
         stream.update_into(zeros[: 4 * len(part)], block)
+        # Little-endian at every site, so that pairwise masks cancel.
         mask = np.frombuffer(block, "<u4", len(part))
         if sign == 1:
             np.add(part, mask, out=part)

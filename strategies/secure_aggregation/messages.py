@@ -81,6 +81,7 @@ def with_masked(content: RecordDict, masked: Residues) -> RecordDict:
 def is_masked(content: RecordDict, weights: Weights) -> bool:
     """Return whether the masked update in ``content`` has exactly one integer for every weight."""
     record = content.array_records.get(MASKED_UPDATE, ArrayRecord())
+    # Exactly one array: the record can hold nothing besides the masked update.
     if list(record) != [MASKED_UPDATE]:
         return False
     block = record[MASKED_UPDATE].numpy()

@@ -23,6 +23,7 @@ def catch_up_from(behind: Behind, term: Attempt, vendor: str, deadline: float) -
     _, answer = _ask(term, request(fetch, wire.RECORDS, behind.node), deadline, behind)
     if not answer.records:
         raise _stuck(behind, "no records came")
+    # Only the last model is needed: the next term starts from it.
     name = answer.records[-1].record.model
     wanted = wire.FetchModel(envelope=term.envelope, model=name)
     message, _ = _ask(term, request(wanted, wire.MODEL, behind.node), deadline, behind)

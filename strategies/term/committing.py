@@ -32,6 +32,7 @@ def obliged(term: Attempt) -> Proposal | None:
                     "one outcome an attempt",
                     f"look into the site of {first.record.server}, which proposed both",
                 )
+    # Paxos: the record accepted under the highest attempt may be committed already.
     wanted = must_propose(Accepted(at, each.record.hash) for at, each in accepted.items())
     return accepted[wanted.attempt] if wanted is not None else None
 
@@ -49,6 +50,7 @@ def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
         for vendor, vote in term.votes.items()
         if vote.accepted is not None and vote.accepted.record.model == name
     ]
+    # One vendor at a time: a model is large, and one copy is enough.
     for vendor in has or term.node_of:
         asked = [request(wanted, wire.MODEL, term.node_of[vendor])]
         for message in conversation.ask(asked, "open", plan.work_deadline).values():
@@ -73,6 +75,7 @@ def acceptance_requests(term: Attempt, proposal: Proposal) -> list[Message]:
 
 def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Message]) -> Committed:
     """Return the record with a certificate: the signatures of the vendors that accepted it."""
+    # In the order of the roster, whatever the order of the replies.
     acceptances = {
         vendor: wire.unpack(answers[vendor], wire.Reply).signature
         for vendor in term.roster

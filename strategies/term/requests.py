@@ -41,6 +41,7 @@ def training_requests(
         for vendor, node in term.node_of.items()
         if vendor != term.server
     ]
+    # The server does not train as a client: its share in the average is an earlier update.
     if aggregation.include_stale_server != "never":
         recall = wire.RecallUpdate(
             envelope=term.envelope,

@@ -56,6 +56,7 @@ def secure_mean(
     mean = mean_from(quantiser.decode(total, template), len(survivors), template, own)
     for vendor in trained:
         reply = wire.unpack(trained[vendor], wire.Reply)
+        # The server's recalled update may be of an earlier term: no work in this one.
         if vendor in survivors or (vendor == term.server and own is not None and reply.steps):
             term.note_work(reply)
     term.clients = tuple(vendor for vendor in plan.roster if vendor in survivors)
