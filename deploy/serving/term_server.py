@@ -1,7 +1,7 @@
 """The server side of a deployed site: one ServerApp run does one task, then ends.
 
-The launcher hands the task over in the run configuration of a run on the site's own SuperLink, and
-reads what became of it from the outcome file: never from Flower's exit code.
+The launcher hands the task over in the run configuration of a run on the site's own SuperLink.  It
+reads the result from the outcome file, never from Flower's exit code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ FIRST_POLL_SECONDS = 0.1
 
 
 def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
-    """Do ``task`` and write its outcome; nothing is raised."""
+    """Do ``task``, write its outcome and return it; a failed task raises no error."""
+    # A lock without an outcome tells the launcher that this process died during the task.
     with locked(lock_path(site.settings.run, task.name), wait=True):
         outcome = _perform(site, task, grid)
         path = outcome_path(site.settings.run, task.name)
