@@ -36,7 +36,7 @@ class BundleGuard:
     agreed: str
     """SHA-256 of the bundle, in hexadecimal."""
     on_refusal: Callable[[int, str], None]
-    """Gets a refused run's id and the wrong hash or another reason; called once per refusal."""
+    """Gets a refused run's id and the wrong hash or other reason; called once per refused run."""
     settings: Collection[str] = ()
     """Names of settings that a peer may change in a run."""
     _runs: dict[int, DescribedRun] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The own SuperLink's Control API without Flower's command line, for ``flwr==1.42.*``.
 
-A call of the command line takes a second or more; a call of this takes some hundredths.
+A call of the command line takes a second or more; a call of this takes some hundredths.  Only this
+file and :mod:`deploy.flower.internals` use Flower's non-public interfaces here.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def bundle_of(app_folder: Path) -> tuple[bytes, str]:
 
 
 def install_bundle(app_folder: Path, agreed: str) -> None:
-    """Unpack a folder's bundle once, before tasks look for it and two unpack it at a time.
+    """Unpack a folder's bundle before the first task, so that no two tasks unpack it at once.
 
     Raises :class:`BundleRefused` when the folder's bundle is not the agreed one.
     """

@@ -30,7 +30,7 @@ class LauncherConfig(Strict):
     own: Edition
     """The federation's first edition, and the one with which the site runs."""
     federation: Path
-    """The federation file; other editions that the site has lie beside it."""
+    """The federation file; the site's other editions are beside it."""
     first_ranking: tuple[str, ...]
     ledger: Path
     run: Path
