@@ -1,6 +1,6 @@
-"""The Flower ClientApp: every message of a term goes to the vendor's site, and only its reply out.
+"""The Flower ClientApp: each message of a term goes to the vendor's site, which gives the reply.
 
-Whatever goes wrong at a site, the server gets a code; the text stays in the site's own log.
+For any error at a site, the server gets only a code; the text stays in the site's own log.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Handler = Callable[[Message, Context], Message]
 
 
 class Answering(Protocol):
-    """A site as the ClientApp sees it: :class:`srflm_flower.site.site.Site`, or one around it."""
+    """A site as the ClientApp sees it: :class:`srflm_flower.site.site.Site`, or a wrapper of it."""
 
     @property
     def vendor(self) -> str:
-        """The vendor whose site it is."""
+        """The vendor that the site belongs to."""
         ...
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
@@ -53,9 +53,10 @@ def make_client_app(answer: Handler) -> ClientApp:
 def answer_at(
     find: Callable[[], Answering | None], message: Message, sender: str | None = None
 ) -> Message:
-    """Answer ``message`` at the site that ``find`` returns, without raising; None: a spare node.
+    """Answer ``message`` at the site that ``find`` returns; never raise.
 
-    ``sender`` is the vendor on whose SuperLink the message lay, where that is known.
+    ``find`` returns None at a spare node.  ``sender`` is the vendor whose SuperLink delivered the
+    message, if that is known.
     """
     site: Answering | None = None
     try:
@@ -65,7 +66,7 @@ def answer_at(
         return Message(site.answer(message, sender), reply_to=message)
     except SrflmError as error:
         return _failure(message, site, sender, error.code, str(error))
-    except Exception as error:  # nothing that a site raises may travel in Flower's error text
+    except Exception as error:  # Flower would send the text, which may tell of patients
         text = "".join(traceback.format_exception(error))
         return _failure(message, site, sender, INTERNAL_ERROR, text)
 
@@ -76,6 +77,7 @@ def _failure(
     vendor, attempt = "", 0
     if site is not None:
         origin = f"from {sender}: " if sender is not None else ""
+        # Only here: an exception's text may name patients or paths, so the reply has but a code.
         site.log(f"{origin}{message.metadata.message_type}: {text}")
         vendor, attempt = site.vendor, site.highest_attempt()
     reply = wire.Reply(vendor=vendor, status="failed", code=code, attempt=attempt)

@@ -1,4 +1,4 @@
-"""The Flower ServerApp of a simulation: it conducts a whole run, term after term."""
+"""The Flower ServerApp of a simulation, which conducts a whole run, term after term."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def main(grid: Grid, context: Context) -> None:
     try:
         _conduct(grid, folder)
     finally:
+        # The nodes need the note only while the run lasts.
         folder_note(context.run_id).unlink(missing_ok=True)
 
 
@@ -44,7 +45,7 @@ def _conduct(grid: Grid, folder: RunFolder) -> None:
 
 
 class _Logged:
-    """Hands events on, and logs a line a term for those who stream Flower's log."""
+    """Passes events on, and logs one line per term for readers of Flower's log."""
 
     def __init__(self, observer: Observer, metric: str) -> None:
         self._observer, self._metric = observer, metric
@@ -57,24 +58,22 @@ class _Logged:
 
 
 def _folder(grid: Grid, context: Context) -> RunFolder:
-    """Return the run's folder; a plain ``flwr run`` makes it in ``runs`` where Flower was started.
-
-    ``srflm simulate`` has made it already, with the federation resolved.
-    """
+    """Return the run's folder: that of ``out``, or a new one in ``runs`` of the working folder."""
     out = str(context.run_config["out"])
+    # `srflm simulate` has made the folder already, with the resolved federation in it.
     if out and (Path(out) / "federation.toml").is_file():
         _refuse_changes(context, Path(out))
         return RunFolder(Path(out))
     folder = create_run_folder(
         _federation(grid, context), Path(out) if out else None, Path.cwd() / "runs"
     )
-    if not out:
+    if not out:  # the nodes get the run configuration as it was, so they read the note
         folder_note(context.run_id).write_text(str(folder.path), encoding="utf-8")
     return folder
 
 
 def _refuse_changes(context: Context, folder: Path) -> None:
-    """A run that is resumed has its federation already."""
+    """Raise :class:`ConfigurationError` for settings that a resumed run cannot change."""
     given = [name for name in ("federation", "rounds", "seed") if context.run_config[name]]
     if given:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Aggregation of the vendors' updates, with Flower's own arithmetic behind every rule.
+"""Aggregate the vendors' updates with Flower's own strategies, by one of four rules.
 
 * ``mean``: the unweighted mean of docs/explanation/method.md, step 2.
 * ``weighted-mean``: FedAvg, weighted by examples (McMahan et al., AISTATS 2017).
@@ -29,9 +29,13 @@ class Update:
 
 
 def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> ArrayRecord:
-    """Return the aggregate of ``updates`` (vendor → update; at least one) by the named rule."""
+    """Return the aggregate of ``updates`` (vendor → update) by the rule in ``settings``.
+
+    Raises ValueError without any update.
+    """
     if not updates:
         raise ValueError("there is nothing to aggregate: found no update, expected at least one")
+    # Equal weights turn Flower's weighted mean into the unweighted one.
     weighted = settings.rule == "weighted-mean"
     replies = [_as_reply(update, update.examples if weighted else 1) for update in updates.values()]
     arrays, _ = _flower_rule(settings).aggregate_train(0, replies)
@@ -51,12 +55,10 @@ def _flower_rule(settings: AggregationSettings) -> FedAvg:
 
 
 def _as_reply(update: Update, weight: float) -> Message:
-    """Return the reply message that Flower's strategies expect.
-
-    The arrays are copied into a record of their own because ``FedTrimmedAvg`` empties it.
-    """
+    """Return ``update`` as the reply message that Flower's strategies expect."""
     content = RecordDict(
         {
+            # A record of its own, because FedTrimmedAvg empties the records that it gets.
             "arrays": ArrayRecord(dict(update.arrays.items())),
             "metrics": MetricRecord({_WEIGHT: float(weight)}),
         }

@@ -10,7 +10,7 @@ from flwr.serverapp.strategy import FedAvg
 
 
 class CyclicWeightTransfer(FedAvg):
-    """Every Flower round trains at one vendor; a cycle over all of them is one SRFLM round.
+    """Train at one vendor in each Flower round; a cycle over all vendors is one SRFLM round.
 
     Run it for ``vendors × rounds`` Flower rounds; it evaluates at the end of every cycle.
     """
@@ -24,6 +24,7 @@ class CyclicWeightTransfer(FedAvg):
     ) -> Iterable[Message]:
         """Send the model to the one vendor whose turn it is."""
         messages = list(super().configure_train(server_round, arrays, config, grid))
+        # FedAvg samples the nodes in random order; turns need a fixed one.
         messages.sort(key=lambda message: message.metadata.dst_node_id)
         return [messages[(server_round - 1) % self.vendors]]
 

@@ -1,7 +1,7 @@
-"""Server election: pure functions from ballots and history to an order of succession.
+"""Server election: pure functions from ballots and history to a ranking.
 
-A policy returns a **ranking** of the whole roster: the first vendor is elected, the others stand
-in for it in this order.  Vendors without a ballot (absent in the term) always come last.  The
+A policy returns a **ranking** of the whole roster: the first vendor is elected, the others replace
+it in this order if it fails.  Vendors without a ballot (absent in the term) always come last.  The
 score and the turn-taking of the first rounds are those of the SRFLM paper and its public demo
 (Wang et al., Communications Engineering 4:148, 2025); see docs/explanation/method.md, step 5.
 """
@@ -21,7 +21,7 @@ Ranking = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Readiness:
-    """What a vendor reports about its own budget: whether it can afford a term in each role."""
+    """A vendor's report on its own budget: whether it can afford a term in each role."""
 
     can_serve: bool = True
     can_train: bool = True
@@ -29,12 +29,13 @@ class Readiness:
 
 @dataclass(frozen=True)
 class Election:
-    """What a policy may look at: the roster in its agreed order, this term's ballots, the history.
+    """The inputs of a policy: the roster in its agreed order, this term's ballots, the history.
 
-    ``history`` holds the records of all committed terms, oldest first, and lacks the term whose
-    ballots are counted, of which ``server`` was the server.  ``term`` is the term being elected
-    for and ``round`` its first round, both counted from 1.  ``lost_servers`` were elected before
-    ``server`` in its term and failed.  ``readiness`` is what vendors reported about their budgets.
+    ``history`` has the records of all committed terms, oldest first, without the term whose ballots
+    are counted.  ``server`` was the server of that term, and ``lost_servers`` are the vendors that
+    were elected before ``server`` in that term and failed.  ``term`` is the term for which the
+    election is held and ``round`` its first round, both counted from 1.  ``readiness`` has the
+    vendors' reports on their budgets.
     """
 
     roster: tuple[str, ...]
@@ -58,7 +59,7 @@ class ElectionPolicy(Protocol):
 def score(ballots: Mapping[str, Ballot], loss_weight: float) -> dict[str, float]:
     """Return g_v = d_v + λ·I_v with d_v = n_v / Σn and I_v = L_v / Σ L, per vendor with a ballot.
 
-    When the losses sum to zero (or less), they say nothing and I_v is taken as 0.
+    If the sum of the losses is zero or negative, I_v is 0 for every vendor.
     """
     examples = sum(ballot.examples for ballot in ballots.values())
     losses = sum(ballot.loss for ballot in ballots.values())
@@ -81,7 +82,7 @@ def absent_last(ranking: Sequence[str], present: Mapping[str, Ballot]) -> Rankin
 
 
 def among(roster: Sequence[str], ranking: Sequence[str]) -> Ranking:
-    """Return the succession in another roster: without those that left, newcomers at the end."""
+    """Return ``ranking`` for another roster: without vendors that left, newcomers at the end."""
     stay = [vendor for vendor in ranking if vendor in roster]
     return (*stay, *(vendor for vendor in roster if vendor not in stay))
 
@@ -94,10 +95,11 @@ class Score:
     by_turn_rounds: int
 
     def rank(self, election: Election) -> Ranking:
-        """Return the roster by falling score."""
+        """Return the roster by descending score."""
         if election.round <= self.by_turn_rounds or not election.ballots:
             return absent_last(by_turn(election.roster, election.term - 1), election.ballots)
         scores = score(election.ballots, self.loss_weight)
+        # Both lists start in roster order and sorting is stable, so ties stay in that order.
         present = [vendor for vendor in election.roster if vendor in scores]
         return absent_last(
             sorted(present, key=lambda vendor: -scores[vendor])
@@ -114,7 +116,7 @@ class Cycle:
     by_turn_rounds: int
 
     def rank(self, election: Election) -> Ranking:
-        """Return vendors yet to serve in this cycle by score, then those that have, by score."""
+        """Return the vendors that have not served in this cycle, then the others, each by score."""
         ranking = Score(self.loss_weight, self.by_turn_rounds).rank(election)
         if election.round <= self.by_turn_rounds:
             return ranking
@@ -127,10 +129,10 @@ class Cycle:
 
 
 def served_in_cycle(election: Election) -> frozenset[str]:
-    """Return who has served in the cycle that is under way after the election's term.
+    """Return the vendors that have served in the current cycle, after the election's term.
 
     A cycle ends when every vendor present in its last term has served in it.  A vendor that was
-    elected and failed has had its turn.
+    elected and failed counts as having served.
     """
     terms = [
         ({record.server, *record.lost_servers}, set(record.ballots)) for record in election.history
@@ -147,7 +149,7 @@ def served_in_cycle(election: Election) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class RoundRobin:
-    """Vendors serve in the order of the roster, whatever their ballots say."""
+    """Let vendors serve in the order of the roster, whatever their ballots say."""
 
     def rank(self, election: Election) -> Ranking:
         """Return the roster, starting with the vendor whose turn it is."""
@@ -163,18 +165,20 @@ class Random:
     def rank(self, election: Election) -> Ranking:
         """Return the roster shuffled for this term."""
         shuffled = list(election.roster)
+        # A string seed gives the same shuffle in every process and on every machine.
         random.Random(f"srflm-election:{self.seed}:{election.term}").shuffle(shuffled)
         return absent_last(shuffled, election.ballots)
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """One vendor always serves: a conventional federation, kept as a baseline."""
+    """Let one vendor always serve: a conventional federation, as a baseline."""
 
     server: str
 
     def rank(self, election: Election) -> Ranking:
         """Return the fixed server, then the roster."""
+        # Not absent_last: the fixed server stays first even without a ballot.
         return (self.server, *(v for v in election.roster if v != self.server))
 
 
@@ -195,6 +199,7 @@ def election_policy(settings: ElectionSettings, seed: int) -> ElectionPolicy:
 
 
 def first_ranking(policy: ElectionPolicy, roster: Sequence[str]) -> Ranking:
-    """Return the succession of term 1, for which nobody has voted yet."""
+    """Return the ranking for term 1, before any vendor has sent a ballot."""
+    # Equal ballots count every vendor as present and leave the order to the policy.
     ballots = {vendor: Ballot(examples=1, loss=0.0) for vendor in roster}
     return policy.rank(Election(tuple(roster), ballots, (), None, term=1, round=1))

@@ -1,8 +1,8 @@
-"""Who may serve and who may train: a hard cap on terms as the server, and what vendors report.
+"""Which vendors may serve or train: a hard cap on terms as the server, and reported budgets.  Pure.
 
-The privacy that a vendor's records lose depends on its role, so that a plan holds only if nobody
-serves more often than planned.  All of it follows from committed records: every site finds the
-same.  Pure.
+The privacy loss of a vendor's records depends on its role, so a privacy plan holds only if no
+vendor serves more often than planned.  Everything here follows from committed records, so every
+site comes to the same result.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from strategies.election import Election, ElectionPolicy, Ranking, Readiness
 from strategies.protocol.records import TermRecord
 
 READY = Readiness()
-"""A vendor that has reported nothing."""
+"""The readiness of a vendor that has not reported any."""
 
 
 @dataclass(frozen=True)
 class Eligibility:
-    """What decides: the roster, how often each has served, the cap, and what vendors report."""
+    """The inputs: roster, terms ``served`` by each vendor, the cap, and the reported readiness."""
 
     roster: tuple[str, ...]
     served: Mapping[str, int]
@@ -28,7 +28,7 @@ class Eligibility:
     readiness: Mapping[str, Readiness] = field(default_factory=dict)
 
     def may_serve(self) -> tuple[str, ...]:
-        """Return who is below the cap and can afford it, in the roster's order."""
+        """Return the vendors below the cap with budget to serve, in the roster's order."""
         return tuple(
             vendor
             for vendor in self.roster
@@ -37,13 +37,13 @@ class Eligibility:
         )
 
     def may_train(self) -> tuple[str, ...]:
-        """Return who can afford to train as a client; the others only evaluate."""
+        """Return the vendors with budget to train as clients; the others only evaluate."""
         return tuple(v for v in self.roster if self.readiness.get(v, READY).can_train)
 
     def reason_to_end(self, min_clients: int = 1) -> str | None:
-        """Return why there can be no further term, or None: a server and enough clients are left.
+        """Return why no further term is possible, or None if a server and enough clients are left.
 
-        A client is another vendor than the server.
+        The clients of a term do not include its server.
         """
         servers, trainers = self.may_serve(), self.may_train()
         if not servers:
@@ -53,6 +53,7 @@ class Eligibility:
                 if self.server_terms is not None
                 else "no vendor has privacy budget left to serve"
             )
+        # The best case over all possible servers: the server is not one of its clients.
         most = max(len([v for v in trainers if v != server]) for server in servers)
         if most < min_clients:
             return (
@@ -63,33 +64,33 @@ class Eligibility:
 
 
 def terms_served(history: Iterable[TermRecord]) -> Counter[str]:
-    """Return how many terms each vendor has served in, or has failed as the server of.
+    """Return the number of terms of each vendor as the server, including terms in which it failed.
 
-    One that failed may have used its records before, so that its turn counts.
+    A server that failed may have trained on its records before it did, so that term counts.
     """
     return Counter(vendor for record in history for vendor in {record.server, *record.lost_servers})
 
 
 @dataclass(frozen=True)
 class EligibleFirst:
-    """Another policy's ranking, with those who may not serve at its very end.
+    """Another policy's ranking, with the vendors that may not serve moved to its end.
 
-    They stay in the ranking, which is an order of the whole roster, and can still complete a term
-    that another has proposed.  They come after vendors that are only absent.
+    These vendors stay in the ranking, which is an order of the whole roster, and can still complete
+    a term that another vendor has proposed.  They come after vendors that are only absent.
     """
 
     policy: ElectionPolicy
     server_terms: int | None
 
     def rank(self, election: Election) -> Ranking:
-        """Return the policy's ranking, stably divided into those who may serve and the others."""
+        """Return the vendors that may serve, then the others, each in the policy's order."""
         ranking = self.policy.rank(election)
         may = set(eligibility(election, self.server_terms).may_serve())
         return (*(v for v in ranking if v in may), *(v for v in ranking if v not in may))
 
 
 def eligibility(election: Election, server_terms: int | None) -> Eligibility:
-    """Return what decides for the term being elected for: the term before counts already."""
+    """Return the eligibility for the next term; the term whose ballots are counted counts too."""
     served = terms_served(election.history)
     if election.server is not None:
         served.update({election.server, *election.lost_servers})
@@ -97,5 +98,5 @@ def eligibility(election: Election, server_terms: int | None) -> Eligibility:
 
 
 def reason_to_end(election: Election, server_terms: int | None, min_clients: int) -> str | None:
-    """Return why no term can follow the one whose ballots are counted; None if one can."""
+    """Return why no term can follow the term whose ballots are counted, or None if it can."""
     return eligibility(election, server_terms).reason_to_end(min_clients)

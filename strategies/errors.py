@@ -17,8 +17,9 @@
     ├── SimulationError            SRFLM-S1   Flower's simulation did not start or broke off
     └── IdentityError              SRFLM-I…   a site's keys or certificates are missing or wrong
 
-Only :attr:`SrflmError.code` ever leaves a site; the texts stay in the site's own log.  Below each
-code stands what it means, then how to resolve it; docs/reference/error-codes.md is made of that.
+Only :attr:`SrflmError.code` ever leaves a site; the texts stay in the site's own log.  The string
+below each code says what the code means, then how to resolve it; docs/generate.py makes
+docs/reference/error-codes.md from these strings.
 """
 
 from __future__ import annotations
@@ -29,14 +30,15 @@ from typing import Final
 class SrflmError(Exception):
     """An error with a code, and one line each on what was found, expected, and how to mend it.
 
-    A kind's ``codes`` are its constants, in their order; the first is the one it has if none is
-    named.
+    The ``codes`` of a subclass are its constants in upper case, in their order; the first one is
+    used if ``code`` is not given.
     """
 
     default_code: Final = "SRFLM-0"
     codes: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
+        # A subclass with one code sets ``codes`` itself and has no constants.
         named = (value for name, value in vars(cls).items() if name.isupper())
         cls.codes = tuple(named) or cls.codes
 
@@ -45,6 +47,7 @@ class SrflmError(Exception):
         self.code = code or (self.codes[0] if self.codes else self.default_code)
         super().__init__(f"[{self.code}] found: {found}; expected: {expected}; to mend it: {mend}")
 
+    # Exception's own __reduce__ would call the class with the one text that __init__ passes on.
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.found, self.expected, self.mend, self.code)
 
@@ -93,7 +96,7 @@ class TrainingDiverged(SrflmError):
 class UpdateRejected(SrflmError):
     """A reply is not a usable model update: wrong names, shapes, or values that are not finite.
 
-    In secure aggregation a site refuses itself what is out of range: the server cannot see it.
+    In secure aggregation the site itself refuses an update out of range: the server cannot see it.
     """
 
     UNUSABLE: Final = "SRFLM-U1"
@@ -158,7 +161,7 @@ MENDED_BY_OPENING: Final = frozenset(
         MessageRefused.NO_ORDER,
     }
 )
-"""Codes of refusals that may pass once a server has asked how far everybody is."""
+"""Codes of refusals that may end once the server has opened the term and updated the sites."""
 
 
 class BundleRefused(SrflmError):

@@ -1,7 +1,7 @@
-"""The only uses of Flower interfaces that are not public, for ``flwr==1.42.*``; tests pin them.
+"""Construct Flower messages without a SuperLink, by interfaces of Flower that are not public.
 
-Needed where messages exist without a SuperLink: in the federation in memory, and for handing
-updates to Flower's aggregation.
+They are those of ``flwr==1.42.*``; tests pin them.  The federation in memory needs such messages,
+and so does handing updates to Flower's aggregation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from flwr.supercore.task_identity import TaskIdentity
 def message_without_superlink(
     content: RecordDict, message_type: str, node: int = 0, message_id: str = ""
 ) -> Message:
-    """Return a message as a SuperLink would hand it to ``node``."""
+    """Return a message in the form in which a SuperLink would deliver it to ``node``."""
     metadata = Metadata(
         run_id=1,
         message_id=message_id,
@@ -29,7 +29,8 @@ def message_without_superlink(
 
 
 def become_a_task() -> None:
-    """Let this process construct messages, as Flower lets the processes that it starts."""
+    """Let this process construct messages, like the processes that Flower itself starts."""
+    # Message() takes these numbers from the identity; their values do not matter here.
     TaskIdentity.run_id = 1
     TaskIdentity.node_id = 1
     TaskIdentity.task_id = 1

@@ -12,7 +12,7 @@ CONTINUE_OWN = "continue-own"
 
 
 class LocalOnly(FedAvg):
-    """Asks every vendor to go on with its own model; there is no global one."""
+    """Ask every vendor to continue with its own model; there is no global model."""
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

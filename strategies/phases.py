@@ -1,4 +1,4 @@
-"""The phases of a term: their names, what each does, and the messages that belong to it."""
+"""The phases of a term: their names, their descriptions, and the message types of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PHASES: Final = {
     "evaluate": "evaluate at all vendors",
     "commit": "commit the record",
 }
-"""Name of a phase, as in events, records, and absences → what is done in it; in their order."""
+"""Name of a phase, as in events, records, and absences → its description; in order."""
 
 PHASE_OF: Final = {
     wire.OPEN: "open",
@@ -27,9 +27,9 @@ PHASE_OF: Final = {
     wire.ACCEPT: "commit",
     wire.COMMIT: "commit",
 }
-"""Type of a message → the phase to which it belongs; other messages belong to none."""
+"""Type of a message → its phase; messages of other types are outside the phases."""
 
 
 def phase_in_full(name: str) -> str:
-    """Return what is done in a phase; a name that is not of a phase comes back as it is."""
+    """Return the description of a phase, or ``name`` itself if it is not a phase."""
     return PHASES.get(name, name)

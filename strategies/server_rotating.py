@@ -3,8 +3,7 @@
 A term (docs/explanation/method.md) has five phases: open, train, fine-tune, evaluate, commit.  The
 provisional server's fine-tuning is a message to the elected vendor's *own node*, so the strategy
 never touches data, and simulation and deployment run the same code.  When the server fails, the
-term is attempted again with the next vendor of the ranking; what the clients trained is not
-trained again.
+next vendor of the ranking attempts the term again; clients do not repeat finished training.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ from strategies.weights import Model, Weights, to_arrays
 class ServerRotating(Strategy):
     """Elect a provisional server each term, average, let it fine-tune, evaluate, commit, hand over.
 
-    ``order`` is the run order that it follows, if any.  ``everyone`` has the node of each vendor
-    where all are known to be there.  ``clock`` and ``sleep`` are there for tests.
+    ``order`` is the run order to follow, if any.  ``everyone`` (vendor → node) is set if all are
+    known to be reachable.  ``clock`` and ``sleep`` are parameters so that tests need not wait.
     """
 
     def __init__(
@@ -80,11 +79,11 @@ class ServerRotating(Strategy):
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
-        """Run terms until ``num_rounds`` SRFLM rounds are committed; go on from the journal.
+        """Run terms until ``num_rounds`` SRFLM rounds are committed, continuing from the journal.
 
-        ``initial_arrays`` must be the model that the journal begins with.  ``timeout`` is not
-        used: the plan has the deadlines.  Raises :class:`FederationStopped` when the federation
-        cannot go on; everything committed is kept.
+        ``initial_arrays`` must be the initial model of the journal, else ValueError is raised.
+        ``timeout`` is not used: the plan has the deadlines.  Raises :class:`FederationStopped` when
+        the federation cannot go on; everything committed is kept.
         """
         if Model.of_arrays(initial_arrays).hash != self.journal.genesis():
             raise ValueError("initial_arrays are not the model that the journal begins with")
@@ -105,7 +104,7 @@ class ServerRotating(Strategy):
         return records[-1].round if records else 0
 
     def can_go_on(self) -> bool:
-        """Return whether somebody may serve the next term; the observer is told why not."""
+        """Return whether a next term is possible; if not, tell the observer the reason."""
         records = self.journal.records()
         reason = records[-1].ended if records else ""
         if reason:
@@ -113,18 +112,19 @@ class ServerRotating(Strategy):
         return not reason
 
     def next_ranking(self) -> Ranking:
-        """Return the succession of the term to come: its elected server first."""
+        """Return the ranking for the next term: its elected server first."""
         records = self.journal.records()
         return records[-1].ranking if records else first_ranking(self.election, self.plan.roster)
 
     def run_term(self, grid: Grid) -> TermRecord:
-        """Run one term to its commit, with one server after another, and return its record.
+        """Run one term to its commit, trying one server after another, and return its record.
 
-        For one process that stands in for every server, as in a simulation.  Raises
+        This is for one process that plays every server, as in a simulation.  Raises
         :class:`FederationStopped` when no majority can be reached, or when every vendor has failed
-        as server; :class:`LedgerError` when sites know more than the journal.
+        as server; :class:`LedgerError` when a site has committed terms that the journal lacks.
         """
         stored = self.journal.proposal()
+        # After a crash, continue under the attempt of the stored proposal.
         attempt = stored[0] if stored is not None else 0
         lost: list[Absence] = []
         while len(lost) < len(self.plan.roster):
@@ -141,18 +141,19 @@ class ServerRotating(Strategy):
         raise nobody_served(len(self.journal.records()) + 1, lost)
 
     def serve(self, grid: Grid, attempt: int, lost: Sequence[Absence] = ()) -> TermRecord:
-        """Run one attempt at the term to come, to its commit; ``lost`` are the servers before.
+        """Run one attempt at the next term to its commit; ``lost`` are the servers that failed.
 
-        What was proposed before is proposed again: what a vote tells, or this attempt's own.
-        Raises also :class:`AttemptTaken`, :class:`Behind`, :class:`ServerLost`.
+        An earlier proposal is made again: the journal's own under this attempt, else the one that
+        the votes oblige this server to make, else the journal's last.  Raises the errors of
+        :meth:`run_term`, and :class:`AttemptTaken`, :class:`Behind`, and :class:`ServerLost`.
         """
         stored = self.journal.proposal()
         if stored is not None:
-            self._everyone = {}
+            self._everyone = {}  # the term was begun before: ask every node how far it is
         term = self._open(grid, attempt, needs_server=stored is None)
         term.absences[:0] = lost
         if stored is not None and stored[0] == attempt:
-            return self._commit(term, stored[1])
+            return self._commit(term, stored[1])  # never two proposals under one attempt
         proposal, models = obliged(term), {}
         if proposal is not None:
             model = fetch_model(self._conversation(term), proposal.record.model, self.plan)
@@ -166,7 +167,7 @@ class ServerRotating(Strategy):
         return self._commit(term, self.journal.propose(attempt, proposal, models))
 
     def _work(self, term: Attempt, grid: Grid) -> tuple[Proposal, dict[str, Weights]]:
-        """Run phases 2 to 4; return what is to be proposed, and its models."""
+        """Run phases 2 to 4; return the signed proposal and its models (hash → weights)."""
         model = averaged = term.start
         last_round = term.first_round + self.plan.rounds_per_term - 1
         for round_number in range(term.first_round, last_round + 1):
@@ -184,7 +185,7 @@ class ServerRotating(Strategy):
     # ---- phase 1: open -----------------------------------------------------------------------
 
     def converse(self, grid: Grid) -> Conversation:
-        """Open the term to come without running it: for questions after the last term."""
+        """Open the next term without running it, to ask the vendors after the last term."""
         attempt = 0
         while True:
             try:
@@ -200,7 +201,8 @@ class ServerRotating(Strategy):
         if needs_server:
             self.observer("term-opened", **term.envelope.model_dump(exclude={"federation"}))
         everyone, self._everyone = self._everyone, {}
-        if everyone and attempt == 0:  # all are there: no need to ask
+        # Attempt 0 needs no votes, so with every node known the opening can be skipped.
+        if everyone and attempt == 0:
             term.node_of = everyone
         else:
             open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
@@ -213,9 +215,10 @@ class ServerRotating(Strategy):
     ) -> Iterable[Message]:
         """Return the clients' training messages, and the recall of the server's last update.
 
-        The wire carries the hash of ``arrays``, not the arrays: a site that lacks them asks.
+        Messages carry the hash of ``arrays``, not the arrays: a site that lacks them asks for them.
         """
         term = self.opened()
+        # Hashing a large model takes long: reuse the hash of the start model.
         known = arrays is term.start.arrays
         model = term.start if known else Model.of_arrays(arrays)
         return training_requests(term, self.plan, self.aggregation, server_round, model)
@@ -223,7 +226,7 @@ class ServerRotating(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Average the usable updates; drop the others with a note.  No arrays when too few came."""
+        """Average the usable updates, note the others; return no arrays below ``min_clients``."""
         term = self.opened()
         template = term.start.weights
         updates: dict[str, Update] = {}
@@ -238,8 +241,9 @@ class ServerRotating(Strategy):
                 self.observer("update-dropped", vendor=reply.vendor, code=error.code)
                 continue
             updates[reply.vendor] = Update(arrays, reply.ballot.examples if reply.ballot else 1)
-            if reply.steps:  # not for an update of an earlier term
+            if reply.steps:  # a recalled update may be of an earlier term: no work in this one
                 term.note_work(reply)
+        # Roster order: the rounding of the sum must not depend on the order of replies.
         in_order = {vendor: updates[vendor] for vendor in self.plan.roster if vendor in updates}
         term.clients = tuple(vendor for vendor in in_order if vendor != term.server)
         term.stale_server = term.server in in_order
@@ -251,6 +255,7 @@ class ServerRotating(Strategy):
     def _train(self, term: Attempt, round_number: int, model: Model, grid: Grid) -> Model:
         requests = self.configure_train(round_number, model.arrays, ConfigRecord(), grid)
         replies = self._ask(term, requests, "train", [model])
+        # The opening was skipped and a site's view differs: open the term and ask once more.
         if not term.was_asked and any(a.code in MENDED_BY_OPENING for a in term.absences):
             open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
             return self._train(term, round_number, model, grid)
@@ -273,6 +278,7 @@ class ServerRotating(Strategy):
         message = request(finetuning, wire.FINETUNE, term.node_of[term.server], [averaged])
         replies = self._ask(term, [message], "finetune")
         if term.server not in replies:
+            # The conversation has just noted this absence.
             raise ServerLost(term.absences[-1])
         answer = replies[term.server]
         reply = wire.unpack(answer, wire.Reply)
@@ -305,17 +311,18 @@ class ServerRotating(Strategy):
     # ---- phase 5: commit ---------------------------------------------------------------------
 
     def _commit(self, term: Attempt, proposal: Proposal) -> TermRecord:
-        """Let all accept the stored proposal; a majority commits it, and all are told."""
+        """Ask all vendors to accept the stored proposal; commit with a majority, and tell all."""
         answers = self._ask(term, acceptance_requests(term, proposal), "commit")
         require_majority(
             self.plan.roster, len(answers), "stored the term record", term.envelope.term
         )
         committed = certified(term, proposal, answers)
-        self.journal.commit(committed)
+        self.journal.commit(committed)  # durable here before any site learns of it
         record = committed.record
         self.observer("term-committed", record=record.model_dump(mode="json"))
         told = self._ask(term, commit_requests(term, committed), "commit")
         self._term = None
+        # Every site has the record, so the next term can skip its opening.
         self._everyone = term.node_of if len(told) == len(self.plan.roster) else {}
         return record
 
@@ -330,7 +337,7 @@ class ServerRotating(Strategy):
         return Conversation(term, lambda name: Model.of_weights(find(name), name), self.observer)
 
     def opened(self) -> Attempt:
-        """Return the attempt that is under way; raises RuntimeError when there is none."""
+        """Return the current attempt; raises RuntimeError if no term is open."""
         if self._term is None:
             raise RuntimeError("no term is open: call run_term or start")
         return self._term

@@ -1,6 +1,6 @@
-"""Model weights as they are hashed, stored, and sent: float arrays by name, nothing else.
+"""Model weights in the form in which they are hashed, stored, and sent: float arrays by name.
 
-Integer buffers (``num_batches_tracked``) are not weights: they do not travel.
+Integer buffers (``num_batches_tracked``) are not weights and are not sent.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Weights = dict[str, NDArray[np.floating]]
 
 
 def encode_weights(weights: Weights) -> bytes:
-    """Return the safetensors file of ``weights``; equal weights give equal bytes."""
+    """Return ``weights`` as the bytes of a safetensors file; equal weights give equal bytes."""
     return save({name: np.asarray(array, order="C") for name, array in weights.items()})
 
 
 def decode_weights(data: bytes) -> Weights:
-    """Return the weights of a safetensors file."""
+    """Return the weights in the bytes of a safetensors file."""
     return dict(load(data))
 
 
@@ -35,7 +35,7 @@ def hash_encoded(data: bytes) -> str:
 
 
 def hash_weights(weights: Weights) -> str:
-    """Return the SHA-256 (hex) under which ``weights`` are known in the federation."""
+    """Return the name of ``weights`` in the federation: the SHA-256 (hex) of their encoding."""
     return hash_encoded(encode_weights(weights))
 
 
@@ -52,9 +52,10 @@ def from_arrays(arrays: ArrayRecord) -> Weights:
 def check_like(weights: Weights, expected: Weights) -> None:
     """Check that ``weights`` have the names, shapes, and types of ``expected`` and are finite.
 
-    Raises :class:`UpdateRejected` naming the first array that does not fit.
+    Raises :class:`UpdateRejected`, which names the first array that does not fit.
     """
     if weights.keys() != expected.keys():
+        # Symmetric difference: missing and surplus names.
         odd = sorted(weights.keys() ^ expected.keys())
         raise UpdateRejected(
             f"{len(odd)} array names differ, among them {odd[0]!r}",
@@ -69,6 +70,7 @@ def check_like(weights: Weights, expected: Weights) -> None:
                 f"shape {like.shape} and type {like.dtype}",
                 "give every site the same [model] table",
             )
+        # A single NaN or infinity would spoil the average for all vendors.
         if not np.isfinite(array).all():
             raise UpdateRejected(
                 f"{name!r} has values that are not finite",
@@ -79,19 +81,19 @@ def check_like(weights: Weights, expected: Weights) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """Arrays and their name; hashing is done once, when the model is made."""
+    """Arrays and their hash, which is computed at most once, when the model is made."""
 
     arrays: ArrayRecord
     hash: str
 
     @classmethod
     def of_arrays(cls, arrays: ArrayRecord) -> Model:
-        """Name ``arrays``."""
+        """Hash ``arrays`` and return them as a model."""
         return cls(arrays, hash_weights(from_arrays(arrays)))
 
     @classmethod
     def of_weights(cls, weights: Weights, name: str) -> Model:
-        """Wrap ``weights`` that are already known as ``name``."""
+        """Return ``weights`` as a model whose hash is known to be ``name``; it is not checked."""
         return cls(to_arrays(weights), name)
 
     @property

@@ -1,6 +1,6 @@
-"""Whether the members' clocks agree: Flower turns a SuperNode away whose clock is five minutes off.
+"""Compare the members' clocks: Flower rejects a SuperNode whose clock is five minutes off.
 
-Every answer of a peer's edge carries its time; an unsigned call, which it refuses, is enough.
+Every answer of a peer's edge carries its time, even the refusal of an unsigned call.
 """
 
 from __future__ import annotations

@@ -291,7 +291,7 @@ def check_configuration(nginx: str, prefix: Path) -> None:
 def nginx_command(nginx: str, prefix: Path) -> list[str]:
     """Return the command that runs the edge in the foreground.
 
-    TERM ends it, QUIT lets running calls finish first, HUP reads the configuration anew.
+    TERM ends it, QUIT lets running calls finish first, HUP reads the configuration again.
     """
     return ["/bin/sh", "-c", FOREGROUND, "srflm-edge", *_nginx(nginx, prefix)]
 

@@ -1,7 +1,7 @@
 """Start an edge where an earlier one may still live: ``python -P -m deploy.edge.process PREFIX …``.
 
 When nginx's master is killed its workers live on with the port, without a name of their own and
-with nobody to end them.  They are known by their logs, which lie under the prefix.
+with nobody to end them.  They are known by their logs under the prefix.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Flower app that every site has installed, as a bundle whose hash the federation agrees on.
 
-The bundle holds names only: the code is the installed package, and its digest stands in the bundle.
+The bundle holds only names and a digest of the installed package, which holds the code.
 So two sites with different code have different hashes, and a site that is handed any other bundle
 refuses it.
 """
@@ -20,14 +20,14 @@ from deploy.flower.internals import bundle_of
 
 PACKAGES = (strategies, clients, srflm_flower)
 ROOMS = ("serving", "site", "processes")
-"""The rooms of ``deploy`` with code that answers messages; the others only run a site."""
+"""The folders of ``deploy`` whose code answers messages; the others only run a site."""
 
 RUN_SETTINGS = ("task",)
-"""What a run may set; everything else stands in files of the site."""
+"""The settings that a run may change; all others are in the site's files."""
 
 
 def digested_files() -> list[Path]:
-    """Return the installed files of which the bundle holds a digest, in a fixed order."""
+    """Return the installed files that the bundle's digest covers, in a fixed order."""
     folders = [_folder(package) for package in PACKAGES]
     folders += [_folder(deploy) / room for room in ROOMS]
     return sorted(path for folder in folders for path in folder.rglob("*.py"))
@@ -53,5 +53,5 @@ def write_bundle_folder(folder: Path) -> Path:
 
 
 def installed_bundle(folder: Path) -> str:
-    """Return the hash of the bundle of the installed code; its app is written into ``folder``."""
+    """Write the installed code's app into ``folder`` and return the hash of its bundle."""
     return bundle_of(write_bundle_folder(folder))[1]

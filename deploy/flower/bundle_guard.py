@@ -1,8 +1,8 @@
-"""Which runs of a peer's SuperLink a site takes part in: those of the bundle that all agreed on.
+"""The check that a site only takes part in runs of the bundle that all sites agreed on.
 
-A bundle is code.  A peer's SuperLink names one and hands it over; until its bytes have the agreed
-hash, nothing of it may be parsed, unpacked or imported.  The peer also says what the run is called
-and with which settings it runs, so these are looked at too.  No Flower in here: plain decisions.
+A bundle is code.  A peer's SuperLink names a bundle and hands it over; it must not be parsed,
+unpacked or imported before its bytes are known to have the agreed hash.  The peer also chooses the
+run's name and settings, so they are checked too.  This module does not import Flower.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KINDS_OF_RUN = ("", "flwr-serverapp")
 
 
 class DescribedRun(Protocol):
-    """What of a SuperLink's description of a run is looked at."""
+    """The checked parts of a SuperLink's description of a run."""
 
     run_id: int
     fab_id: str
@@ -36,14 +36,14 @@ class BundleGuard:
     agreed: str
     """SHA-256 of the bundle, in hexadecimal."""
     on_refusal: Callable[[int, str], None]
-    """Gets a refused run's id and the hash that was found, or what else was wrong; once a run."""
+    """Gets a refused run's id and the wrong hash or other reason; called once per refused run."""
     settings: Collection[str] = ()
     """Names of settings that a peer may change in a run."""
     _runs: dict[int, DescribedRun] = field(default_factory=dict)
     _refused: set[int] = field(default_factory=set)
 
     def check_run(self, run: DescribedRun) -> None:
-        """Look at a run that a SuperLink has described, before its bundle is asked for."""
+        """Check a run that a SuperLink has described, before its bundle is requested."""
         self._check_not_refused(run.run_id)
         if run.fab_hash != self.agreed:
             self._refuse(run.run_id, run.fab_hash)
@@ -56,9 +56,9 @@ class BundleGuard:
     def check_bundle(
         self, run_id: int, content: bytes, name: str, read: Callable[[bytes], tuple[str, str]]
     ) -> None:
-        """Look at the bundle of a run: its bytes, and the hash that it is said to have.
+        """Check the bundle of a run: its bytes ``content``, and the hash ``name`` claimed for it.
 
-        ``read`` returns the app's id and version from a bundle; it sees agreed bundles only.
+        ``read`` returns the app's id and version from a bundle; it is given agreed bundles only.
         """
         self._check_not_refused(run_id)
         found = hashlib.sha256(content).hexdigest()
@@ -82,7 +82,7 @@ class BundleGuard:
 def installing_only(agreed: str, install: Callable[..., Path]) -> Callable[..., Path]:
     """Return ``install`` (of a bundle's bytes) with a check of the hash before it.
 
-    What is returned raises :class:`BundleRefused` for any other bundle.
+    The returned function raises :class:`BundleRefused` for any other bundle.
     """
 
     def checked(content: bytes, **options: Any) -> Path:

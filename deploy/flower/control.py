@@ -1,7 +1,7 @@
 """The own SuperLink's Control API without Flower's command line, for ``flwr==1.42.*``.
 
-The command line takes a second or more a call; this takes some hundredths.  Beside
-:mod:`deploy.flower.internals` the only file here with Flower's non-public interfaces.
+A call of the command line takes a second or more; a call of this takes some hundredths.  Only this
+file and :mod:`deploy.flower.internals` use Flower's non-public interfaces here.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Control:
         return int(answer.run_id)
 
     def stop_run(self, run_id: int) -> bool:
-        """End a run, pending or running; return whether that was so, false when it had ended."""
+        """End a pending or running run; return False if it had ended already."""
         try:
             with self._client() as client:
                 return bool(client.StopRun(control_pb2.StopRunRequest(run_id=run_id)).success)

@@ -1,14 +1,14 @@
-"""Everything that a deployed site uses of Flower's non-public interfaces, for ``flwr==1.42.*``.
+"""The non-public interfaces of Flower that a deployed site uses, for ``flwr==1.42.*``.
 
 A stock SuperNode runs whatever bundle a SuperLink hands it, polls every three seconds, and has a
-new Python started for each message.  What it takes to change that:
+new Python started for each message.  This module changes that:
 
 * :func:`run_supernode`: the stock SuperNode in this process, guarded, and with a pace of our own;
 * :class:`RuntimeApi`: takes tasks and runs them in this process, so that a warm one can be forked;
 * :func:`bundle_of`: the bundle of an app folder and the hash that all sites agree on.
 
-With another Flower, ``flower_pins`` refuses.  Without the warm worker a site still works, as stock
-Flower does (``isolation = "subprocess"``); without the guard it must not: no way around that.
+:mod:`deploy.flower.pins` refuses any other Flower.  A site can run without the warm worker, as
+stock Flower does (``isolation = "subprocess"``), but there is no option to run without the guard.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def bundle_of(app_folder: Path) -> tuple[bytes, str]:
     """Return the Flower App Bundle of a folder, as ``flwr build`` makes it, and its SHA-256.
 
     The files are stored, not compressed, in sorted order and with a fixed date: the same folder
-    gives the same bytes on every machine.  Raises :class:`ConfigurationError` for no valid app.
+    gives the same bytes on every machine.  Raises :class:`ConfigurationError` for an invalid app.
     """
     try:
         with warnings.catch_warnings():  # Flower names its patterns in a way that is deprecated
@@ -70,7 +70,7 @@ def bundle_of(app_folder: Path) -> tuple[bytes, str]:
 
 
 def install_bundle(app_folder: Path, agreed: str) -> None:
-    """Unpack the bundle of a folder where tasks look for it, so that no two do that at once.
+    """Unpack a folder's bundle before the first task, so that no two tasks unpack it at once.
 
     Raises :class:`BundleRefused` when the folder's bundle is not the agreed one.
     """
@@ -86,8 +86,7 @@ def run_supernode(
 ) -> None:
     """Run the stock ``flower-supernode`` with ``options`` in this process, until it exits.
 
-    ``note`` is a file for the node's id.  With it, a SuperNode signs its predecessor off: after
-    one that was killed, the SuperLink would turn it away for a minute.
+    ``note`` is a file for the node's id: with it, a SuperNode first signs its predecessor off.
     Raises :class:`ConfigurationError` with another Flower, SystemExit when the SuperNode ends.
     """
     pins.require_supported()
@@ -115,6 +114,7 @@ def guarded(
     @contextmanager
     def connection(**options: Any) -> Iterator[tuple[Any, ...]]:
         if note is not None:
+            # Else the SuperLink would reject this node for a minute after a killed predecessor.
             _sign_off(note, options)
         with connect(**options) as (node, *calls):
             if tuple(call.__name__ for call in calls) != pins.CONNECTION:
@@ -162,11 +162,9 @@ def guarded(
 
 @contextmanager
 def _cleaned_up_when_over() -> Iterator[None]:
-    """Let the loop clean up after a message whose run ends while it is received.
-
-    It does so for exceptions, of which Flower's own for this case is none: the message would stay,
-    be answered, and every later reply would wait for the message after its own.
-    """
+    """Let the loop clean up after a message whose run ends while it is received."""
+    # Flower's loop cleans up after other exceptions, but not after `RunNotRunningException`.
+    # Without this the message stays queued and every later reply is off by one.
     try:
         yield
     except RunNotRunningException as over:
@@ -175,7 +173,7 @@ def _cleaned_up_when_over() -> Iterator[None]:
 
 @contextmanager
 def _ignored_when_refused() -> Iterator[None]:
-    """Say what the SuperNode's loop takes as: forget this message, and go on."""
+    """Turn a refusal into the exception on which the SuperNode's loop drops the message."""
     try:
         yield
     except BundleRefused as refusal:
@@ -183,7 +181,7 @@ def _ignored_when_refused() -> Iterator[None]:
 
 
 def _sign_off(note: Path, options: Mapping[str, Any]) -> None:
-    """Tell the SuperLink that the SuperNode which wrote ``note`` is gone; it may know that."""
+    """Tell the SuperLink that the SuperNode that wrote ``note`` is gone; ignore any failure."""
     if not note.exists() or options["authentication_keys"] is None:
         return
     with suppress(httpx.HTTPError, ValueError):
@@ -202,10 +200,10 @@ TYPES: dict[Kind, str] = {"client": TaskType.CLIENT_APP.value, "server": TaskTyp
 
 
 class RuntimeApi:
-    """Where tasks come from: the own SuperLink (kind ``server``) or a SuperNode (``client``).
+    """The source of tasks: the site's own SuperLink (``server``) or a SuperNode (``client``).
 
-    Without a root certificate the connection is not encrypted, which is for the loopback
-    interface only.  ``secret`` is the file that was given as --superexec-auth-secret-file.
+    Without a root certificate the connection is not encrypted: use that on the loopback interface
+    only.  ``secret`` is the file given to the program as --superexec-auth-secret-file.
     """
 
     def __init__(
@@ -227,7 +225,7 @@ class RuntimeApi:
         )
 
     def acquire(self) -> FlowerTask | None:
-        """Take the oldest task that waits; None when there is none, or no answer."""
+        """Take the oldest waiting task; return None if no task waits or the API is silent."""
         request = runtime_pb2.AcquireTaskRequest(supported_task_types=[TYPES[self.kind]])
         try:
             answer = self._client.AcquireTask(request)
@@ -247,7 +245,7 @@ class RuntimeApi:
     def run_task_in_this_process(self, task: FlowerTask, agreed: str) -> None:
         """Run the task as Flower's own program would; raises SystemExit when it is over.
 
-        A bundle that has not the ``agreed`` hash fails the task before it is unpacked.
+        A bundle without the ``agreed`` hash fails the task before it is unpacked.
         """
         name = {"client": pins.CLIENT_TASK, "server": pins.SERVER_TASK}[task.kind]
         module: Any = importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""What a deployed site and Flower tell each other, in terms that do not depend on Flower."""
+"""The data that a deployed site and Flower exchange, in types that do not depend on Flower."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Kind = Literal["client", "server"]
 
 @dataclass(frozen=True)
 class Hooks:
-    """How a SuperNode waits, and whom it tells that a message has arrived."""
+    """The functions that a SuperNode calls to wait, and when a message has arrived."""
 
     on_message: Callable[[], None]
     idle: Callable[[], None]
@@ -41,5 +41,5 @@ class RunStatus:
 
     @property
     def finished(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether the run has ended, for any reason."""
         return self.status.startswith("finished")

@@ -1,4 +1,4 @@
-"""How large a message of a peer may be: what is larger is dropped before it fills the memory."""
+"""The size limit of a peer's messages: a larger one is dropped before it fills the memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class SizeGuard:
             self._bytes = 0
 
     def count(self, run: int, size: int) -> None:
-        """Count a part; raises :class:`MessageTooLarge`, and tells of it once a message."""
+        """Count a part of ``size`` bytes.
+
+        Raises :class:`MessageTooLarge` over the limit; reports it once per message.
+        """
         with self._lock:
             before, self._bytes = self._bytes, self._bytes + size
             over = self._limit is not None and self._bytes > self._limit

@@ -1,8 +1,8 @@
 """All SuperNodes of a site: ``python -P -m deploy.flower.supernodes CONFIG.json``.
 
-Flower is imported once; one child per peer is forked from that, so what they have in common is in
-memory once.  Each runs the stock SuperNode behind the guard of :mod:`deploy.flower.internals`.  A
-child that ends is started again; all end with this process.
+Flower is imported once and one child per peer is forked from that, so the children share its
+memory.  Each runs the stock SuperNode behind the guard of :mod:`deploy.flower.internals`.  A child
+that ends is started again; all end with this process.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Keeper:
     _backoffs: dict[str, Backoff] = field(default_factory=dict)
 
     def keep(self) -> None:
-        """Start all, and again those that end, until :attr:`stopping`; then end all."""
+        """Start all children, and restart those that end, until :attr:`stopping`; then end all."""
         try:
             while not self.stopping:
                 self._reap()
@@ -125,7 +125,7 @@ def hooks(config: SupernodesConfig, link: Link) -> Hooks:
 
 
 def options(config: SupernodesConfig, link: Link) -> list[str]:
-    """Return the command line options of the stock SuperNode for an link."""
+    """Return the command line options of the stock SuperNode for a link."""
     given = {
         "--superlink": link.superlink,
         "--root-certificates": link.root_certificates,

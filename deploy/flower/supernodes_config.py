@@ -30,7 +30,7 @@ Peer = Annotated[
 
 
 class Tls(Strict):
-    """A server certificate for the loopback interface, and the authority that it is of."""
+    """A server certificate for the loopback interface, its key, and its root certificate."""
 
     certificate: Path
     key: Path
@@ -38,7 +38,7 @@ class Tls(Strict):
 
 
 class Link(Strict):
-    """A SuperNode of this site: the peer whose SuperLink it asks, and where its tasks are taken."""
+    """A SuperNode of this site: the peer's SuperLink that it asks, and the port for its tasks."""
 
     peer: Peer
     superlink: str
@@ -47,12 +47,12 @@ class Link(Strict):
     private_key: Path
     """This site's node key for this link: one per pair of site and SuperLink."""
     port: Port
-    """Where this SuperNode's Runtime API listens, on the loopback interface."""
+    """The loopback port on which this SuperNode's Runtime API listens."""
     log: Path
 
 
 class SupernodesConfig(Strict):
-    """Everything that ``deploy.flower.supernodes`` is told."""
+    """The configuration of ``deploy.flower.supernodes``."""
 
     links: tuple[Link, ...]
     agreed_bundle: Sha256
@@ -61,15 +61,15 @@ class SupernodesConfig(Strict):
     bells: Path
     """Folder: ``<peer>`` is rung when that peer is about to serve, ``worker`` for a message."""
     notes: Path
-    """Folder: each SuperNode keeps its node's id in it, for the one that follows it."""
+    """Folder: each SuperNode keeps its node's id in it, for its successor after a restart."""
     isolation: Literal["process", "subprocess"] = "process"
-    """Who runs the ClientApps: ``deploy.flower.worker``, or stock Flower with a process per
-    message."""
+    """The runner of ClientApps: ``deploy.flower.worker`` (``process``), or stock Flower with a
+    process per message (``subprocess``)."""
     tls: Tls | None = None
     """For the Runtime APIs; without it they are not encrypted."""
     secret: Path | None = None
-    """File with the secret without which nobody gets a task (isolation ``process`` only)."""
+    """File with the secret needed to get a task (isolation ``process`` only)."""
     largest_message: int | None = None
-    """Bytes; what is larger is dropped while it is received."""
+    """Bytes; a larger message is dropped while it is being received."""
     settings: tuple[str, ...] = ()
     """Names of settings that a peer may change in a run."""

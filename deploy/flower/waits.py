@@ -1,8 +1,9 @@
-"""How a SuperNode waits, and how it notices that it waits for nothing.
+"""A SuperNode's waits, and the detection of a reply that will never come.
 
-Flower's loop waits for the reply to a message for ever, also when the ClientApp's process has ended
-without one: only a process that was killed is noticed, after a minute.  One that was asked to end
-says that its task has failed, sends no reply, and its SuperNode would never take a message again.
+Flower's loop waits for the reply to a message without a limit, even if the ClientApp's process has
+ended without a reply.  It notices only a process that was killed, after a minute.  A process that
+was asked to end reports its task as failed and sends no reply: without this module its SuperNode
+would never take a message again.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from typing import Any
 from deploy.flower.nouns import Hooks
 
 OBJECT_SECONDS = {"initial_backoff": 0.03, "backoff_cap": 0.5, "max_tries_per_object": None}
-"""Between tries to get a part of a message that its sender is still sending.
+"""Seconds between tries to get a part of a message that its sender is still sending.
 
-Flower begins with a second, in which a small message would have gone there and back twice.  The
-number of tries is bounded there; here the time alone is, by two hours as in Flower.
+Flower begins with one second, in which a small message could go there and back twice.  Flower
+limits the number of tries and the time; this limits the time alone, to Flower's two hours.
 """
 UNFINISHED = ("pending", "starting", "running")
 
 
 class Waits:
-    """Stands in for the module ``time`` in the SuperNode's loop; ``error`` replies for the dead."""
+    """Replaces the module ``time`` in the SuperNode's loop.
+
+    It sends ``error`` as the reply of a ClientApp whose process has ended without one.
+    """
 
     def __init__(self, hooks: Hooks, error: object) -> None:
         self._hooks, self._error = hooks, error
@@ -30,7 +34,7 @@ class Waits:
         self._ended_before = False
 
     def watching(self, push: Callable[..., None]) -> Callable[..., None]:
-        """Return ``push``, the loop's waiting for a reply, with a look at its state."""
+        """Wrap ``push``, the loop's wait for a reply, and remember the state that it is given."""
 
         def watched(state: Any, **more: Any) -> None:
             self._state, self._ended_before = state, False
@@ -40,12 +44,13 @@ class Waits:
 
     def sleep(self, seconds: float) -> None:
         """Wait as the hooks say; raises RuntimeError, which drops a reply that is incomplete."""
+        # Flower's loop sleeps whole seconds between messages, less while it waits for a reply.
         if seconds >= 1:
             self._hooks.idle()
             return
         self._hooks.waiting()
         ended = not self._state.get_tasks(statuses=UNFINISHED)
-        # What a process sent last may have come after the loop looked: only the second time counts.
+        # A process's last reply may arrive after the loop has looked, so one look is not enough.
         if ended and self._ended_before:
             self._reply_for_the_dead()
         self._ended_before = ended

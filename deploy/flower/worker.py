@@ -40,7 +40,7 @@ FLOWERS_OWN = (
 
 
 class Source(Strict):
-    """Where tasks come from: the own SuperLink (``server``) or a SuperNode (``client``)."""
+    """A source of tasks: the site's own SuperLink (``server``) or a SuperNode (``client``)."""
 
     kind: Kind
     address: str
@@ -49,7 +49,7 @@ class Source(Strict):
 
 
 class WorkerConfig(Strict):
-    """Everything that ``deploy.flower.worker`` is told."""
+    """The configuration of ``deploy.flower.worker``."""
 
     sources: tuple[Source, ...]
     bells: Path
@@ -57,7 +57,7 @@ class WorkerConfig(Strict):
     """Gets one JSON line per task."""
     agreed_bundle: Sha256
     app: Path | None = None
-    """The folder that the bundle is made of: it is installed once, before the first task."""
+    """The folder from which the bundle is built and installed once, before the first task."""
     secret: Path | None = None
     preload: tuple[str, ...] = ()
     """Modules to import, ``torch`` first."""
@@ -113,7 +113,7 @@ class Worker:
         return True
 
     def _run(self, source: RuntimeApi, task: FlowerTask) -> None:
-        """Be the child."""
+        """Run the task in the child."""
         self.before_task()
         source.run_task_in_this_process(task, self.agreed)
 
@@ -138,11 +138,11 @@ class Worker:
 
 
 def warm_up(config: WorkerConfig) -> Callable[[], None]:
-    """Import and prepare what the configuration names; return what a child calls before its task.
+    """Import and prepare as configured; return the function that a child calls before its task.
 
-    Raises :class:`ConfigurationError` when that leaves threads, or CUDA in use: either would make
-    children hang or fail.
+    Raises :class:`ConfigurationError` when threads are running or CUDA is in use afterwards.
     """
+    # Either would make forked children hang or fail.
     usual = None
     with importing_without_threads():
         for name in (*config.preload, *FLOWERS_OWN):

@@ -1,7 +1,7 @@
 """Make a consortium: identities, certificates, and one ``federation.toml`` for all members.
 
-In earnest every site makes its own identity and the consortium only signs; for a proof of concept
-on one machine :func:`make_local_sites` does it all.
+In a real federation every site makes its own identity and the consortium only signs.  For a proof
+of concept on one machine, :func:`make_local_sites` does both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What runs at a site, and the configuration of each program, written anew at every start."""
+"""The programs of a site and their configurations, written again at every start."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Start a site anew with the edition that now holds: ``python -P -m deploy.operating.roster_switch
+"""Restart a site with the edition now in force: ``python -P -m deploy.operating.roster_switch
 SITE``.
 
 The supervisor becomes this program when its launcher tells it that the roster has changed; ledger
-and state stay, all programs are configured and started anew.  A site whose vendor has left ends.
+and state stay, all programs are configured again and restarted.  A site whose vendor has left ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from strategies.errors import DeploymentError, SrflmError
 
 
 def main() -> None:
-    """Take up the edition that holds, then become the supervisor again."""
+    """Take up the edition in force, then become the supervisor again."""
     try:
         config = prepare(Path(sys.argv[1]))
     except SrflmError as error:

@@ -1,4 +1,4 @@
-"""Order the federation to run: sign, spread from the own site, wait for what truly happens."""
+"""Order the federation to run: sign, spread from the own site, wait until it is fulfilled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a program that ended waits before it is started again."""
+"""The wait before a program that has ended is started again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SETTLED_SECONDS = 60.0
 
 @dataclass
 class Backoff:
-    """How long to wait before a SuperNode is started again: twice as long each time."""
+    """The wait before a program is started again: it doubles each time, up to ``MAX_BACKOFF``."""
 
     seconds: float = MIN_BACKOFF
 
     def after(self, lived: float) -> float:
-        """Return the wait after a life of ``lived`` seconds; a long life makes up for all."""
+        """Return the wait after a life of ``lived`` seconds; a long life resets the wait."""
         wait = MIN_BACKOFF if lived >= SETTLED_SECONDS else self.seconds
         self.seconds = min(2 * wait, MAX_BACKOFF)
         return wait

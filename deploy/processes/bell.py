@@ -1,7 +1,7 @@
 """A bell that one process rings and another hears: the modification time of a file.
 
-Nobody waits in the kernel for it: who listens looks every few hundredths of a second, which costs
-one ``stat``.  Nothing is lost when nobody listens, and a bell has no state to mend after a crash.
+A listener polls the file every few hundredths of a second, at the cost of one ``stat``.  Nothing is
+lost when nobody listens, and a bell has no state to repair after a crash.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Children that a process forks: their own log, no inherited habits, gone when their parent is.
+"""Forked children with their own log and default signal handlers, which end with their parent.
 
-On Linux the kernel tells a child at once that its parent has died; everywhere, a thread of the
-child looks.  The child is asked to end first, so that it can say goodbye to its server, and ended
-shortly afterwards whether it has or not.
+On Linux the kernel tells a child at once that its parent has died; on every system, a thread of the
+child checks too.  The child is first asked to end, so that it can sign off from its server; after
+``GOODBYE_SECONDS`` it is ended in any case.
 """
 
 from __future__ import annotations
@@ -61,11 +61,9 @@ def end_children(running: Collection[int], reap: Callable[[], object]) -> None:
 
 @contextmanager
 def importing_without_threads() -> Iterator[None]:
-    """Let what is imported in this block start no threads, and not ask for CUDA by using it.
-
-    OpenBLAS starts its threads when numpy is imported, and whoever has asked CUDA how many devices
-    there are cannot fork children that use one.
-    """
+    """Keep imports in this block from starting threads and from initialising CUDA."""
+    # OpenBLAS starts its threads when numpy is imported.  A process that has asked CUDA for the
+    # number of devices cannot fork children that use a device.
     before = {name: os.environ.get(name) for name in IMPORTING}
     os.environ.update(IMPORTING)
     try:
@@ -88,7 +86,7 @@ def threads() -> int:
 def _live(
     work: Callable[[], object], log: Path | None, parent: int, blocked: set[int | signal.Signals]
 ) -> None:
-    """Be the child; never return, whatever happens, into the code of the parent."""
+    """Run ``work`` as the child; never return into the parent's code, even after an error."""
     code = 1
     try:
         for number in OWN_SIGNALS:
@@ -137,7 +135,8 @@ def _write_to(log: Path) -> None:
 
 
 def _forget_the_parents_chance() -> None:
-    """Seed anew: children of one parent must not draw the same numbers, least of all noise."""
+    """Seed all random generators again."""
+    # Children of one parent must not draw the same numbers, above all not the same privacy noise.
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()

@@ -19,7 +19,7 @@ class Strict(BaseModel):
 
 
 def load_config(model: type[Model], path: Path) -> Model:
-    """Read a configuration from JSON; raises :class:`ConfigurationError` with all that is wrong."""
+    """Read a configuration from JSON; raises :class:`ConfigurationError` with all errors."""
     try:
         return model.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -1,7 +1,7 @@
 """Start programs that can be found again, with all their descendants, and end them for certain.
 
 Flower and Ray detach some of their processes, so neither the parent's id nor the process group
-finds them all.  What they do inherit is the environment: a tag in it marks the whole family.
+finds them all.  They do inherit the environment: a tag in it marks the whole family.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TAG = "SRFLM_PROCESS_FAMILY"
 PATIENCE_SECONDS = 5.0
 GIVE_UP_SECONDS = 30.0
 LONGEST_TEMPORARY = 20
-"""Ray's sockets lie 81 characters deeper, and a socket's path may have 103 on macOS."""
+"""Ray's sockets add 81 characters to this path; macOS allows a socket's path at most 103."""
 
 
 @dataclass
@@ -60,11 +60,9 @@ class ProcessFamily:
 
 
 def family(tag: str) -> set[psutil.Process]:
-    """Return the processes of this user that carry ``tag``, and their descendants.
-
-    (A program that changes its title, as Ray's do, overwrites its environment: such processes are
-    found through their parents.)
-    """
+    """Return the processes of this user that carry ``tag``, and their descendants."""
+    # A program that changes its title, as Ray's do, overwrites its environment, so its tag is gone:
+    # it is found through its parent.
     members: set[psutil.Process] = set()
     for process in psutil.process_iter():
         try:
@@ -76,9 +74,9 @@ def family(tag: str) -> set[psutil.Process]:
 
 
 def end_family(tag: str) -> None:
-    """End every process of the family: first politely, then not.
+    """End every process of the family: terminate first, kill after ``PATIENCE_SECONDS``.
 
-    A process that even a kill does not end, as one that waits for a dead disk, is left.
+    Give up after ``GIVE_UP_SECONDS``: a process that waits for a dead disk survives even a kill.
     """
     asked: set[psutil.Process] = set()
     start = time.monotonic()
@@ -106,7 +104,7 @@ def kill_all(processes: Sequence[psutil.Process], patience: float) -> None:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Return whether a process runs; one that has ended and is not waited for does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -117,8 +115,8 @@ def is_alive(process: psutil.Process) -> bool:
 def process_family(environment: Mapping[str, str], log: Path) -> Iterator[ProcessFamily]:
     """Give a family; end it and delete its scratch folder when the block is left.
 
-    A watchdog outside the family does both when the pipe between it and this process closes:
-    that happens however this process ends, by ``kill -9`` too.
+    A watchdog outside the family does both when the pipe between it and this process closes.  The
+    pipe closes however this process ends, even by ``kill -9``.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -136,7 +134,7 @@ def process_family(environment: Mapping[str, str], log: Path) -> Iterator[Proces
 
 
 def make_scratch() -> Path:
-    """Make a folder for temporary files, in /tmp where the usual place is too deep for sockets."""
+    """Make a folder for temporary files, in /tmp if the usual folder's path is too long."""
     deep = len(tempfile.gettempdir()) > LONGEST_TEMPORARY
     folder = "/tmp" if deep and os.access("/tmp", os.W_OK | os.X_OK) else None
     return Path(tempfile.mkdtemp(prefix="srflm-", dir=folder))
@@ -145,7 +143,8 @@ def make_scratch() -> Path:
 def _start_watchdog(
     members: ProcessFamily, environment: Mapping[str, str], output: BinaryIO, log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start it with ``-P``: a folder ``deploy`` where the user works must not be taken for ours."""
+    """Start the watchdog of a family."""
+    # -P: a folder `deploy` in the user's working folder must not be imported in place of ours.
     command = [sys.executable, "-P", "-m", "deploy.processes.watchdog"]
     return subprocess.Popen(
         [*command, members.tag, str(members.scratch), str(log)],

@@ -1,7 +1,7 @@
-"""How long to wait before asking again: the longer nothing has happened, the longer.
+"""The wait between two requests: it grows with the time since the last activity.
 
 While a term runs, messages follow each other closely and every tenth of a second counts; between
-terms, asking ten times a second would only warm the room.
+terms, asking ten times a second would waste CPU time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Claims on free ports: who has just chosen some is not met by another before its programs listen.
+"""Claims on free ports, so that two sites do not choose the same ones.
 
-Programs take seconds until they listen; whoever looks meanwhile finds their ports free.  So a
-choice is written down for all processes of this user, as an empty file a port; old ones do not
-count.
+Programs take seconds until they listen, and their ports look free until then.  So a site claims its
+ports among all processes of this user with one empty file per port; old files do not count.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ CLAIM_SECONDS = 300.0
 
 
 def claim(ports: Sequence[int], folder: Path | None = None) -> bool:
-    """Claim all these ports; return False, with none of them claimed, if somebody has one."""
+    """Claim all these ports; return False and claim none if one is claimed already."""
     place = folder if folder is not None else _shared_folder()
     made: list[Path] = []
     for port in ports:
@@ -31,7 +30,7 @@ def claim(ports: Sequence[int], folder: Path | None = None) -> bool:
 
 
 def _make(path: Path) -> bool:
-    """Make an empty file where there is none, or only an old one."""
+    """Make an empty file, replacing an old one; return False if there is a recent one."""
     try:
         if time.time() - path.stat().st_mtime > CLAIM_SECONDS:
             path.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ class Program:
 
 
 class SupervisorConfig(Strict):
-    """Everything that ``deploy.processes.supervisor`` is told."""
+    """The configuration of ``deploy.processes.supervisor``."""
 
     vendor: str
     site: Path
@@ -54,7 +54,7 @@ class SupervisorConfig(Strict):
 
 
 class ProcessTable(Strict):
-    """What a running site notes about itself."""
+    """A running site's process ids and restart counts."""
 
     supervisor: int
     programs: dict[str, int]
@@ -63,13 +63,14 @@ class ProcessTable(Strict):
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
-    """Return the command for a module of ours; ``-P``: never one of the working folder."""
+    """Return the command that runs one of our modules."""
+    # -P keeps Python from importing a module of the same name from the working folder.
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 @dataclass
 class Supervisor:
-    """Starts the programs, and again those that end, until :attr:`stopping`."""
+    """Starts the programs, and restarts those that end, until :attr:`stopping`."""
 
     config: SupervisorConfig
     members: ProcessFamily

@@ -1,7 +1,7 @@
 """The Flower apps of a deployed site: its ServerApp does one job and ends, its ClientApp answers.
 
-The agreed bundle names these two.  The site is the one of the process that runs them, by the
-environment variable SRFLM_SITE, which only the site's own supervisor sets.
+The agreed bundle names these two.  The environment variable SRFLM_SITE of the process that runs
+them says which site they belong to; only the site's own supervisor sets it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def serve(grid: Grid, context: Context) -> None:
 
 
 def answer(message: Message, context: Context) -> Message:
-    """Answer a message that lay on the SuperLink of the peer in this node's configuration."""
+    """Answer a message from the SuperLink of the peer in this node's configuration."""
     return answer_at(deployed_site, message, str(context.node_config[PEER]))
 
 

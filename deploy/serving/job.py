@@ -1,4 +1,4 @@
-"""What a site's launcher hands to a run of its ServerApp, and what the run hands back."""
+"""The job that a site's launcher hands to a run of its ServerApp, and the outcome it gets back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from strategies.protocol.records import Noun, RunOrder
 
 
 class ServerJob(Noun):
-    """What one run of the ServerApp is to do.
+    """The job of one run of the ServerApp.
 
-    ``serve`` one attempt at the open term; spread a run ``order``; or, when a site comes up,
-    ``sync``: learn what it has missed and, if it has lost its state, when it may vote again.
-    ``nodes``, where all members are online, has the node of each one's SuperNode here.
+    ``serve``: make one attempt at the open term.  ``order``: spread a run order.  ``sync``, when a
+    site comes up: fetch the terms that it has missed and, if it has lost its state, learn when it
+    may vote again.  ``nodes`` maps each vendor to its SuperNode's id on this SuperLink if all
+    members are online, and is empty otherwise.
     """
 
     name: str
@@ -27,12 +28,12 @@ class ServerJob(Noun):
 
 
 class JobOutcome(Noun):
-    """What became of a task.
+    """The outcome of a task.
 
     ``committed``: the term is in the ledger.  ``outvoted``: ``attempt`` was granted to another
     server.  ``caught-up``: this site had missed terms and has them now.  ``failed``: see ``code``;
-    the text stays in the site's log.  ``ordered``: a majority follows the order.  ``synced``: what
-    was missed is there.
+    the text stays in the site's log.  ``ordered``: a majority follows the order.  ``synced``: the
+    missed terms are here.
     """
 
     task: str
@@ -43,27 +44,28 @@ class JobOutcome(Noun):
 
 
 def outcome_path(run_folder: Path, task: str) -> Path:
-    """Return where the outcome of a task is written."""
+    """Return the path of a task's outcome file."""
     return run_folder / "outcomes" / f"{task}.json"
 
 
 def read_outcome(run_folder: Path, task: str) -> JobOutcome | None:
-    """Return the outcome of a task, once it is there."""
+    """Return the outcome of a task, or None as long as there is no outcome file."""
     path = outcome_path(run_folder, task)
     return JobOutcome.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def lock_path(run_folder: Path, task: str) -> Path:
-    """Return the lock that a ServerApp holds while it does a task."""
+    """Return the path of the lock that a ServerApp holds while it does a task."""
     return run_folder / "outcomes" / f"{task}.lock"
 
 
 def was_abandoned(run_folder: Path, task: str) -> bool:
-    """Return whether a task was begun by a process that is gone, and has no outcome."""
+    """Return whether the process that began a task is gone and has left no outcome."""
     path = lock_path(run_folder, task)
     if not path.exists():
         return False
     try:
+        # The system frees the lock of a process that dies, however it dies.
         with locked(path):
             return read_outcome(run_folder, task) is None
     except AlreadyLocked:

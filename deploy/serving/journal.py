@@ -23,7 +23,7 @@ from strategies.weights import Weights, hash_weights
 class SiteJournal:
     """Implements :class:`strategies.term.plan.TermJournal` on a site's own state.
 
-    What the server commits is appended to the same ledger that the site's node appends to.
+    The server's commits go to the same ledger as those of the site's node.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SiteJournal:
         return self._genesis
 
     def weights(self, model: str) -> Weights:
-        """Return the weights of the head's model, of the initial one, or of the proposal."""
+        """Return the weights of a model by its hash: the head's, the initial or the proposed."""
         return self._initial if model == self._genesis else self._models.get(model)
 
     def committed(self, first: int) -> Sequence[Committed]:
@@ -54,7 +54,7 @@ class SiteJournal:
         return self._ledger.committed(first)
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
-        """Return the change of the roster that a majority has approved, if there is one."""
+        """Return the roster change that a majority has approved, or None."""
         return agreed_change(approvals, self._edition, self._keys)
 
     def sign(self, record: TermRecord) -> Proposal:
@@ -62,11 +62,11 @@ class SiteJournal:
         return sign_proposal(record, self._keys)
 
     def proposal(self) -> tuple[int, Proposal] | None:
-        """Return what was last proposed in the open term, and under which attempt."""
+        """Return the last proposal in the open term and its attempt, or None."""
         return self._ledger.proposal(len(self._ledger) + 1)
 
     def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
-        """Store a proposal and its models durably; return the one of this attempt: the first.
+        """Store a proposal and its models durably; return the first proposal of this attempt.
 
         Raises :class:`MessageRefused` at a site that may have forgotten what it proposed before.
         """
@@ -77,6 +77,7 @@ class SiteJournal:
                 "nothing: another vendor serves, and this one again after the next committed terms",
                 MessageRefused.NO_VOTE,
             )
+        # The models come first: a crash in between must not leave a proposal without its models.
         for name, weights in models.items():
             self._models.put(weights, name)
         return self._ledger.propose(attempt, proposal)
@@ -84,8 +85,8 @@ class SiteJournal:
     def commit(self, committed: Committed) -> None:
         """Append a committed record to the ledger, durably.
 
-        Raises :class:`MessageRefused` where fewer than a majority have signed: no other site would
-        follow.
+        Raises :class:`MessageRefused` if fewer than a majority have signed it.
         """
+        # No other site would follow a record without a majority.
         check_decided(committed, self._edition, self._keys)
         self._ledger.append(committed)

@@ -2,7 +2,7 @@
 
 It watches its own site's ledger.  When its vendor is elected, or next in the order of succession
 after the time-outs, it starts the ServerApp of exactly one term on the site's own SuperLink, and
-reads from the ledger and the outcome file what became of it; Flower's exit code says nothing.
+reads the result from the ledger and the outcome file; Flower's exit code says nothing about it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TICK_SECONDS = 0.05
 LOOK_SECONDS = 1.0
 """The ledger is read when the bell rings, and this often in any case."""
 FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
-"""How often the outcome of a run is looked for, and how often the SuperLink is asked about it."""
+"""How often the launcher looks for a run's outcome file, and asks the SuperLink about the run."""
 CLOCKS_AFTER_SECONDS, CLOCKS_EVERY_SECONDS = 20.0, 3600.0
 MIN_RETRY, MAX_RETRY, MAX_SYNC_RETRY = 1.0, 15.0, 3.0
 
@@ -56,7 +56,7 @@ class Runs(Protocol):
         ...
 
     def ended(self, run: int, task: str) -> bool:
-        """Return whether a run has ended, in whatever way, or its process is gone."""
+        """Return whether a run has ended, for any reason, or its process is gone."""
         ...
 
     def stop(self, run: int) -> None:
@@ -64,7 +64,7 @@ class Runs(Protocol):
         ...
 
     def outcome(self, task: str) -> JobOutcome | None:
-        """Return what became of a task, once that is known."""
+        """Return the outcome of a task, or None as long as it is unknown."""
         ...
 
 
@@ -80,11 +80,11 @@ class Serving:
 
 @dataclass
 class Launcher:
-    """Decides, from the ledger and a clock, when to start which term's ServerApp.
+    """Decides, from the ledger and a clock, when to start the ServerApp of the open term.
 
     ``timeouts`` gives the time-outs from the committed records; ``first_ranking`` is the
     succession of term 1.  ``roster`` watches for changes of the roster, after which the launcher
-    is ``over``: its site is to be started anew.
+    is ``over``: the site must restart.
     """
 
     vendor: str
@@ -134,7 +134,7 @@ class Launcher:
         return turn
 
     def _duty(self, now: float) -> Duty:
-        """Return what the roster leaves to do; a problem with it is logged once."""
+        """Return the duty under the current roster; log a problem with the roster once."""
         if self.roster is None:
             return "serve"
         duty, problem = self.roster.duty(now, self.serving is not None)
@@ -144,7 +144,7 @@ class Launcher:
         return duty
 
     def _look(self, votes: Votes, now: float) -> Seen:
-        """Note the highest attempt that this site has granted, and since when that is known."""
+        """Note the highest attempt that this site has granted, and when it was first seen."""
         term, granted = votes.term, votes.granted
         if self._seen is None or self._seen[0] != term:
             self._seen = (term, Seen(granted, now))
@@ -164,7 +164,7 @@ class Launcher:
         self.log(what, term=term, attempt=task.attempt, run=run)
 
     def _follow_run(self, term: int, now: float) -> None:
-        """See whether the run has ended, and stop it when its term is over without it."""
+        """Note the outcome of a run that has ended; stop a run that has no purpose any more."""
         serving = self.serving
         if serving is None:
             return
@@ -178,6 +178,7 @@ class Launcher:
             self.log("stopped-run", term=serving.term, run=serving.run)
         elif now - self._asked < ASK_SECONDS:
             return
+        # Looked at again: the outcome may have been written since the first look.
         elif self._ended(serving, now) and self.runs.outcome(serving.task.name) is None:
             self.runs.stop(serving.run)
             self.serving = None
@@ -188,14 +189,13 @@ class Launcher:
         return self.runs.ended(serving.run, serving.task.name)
 
     def _is_over(self, serving: Serving, term: int, now: float) -> bool:
-        """Return whether the run serves no purpose any more.
-
-        One that has just committed its term is still telling the others.
-        """
+        """Return whether the run has no purpose any more."""
         if serving.task.kind == "sync":
             return False
         if term == serving.term:
+            # This site has voted for a later attempt, so this run cannot win any more.
             return self.ledger.votes(term).granted > serving.task.attempt
+        # A run that has just committed its term is still telling the others: give it time.
         if self._over_since is None:
             self._over_since = now
         return now - self._over_since > self.timeouts().open
@@ -217,7 +217,8 @@ class Launcher:
             self.synced |= outcome.result == "synced"
 
     def _failed(self, now: float, problem: str) -> None:
-        """Wait before the next try, twice as long each time: others may serve meanwhile."""
+        """Log a failure and double the wait before the next try, up to a limit."""
+        # Others may serve in the meantime.  A site that is not synced yet retries sooner.
         self.problem = problem
         most = MAX_RETRY if self.synced else MAX_SYNC_RETRY
         self._retry_at = now + min(MIN_RETRY * 2**self._failures, most)
@@ -231,7 +232,7 @@ def watch(
     stopping: Callable[[], bool],
     before_step: Callable[[], None] = lambda: None,
 ) -> None:
-    """Step when the bell rings, when something is due, and every so often, until ``stopping``."""
+    """Step when the bell rings, when a turn is due, and every second, until ``stopping``."""
     looked, heard, turn = -LOOK_SECONDS, 0.0, None
     while not stopping():
         now = launcher.clock()
@@ -251,7 +252,7 @@ def watch(
 
 
 def _watch_clocks(config: LauncherConfig, log: EventLog) -> None:
-    """Note clocks that do not agree: soon after the start, and every hour."""
+    """Log clocks that disagree: soon after the start, then every hour."""
     time.sleep(CLOCKS_AFTER_SECONDS)
     while True:
         for text in clock_problems(config.ways_out, config.root_certificate).values():

@@ -30,7 +30,7 @@ class LauncherConfig(Strict):
     own: Edition
     """The federation's first edition, and the one with which the site runs."""
     federation: Path
-    """The federation file; other editions that the site has lie beside it."""
+    """The federation file; the site's other editions are beside it."""
     first_ranking: tuple[str, ...]
     ledger: Path
     run: Path
@@ -38,7 +38,7 @@ class LauncherConfig(Strict):
     log: Path
     superlink: str
     notes: Path
-    """What the supervisor notes about the site's programs."""
+    """The supervisor's notes about the site's programs."""
     root_certificate: Path
     bundle: Path
     node_keys: dict[str, Path]
@@ -49,7 +49,7 @@ class LauncherConfig(Strict):
     commit_timeout: float | None = None
     first_open: float
     first_commit: float
-    """The time-outs before there is any term to learn from."""
+    """The time-outs in seconds as long as there is no term to learn them from."""
 
 
 class OwnSuperLink:
@@ -63,7 +63,7 @@ class OwnSuperLink:
         self._process: int | None = None
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
-        """Wait for the SuperLink, let the members' SuperNodes in, end what an old launcher began.
+        """Wait for the SuperLink, register the members' SuperNodes, stop an old launcher's runs.
 
         Raises :class:`TimeoutError` when the SuperLink does not answer.
         """
@@ -83,10 +83,8 @@ class OwnSuperLink:
                 time.sleep(RETRY_SECONDS)
 
     def was_restarted(self) -> bool:
-        """Return whether another SuperLink process runs than the one that was prepared.
-
-        It keeps nothing on disk, so the new one knows no member yet.
-        """
+        """Return whether the SuperLink process is a different one from the prepared one."""
+        # A SuperLink keeps nothing on disk, so a new process has no member registered.
         process = self._process_now()
         return process is not None and process != self._process
 
@@ -98,16 +96,14 @@ class OwnSuperLink:
         return notes.programs.get("superlink")
 
     def register(self) -> None:
-        """Register every member's node key; those that are known already stay."""
+        """Register every member's node key; leave keys alone that are registered already."""
         for vendor, key in self._config.node_keys.items():
             self._control.register_node(key, vendor)
 
     def start(self, task: ServerJob) -> int:
-        """Start a run of the ServerApp with ``task``; raises RuntimeError when that fails.
-
-        An elected server is told where everybody is, if all are there: it need not ask.
-        """
+        """Start a run of the ServerApp with ``task``; raises RuntimeError when that fails."""
         try:
+            # With all nodes' ids in its task, an elected server need not ask for them.
             if task.kind == "serve" and task.attempt == 0:
                 online = self._control.online()
                 everyone = self._config.node_keys.keys() <= online.keys()
@@ -119,11 +115,8 @@ class OwnSuperLink:
         return run
 
     def ended(self, run: int, task: str) -> bool:
-        """Return whether a run has ended, in whatever way, or its process is gone.
-
-        Flower takes a minute to miss a ServerApp that was killed; a SuperLink that does not answer
-        has not said that the run has ended.
-        """
+        """Return whether a run has ended, for any reason, or its process is gone."""
+        # Flower notices only after a minute that a ServerApp was killed; its lock shows it at once.
         if was_abandoned(self._config.run, task):
             return True
         try:
@@ -131,18 +124,18 @@ class OwnSuperLink:
         except httpx.HTTPStatusError:
             return True  # a new database does not know it
         except httpx.HTTPError:
-            return False
+            return False  # no answer does not mean that the run has ended
         return not found or found[0].finished
 
     def stop(self, run: int) -> None:
-        """End a run; one that has ended already, or a dead SuperLink, is no error."""
+        """End a run; do nothing if it has ended already or the SuperLink does not answer."""
         try:
             self._control.stop_run(run)
         except httpx.HTTPError:
             return
 
     def outcome(self, task: str) -> JobOutcome | None:
-        """Return what became of a task, once that is known."""
+        """Return the outcome of a task, or None as long as it is unknown."""
         return read_outcome(self._config.run, task)
 
     def nodes(self) -> dict[str, str]:

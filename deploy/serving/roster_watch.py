@@ -1,4 +1,4 @@
-"""What a launcher does when the roster changes: nothing until its site has been started anew."""
+"""The launcher's duty when the roster changes: start no term until its site has restarted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Duty = Literal["serve", "sync", "wait", "end"]
 
 @dataclass
 class RosterWatch:
-    """Tells from the ledger whether a site can go on with the edition with which it runs.
+    """Tells from the ledger whether a site can go on with its current edition.
 
-    ``first`` is the federation's first edition, ``own`` the one with which the site was started,
-    ``file`` says where the file of another edition is, if the site has it.
+    ``first`` is the federation's first edition and ``own`` the edition with which the site was
+    started.  ``file`` returns the path of another edition's file, whether the site has it or not.
     """
 
     vendor: str
@@ -33,10 +33,11 @@ class RosterWatch:
     _since: float | None = None
 
     def duty(self, now: float, is_busy: bool) -> tuple[Duty, str]:
-        """Return what the launcher is to do, and the problem if somebody has to help.
+        """Return the launcher's duty, and a problem (or "") that a person has to solve.
 
-        ``serve``: all as ever.  ``sync``: its ledger has not come to its edition yet.  ``end``: the
-        site is to be started anew.  ``wait`` for that, or for the file of the new edition.
+        ``serve``: work as usual.  ``sync``: the ledger has not reached the site's edition yet.
+        ``end``: the site must restart.  ``wait``: it must restart soon, or it lacks the file of the
+        new edition.
         """
         standing = standing_of(self.ledger, self.first, self.own)
         place, deciding = standing.place(self.vendor), standing.editions.last

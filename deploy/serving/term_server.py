@@ -1,7 +1,7 @@
 """The server side of a deployed site: one ServerApp run does one task, then ends.
 
-The launcher hands the task over in the run configuration of a run on the site's own SuperLink, and
-reads what became of it from the outcome file: never from Flower's exit code.
+The launcher hands the task over in the run configuration of a run on the site's own SuperLink.  It
+reads the result from the outcome file, never from Flower's exit code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ FIRST_POLL_SECONDS = 0.1
 
 
 def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
-    """Do ``task`` and write its outcome; nothing is raised."""
+    """Do ``task``, write its outcome and return it; a failed task raises no error."""
+    # A lock without an outcome tells the launcher that this process died during the task.
     with locked(lock_path(site.settings.run, task.name), wait=True):
         outcome = _perform(site, task, grid)
         path = outcome_path(site.settings.run, task.name)
@@ -100,9 +101,9 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
 
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
-    """Catch up with whoever is ahead; a site that has lost its state learns when it may vote.
+    """Catch up with the site that is furthest ahead; if this state was lost, learn when to vote.
 
-    Raises :class:`FederationStopped` when too few answer.
+    Raises :class:`FederationStopped` when fewer than a majority answer.
     """
     federation, ledger = site.federation, site.state.ledger
     journal = SiteJournal(ledger, site.models, site.initial, federation.as_edition, site.keys)
@@ -140,11 +141,13 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
 
 def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> None:
-    """Note when a forgetful site votes again, once it knows.
+    """Note the term through which a forgetful site does not vote.
 
-    The record before the first term of its edition was accepted by another roster, of whom a
-    majority of this one may know nothing: somebody must know the edition, and so that record.
+    Raises :class:`FederationStopped` as long as the answers do not determine it.
     """
+    # The previous edition's roster accepted the record before this edition's first term, and a
+    # majority of this roster may not know it.  So one answer must come from a site that knows this
+    # edition, and therefore that record.
     through = silent_through(told, site.federation.roster)
     if through is None or newest < site.federation.edition:
         raise FederationStopped(
@@ -159,7 +162,7 @@ def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> Non
 def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """Ask every site to follow a run order.
 
-    Raises :class:`FederationStopped` when no majority does.
+    Raises :class:`FederationStopped` when no majority follows it.
     """
     assert task.order is not None
     roster = site.federation.roster

@@ -1,4 +1,4 @@
-"""A SuperLink of one's own for a simulation: own port, own home, own log, gone afterwards."""
+"""A private SuperLink for one simulation, with its own port, home and log; it ends with it."""
 
 from __future__ import annotations
 

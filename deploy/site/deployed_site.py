@@ -1,7 +1,7 @@
 """Find the site that this process belongs to: the folder in the environment variable SRFLM_SITE.
 
-Only the site's own supervisor sets it.  What a peer's SuperLink sends (run configuration, messages)
-never decides which site, data, or federation is used.
+Only the site's own supervisor sets it.  The run configuration and the messages from a peer's
+SuperLink never decide which site, data, or federation is used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from strategies.weights import Weights
 
 SITE_VARIABLE = "SRFLM_SITE"
 PEER = "peer"
-"""Name in a SuperNode's node configuration: the vendor on whose SuperLink its messages lie."""
+"""Name in a SuperNode's node configuration: the vendor whose SuperLink it gets messages from."""
 
 BOOTS = "boots"
 
@@ -72,7 +72,7 @@ class DeployedSite:
 
     @cached_property
     def keys(self) -> VendorKeys:
-        """This vendor's signing key and everybody's public ones."""
+        """This vendor's signing key and all vendors' public keys."""
         public = {m.name: m.signing_key for m in self.federation.vendors if m.signing_key}
         path = self.settings.identity / "signing.key"
         try:
@@ -87,7 +87,7 @@ class DeployedSite:
 
     @cached_property
     def state(self) -> SiteState:
-        """What the site keeps on disk."""
+        """The state that the site keeps on disk."""
         federation, first = self.federation, self.federation.first_edition.federation
         return SiteState(self.settings.state, first, federation.network_settings, federation.task)
 
@@ -122,9 +122,9 @@ class DeployedSite:
         return MessageLog(self.settings.state / "audit.jsonl")
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
-        """Answer a message that lay on ``sender``'s SuperLink; note it in the audit.
+        """Answer a message from ``sender``'s SuperLink, and note it in the audit.
 
-        Raises :class:`SrflmError` when it is refused or fails.
+        Raises :class:`SrflmError` when the message is refused or its answer fails.
         """
         outcome = INTERNAL_ERROR
         head = len(self.state.ledger)
@@ -159,7 +159,7 @@ class DeployedSite:
         return self.settings.run / "bells"
 
     def tell_next(self) -> None:
-        """Wake the launcher, and the SuperNode of the vendor that is to serve next."""
+        """Wake the launcher, and the SuperNode for the vendor that serves next."""
         for name in ("launcher", self.site.participant.view().ranking[0]):
             with contextlib.suppress(OSError):
                 Bell(self.bells / name).ring()
@@ -167,7 +167,8 @@ class DeployedSite:
     # ---- the site's own log --------------------------------------------------------------------
 
     def log(self, text: str) -> None:
-        """Append to the site's own log; a full disk must not hide the error itself."""
+        """Append to the site's own log; ignore a failure to write."""
+        # A full disk must not hide the error that is being logged.
         with contextlib.suppress(SrflmError):  # without the site, which may be what failed
             self.state.log(text)
 
@@ -180,9 +181,10 @@ class DeployedSite:
     def begin(self) -> None:
         """Note a start of the site, and whether its state was lost or restored from a copy.
 
-        The number of starts stands in the state folder and beside the keys.  Where they differ the
-        state may have forgotten a promise: the site does not vote in the term open then.
+        If so, the site does not vote in the term that is open then.
         """
+        # The number of starts is kept in the state folder and beside the keys.  If the two differ,
+        # the state is lost or an old copy, and may have forgotten a promise.
         ledger, beside = self.state.ledger, self.settings.identity / "starts"
         known = int(ledger.fact(BOOTS) or 0)
         expected = _number_in(beside)
@@ -202,7 +204,7 @@ def _number_in(path: Path) -> int:
 def deployed_site() -> DeployedSite:
     """Return the site of this process.
 
-    Raises :class:`ConfigurationError` for a process that no site has started.
+    Raises :class:`ConfigurationError` if the process was not started by a site.
     """
     folder = os.environ.get(SITE_VARIABLE)
     if not folder:
@@ -218,7 +220,7 @@ _sites: dict[Path, DeployedSite] = {}
 
 
 def site_at(folder: Path) -> DeployedSite:
-    """Return the site in ``folder``; it is kept in memory.
+    """Return the site in ``folder``; load it once per process.
 
     Raises :class:`ConfigurationError` when its files are invalid.
     """
@@ -228,13 +230,13 @@ def site_at(folder: Path) -> DeployedSite:
 
 
 def site_anew(folder: Path) -> DeployedSite:
-    """Return the site in ``folder`` as its files are now."""
+    """Load the site in ``folder`` again from its current files."""
     _sites.pop(folder, None)
     return site_at(folder)
 
 
 def preload() -> None:
-    """Load what messages need before the first one comes; what fails will fail again, and be told.
+    """Load the site's data before the first message; log an error.
 
     The warm worker calls this: the processes that it forks share the memory.
     """
@@ -242,4 +244,5 @@ def preload() -> None:
     try:
         _ = site.site.learner
     except SrflmError as error:
+        # The first message that needs the data fails with the same error and reports it.
         site.log(f"preparing the data: {error}")

@@ -1,4 +1,4 @@
-"""What a deployed site has to show: its models as files, the ledger, and the report of the run."""
+"""Export a deployed site's results: its models as files, the ledger, and the report of the run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from strategies.weights import Weights
 
 @dataclass(frozen=True)
 class Export:
-    """What was written: the released model, None when the site lacks it, and figures.
+    """The result of an export; ``has_release`` is false if the site lacks the released model.
 
-    ``test`` are the metrics of ``global`` and ``personalised`` on the site's own test images.
+    ``test`` holds the metrics of ``global`` and ``personalised`` on the site's own test images.
     """
 
     release: Release
@@ -67,7 +67,7 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
 
 
 def _global_model(site: DeployedSite) -> tuple[Weights | None, Release | None]:
-    """Return the released model and what it is; with a moving average the site's own one."""
+    """Return the released model and its description; with a moving average, the site's own."""
     ledger = site.state.ledger
     if site.federation.aggregation.moving_average and len(ledger):
         average = site.state.average.read()

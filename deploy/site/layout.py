@@ -1,4 +1,4 @@
-"""Where everything of a running site lies, and on which loopback ports its programs meet."""
+"""The paths of a running site, and the loopback ports of its programs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from strategies.errors import ConfigurationError
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 10_000, 32_000
-"""Below the ports that systems hand out for outgoing connections."""
+"""Below the ports that operating systems use for outgoing connections."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one site; everything in ``run`` is made anew at every start."""
+    """Paths of one site; everything in ``run`` is written again at every start."""
 
     state: Path
     run: Path
@@ -34,7 +34,7 @@ class Layout:
 
     @property
     def bells(self) -> Path:
-        """Files by whose time of change processes wake each other."""
+        """The folder of files whose modification times wake the site's processes."""
         return self.run / "bells"
 
     @property
@@ -49,17 +49,17 @@ class Layout:
 
     @property
     def app(self) -> Path:
-        """The Flower app of which the agreed bundle is made."""
+        """The Flower app from which the agreed bundle is built."""
         return self.run / "app"
 
     @property
     def secret(self) -> Path:
-        """What the worker shows to be given tasks: other local users do not have it."""
+        """The secret that the worker needs to get tasks; other local users do not have it."""
         return self.run / "superexec.secret"
 
     @property
     def lock(self) -> Path:
-        """Held while the site is up."""
+        """The lock that is held while the site is up."""
         return self.run / "site.lock"
 
     @property
@@ -73,10 +73,11 @@ class Layout:
 
 
 def edition_beside(federation: Path, edition: str) -> Path:
-    """Return where another edition is kept: relative data paths in it stay what they are.
+    """Return the path of another edition's file.
 
-    ``federation`` is the file with which the site runs, ``edition`` the other one's hash.
+    ``federation`` is the site's current federation file, ``edition`` the hash of the other one.
     """
+    # In the same folder, so that relative data paths in it keep their meaning.
     return federation.with_name(f"{federation.stem}.{edition}.toml")
 
 
@@ -90,11 +91,10 @@ class Ports:
 
 
 def choose_ports(vendor: str, roster: tuple[str, ...], first: int | None = None) -> Ports:
-    """Return ports for a site, from ``first`` on or anywhere; all were free a moment ago.
+    """Return free ports for a site, from ``first`` on, or anywhere if ``first`` is None.
 
     Ports that the site chooses are claimed: no other site chooses them until its programs listen.
-
-    Raises :class:`ConfigurationError` when one that was wanted is in use.
+    Raises :class:`ConfigurationError` when a port from ``first`` on is in use.
     """
     peers = [peer for peer in roster if peer != vendor]
     count = 1 + len(roster) + len(peers)

@@ -36,7 +36,7 @@ class MessageLog:
             append_durably(self._path, canonical_json(entry))
 
     def _last_line(self) -> bytes:
-        """Return the last complete line; cut off the rest, which a crash left unacknowledged."""
+        """Return the last complete line, and truncate an incomplete one after it."""
         if not self._path.exists():
             return b""
         with self._path.open("rb+") as file:
@@ -48,6 +48,7 @@ class MessageLog:
                 file.seek(start)
                 tail = file.read(step) + tail
             complete = tail[: tail.rfind(b"\n") + 1]
+            # A crash left an incomplete line; its event was never acknowledged.
             if len(complete) < len(tail):
                 file.truncate(start + len(complete))
         lines = complete.splitlines()
@@ -55,9 +56,9 @@ class MessageLog:
 
 
 def check_message_log(path: Path) -> int:
-    """Return the number of events; raises :class:`LedgerError` where the chain is broken.
+    """Return the number of events; raises :class:`LedgerError` if the chain is broken.
 
-    A last line that a crash cut short was never acknowledged and does not count.
+    A last line that a crash cut short is not counted.
     """
     before, count = b"", 0
     for line in _lines(path):

@@ -1,4 +1,4 @@
-"""Where a site keeps its privacy ledger and the anchor that guards it."""
+"""The paths of a site's privacy ledger and of the anchor that guards it."""
 
 from __future__ import annotations
 

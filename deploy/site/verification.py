@@ -1,4 +1,4 @@
-"""Verify what a site has on disk: its ledger's chain and signatures, its head model, its audit."""
+"""Verify a site's files: its ledger's chain and signatures, its head model, its message log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Verified:
 def verify_site(site: DeployedSite) -> Verified:
     """Check every link, every certificate, the head's model, and the audit of a site.
 
-    Raises :class:`strategies.errors.SrflmError` for the first thing that is wrong.
+    Raises :class:`strategies.errors.SrflmError` for the first error found.
     """
     committed = site.state.ledger.committed()
     records = [each.record for each in committed]
@@ -39,7 +39,7 @@ def verify_site(site: DeployedSite) -> Verified:
         editions = editions.after(each.record)
     head = records[-1].model if records else hash_weights(site.initial)
     if records:
-        site.models.get(head)
+        site.models.get(head)  # raises if the model is missing or does not have this hash
     audited = check_message_log(site.settings.state / "audit.jsonl")
     changes = tuple(term for term, _ in editions.changes)
     return Verified(tuple(record.hash for record in records), head, audited, changes)

@@ -1,4 +1,4 @@
 """Attacks on an installation's own privacy: audit by canaries, membership inference.
 
-They may import every other room of ``srflm_flower``; nothing imports them but the command line.
+They may import every other package of ``srflm_flower``; only the command line imports them.
 """

@@ -1,6 +1,6 @@
-"""Audit private training by attack: is what the ledger says at least what an attacker can show?
+"""Audit private training by attack: compare the ledger's ε with the ε that an attacker can prove.
 
-The attacker is whoever sees all that leaves one site: its updates in both roles, and its losses.
+The attacker sees everything that leaves one site: its updates in both roles, and its losses.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from strategies.settings import Role
 
 Seen = Literal["client updates", "server updates", "sum of both", "difference of both", "losses"]
 BOUNDS = 10
-"""Five things seen, two bounds each: so many errors are paid for (Bonferroni)."""
+"""The number of bounds, two for each of five views, that share ``level`` (Bonferroni)."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What to audit: ε as planned, ``canaries``, ``rounds`` (half of them as the server).
+    """The plan of an audit: ε, number of canaries, and rounds (half of them as the server).
 
-    ``noise_ratio`` is σ_s / σ_c.  It is far below 1, so that nearly all is spent as the server: a
-    build that forgets this role accounts for nearly nothing.  ``level`` is the probability of a
-    false alarm.
+    ``noise_ratio`` is σ_s / σ_c.  ``level`` is the probability of a false alarm.
     """
 
     epsilon: float = 4.0
     canaries: int = 1000
     rounds: int = 4
+    # Far below 1, so that nearly all ε is spent as the server: a build that forgets to account for
+    # this role accounts for almost nothing, and the audit finds it.
     noise_ratio: float = 0.125
     delta: float = 1e-5
     level: float = 0.05
@@ -58,7 +58,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class LowerBounds:
-    """What an attacker who sees this can show: ε by Steinke et al., and by Mahloujifar et al."""
+    """Lower bounds on ε from one view: by Steinke et al., and by Mahloujifar et al."""
 
     seen: Seen
     canaries: int
@@ -68,7 +68,7 @@ class LowerBounds:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """ε as planned, as the site's ledger accounts for it, and as attacked, all at ``delta``."""
+    """ε as planned, as the site's ledger accounts for it, and as attacks prove it, at ``delta``."""
 
     planned: float
     accounted: float
@@ -84,12 +84,12 @@ class AuditResult:
 
     @property
     def refuted(self) -> bool:
-        """Whether more privacy is lost than is accounted for."""
+        """Whether an attack proves a larger ε than the ledger accounts for."""
         return self.lower_bound > self.accounted
 
 
 def audit(what: Audit, settings: PrivacySettings, rng: np.random.Generator) -> AuditResult:
-    """Run canaries through whole rounds in both roles, and attack what left the site.
+    """Run canaries through whole rounds in both roles, and attack everything that left the site.
 
     ``rng`` tosses the canaries' coins; the noise is the product's own.  Raises
     :class:`strategies.errors.PrivacyError`.
@@ -111,9 +111,10 @@ def audit(what: Audit, settings: PrivacySettings, rng: np.random.Generator) -> A
 
 
 def noise_of(what: Audit) -> CanaryNoise:
-    """Return the noise with which all rounds together are (ε, δ)-private, all records in each step.
+    """Return the noise with which all rounds together are (ε, δ)-private, without sampling.
 
-    Then they are one Gaussian mechanism with μ² = R_c / σ_c² + R_s / σ_s² (Dong, Roth & Su, 2022).
+    The rounds then form one Gaussian mechanism with μ² = R_c / σ_c² + R_s / σ_s², where R is the
+    number of rounds in a role (Dong, Roth & Su, 2022).
     """
     served = what.rounds // 2
     unit = (what.rounds - served) * what.noise_ratio**2 + served
@@ -124,7 +125,7 @@ def noise_of(what: Audit) -> CanaryNoise:
 def attack(
     leaked: Leaked, canaries: Canaries, noise: CanaryNoise, level: float
 ) -> Iterator[LowerBounds]:
-    """Give the lower bounds for each of the things that are seen."""
+    """Yield the lower bounds for each of the attacker's views."""
     attempts: dict[Seen, tuple[Guesses, ...]] = {
         seen: surest_guesses(scores, canaries.included)
         for seen, scores in _displacements(leaked, noise, len(canaries.included)).items()
@@ -141,17 +142,15 @@ def attack(
 
 
 def _displacements(leaked: Leaked, noise: CanaryNoise, count: int) -> dict[Seen, Scores]:
-    """Return how far each canary's weight was moved.
-
-    The sum has the weights 1/σ², which are best against what is planned; in the difference, with
-    weights 1/σ, noise that is repeated in every round cancels.
-    """
+    """Return for each view how far each canary's weight was moved."""
     deviations: dict[Role, float] = {"client": noise.client, "server": noise.server}
     moved = {role: np.zeros(count) for role in deviations}
     for each in leaked.released:
         start, end = (weights["weight"].astype(np.float64) for weights in (each.start, each.end))
         moved[each.role] += (start - end) / deviations[each.role]
     client, server = moved["client"], moved["server"]
+    # The sum weights by 1/σ², which is the best attack on training as planned.  The difference
+    # weights by 1/σ, so that noise cancels if a faulty build repeats it in every round.
     return {
         "client updates": client,
         "server updates": server,
@@ -161,6 +160,6 @@ def _displacements(leaked: Leaked, noise: CanaryNoise, count: int) -> dict[Seen,
 
 
 def _mean_bits(leaked: Leaked) -> Scores:
-    """Return for each canary with a loss of its own in which part of the losses its bit is set."""
+    """Return for each canary with a loss of its own the fraction of losses that have its bit."""
     bits = [bits_of_loss(each.loss * leaked.batch) for each in leaked.released]
     return np.asarray(np.mean(bits, axis=0), dtype=np.float64)

@@ -1,7 +1,7 @@
-"""A federation in memory with canaries as one vendor's records, and all that leaves its site.
+"""A federation in memory with canaries as one vendor's records, and a tap on that vendor's site.
 
-The vendors' sites, their learners, privacy ledgers, and messages, and the strategy that conducts
-the terms are those of every run; only the data and the network are made up.
+The sites, learners, privacy ledgers, messages, and the strategy are the same code as in every run;
+only the data and the network are artificial.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from strategies.weights import Weights, hash_weights, to_arrays
 
 AUDITED, OTHER = "audited", "other"
 MAX_CLIP = 10.0
-"""A larger clipping bound would hardly clip the canaries' gradients."""
+"""The largest clipping bound of an audit: more would hardly clip the canaries' gradients."""
 
 ENOUGH = 100.0
-"""A budget that does not run out: what is audited is what is counted, not when it ends."""
+"""A budget that does not run out, as the audit checks the accounting and not the stop."""
 
 LEARNING_PER_RECORD = 1e-6
-"""Learning rate over batch: the weights stay so small that gradients do not change."""
+"""Learning rate over batch, so small that the weights hardly change the gradients."""
 
 ROLES: dict[str, Role] = {wire.TRAIN: "client", wire.FINETUNE: "server"}
 
 
 @dataclass(frozen=True)
 class Released:
-    """A training that left the site: in which role, from which weights to which, and its loss."""
+    """A training whose result left the site: role, weights before and after, and loss."""
 
     role: Role
     start: Weights
@@ -62,7 +62,7 @@ class Released:
 
 @dataclass
 class Tap:
-    """Stands between the servers and the audited vendor's node, and notes all that passes."""
+    """Intercepts all messages, and notes the trainings that the audited vendor's node sends."""
 
     node: int
     initial: Weights
@@ -74,7 +74,8 @@ class Tap:
         self._models[hash_weights(self.initial)] = self.initial
 
     def __call__(self, message: Message, deliver: Deliver) -> Message | None:
-        """Deliver the message; note what comes back from the audited vendor."""
+        """Deliver the message, and note the audited vendor's answer."""
+        # A message names models by hash and holds only those that its receiver lacks: keep all.
         self._note_models(message.content)
         answer = deliver(message)
         if answer is None or not answer.has_content():
@@ -93,16 +94,16 @@ class Tap:
             self._models.setdefault(name, weights)
 
     def _note_release(self, role: Role, work: wire.Train, reply: wire.Reply) -> None:
-        if reply.update and reply.ballot:  # what is sent twice is the same
+        if reply.update and reply.ballot:  # a repeated answer is equal, so overwriting is safe
             start, end = self._models[work.model], self._models[reply.update]
             self.released[role, work.round] = Released(role, start, end, reply.ballot.loss)
 
 
 @dataclass(frozen=True)
 class Leaked:
-    """All that left the audited site, and ε at ``delta`` as its own privacy ledger has it.
+    """All trainings that left the audited site, and its own privacy ledger's ε at ``delta``.
 
-    ``batch`` is the expected batch, by which the losses were divided.
+    ``batch`` is the expected batch size, by which the losses were divided.
     """
 
     released: tuple[Released, ...]
@@ -122,11 +123,10 @@ class CanaryNoise:
 def canary_federation(
     noise: CanaryNoise, canaries: int, rounds: int, delta: float, settings: PrivacySettings
 ) -> Federation:
-    """Return a federation of two vendors that serve by turns; every round is one step.
+    """Return a federation of two vendors that serve by turns; every round is one gradient step.
 
-    A step draws a record with probability q = 1 − 1/canaries: sampling hides nothing.  How
-    gradients are computed and clipped, the loss's share, and the source of randomness are those of
-    ``settings``.
+    The computation and clipping of gradients, the loss's share, and the source of randomness are
+    those of ``settings``.
     """
     privacy = settings.model_copy(
         update={
@@ -134,6 +134,7 @@ def canary_federation(
             "epsilon": ENOUGH,
             "delta": delta,
             "clip": min(settings.clip, MAX_CLIP),
+            # A step draws each record with probability 1 − 1/canaries: sampling hides nothing.
             "batch_size": canaries - 1,
             "client_noise": noise.client,
             "server_noise": noise.server,
@@ -161,7 +162,7 @@ def canary_federation(
 
 
 def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Leaked:
-    """Run the federation's rounds with ``canaries`` at one vendor; all state lies in ``folder``.
+    """Run the federation's rounds with ``canaries`` at one vendor; keep all state in ``folder``.
 
     Raises :class:`PrivacyError` when the vendor did not train in every round, and
     :class:`strategies.errors.FederationStopped` when no vendor did.
@@ -200,7 +201,7 @@ def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Le
 
 
 def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorData) -> Site:
-    """Return a vendor's site with these data and a privacy ledger of its own."""
+    """Return a vendor's site with this data and a privacy ledger of its own."""
     network = DiracNetwork(len(data.train))
     account = PrivacyAccount(run.privacy_ledger(vendor))
     learner = Learner(

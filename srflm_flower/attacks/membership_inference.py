@@ -1,8 +1,8 @@
 """Attack one vendor's own training with shadow models, with differential privacy and without.
 
-What is attacked is stronger than any model of a federation: a model trained by this vendor alone,
-on half of its records, for as many steps as it trains as a client in the whole run.  Nothing leaves
-the site, and nothing is spent: the models are thrown away.
+The attack has an easier target than any model of a federation: this vendor alone trains each model,
+on half of its records, by default for as many steps as it trains as a client in the whole run.
+Nothing leaves the site and no ε is spent, as the models are thrown away.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from clients.training import Work, train
 from srflm_flower.federation.federation import Federation
 from strategies.errors import ConfigurationError
 
-FEWEST_RECORDS = 40
+FEWEST_RECORDS = 40  # each shadow model trains on half of them
 
 
 @dataclass(frozen=True)
 class Shadows:
-    """What to train: so many models at ``vendor``, each for ``steps`` steps.
+    """The shadow models to train at ``vendor``, each for ``steps`` steps.
 
-    ``steps`` None: as many as a client does in the whole run.
+    ``steps`` None means as many steps as a client takes in the whole run.
     """
 
     vendor: str
@@ -55,9 +55,9 @@ class Shadows:
 
 @dataclass(frozen=True)
 class Attacked:
-    """How well an attack did; ``epsilon`` is None where training was not private.
+    """The success of an attack; ``epsilon`` is None if training was not private.
 
-    ``accuracy`` is that of the models on records that they were not trained on.
+    ``accuracy`` is the models' accuracy on the records on which they were not trained.
     """
 
     epsilon: float | None
@@ -74,10 +74,10 @@ Training = Callable[[nn.Module, Split, int], None]
 def attack_training(
     federation: Federation, shadows: Shadows, target: float | None, rng: np.random.Generator
 ) -> Attacked:
-    """Train the models at ε = ``target``, or without privacy where it is None, and attack them.
+    """Train the models at ε = ``target``, or without privacy if it is None, and attack them.
 
     Network, data, clipping, batch, and learning rate are the federation's.  Raises
-    :class:`ConfigurationError` for too few records, and what loading and training raise.
+    :class:`ConfigurationError` for too few records, and the errors of loading and training.
     """
     started = time.monotonic()
     data = load_vendor_data(federation.data_plan(), shadows.vendor).train
@@ -88,6 +88,7 @@ def attack_training(
             "name another vendor with --vendor",
         )
     steps = shadows.steps or federation.run.rounds * federation.privacy.client_steps
+    # A model trains on half of the records; half of these at most go into a batch.
     batch = min(federation.privacy.batch_size, len(data) // 4)
     spent: float | None = None
     training = _plainly(federation, batch, steps)
@@ -102,7 +103,7 @@ def attack_training(
         spent,
         steps,
         advantage(ratios, halves),
-        float(right[~halves].mean()),
+        float(right[~halves].mean()),  # on the records that a model was not trained on
         time.monotonic() - started,
     )
 
@@ -116,6 +117,7 @@ def _mechanism(
 
 
 def _privately(federation: Federation, batch: int, mechanism: Mechanism) -> Training:
+    # The attack tests single records, whichever unit the federation protects.
     settings = federation.privacy.model_copy(update={"unit": "record", "batch_size": batch})
     device = choose_device(federation.run.device)
 
@@ -141,9 +143,10 @@ def _plainly(federation: Federation, batch: int, steps: int) -> Training:
 def _confidences(
     federation: Federation, data: Split, halves: Members, training: Training
 ) -> tuple[Numbers, Members]:
-    """Return each model's confidence in each record's label, and whether it is right."""
+    """Return confidence in each record's label and correctness, both of shape (models, records)."""
     confidence = np.zeros(halves.shape)
     right = np.zeros(halves.shape, dtype=bool)
+    # One network for both kinds of training, so that the attacks compare.
     model = federation.model.model_copy(update={"dp_ready": True})
     device, labels = choose_device(federation.run.device), data.labels.numpy()
     for number, half in enumerate(halves):

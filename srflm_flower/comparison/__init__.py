@@ -1,1 +1,1 @@
-"""SRFLM beside its baselines: same model, data, partition, and number of gradient steps."""
+"""Compare SRFLM with its baselines: same model, data, partition, and number of gradient steps."""

@@ -1,4 +1,4 @@
-"""The ClientApp of the baselines: it speaks the plain train and evaluate of Flower's strategies.
+"""The ClientApp of the baselines, for the train and evaluate messages of Flower's strategies.
 
 It is for comparisons on one machine only; a deployed site does not have it.
 """
@@ -33,7 +33,7 @@ SELECTED = "selected-metric"
 def _site(context: Context) -> Site:
     folder = run_folder_of(str(context.run_config["out"]), context.run_id)
     where = SimulatedSite.at(folder, int(context.node_config["partition-id"]))
-    assert where is not None  # a comparison has a node a vendor
+    assert where is not None  # a comparison has exactly one node for each vendor
     return where.site()
 
 
@@ -42,6 +42,7 @@ def train(message: Message, context: Context) -> Message:
     """Train the vendor's share of the round's gradient steps."""
     site, config = _site(context), message.content.config_records["config"]
     flower_round = int(str(config["server-round"]))
+    # Cyclic transfer takes one of Flower's rounds for each vendor: round up to the round of a run.
     round_number = -(-flower_round // int(str(config[FLOWER_ROUNDS_A_ROUND])))
     folder = Path(str(context.run_config["out"]))
     budget = StepBudget.model_validate_json((folder / BUDGET_FILE).read_bytes())
@@ -53,6 +54,7 @@ def train(message: Message, context: Context) -> Message:
         proximal=float(str(config.get("proximal-mu", 0.0))),
     )
     start = from_arrays(message.content.array_records["arrays"])
+    # Local-only training goes on from the vendor's own model, not from the server's.
     own = site.state.last_update()
     if config.get(CONTINUE_OWN) and own is not None:
         start = own[0]
@@ -63,6 +65,7 @@ def train(message: Message, context: Context) -> Message:
     )
     site.state.store_update(trained.weights, notes)
     site.state.forget_updates()
+    # Counts the steps as trained, not as planned: the comparison shows them for each method.
     with (folder / SPENT_FILE).open("a", encoding="utf-8") as file:
         file.write(f"{trained.steps}\n")
     site.personalisation.consider_local(trained.weights, round_number)
@@ -73,13 +76,13 @@ def train(message: Message, context: Context) -> Message:
 
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
-    """Evaluate the global model on the vendor's validation data; it may become its best."""
+    """Evaluate the global model on the vendor's validation data, as a candidate for its best."""
     site = _site(context)
     weights = from_arrays(message.content.array_records["arrays"])
     metrics = site.personalisation.consider(weights, 0, "global")
     flower_round = int(str(message.content.config_records["config"]["server-round"]))
     site.personalisation.consider_global([(flower_round, weights)])
-    # Flower wants the same metrics from every vendor: what is undefined at one is not a number.
+    # Flower requires the same metrics from every vendor, so an undefined one is NaN.
     value = metrics.get(site.federation.task.metric, math.nan)
     examples = len(site.learner.data.validation)
     content = RecordDict({"metrics": MetricRecord({"num-examples": examples, SELECTED: value})})
@@ -87,11 +90,11 @@ def evaluate(message: Message, context: Context) -> Message:
 
 
 def _train(site: Site, start: Weights, work: Work, round_number: int) -> Trained:
-    """Train as the learner does; privately with the steps of ``work``, not those agreed."""
+    """Train as the learner does; private training takes the steps of ``work``, not the agreed."""
     learner, steps = site.learner, work.steps or 0
     if learner.spender is None:
         return learner.train(start, work, "client", round_number)
-    if steps == 0:
+    if steps == 0:  # a mechanism without steps does not exist, and nothing is spent
         return Trained(start, 0.0, learner.spender.size, 0)
     agreed = learner.spender.mechanisms
     mechanisms = {**agreed, "client": replace(agreed["client"], steps=steps)}
@@ -100,7 +103,7 @@ def _train(site: Site, start: Weights, work: Work, round_number: int) -> Trained
 
 
 def client_steps(site: Site) -> int:
-    """Return the gradient steps of a vendor's round as a client."""
+    """Return the number of gradient steps that a vendor takes in a round as a client."""
     if site.federation.privacy.private:
         return site.federation.privacy.client_steps
     training = site.federation.training

@@ -1,4 +1,4 @@
-"""All methods on all seeds, several at a time, and what comes of it: table, picture, JSON."""
+"""Run all methods on all seeds, several at a time, and write the table, figure, and JSON."""
 
 from __future__ import annotations
 
@@ -35,15 +35,16 @@ def compare(
     proximal: float,
     on_result: Callable[[MethodResult], None],
 ) -> list[MethodResult]:
-    """Run every method on every seed; SRFLM first, since its gradient steps are the others' budget.
+    """Run every method on every seed, ``workers`` runs at a time.
 
-    Results go to ``on_result`` as they come, and are written to ``out`` at the end, also when a
-    run has failed: then :class:`SimulationError` says which.
+    ``on_result`` gets each result as it comes.  All results are written to ``out`` at the end, even
+    if a run has failed; then :class:`SimulationError` lists the failures.
     """
     failures: list[str] = []
     found: list[MethodResult] = []
     with _workers(workers) as pool:
         running: set[Future[object]] = set()
+        # SRFLM first, as its gradient steps are the budget of the other methods.
         for seed in seeds:
             running.add(pool.submit(_srflm, federation, seed, out / f"srflm-{seed}"))
         while running:
@@ -54,6 +55,7 @@ def compare(
                     failures.append(f"{type(error).__name__}: {error}")
                     continue
                 result = future.result()
+                # An SRFLM run has ended, so the budget for the baselines of its seed is known.
                 if isinstance(result, tuple):
                     result, changed, budget = result
                     for method in methods:
@@ -87,9 +89,10 @@ def _srflm(
 
 @contextmanager
 def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of processes; whatever breaks the block off, Ctrl-C too, ends them at once."""
+    """Yield a pool of processes; any exception in the block, Ctrl-C too, ends them at once."""
+    # Children from before belong to someone else: only our own workers may be ended.
     others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     pool = ProcessPoolExecutor(number, mp_context=context, initializer=_begin_worker)
     try:
         yield pool
@@ -103,15 +106,12 @@ def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin_worker() -> None:
-    """One thread a worker: the workers share the CPUs; and no log lines of Flower's strategies.
-
-    A worker leaves Ctrl-C to the process that started it, and ends when that one does.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Prepare a worker: signals, one thread of torch, no log lines of Flower's strategies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # the workers share the CPUs
     logging.getLogger("flwr").setLevel(logging.WARNING)
 
 
@@ -119,13 +119,13 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os._exit(1)
+    os._exit(1)  # at once: sys.exit in a thread would end only the thread
 
 
 def tabulate(methods: Sequence[Method], results: Sequence[MethodResult]) -> Table:
-    """Return mean and standard deviation over the seeds, of the columns that a method has.
+    """Return mean and standard deviation over the seeds, for the columns that a method has.
 
-    Where others are private, the name of a method that is not says so.
+    If any method is private, the names of the others say that they are not.
     """
     table: Table = {}
     private = any(result.epsilon is not None for result in results)
@@ -161,7 +161,7 @@ def as_markdown(table: Table) -> str:
 
 
 def spent_note(federation: Federation, results: Sequence[MethodResult]) -> str:
-    """Return a paragraph on the largest ε that was spent with each method; empty without any."""
+    """Return a paragraph on the largest ε spent with each method; empty without privacy."""
     most: dict[str, float] = {}
     for result in results:
         if result.epsilon is not None:
@@ -181,6 +181,7 @@ def write_comparison(
     out: Path, federation: Federation, methods: Sequence[Method], results: Sequence[MethodResult]
 ) -> None:
     """Write ``comparison.md``, ``comparison.json``, and ``comparison.png``."""
+    # matplotlib is slow to import, and every worker imports this module.
     from srflm_flower.report.figures_compare import comparison_figure
     from srflm_flower.report.rendering import png_of
 

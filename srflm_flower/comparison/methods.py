@@ -41,11 +41,12 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class MethodResult(BaseModel):
-    """One method on one seed: test metrics, and the gradient steps that it took.
+    """One method on one seed: test metrics, and the number of gradient steps that it took.
 
-    ``personalised`` and ``global_own`` are each vendor's on its own test split; ``global_all`` is
-    the global model's on all test splits together.  ``None`` where a method has no such model.
-    ``epsilon`` is the most that any vendor has spent, by its own ledger; ``None`` without privacy.
+    ``personalised`` and ``global_own`` map each vendor to the metric of its personalised or of the
+    global model on its own test split.  ``global_all`` is the global model's metric on all test
+    splits together.  The global values are ``None`` for a method without a global model.
+    ``epsilon`` is the largest ε in the vendors' ledgers, or ``None`` without privacy.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,17 +73,19 @@ def run_baseline(
 ) -> MethodResult:
     """Run a baseline with the gradient steps of ``budget``; privately if the federation is private.
 
-    ``pooled`` never is: there is no vendor left whose records would be protected from others.
+    ``pooled`` is never private: it has no separate vendors to protect records from.
     """
     if method == "fixed-server":
         return _run_fixed_server(federation, folder, budget)
     federation = for_baseline(federation, budget)
     run = create_run_folder(federation, folder, folder.parent)
+    # The nodes know only the run's folder, so they read the budget from a file in it.
     write_durably(run.path / baseline_app.BUDGET_FILE, budget.model_dump_json().encode())
     if method == "pooled":
         return _run_pooled(run, federation, budget)
     vendors, rounds = len(federation.roster), federation.run.rounds
     keeper = BestGlobal(federation.aggregation.moving_average)
+    # Cyclic transfer trains at one vendor in each of Flower's rounds.
     flower_rounds = vendors if method == "cyclic" else 1
     strategy: FedAvg
     match method:
@@ -94,6 +97,7 @@ def run_baseline(
             strategy = CyclicWeightTransfer(vendors)
         case _:
             strategy = LocalOnly()
+    # After each round Flower calls this with the vendors' metrics, then evaluate_fn with the model.
     strategy.evaluate_metrics_aggr_fn = keeper.aggregate
     strategy.start(
         _grid(run, federation, baseline_app.app),
@@ -119,7 +123,7 @@ def _run_fixed_server(federation: Federation, folder: Path, budget: StepBudget) 
 
 
 def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> MethodResult:
-    """Train on all vendors' data in one place: what no federation may do, as the upper mark."""
+    """Train on the pooled data of all vendors, as a reference: no federation may pool its data."""
     sites = _sites(run, federation)
     first = sites[0].learner
     pooled = VendorData(*(_union([s.learner.data.split(name) for s in sites]) for name in SPLITS))
@@ -142,7 +146,7 @@ def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> M
 class BestGlobal:
     """Keeps the global model that SRFLM would release: the best by mean validation metric.
 
-    Where the metric is defined nowhere it is the latest; with ``decay`` the moving average.
+    Until a model has the metric, the latest model is kept; with ``decay``, the moving average.
     """
 
     decay: float = 0.0
@@ -162,8 +166,8 @@ class BestGlobal:
         return MetricRecord({"mean": self.latest} if self.latest is not None else {})
 
     def consider(self, server_round: int, arrays: ArrayRecord) -> None:
-        """Take ``arrays`` into account if they have just been evaluated."""
-        if not self.evaluated:
+        """Consider ``arrays`` for release if they have just been evaluated."""
+        if not self.evaluated:  # Flower also calls this before the first round
             return
         weights, value = from_arrays(arrays), self.latest
         if self.decay:
@@ -197,7 +201,7 @@ def _score(
         everyone = _union([site.learner.data.test for site in sites])
         overall = evaluate(first.network, everyone, first.device).get(federation.task.metric)
     epsilon = _most_spent(sites) if method != "pooled" else None
-    SimulatedSite.forget(run.path)
+    SimulatedSite.forget(run.path)  # a worker makes many runs: free the data of this one
     return MethodResult(
         method=method,
         seed=federation.seed,

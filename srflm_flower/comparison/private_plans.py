@@ -1,9 +1,9 @@
 """Differential privacy in a comparison: every method gets a plan of its own for the same budget.
 
-The noise in the federation file is that of SRFLM with the file's seed.  Another seed divides
-simulated data otherwise, and a baseline has no server role, so that all is planned anew here:
-every vendor of every method may spend ``privacy.epsilon`` at ``privacy.delta``, and the privacy
-ledgers of the run hold it to that.
+The noise in the federation file is for SRFLM with the file's seed.  Another seed divides simulated
+data differently, and a baseline has no server role, so each method and seed is planned here.
+Every vendor in every method may spend ``privacy.epsilon`` at ``privacy.delta``; the privacy ledgers
+of the run enforce this budget.
 """
 
 from __future__ import annotations
@@ -21,14 +21,11 @@ from srflm_flower.privacy.plan import plan_federation, sizes
 
 
 def at_seed(federation: Federation, seed: int) -> Federation:
-    """Return the federation with another seed; a private one with sizes and noise to match.
-
-    Sizes of simulated vendors are counted, which is for comparisons only: a public size must not
-    be the exact number of a hospital's records.
-    """
+    """Return the federation with another seed, and with sizes and noise to match if private."""
     changed = with_changes(federation, seed=seed)
     if not changed.privacy.private:
         return changed
+    # For comparisons only: a hospital's public size must not be its exact number of records.
     counted = {} if isinstance(changed.data, FileData) else count_examples(changed)
     own: dict[str, dict[str, Any]] = {
         vendor: {"size": counted[vendor].train if vendor in counted else size}
@@ -63,10 +60,14 @@ def for_fixed_server(federation: Federation, server: str) -> Federation:
 
 
 def _noise_for(federation: Federation, steps: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """Return the noise, the same in both roles, with which so many steps fit the budget."""
+    """Return for each vendor the noise, equal in both roles, with which ``steps`` fit the budget.
+
+    Vendors without steps are left out.
+    """
     privacy, found = federation.privacy, {}
     for vendor, size in sizes(federation).items():
         if steps[vendor]:
+            # One round with all the steps: ε depends on their number only, not on the rounds.
             schedule = Schedule(size, privacy.batch_size, steps[vendor], 1, 1, 0)
             noise = plan(schedule, privacy.epsilon, privacy.delta).client_noise
             found[vendor] = {"client_noise": noise, "server_noise": noise}

@@ -1,4 +1,4 @@
-"""The gradient steps that an SRFLM run took, and the same number for every other method."""
+"""The gradient steps of an SRFLM run, which are the budget of every other method."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from strategies.term.plan import StepPlan
 
 
 class StepBudget(BaseModel):
-    """``rounds[r − 1][vendor]`` is what the vendor did in round r, in whichever role."""
+    """The gradient steps of a run: ``rounds[r − 1][vendor]`` are those of round r, in any role."""
 
     model_config = ConfigDict(frozen=True)
 
     rounds: tuple[dict[str, int], ...]
 
     def steps(self, vendor: str, round_number: int) -> int:
-        """Return a vendor's steps in a round (0 where it was absent)."""
+        """Return a vendor's steps in a round (0 if it was absent)."""
         return self.rounds[round_number - 1].get(vendor, 0)
 
     def in_round(self, round_number: int) -> int:
@@ -34,7 +34,8 @@ class StepBudget(BaseModel):
     def for_fixed_server(self, server: str, client_steps: dict[str, int]) -> StepPlan:
         """Return the plan in which ``server`` always serves and every round costs the same.
 
-        Clients do ``client_steps``, what a client does in a round; the server has the rest.
+        Each client takes its ``client_steps``; the server takes the rest of the round's steps, and
+        at least one.
         """
 
         def plan(vendor: str, round_number: int, role: Role) -> int:
@@ -47,9 +48,9 @@ class StepBudget(BaseModel):
 
 
 def budget_of(records: Sequence[TermRecord]) -> StepBudget:
-    """Return what a run's vendors did, round by round (all rounds of a term are alike)."""
+    """Return the vendors' steps in each round; the rounds of a term share its steps equally."""
     rounds: list[dict[str, int]] = []
     for record in records:
-        count = record.round - len(rounds)
+        count = record.round - len(rounds)  # the number of rounds in this term
         rounds += [{v: steps // count for v, steps in record.steps.items()}] * count
     return StepBudget(rounds=tuple(rounds))

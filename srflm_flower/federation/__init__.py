@@ -1,4 +1,4 @@
-"""The federation file: its tables, how it is read and checked, what may follow it.
+"""The federation file: its tables, how it is read and checked, and its later editions.
 
-It imports from ``clients`` and ``strategies`` only: every other room starts from it.
+It imports from ``clients`` and ``strategies`` only; every other package here builds on it.
 """

@@ -1,6 +1,6 @@
 """Check the tables of a federation file against each other: one line for each contradiction.
 
-Each line says where, what was found, what was expected, and how to mend it.
+Each line names the place, the value found, the value expected, and the correction.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from strategies.protocol.secure_nouns import MIN_CLIENTS
 
 
 def problems_between_tables(federation: Federation) -> list[str]:
-    """Return one line for each contradiction between tables whose fields are right."""
+    """Return one line for each contradiction; every field by itself must be valid already."""
     return [problem for check in _CHECKS for problem in check(federation)]
 
 
@@ -41,6 +41,7 @@ def _sites(federation: Federation) -> list[str]:
 
 
 def _edition(federation: Federation) -> list[str]:
+    # A file of a later edition is only valid with its predecessor and the first edition.
     later, known = federation.edition > 1, (federation.previous, federation.first)
     if all((each is not None) == later for each in known):
         return []
@@ -52,7 +53,7 @@ def _edition(federation: Federation) -> list[str]:
 
 def _fixed_server(federation: Federation) -> list[str]:
     server, names = federation.election.server, federation.roster
-    if server is None or server in names or not names:
+    if server is None or server in names or not names:  # _roster reports an empty roster
         return []
     return [
         f"election.server: found {server!r}; expected one of {', '.join(names)}; correct the name"
@@ -61,7 +62,7 @@ def _fixed_server(federation: Federation) -> list[str]:
 
 def _min_clients(federation: Federation) -> list[str]:
     clients, found = len(federation.vendors) - 1, federation.aggregation.min_clients
-    if clients < 1 or found <= clients:
+    if clients < 1 or found <= clients:  # _roster reports fewer than two vendors
         return []
     return [
         f"aggregation.min-clients: found {found}; expected at most {clients}, all vendors but the"
@@ -70,7 +71,8 @@ def _min_clients(federation: Federation) -> list[str]:
 
 
 def _robust_rule(federation: Federation) -> list[str]:
-    """Check that the clients alone are enough, as the server's stale update may be missing."""
+    """Check that there are enough clients for a robust rule."""
+    # Only the clients count: the server's stale update may be missing.
     rule, vendors = federation.aggregation.rule, len(federation.vendors)
     if rule not in ("trimmed-mean", "krum") or vendors < 2:
         return []
@@ -85,8 +87,8 @@ def _robust_rule(federation: Federation) -> list[str]:
 
 
 def _trimmed_mean(trim: float, vendors: int) -> list[str]:
-    """Check ⌊trim · clients⌋ ≥ 1 (Yin et al., ICML 2018: the mean of what is left)."""
-    clients = vendors - 1
+    """Check ⌊trim · clients⌋ ≥ 1 (Yin et al., ICML 2018: the mean without the extreme values)."""
+    clients = vendors - 1  # all vendors but the server
     if math.floor(trim * clients) >= 1:
         return []
     return [
@@ -98,7 +100,7 @@ def _trimmed_mean(trim: float, vendors: int) -> list[str]:
 
 def _krum(faulty: int, vendors: int) -> list[str]:
     """Check clients ≥ 2f + 3 (Blanchard et al., NeurIPS 2017, proposition 4.2)."""
-    most = (vendors - 4) // 2
+    most = (vendors - 4) // 2  # clients = vendors − 1, solved for f
     if faulty <= most:
         return []
     return [
@@ -109,7 +111,7 @@ def _krum(faulty: int, vendors: int) -> list[str]:
 
 
 def _secure(federation: Federation) -> list[str]:
-    """Check that sums can be kept apart from what they are sums of."""
+    """Check that secure aggregation reveals sums only, and no client's update."""
     aggregation, vendors = federation.aggregation, len(federation.vendors)
     if not aggregation.secure:
         return []

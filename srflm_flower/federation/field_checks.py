@@ -1,6 +1,6 @@
-"""Translate what pydantic finds wrong with a field into the words of the person who mends it.
+"""Translate pydantic's errors about a field into words for the person who corrects the file.
 
-Each line says where, what was found, what was expected, and how to mend it.
+Each line names the place, the value found, the value expected, and the correction.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _EXPECTED: Mapping[str, str] = {
 
 
 def problems_within(error: ErrorDetails) -> list[str]:
-    """Translate one error of pydantic."""
+    """Translate one of pydantic's errors into lines for the user."""
     where, found = ".".join(map(str, place(error["loc"]))), short(error["input"])
     context = error.get("ctx", {})
     match error["type"]:
-        case "value_error" if not where:
+        case "value_error" if not where:  # of a validator of the whole file: complete lines
             return str(context["error"]).splitlines()
         case "value_error":
             return [f"{where}: found {found}; {context['error']}"]
@@ -72,6 +72,7 @@ def _expected(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "literal_error":
+            # pydantic writes: 'a', 'b' or 'c'.
             choices = str(context["expected"]).replace(" or ", ", ")
             return f"one of {choices}" if ", " in choices else choices
         case "union_tag_invalid":

@@ -1,4 +1,4 @@
-"""Read a federation file, or the built-in one, and show all that is wrong with it at once.
+"""Read a federation file, or make the built-in one, and report its problems together.
 
 Checks come in two passes: first every field by itself, then, once all fields are right, the tables
 against each other.
@@ -22,7 +22,7 @@ from strategies.errors import ConfigurationError
 
 
 def load_federation(path: Path) -> Federation:
-    """Read a federation file; relative data paths in it start at its own folder.
+    """Read a federation file; relative data paths are resolved against its folder.
 
     Raises :class:`ConfigurationError` with all problems of the first pass that finds one.
     """
@@ -45,6 +45,7 @@ def with_changes(federation: Federation, **changes: Any) -> Federation:
 
     Raises :class:`ConfigurationError` when the copy is not a valid federation.
     """
+    # Validated from the start: pydantic's model_copy(update=…) would check nothing.
     tree = federation.model_dump(mode="python")
     for path, value in changes.items():
         *tables, field = path.split("__")
@@ -66,6 +67,7 @@ def _validated(
         raise _invalid(
             where, [*problems, *(p for e in errors for p in problems_within(e))]
         ) from None
+    # Keys spelt with "_" are errors too, although their values are valid.
     problems = misspelled([], respelled) or problems_between_tables(federation)
     if problems:
         raise _invalid(where, problems)

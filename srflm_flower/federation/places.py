@@ -1,4 +1,4 @@
-"""How the problems of a federation file name a place in it, and show a value."""
+"""Names of places in a federation file, and short forms of values, for its problem lines."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ Location = tuple[int | str, ...]
 
 
 def place(location: Location) -> Location:
-    """Return the location as in the file, without the names that pydantic has for choices."""
+    """Return the location as in the file, without the tags that pydantic adds for unions."""
     return tuple(
         part
         for index, part in enumerate(location)
+        # pydantic puts the source after "data", and the kind after "partition".
         if not (index == 1 and location[0] == "data")
         and not (index == 3 and location[:3:2] == ("data", "partition"))
     )
 
 
 def short(value: object) -> str:
-    """Return a value as it stands in the file, cut to 60 characters."""
+    """Return a value as the file would write it, cut to 60 characters."""
     match value:
         case None:
             return "nothing"

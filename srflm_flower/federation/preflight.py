@@ -1,4 +1,4 @@
-"""Check before anything starts: every vendor's data, as the run would read it."""
+"""Check the device and every vendor's data before a run starts, reading them as the run would."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from strategies.errors import DataError
 
 @dataclass(frozen=True)
 class Counts:
-    """How many examples a vendor has; ``by_class`` are those for training."""
+    """A vendor's number of examples in each split; ``by_class`` counts the training examples."""
 
     train: int
     validation: int
@@ -28,7 +28,7 @@ class Counts:
 
 
 def count_examples(federation: Federation) -> dict[str, Counts]:
-    """Read every vendor's data and count it.
+    """Read every vendor's data and count the examples.
 
     Raises :class:`strategies.errors.DataError` for the first vendor whose data cannot be used.
     """
@@ -39,24 +39,23 @@ def count_examples(federation: Federation) -> dict[str, Counts]:
         counts[vendor] = Counts(
             len(data.train), len(data.validation), len(data.test), tuple(by_class.tolist())
         )
-        forget_cached_data()
+        forget_cached_data()  # so that only one vendor's data is in memory at a time
     return counts
 
 
 def check_before_simulation(federation: Federation) -> None:
-    """Raise what would stop the run anyway; generated data is not generated for it."""
+    """Raise the errors of the device and of the data that would stop the run anyway."""
     choose_device(federation.run.device)
-    if isinstance(federation.data, PhantomData):
+    if isinstance(federation.data, PhantomData):  # generating the images would take too long
         _check_phantom(federation, federation.data)
     else:
         count_examples(federation)
 
 
 def _check_phantom(federation: Federation, data: PhantomData) -> None:
-    """Check what the first vendor's data will be, by blank images: the others' are as many.
+    """Check blank images of the number and shape that the first vendor's data will have.
 
-    Blank images share one number in memory.  Which classes are drawn is not known beforehand;
-    the labels here are of as many as possible.
+    The other vendors have as many images.
     """
     task, splits = federation.task, federation.splits
     if len(task.classes) != len(LESION_CLASSES):
@@ -84,5 +83,6 @@ def _check_phantom(federation: Federation, data: PhantomData) -> None:
 def _blank_split(count: int, size: int, spatial_dims: int) -> Split:
     """Return slices of one channel; as volumes they are one slice deep, as in the run."""
     depth = (1,) * (spatial_dims - 2)
-    images = torch.zeros(()).expand(count, 1, *depth, size, size)
+    images = torch.zeros(()).expand(count, 1, *depth, size, size)  # all pixels share one number
+    # The run draws the classes later; these labels cover as many classes as possible.
     return Split(images, torch.arange(count) % len(LESION_CLASSES))

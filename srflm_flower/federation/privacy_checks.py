@@ -1,4 +1,4 @@
-"""What is wrong with ``[privacy]`` of a federation file and the vendors' public sizes."""
+"""Check ``[privacy]`` of a federation file against the vendors' public sizes and noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from srflm_flower.federation.member import Member
 
 
 def privacy_problems(federation: Federation) -> list[str]:
-    """Return what is wrong with the vendors' sizes and noise."""
+    """Return the problems of the update protection and of the vendors' sizes and noise."""
     if federation.privacy.update_noise > 0 and federation.privacy.update_clip is None:
         return [
             "privacy.update-noise: found it without privacy.update-clip; expected both, as noise"
@@ -30,6 +30,7 @@ def privacy_problems(federation: Federation) -> list[str]:
 
 
 def _patient_problems(federation: Federation) -> Iterator[str]:
+    # One patient's images could be at several vendors then, each with a budget of its own.
     if federation.data.source == "npz":
         yield (
             'privacy.unit: found "patient" with data.source = "npz", whose images are divided among'
@@ -64,6 +65,7 @@ def _size_problems(federation: Federation, vendor: Member) -> Iterator[str]:
             f"privacy.batch-size: found {batch}, all {unit} of {vendor.name}: a sample rate of 1;"
             " expected a rate below 1; lower it"
         )
+    # A mechanism that publishes each record with probability δ is (0, δ)-private.
     if delta * vendor.size >= 1:
         yield (
             f"privacy.delta: found {delta:g}, not below 1/{vendor.size}, one over the {unit} of"
@@ -72,7 +74,7 @@ def _size_problems(federation: Federation, vendor: Member) -> Iterator[str]:
 
 
 def server_terms_problems(federation: Federation) -> list[str]:
-    """Return whether a server that is fixed serves more terms than a vendor may."""
+    """Return a problem if a fixed server serves more terms than ``privacy.server-terms``."""
     most = federation.privacy.server_terms
     terms = federation.run.rounds // federation.rounds_per_term
     if not federation.privacy.private or most is None or federation.election.policy != "fixed":

@@ -1,6 +1,6 @@
 """Read a federation file as a tree of tables, with its keys in one spelling.
 
-What the tree means is checked by :mod:`srflm_flower.federation.federation`.
+The tree's values are checked by :mod:`srflm_flower.federation.federation`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from strategies.settings import kebab
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the file's tables; a byte order mark, as Windows editors write it, is no error."""
+    """Return the file's tables; raises :class:`ConfigurationError` if it is no readable TOML."""
     example = "`srflm config show` prints a complete example"
     try:
+        # utf-8-sig: editors on Windows write a byte order mark.
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except IsADirectoryError as error:
         raise ConfigurationError(
@@ -40,7 +41,7 @@ def read(path: Path) -> dict[str, Any]:
             "a TOML file",
             "save it as UTF-8 text",
         ) from error
-    except ValueError as error:  # of TOML, of a number too long, of NUL in the path
+    except ValueError as error:  # invalid TOML, an overlong number, or NUL in the path
         raise ConfigurationError(
             f"{str(path)!r} is not TOML: {error}",
             "a TOML file",
@@ -49,19 +50,23 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def from_folder(folder: Path, path: str) -> str:
-    """Return the path from this folder; one that the check will refuse or expand as it is."""
+    """Resolve ``path`` against ``folder``; leave ``~…`` and invalid paths alone."""
+    # Validation expands the former and refuses the latter.
     if not path.strip() or path.startswith("~") or "\0" in path:
         return path
     return str((folder / path).resolve())
 
 
 def array(value: object) -> list[Any]:
-    """Return an array's values; nothing for what is none."""
+    """Return the items of a list or tuple, or an empty list for any other value."""
     return list(value) if isinstance(value, list | tuple) else []
 
 
 def in_kebab_case(value: Any, respelled: dict[Location, str], at: Location = ()) -> Any:
-    """Return the tree with ``-`` for ``_`` in keys; ``respelled`` gets place → key as found."""
+    """Return the tree with ``-`` for ``_`` in its keys.
+
+    ``respelled`` gets an entry for each changed key: its place → its spelling in the file.
+    """
     if isinstance(value, list):
         return [in_kebab_case(each, respelled, (*at, n)) for n, each in enumerate(value)]
     if not isinstance(value, dict):
@@ -71,15 +76,19 @@ def in_kebab_case(value: Any, respelled: dict[Location, str], at: Location = ())
         here = (*at, kebab(key))
         if here[-1] != key:
             respelled[here] = key
-        if key == "node-keys":  # its keys are vendors' names
+        if key == "node-keys":  # the keys of this table are vendors' names: keep their spelling
             tree[key] = each
+        # If both spellings are there, the one with "-" counts; the other is reported.
         elif here[-1] == key or here[-1] not in value:
             tree[here[-1]] = in_kebab_case(each, respelled, here)
     return tree
 
 
 def misspelled(errors: list[ErrorDetails], respelled: Mapping[Location, str]) -> list[str]:
-    """Return the keys that are right but for ``_``; unknown ones get their spelling back."""
+    """Return a problem for each known key that is spelt with ``_``.
+
+    In ``errors``, unknown keys get back their spelling in the file.
+    """
     problems, unknown = [], set()
     for error in errors:
         location = place(error["loc"])

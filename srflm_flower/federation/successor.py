@@ -1,7 +1,7 @@
 """Editions of a federation file: the same federation with another roster.
 
-A member joins, leaves, moves, or gets new keys by a new edition, which a majority of the roster
-approves and which holds from the term after the record that carries the change.
+A new edition lets a member join, leave, move, or change its keys.  A majority of the roster has to
+approve the edition, and it holds from the term after the record that carries the change.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FREE = ("run", "edition", "previous", "first", "vendors")
 
 @dataclass(frozen=True)
 class Difference:
-    """What a new edition changes in the roster; ``changed`` have another address or keys."""
+    """The roster changes of a new edition; ``changed`` vendors have another address or keys."""
 
     joins: tuple[str, ...]
     leaves: tuple[str, ...]
@@ -28,7 +28,7 @@ class Difference:
 
 
 def difference(old: Federation, new: Federation) -> Difference:
-    """Return who joins, who leaves, and whose site is another or has other keys."""
+    """Return the vendors that join, that leave, and that change their address or keys."""
     before = {member.name: member for member in old.vendors}
     after = {member.name: member for member in new.vendors}
     changed = [
@@ -44,6 +44,7 @@ def difference(old: Federation, new: Federation) -> Difference:
 
 
 def _about(member: Member, peers: dict[str, Member]) -> tuple[object, ...]:
+    # Newcomers give every member further node keys, which are no change of the member itself.
     keys = member.node_keys or {}
     known = tuple(keys.get(peer) for peer in peers if peer in keys)
     return member.address, member.signing_key, known if len(known) == len(peers) else None
@@ -52,12 +53,12 @@ def _about(member: Member, peers: dict[str, Member]) -> tuple[object, ...]:
 def successor(
     old: Federation, vendors: Sequence[Member], min_clients: int | None = None
 ) -> Federation:
-    """Return the edition after ``old`` with this roster; raises :class:`ConfigurationError`.
+    """Return the edition after ``old`` with this roster.
 
-    ``min_clients`` replaces that of ``old``, which fewer vendors may not be able to fulfil.
-
-    Every vendor keeps its number, a newcomer gets the next one: it seeds how its data is divided.
+    ``min_clients`` replaces that of ``old``, which a smaller roster may be unable to meet.  Raises
+    :class:`ConfigurationError` if the edition is not a valid federation.
     """
+    # A vendor's number seeds the division of its data, so it must not change with its position.
     numbers = _numbers(old)
     following = max(numbers.values()) + 1
     members: list[dict[str, Any]] = []
@@ -80,8 +81,9 @@ def successor(
 def check_successor(old: Federation, new: Federation) -> None:
     """Check that ``new`` is the edition after ``old`` and changes nothing but the roster.
 
-    ``aggregation.min-clients`` may differ too, as fewer vendors may not be able to fulfil it.
-    Raises :class:`ConfigurationError` with all problems at once.
+    ``[run]``, ``data.path``, and ``aggregation.min-clients`` may differ too, the latter as a
+    smaller roster may be unable to meet it.  Raises :class:`ConfigurationError` with all problems
+    at once.
     """
     problems = []
     if new.edition != old.edition + 1:
@@ -114,15 +116,15 @@ def check_successor(old: Federation, new: Federation) -> None:
 
 
 def _agreed(federation: Federation) -> dict[str, Any]:
-    """Return what no new edition may change."""
+    """Return the tables and keys that no new edition may change."""
     tree = federation.model_dump(mode="json", by_alias=True, exclude=set(FREE))
-    tree["data"].pop("path", None)
+    tree["data"].pop("path", None)  # each site has paths of its own
     tree["aggregation"].pop("min-clients", None)
     return tree
 
 
 def _numbers(federation: Federation) -> dict[str, int]:
-    """Return what seeds each vendor's data."""
+    """Return the number that seeds each vendor's data; by default its position in the roster."""
     return {
         member.name: member.number if member.number is not None else place
         for place, member in enumerate(federation.vendors)

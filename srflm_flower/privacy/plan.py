@@ -1,4 +1,4 @@
-"""The plan of a whole federation: each vendor's noise, and what it writes into the file."""
+"""The privacy plan of a whole federation: each vendor's noise, and the federation file with it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FederationPlan:
 
     @property
     def most_demanding(self) -> str:
-        """The vendor that needs most noise: mostly the one with the least data."""
+        """The vendor that needs the most noise, usually the one with the least data."""
         return max(self.plans, key=lambda vendor: self.plans[vendor].client_noise)
 
 
@@ -41,14 +41,15 @@ def plan_federation(
     server_terms: int | None = None,
     spare_rounds: int = 0,
 ) -> FederationPlan:
-    """Solve for each vendor's noise; what is left out is as in the federation file.
+    """Solve for each vendor's noise; arguments left out are as in the federation file.
 
-    Without a cap the vendors serve by strict turns, ⌈terms / vendors⌉ each.  ``spare_rounds`` are
-    rounds that may be begun and fail.  Raises :class:`strategies.errors.PrivacyError` when no
-    noise is enough.
+    Without a cap on terms as the server, the plan is for vendors that serve by strict turns,
+    ⌈terms / vendors⌉ terms each.  ``spare_rounds`` are rounds that may be begun and fail.  Raises
+    :class:`strategies.errors.PrivacyError` when no noise is enough.
     """
     privacy = federation.privacy
     terms = federation.run.rounds // federation.rounds_per_term
+    # The last is ⌈terms / vendors⌉: with strict turns no vendor serves more terms.
     cap = server_terms or privacy.server_terms or -(-terms // len(federation.roster))
     target = privacy.epsilon if epsilon is None else epsilon
     solved: dict[Schedule, Plan] = {}
@@ -63,7 +64,7 @@ def plan_federation(
             min(cap, terms) * federation.rounds_per_term,
             privacy.server_noise / privacy.client_noise,
         )
-        if schedule not in solved:
+        if schedule not in solved:  # vendors of equal size share a plan, as solving is slow
             solved[schedule] = plan(schedule, target, privacy.delta)
         plans[vendor] = solved[schedule]
     unit: Unit = "patient" if privacy.unit == "patient" else "record"
@@ -71,7 +72,11 @@ def plan_federation(
 
 
 def sizes(federation: Federation) -> dict[str, int]:
-    """Return the vendors' public sizes; where the data is simulated, it is counted if need be."""
+    """Return the vendors' public sizes; count simulated data of vendors without one.
+
+    Raises :class:`ConfigurationError` for a vendor with real data and no public size, as the exact
+    number of its records must not become public.
+    """
     known = {member.name: member.size for member in federation.vendors}
     missing = [name for name, size in known.items() if size is None]
     if missing and isinstance(federation.data, FileData):
@@ -85,18 +90,19 @@ def sizes(federation: Federation) -> dict[str, int]:
 
 
 def write_plan(path: Path, plan: FederationPlan) -> None:
-    """Put the plan into the federation file; its comments, order, and spaces stay.
+    """Write the plan into the federation file, keeping its comments, order, and spaces.
 
-    The file is checked as a whole before it replaces the old one.
+    Raises :class:`ConfigurationError`, with the file unchanged, if the result would be invalid.
     """
     new = with_plan(path.read_text(encoding="utf-8-sig"), plan)
+    # In the same folder, because relative data paths start there.
     aside = path.with_name(f".{path.name}.planned")
     try:
         write_durably(aside, new.encode())
         load_federation(aside)
         write_durably(path, new.encode())
     finally:
-        aside.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)  # also when the plan makes the file invalid
 
 
 def with_plan(text: str, plan: FederationPlan) -> str:
@@ -111,7 +117,7 @@ def with_plan(text: str, plan: FederationPlan) -> str:
         "server-noise": worst.server_noise,
     }
     _set(document.setdefault("privacy", tomlkit.table()), shared)
-    # A file may leave the vendors out: they are the built-in ones then.
+    # A file may leave out the vendors; the built-in ones apply then.
     for vendor in document.setdefault("vendors", [{"name": name} for name in plan.plans]):
         own = plan.plans[vendor["name"]]
         noise = {"client-noise": own.client_noise, "server-noise": own.server_noise}
@@ -121,7 +127,7 @@ def with_plan(text: str, plan: FederationPlan) -> str:
 
 def _set(table: MutableMapping[str, object], values: Mapping[str, object]) -> None:
     """Set values of a table; new keys come before the blank lines and comments at its end."""
-    # tomlkit counts these lines to the table, but people write them about the next table.
+    # tomlkit makes these lines part of this table, but people write them about the next one.
     lines = table.value.body if isinstance(table, AbstractTable) else []
     below = []
     while lines and lines[-1][0] is None:

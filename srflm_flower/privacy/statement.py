@@ -1,7 +1,7 @@
-"""What a federation promises about its vendors' records, in words, and what it does not.  Pure.
+"""The privacy promise of a federation in words, and its exclusions.  Pure.
 
-The report, ``srflm status``, and ``srflm privacy show`` all say the same.  What is false in it
-today is listed in docs/explanation/epsilon.md.
+The report, ``srflm status``, and ``srflm privacy show`` all print this text.  The statements that
+are not yet true are listed in docs/explanation/epsilon.md.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ METRICS = {
 
 
 def last_privacy(records: Sequence[TermRecord]) -> Mapping[str, VendorPrivacy]:
-    """Return what each vendor has last told of its privacy."""
+    """Return each vendor's privacy as reported in the last record."""
     return records[-1].privacy if records else {}
 
 
 def promise(federation: Federation) -> str:
-    """Return what is promised, in a paragraph; or that nothing is."""
+    """Return the promise in a paragraph, or a sentence saying that there is none."""
     settings = federation.privacy
     if not settings.private:
         return NOT_PRIVATE
@@ -57,14 +57,14 @@ def promise(federation: Federation) -> str:
 
 
 def exclusions(federation: Federation) -> str:
-    """Return what the promise does not cover; empty where there is none."""
+    """Return the exclusions from the promise; empty without differential privacy."""
     if not federation.privacy.private:
         return ""
     return f"Not covered: {NOT_COVERED}. {METRICS[federation.privacy.metrics]}"
 
 
 def spent_line(privacy: Mapping[str, VendorPrivacy]) -> str:
-    """Return each vendor's ε in a line; empty where nothing was told."""
+    """Return each vendor's ε in a line; empty if no vendor reported any."""
     parts = [f"{vendor} {each.epsilon:.2f}{_can(each)}" for vendor, each in privacy.items()]
     deltas = sorted({each.delta for each in privacy.values()})
     at = ", ".join(f"{delta:g}" for delta in deltas)
@@ -72,7 +72,7 @@ def spent_line(privacy: Mapping[str, VendorPrivacy]) -> str:
 
 
 def _can(privacy: VendorPrivacy) -> str:
-    """Return what a vendor can no longer afford."""
+    """Return the role that a vendor can no longer afford, in brackets; empty if none."""
     if not privacy.can_train:
         return " (evaluates only)" if not privacy.can_serve else " (serves only)"
     return "" if privacy.can_serve else " (no longer serves)"

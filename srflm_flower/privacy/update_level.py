@@ -1,4 +1,4 @@
-"""What clipping and noise of whole updates amount to, by Flower's own accountant."""
+"""The ε that clipping and noise of whole updates amount to, by Flower's own accountant."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from strategies.protocol.records import TermRecord
 
 
 def updates_sent(records: Sequence[TermRecord], vendor: str) -> int:
-    """Return how many updates of its own a vendor has sent, as a client or as the server."""
+    """Return the number of a vendor's own updates that were sent, in either role."""
     return sum(vendor in record.ballots for record in records)
 
 
 def vendor_level_epsilon(federation: Federation, releases: int) -> float:
-    """Return ε (RDP) at the agreed δ for one vendor's whole data set replaced; ∞ without noise.
-
-    No amplification: every update is seen.
-    """
+    """Return ε (RDP) at the agreed δ for one vendor's whole data set replaced; ∞ without noise."""
     from flwr.serverapp import (
         GaussianPrivacyEvent,
         NeighboringRelation,
@@ -36,17 +33,18 @@ def vendor_level_epsilon(federation: Federation, releases: int) -> float:
         target_delta=federation.privacy.delta,
         population_size=vendors,
         neighboring_relation=NeighboringRelation.ADD_OR_REMOVE_ONE,
+        # Every update is seen, so sampling amplifies nothing.
         sampling_method=SamplingMethod.NO_AMPLIFICATION,
     )
     accountant = RdpAccountant(config)
-    # The accountant counts noise against a change of norm C; replacing the data is one of 2 C.
+    # The accountant assumes a change of norm C; replacing the data can change an update by 2 C.
     event = GaussianPrivacyEvent(noise / SENSITIVITY, vendors, vendors)
     accountant.compose(event, releases)
     return float(accountant.get_epsilon(federation.privacy.delta))
 
 
 def update_level_statement(federation: Federation, records: Sequence[TermRecord]) -> str:
-    """Return what the protection of updates is worth so far, in a sentence; empty if it is off."""
+    """Return the protection that updates have had so far, in words; empty if it is off."""
     settings = federation.privacy
     if settings.update_clip is None:
         return ""

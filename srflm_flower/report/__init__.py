@@ -1,6 +1,6 @@
 """The report of a run for people: one self-contained HTML file.
 
-matplotlib is imported when a report is written, not before.
+Importing this package does not import matplotlib; writing a report does.
 """
 
 from srflm_flower.report.page import write_report

@@ -19,7 +19,7 @@ from strategies.protocol.records import TermRecord
 
 @dataclass(frozen=True)
 class Illustration:
-    """A figure on the page: an SVG file, with a text for those who cannot see it."""
+    """A figure on the page: an SVG file, with a text alternative for screen readers."""
 
     title: str
     svg: bytes
@@ -28,14 +28,14 @@ class Illustration:
 
     @property
     def source(self) -> str:
-        """The figure as a URL that holds it: the page fetches nothing."""
+        """The figure as a ``data:`` URL, so that the page fetches nothing."""
         return f"data:image/svg+xml;base64,{b64encode(self.svg).decode()}"
 
 
 def illustrations(
     federation: Federation, records: Sequence[TermRecord], summary: RunSummary
 ) -> list[Illustration]:
-    """Return the figures that the run has data for."""
+    """Return the figures for which the run has data."""
     return list(_illustrations(federation, records, summary))
 
 

@@ -27,7 +27,7 @@ def comparison_figure(
 
     A column that a method lacks leaves a gap.  Bars start at zero; methods keep their order.
     """
-    group = len(columns) + 1
+    group = len(columns) + 1  # one bar of space between the groups
     figure = new_figure(0.95 + BAR * group * len(table))
     axes = figure.subplots()
     for position, column in enumerate(columns):

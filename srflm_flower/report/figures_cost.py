@@ -1,4 +1,4 @@
-"""Where the time of every term went: the seconds of its phases, stacked."""
+"""The figure of the time that each phase of each term took, as stacked bars."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def phases_of(records: Sequence[TermRecord]) -> list[str]:
 
 @house_style()
 def phase_seconds(records: Sequence[TermRecord]) -> Figure:
-    """Draw a stacked bar for each term; hatched as well as coloured."""
+    """Draw a stacked bar for each term; phases differ in hatching as well as in colour."""
     figure = new_figure(2.9)
     axes = figure.subplots()
     label_terms(axes, len(records))

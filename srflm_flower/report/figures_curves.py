@@ -24,7 +24,7 @@ from srflm_flower.report.wording import metric_in_full, shortened
 from strategies.protocol.records import TermRecord
 
 MAX_PANELS = 12
-"""Up to this many vendors each have a panel; beyond it their mean and range are drawn."""
+"""Up to this many vendors have a panel each; for more, the figure shows their mean and range."""
 
 LOOKS = {
     "averaged": ("global model, averaged", ORANGE, "--", "s"),
@@ -36,7 +36,7 @@ LOOKS = {
 def values_by_term(
     records: Sequence[TermRecord], vendor: str, kind: str, metric: str
 ) -> list[float]:
-    """Return the vendor's value in every term; NaN, which leaves a gap, where there is none."""
+    """Return the vendor's value in every term; NaN, drawn as a gap, for a missing value."""
     return [
         getattr(record.metrics[vendor], kind).get(metric, math.nan)
         if vendor in record.metrics
@@ -46,7 +46,7 @@ def values_by_term(
 
 
 def have_metric(records: Sequence[TermRecord], metric: str) -> bool:
-    """Whether any vendor has reported ``metric`` for any model."""
+    """Return whether any vendor has reported ``metric`` for any model."""
     return any(
         metric in getattr(metrics, kind)
         for record in records
@@ -97,6 +97,7 @@ def _panel_for_each_model(
     for axes, (kind, (label, colour, line, marker)) in zip(panels, LOOKS.items(), strict=True):
         axes.set_title(label, loc="left")
         values = np.asarray([values_by_term(records, v, kind, metric) for v in roster])
+        # numpy warns about the mean of a term in which no vendor has a value: leave it out.
         present = ~np.isnan(values).all(axis=0)
         if not present.any():
             continue
@@ -107,13 +108,14 @@ def _panel_for_each_model(
         axes.fill_between(terms, low, high, color=colour, alpha=0.25, lw=0)
         size = _marker_size(len(records))
         axes.plot(terms, mean, color=colour, ls=line, lw=2.0, marker=marker, ms=size)
+        # The band has no width where both neighbours of a term are gaps; a line shows its range.
         axes.vlines(terms, low, high, color=colour, alpha=0.25, lw=0.8)
     return figure
 
 
 def _panels(count: int, terms: int, metric: str) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``count`` panels that share their axes."""
-    columns = 2 if count in (2, 4) else 4 if count > 9 else 3
+    columns = 2 if count in (2, 4) else 4 if count > 9 else 3  # few empty places in the last row
     rows = math.ceil(count / columns)
     figure = new_figure(0.7 + 2.1 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)

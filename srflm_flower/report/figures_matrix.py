@@ -1,4 +1,4 @@
-"""The vendor × vendor matrix: whose personalised model does how well on whose data."""
+"""The vendor × vendor matrix: each personalised model's metric on each vendor's data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_NUMBERS = 16
 
 
 def matrix_values(roster: Sequence[str], cross: Cross, metric: str) -> list[list[float]]:
-    """Return rows of models and columns of data; NaN where there is no value."""
+    """Return one row for each model and one column for each vendor's data; NaN if missing."""
     return [
         [cross.get(owner, {}).get(at, {}).get(metric, math.nan) for at in roster]
         for owner in roster
@@ -53,10 +53,10 @@ def matrix(roster: Sequence[str], cross: Cross, metric: str) -> Figure:
     low, high = (float(limit or 0.0) for limit in shades.get_clim())
     if size <= MAX_NUMBERS:
         for (row, column), value in np.ndenumerate(values):
-            dark = value > low + 0.6 * (high - low)
+            dark = value > low + 0.6 * (high - low)  # dark text is hard to read on these shades
             colour = "white" if dark else INK
             axes.text(column, row, number(value), ha="center", va="center", color=colour)
     scale = figure.colorbar(shades, ax=axes, label=metric_in_full(metric), aspect=30, pad=0.02)
-    if scale.solids is not None:  # drawn as paths, not as an embedded image
+    if scale.solids is not None:  # paths: an embedded image would be blurred when enlarged
         scale.solids.set(rasterized=False, edgecolor="face", linewidth=0.3)
     return figure

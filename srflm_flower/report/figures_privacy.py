@@ -1,4 +1,4 @@
-"""The figure of a privacy plan: ε over the rounds, and what another plan would cost."""
+"""The figure of a privacy plan: ε over the rounds, and the noise that other plans would need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from srflm_flower.report.rendering import (
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the figure."""
+    """A line of the figure; ``x`` and ``y`` have the same length."""
 
     label: str
     x: Sequence[float]
@@ -31,10 +31,10 @@ class Line:
 
 @dataclass(frozen=True)
 class TradeOff:
-    """What is drawn, for the vendor that needs most noise.
+    """The values of the figure, for the vendor that needs the most noise.
 
-    ``over_rounds`` is ε against rounds, a line for each noise, the planned one first;
-    ``over_epsilon`` is noise against ε, a line for each batch size, the planned one first.
+    ``over_rounds`` is ε against rounds, with a line for each noise, the planned one first.
+    ``over_epsilon`` is noise against ε, with a line for each batch size, the planned one first.
     """
 
     vendor: str
@@ -49,7 +49,7 @@ class TradeOff:
 
 @house_style()
 def trade_off_figure(trade_off: TradeOff) -> Figure:
-    """Draw both panels."""
+    """Draw ε over the rounds on the left, and noise over ε on the right."""
     figure = new_figure(4.0)
     left, right = figure.subplots(1, 2)
     _draw_rounds(left, trade_off)
@@ -80,7 +80,7 @@ def _draw_rounds(axes: Axes, trade_off: TradeOff) -> None:
     axes.set_ylabel("ε spent")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(0, trade_off.rounds * 1.02)
-    axes.set_ylim(0, trade_off.epsilon * 1.6)
+    axes.set_ylim(0, trade_off.epsilon * 1.6)  # lines with less noise end above the budget
     axes.legend(title="noise multiplier σ (client)", loc="lower right", fontsize=8)
 
 
@@ -111,7 +111,7 @@ def _draw_noise(axes: Axes, trade_off: TradeOff) -> None:
 
 
 def _ticks(values: Sequence[float]) -> tuple[list[float], list[str]]:
-    """Return 1, 2, 5 times powers of ten about the values, for a logarithmic axis."""
+    """Return ticks at 1, 2, 5 times powers of ten in the values' range, for a logarithmic axis."""
     low, high = min(values), max(values)
     ticks = [
         factor * 10.0**power

@@ -1,4 +1,4 @@
-"""The timeline: what every vendor did in every term."""
+"""The timeline: each vendor's part in each term."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ MARKS = {
 
 
 def part_of(vendor: str, record: TermRecord) -> Part:
-    """Return what ``vendor`` did in a term.
+    """Return the part that ``vendor`` played in a term.
 
-    A vendor has failed as server when its absence belongs to an attempt before the one that was
-    committed; it may have trained as a client later in the same term.
+    A vendor has failed as server if its absence belongs to an attempt before the committed one.  It
+    may have trained as a client later in the same term, but still counts as failed.
     """
     if vendor == record.server:
         return "served"
@@ -52,11 +52,11 @@ def part_of(vendor: str, record: TermRecord) -> Part:
 
 @house_style()
 def timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Figure:
-    """Draw vendors as rows and terms as columns; a shape and a colour for each part."""
+    """Draw vendors as rows and terms as columns, with a shape and a colour for each part."""
     figure = new_figure(0.95 + ROW * len(roster))
     axes = figure.subplots()
     label_terms(axes, len(records))
-    axes.set_ylim(len(roster) - 0.5, -0.5)
+    axes.set_ylim(len(roster) - 0.5, -0.5)  # reversed: the first vendor is at the top
     axes.set_yticks(range(len(roster)), [shortened(v, 24) for v in roster])
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("Term")
@@ -71,6 +71,7 @@ def timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Figure:
     for part, term, row in cells:
         if part == "served":
             axes.add_patch(Rectangle((term - 0.42, row - 0.36), 0.84, 0.72, facecolor=BLUE, lw=0))
+    # The side of a cell in points (72 an inch), so that marks do not overlap in long runs.
     side = min(ROW, (WIDTH - 2) / len(records)) * 72
     for kind, (_, marker, face, edge, fraction) in MARKS.items():
         places = [(term, row) for part, term, row in cells if part == kind]

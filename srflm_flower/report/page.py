@@ -1,6 +1,6 @@
 """The report as one self-contained HTML page: same input, same bytes; nothing is fetched.
 
-The templates and the style sheet beside this file (``*.md``) say how it looks.
+The templates and the style sheet beside this file (``*.md``) determine its layout.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def write_report(
 
 
 def report_page(federation: Federation, records: Sequence[TermRecord], summary: RunSummary) -> str:
-    """Return the page."""
-    # jinja2 and matplotlib take up to a second to import: only who draws a report waits for them.
+    """Return the report as HTML."""
+    # jinja2 and matplotlib take up to a second to import, so only a report imports them.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from srflm_flower.report.figures import illustrations
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
+        autoescape=True,  # names in a federation file may contain markup
+        undefined=StrictUndefined,  # a misspelt name is an error, not an empty place
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -98,7 +98,7 @@ def _tables(
 
 
 def _best(records: Sequence[TermRecord], summary: RunSummary) -> Release | None:
-    """Return the release where there is one with a value that can be shown."""
+    """Return the released model, if there is one with a finite mean metric."""
     if summary.released_kind is None:
         return None
     best = released(records, summary.metric, summary.released_kind == "moving-average")

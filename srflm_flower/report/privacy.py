@@ -1,4 +1,4 @@
-"""The report's table on privacy: what each vendor has spent and what it can still do."""
+"""The report's table on privacy: each vendor's spent ε and the roles that it can still afford."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from strategies.protocol.records import TermRecord
 
 
 def spent_table(federation: Federation, records: Sequence[TermRecord]) -> Table:
-    """Return a row for each vendor: its ε at its δ, its public size, what it can still do."""
+    """Return a row for each vendor: ε at its δ, public size, and roles it can still afford."""
     columns = [
         Column("Vendor"),
         *(Column(title, numeric=True) for title in ("ε spent", "δ", "Public size")),

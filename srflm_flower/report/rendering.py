@@ -1,7 +1,7 @@
 """The house style of all figures, and figures as SVG or PNG files.
 
-Figures are made with matplotlib's objects, without pyplot: no window, no state left behind.
-Same figure, same bytes: the style starts from matplotlib's defaults, not the user's own.
+Figures are made with matplotlib's objects, without pyplot, so there is no window and no global
+state.  Equal figures give equal bytes.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ STYLE: dict[Any, Any] = {
     "grid.color": GRID,
     "hatch.linewidth": 0.6,
     "legend.frameon": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "srflm",
+    "svg.fonttype": "path",  # looks the same where the font is not installed
+    "svg.hashsalt": "srflm",  # otherwise the ids in the file are random
     "text.color": INK,
-    "text.parse_math": False,
+    "text.parse_math": False,  # a "$" in a name is not mathematics
     "xtick.color": FAINT,
     "xtick.labelcolor": INK,
     "ytick.color": FAINT,
@@ -51,9 +51,9 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Use the house style within; also a decorator."""
+    """Use the house style within the block, or as a decorator within the function."""
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()
+        matplotlib.rcdefaults()  # the user's own matplotlibrc would change the bytes
         matplotlib.rcParams.update(STYLE)
         yield
 
@@ -73,7 +73,7 @@ def label_terms(axes: Axes, terms: int, ticks: int = 12) -> None:
 def svg_of(figure: Figure) -> bytes:
     """Return the figure as an SVG file."""
     buffer = io.BytesIO()
-    # A date or a version in the file would make equal figures differ.
+    # A date or a version in the file would make the bytes of equal figures differ.
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", metadata=nothing)
     return buffer.getvalue()

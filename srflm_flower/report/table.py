@@ -1,4 +1,4 @@
-"""Tables of the report as plain data: ``table.html.j2.md`` says how they look."""
+"""Tables of the report as plain data; ``table.html.j2.md`` renders them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Code:
-    """A cell whose text is set in the type of code, such as a hash."""
+    """A cell with its text in a monospaced font, such as a hash."""
 
     text: str
 
@@ -18,7 +18,7 @@ Cell = str | Code
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its header; aligned as numbers are, or kept wide for long text."""
+    """A column of a table: its header, and whether it holds numbers or long text."""
 
     title: str
     numeric: bool = False
@@ -35,5 +35,5 @@ class Table:
     footer: Sequence[Cell] = ()
 
     def paired(self, row: Sequence[Cell]) -> Iterable[tuple[Column, Cell]]:
-        """Return each cell of a row with its column; raises ValueError if one has no other."""
+        """Return each cell of a row with its column; raises ValueError if their numbers differ."""
         return zip(self.columns, row, strict=True)

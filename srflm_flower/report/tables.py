@@ -20,11 +20,11 @@ from strategies.phases import PHASES, phase_in_full
 from strategies.protocol.records import Metrics, PhaseCost, TermRecord
 
 MAX_NAMES = 6
-"""Up to this many clients are named in the table of terms; of more, their number is given."""
+"""The table of terms names up to this many clients; for more it gives only their number."""
 
 
 def results_table(federation: Federation, summary: RunSummary) -> Table:
-    """Return the final table: a row for each vendor, the means last."""
+    """Return the table of results: a row for each vendor, and the means in the footer."""
     metric = metric_in_full(summary.metric)
     columns = [
         Column("Vendor"),
@@ -54,7 +54,7 @@ def results_table(federation: Federation, summary: RunSummary) -> Table:
 
 
 def all_metrics_table(federation: Federation, summary: RunSummary, which: str) -> Table:
-    """Return every metric of ``which`` model (``personalised`` or ``released``) on test splits."""
+    """Return all metrics on the test splits; ``which`` is ``personalised`` or ``released``."""
     having: dict[str, Metrics] = {
         vendor: getattr(summary.vendors.get(vendor, VendorSummary()), which)
         for vendor in federation.roster
@@ -120,8 +120,8 @@ def _clients(record: TermRecord) -> str:
 
 
 def _absences(record: TermRecord) -> str:
-    """Return who was absent in which phase and why; the same reason is given once."""
-    parts = Counter(
+    """Return the absent vendors with phase and error code, each combination once."""
+    parts = Counter(  # its keys stay in the order of the record
         f"{a.vendor} ({a.phase}, {a.code}{f', attempt {a.attempt}' if a.attempt else ''})"
         for a in record.absences
     )
@@ -129,7 +129,7 @@ def _absences(record: TermRecord) -> str:
 
 
 def codes_table(codes: Sequence[str]) -> Table:
-    """Return what the error codes on the page mean."""
+    """Return a table with the meaning of each error code on the page."""
     rows = [[code, meaning_of(code)] for code in codes]
     return Table("Codes on this page", [Column("Code"), Column("Meaning")], rows)
 
@@ -171,7 +171,7 @@ def _sum(costs: Sequence[PhaseCost]) -> PhaseCost:
 
 
 def settings_table(federation: Federation, summary: RunSummary) -> Table:
-    """Return the settings that shape the result."""
+    """Return a table of the settings that influence the result."""
     rows = list(_settings(federation, summary).items())
     return Table("Settings of this federation", [Column("Setting"), Column("Value")], rows)
 
@@ -213,4 +213,5 @@ def _election(federation: Federation) -> str:
 
 
 def _test_examples(vendor: VendorSummary) -> float | None:
+    # Either model's metrics tell the size of the test split; a site may have released only one.
     return vendor.personalised.get("examples", vendor.released.get("examples"))

@@ -7,7 +7,7 @@ import math
 from strategies.errors import INTERNAL_ERROR, NO_REPLY, SrflmError
 
 NOTHING = "–"
-"""Stands where there is no value."""
+"""The text for a missing value."""
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -24,17 +24,17 @@ MODELS = {
 
 
 def metric_in_full(name: str) -> str:
-    """Return a metric's full name; an unknown one is spelt with spaces."""
+    """Return a metric's full name; an unknown name gets spaces for its hyphens."""
     return METRICS.get(name, name.replace("-", " ").capitalize())
 
 
 def model_in_full(kind: str) -> str:
-    """Return what a kind of model is called in a sentence."""
+    """Return the name of a kind of model for use in a sentence."""
     return MODELS.get(kind, kind)
 
 
 def number(value: float | None, decimals: int = 3) -> str:
-    """Return a number with fixed decimals, or a dash when there is none."""
+    """Return a number with fixed decimals, or a dash if it is missing or not finite."""
     if value is None or not math.isfinite(value):
         return NOTHING
     return f"{value:,.{decimals}f}"
@@ -46,7 +46,7 @@ def megabytes(size: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as a person would say them: ``20.3 s``, ``4 min 5 s``, ``3 h 20 min``."""
+    """Return a duration in words: ``20.3 s``, ``4 min 5 s``, ``3 h 20 min``."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -56,7 +56,8 @@ def duration(seconds: float) -> str:
 
 
 def shortened(name: str, length: int = 18) -> str:
-    """Return a name that fits a figure; long ones lose their middle, so ends stay apart."""
+    """Return ``name`` cut to ``length`` characters by an ellipsis in its middle."""
+    # Names of one consortium often differ only at the end.
     if len(name) <= length:
         return name
     head = length // 2
@@ -64,12 +65,13 @@ def shortened(name: str, length: int = 18) -> str:
 
 
 def meaning_of(code: str) -> str:
-    """Return what an error code means, in a sentence."""
+    """Return the meaning of an error code in a sentence."""
     if code == NO_REPLY:
         return "The vendor did not answer within the deadline."
     if code == INTERNAL_ERROR:
         return "An unforeseen error at the vendor's site; its own log has the text."
     for kind in SrflmError.__subclasses__():
         if code in kind.codes:
+            # The first line of an error's docstring is text for users of the report.
             return (kind.__doc__ or "").partition("\n")[0]
     return "An error that this version does not know."

@@ -1,8 +1,8 @@
-"""Choose which global model of a run is released: by validation, among all that were evaluated.
+"""Choose the released global model of a run, by validation, among all evaluated global models.
 
 Fine-tuning on one vendor's data can hurt the global model, so the averaged and the fine-tuned
-model of every term are both candidates (docs/explanation/method.md).  Where a moving average is
-kept (:mod:`clients.models.moving_average`), it is released instead.
+model of every term are both candidates (docs/explanation/method.md).  If the federation keeps a
+moving average (:mod:`clients.models.moving_average`), that average is released instead.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Kind = Literal["averaged", "finetuned", "moving-average"]
 class Release:
     """A global model: the term and kind it comes from, its hash, and its mean metric.
 
-    ``vendors`` is the number of vendors in the mean.  A moving average has no hash that the records
-    know, and no metric.
+    ``vendors`` is the number of vendors in the mean.  For a moving average, ``model`` is empty, as
+    no record contains its hash, and ``value`` is -∞, as it is not evaluated.
     """
 
     term: int
@@ -32,7 +32,10 @@ class Release:
 
 
 def candidates(record: TermRecord, metric: str) -> list[Release]:
-    """Return both models of a term with the unweighted mean of ``metric`` over the vendors."""
+    """Return both models of a term with the unweighted mean of ``metric`` over the vendors.
+
+    The value is -∞ for a model for which no vendor has the metric.
+    """
     kinds: tuple[tuple[Kind, str], ...] = (
         ("averaged", record.averaged_model),
         ("finetuned", record.model),
@@ -54,9 +57,9 @@ def released(
 ) -> Release | None:
     """Return the candidate with the highest mean metric; the earliest of equals.
 
-    Means over different vendors do not compare: those over the most vendors go first.  When no
-    vendor has released a metric of any model, it is the latest one: the fine-tuned model of the
-    last term.  With ``moving_average`` it is the average through the last term.
+    Means over more vendors take precedence over means over fewer vendors.  If no vendor has
+    released a metric of any model, return the fine-tuned model of the last term; with
+    ``moving_average``, return the average through the last term.  None without records.
     """
     if moving_average:
         return averaged_through(records[-1].term) if records else None
@@ -69,7 +72,7 @@ def averaged_through(term: int) -> Release:
 
 
 def better_of(best: Release | None, records: Iterable[TermRecord], metric: str) -> Release | None:
-    """Return ``best`` or, if it is better, the best candidate of later ``records``."""
+    """Return the better of ``best`` and the best candidate of later ``records``."""
     for record in records:
         for candidate in candidates(record, metric):
             if best is None or _supersedes(candidate, best):
@@ -78,10 +81,11 @@ def better_of(best: Release | None, records: Iterable[TermRecord], metric: str) 
 
 
 def _supersedes(later: Release, best: Release) -> bool:
-    if later.vendors == best.vendors == 0:
+    if later.vendors == best.vendors == 0:  # nothing to compare: the latest model wins
         return True
     return _rank(later) > _rank(best)
 
 
 def _rank(candidate: Release) -> tuple[int, float]:
+    # Means over different sets of vendors do not compare, so the number of vendors comes first.
     return candidate.vendors, candidate.value

@@ -1,4 +1,4 @@
-"""How a run ended, as plain data: written to ``summary.json``, shown in the report and terminal."""
+"""The summary of a run as plain data, for ``summary.json``, the report, and the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from strategies.protocol.roster_change import Editions
 
 
 class VendorSummary(BaseModel):
-    """One vendor's part in a run.  Metrics are on its own test split.
+    """One vendor's part in a run.  Metrics are those on its own test split.
 
     ``privacy`` is None without differential privacy.
     """
@@ -33,7 +33,7 @@ class VendorSummary(BaseModel):
 class RunSummary(BaseModel):
     """A run as a whole; ``cross`` is the vendor × vendor matrix (model's owner → data's owner).
 
-    ``privacy`` says what is promised about records.
+    ``privacy`` is the promise about records, with its exclusions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,7 +66,10 @@ def summarise(
     cross: dict[str, dict[str, Metrics]],
     stopped: tuple[str, str] | None = None,
 ) -> RunSummary:
-    """Return the summary of a run; ``stopped`` is the error's (code, text) if it was cut short."""
+    """Return the summary of a run; ``stopped`` is (code, text) of the error that stopped it.
+
+    ``test`` is vendor → model → metrics on the vendor's test split, ``cross`` the matrix.
+    """
     editions = Editions(federation.first_edition)
     for record in records:
         editions = editions.after(record)
@@ -81,6 +84,7 @@ def summarise(
             terms_missed=tuple(
                 r.term
                 for r in records
+                # A vendor cannot miss a term before it joined or after it left.
                 if vendor in editions.at(r.term).roster and vendor not in r.ballots
             ),
             personalised=test.get(vendor, {}).get("personalised", {}),
@@ -118,19 +122,20 @@ def what_happened(
     vendors: dict[str, VendorSummary],
     stopped: tuple[str, str] | None,
 ) -> str:
-    """Say in a sentence what truly happened, never a bare success."""
+    """Return a sentence on the course of the run: rounds, missed terms, fallbacks, and its end."""
     rounds = records[-1].round if records else 0
     noun = "term" if len(records) == 1 else "terms"
     parts = [f"{rounds} of {federation.run.rounds} rounds in {len(records)} {noun}"]
     for vendor, summary in vendors.items():
         if summary.terms_missed:
             parts.append(f"{vendor} missed {terms(summary.terms_missed)}")
-    stood_in = [record.term for record in records if record.attempt > 0]
+    stood_in = [record.term for record in records if record.attempt > 0]  # 0: the elected server
     if stood_in:
         parts.append(f"another vendor stood in for the elected server in {terms(stood_in)}")
     silent = [v for v, summary in vendors.items() if not summary.personalised | summary.released]
     if silent and not stopped:
         parts.append(f"no final figures from {', '.join(silent)}")
+    # A server that ends a run early puts the reason into the last record.
     reason = records[-1].ended if records and rounds < federation.run.rounds else ""
     if stopped:
         parts.append(f"stopped: {stopped[1]}")
@@ -157,6 +162,7 @@ def spans(numbers: Sequence[int]) -> str:
 
 def mean_over_vendors(metrics: Sequence[Metrics]) -> Metrics:
     """Return the unweighted mean of every metric over the vendors that have it."""
+    # "examples" is the size of a split, not a metric of the model.
     names = sorted({name for each in metrics for name in each if name != "examples"})
     return {
         name: sum(values) / len(values)
@@ -167,6 +173,7 @@ def mean_over_vendors(metrics: Sequence[Metrics]) -> Metrics:
 
 def pooled(metrics: Sequence[Metrics]) -> Metrics:
     """Return accuracy and loss on all vendors' examples together (means weighted by examples)."""
+    # Only means over examples pool this way; the area under the ROC curve, for one, does not.
     return {
         name: sum(each[name] * each["examples"] for each in having) / total
         for name in ("accuracy", "loss")
@@ -176,7 +183,7 @@ def pooled(metrics: Sequence[Metrics]) -> Metrics:
 
 
 def term_line(record: TermRecord, metric: str) -> str:
-    """Return who served, the mean metric of each kind of model, and who was absent."""
+    """Return a line on a term: its server, mean metrics, absent vendors, and ε spent."""
     means = []
     for kind, title in (
         ("averaged", "averaged"),

@@ -1,4 +1,4 @@
-"""A simulated run: its folder, its sites, and the one that conducts it from start to report.
+"""A simulated run: its folder, its sites, and the code that conducts it from start to report.
 
 It may import ``site``, ``report``, ``results``, ``privacy``, and ``federation``.
 """

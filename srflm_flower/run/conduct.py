@@ -1,4 +1,4 @@
-"""Conduct a run over a Grid: all terms, then the results.  Simulation and tests share this."""
+"""Conduct a run over a Grid: all terms, then the results.  Simulation and tests share this code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from strategies.term.plan import Observer, StepPlan, silent
 from strategies.weights import Model, from_arrays, to_arrays
 
 MAX_VENDORS_IN_MATRIX = 12
-"""The vendor × vendor matrix sends every model to every vendor; beyond this it is left out."""
+"""The vendor × vendor matrix needs every model at every vendor, so larger runs have none."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,14 @@ class Run:
     steps: StepPlan | None = None
 
     def conduct(self, grid: Grid) -> RunSummary:
-        """Run the terms that are still to do, then write models, summary, and report.
+        """Run the remaining terms, then write models, summary, and report.
 
-        When the federation cannot go on the summary says so, and the error is raised again;
-        everything committed is kept and the run can be resumed.
+        If the federation cannot go on, the summary says so, and the :class:`SrflmError` is raised
+        again.  Committed terms stay in the folder, and the run can be resumed.
         """
         started = time.monotonic()
         federation = self.federation
+        # Every site makes the same initial model from the same seed.
         initial = get_weights(
             initial_network(federation.network_settings, federation.task, federation.seed)
         )
@@ -59,6 +60,7 @@ class Run:
             closing = self._close(strategy, grid)
         except SrflmError as error:
             stopped = (error.code, error.found)
+            # A run that stopped early still gets a report of its committed terms.
             self._finish(journal, started, Closing({}, {}, {}), stopped)
             raise
         return self._finish(journal, started, closing, None)

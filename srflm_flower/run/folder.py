@@ -1,4 +1,4 @@
-"""The folder that a run leaves: where everything in it lies, and who may write to it.
+"""The folder of a run: the paths in it, and the locks of the programs that write to it.
 
 ::
 
@@ -6,8 +6,8 @@
     ledger.jsonl           one term record a line
     models/                global.safetensors and <vendor>.safetensors
     report.html, summary.json
-    events.jsonl           what happened, as it happened
-    state/                 what a run needs to be resumed (sites, models of the open term)
+    events.jsonl           the events of the run, in order
+    state/                 state for resuming the run (sites, models of the open term)
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class RunFolder:
 
     @property
     def events(self) -> Path:
-        """What happened, one JSON object a line."""
+        """The events of the run, one JSON object a line."""
         return self.path / "events.jsonl"
 
     @property
     def summary(self) -> Path:
-        """How the run ended."""
+        """The summary: status, metrics, and a sentence on how the run ended."""
         return self.path / "summary.json"
 
     @property
@@ -72,7 +72,7 @@ class RunFolder:
 
     @property
     def server(self) -> Path:
-        """What the one that conducts the run keeps."""
+        """The state of the process that conducts the run."""
         return self.path / "state" / "server"
 
     @property
@@ -87,7 +87,7 @@ class RunFolder:
 
     @property
     def site_store(self) -> Path:
-        """Models by hash that the simulated sites have stored; equal ones once for all."""
+        """The simulated sites' models by hash; all sites share one copy of equal models."""
         return self.path / "state" / "models"
 
     def site(self, vendor: str) -> Path:
@@ -95,7 +95,8 @@ class RunFolder:
         return self.path / "state" / "sites" / vendor
 
     def privacy_ledger(self, vendor: str) -> PrivacyLedger:
-        """The privacy ledger of a simulated site; its anchor lies outside of the site's folder."""
+        """The privacy ledger of a simulated site."""
+        # Outside of the site's folder, so that an old copy of the folder does not match it.
         anchors = self.path / "state" / "anchors"
         return PrivacyLedger(self.site(vendor) / LEDGER_FILE, anchors / f"{vendor}.anchor")
 
@@ -107,16 +108,17 @@ class RunFolder:
     def launched(self) -> Iterator[None]:
         """Hold the folder for the program that starts Flower, from before the start to the end.
 
-        Raises :class:`RunFolderError` when another one has it.
+        Raises :class:`RunFolderError` when another program holds it.
         """
+        # Not the lock below, which the process that Flower starts has to take.
         with _held(self.path / "launcher.lock"):
             yield
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for the one that conducts the run, and clear what a crash has left.
+        """Hold the folder for the process that conducts the run; delete a crash's temporary files.
 
-        Raises :class:`RunFolderError` when another one has it.
+        Raises :class:`RunFolderError` when another process holds it.
         """
         with _held(self.path / "lock"):
             sweep_temporaries(self.path)
@@ -125,7 +127,7 @@ class RunFolder:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Hold the lock ``path``; raises :class:`RunFolderError` when another process has it."""
+    """Hold the lock ``path``; raises :class:`RunFolderError` when another process holds it."""
     try:
         with locked(path):
             yield
@@ -153,13 +155,16 @@ def create_run_folder(federation: Federation, out: Path | None, base: Path) -> R
         raise not_writable(out or base, error, ELSEWHERE) from error
     try:
         write_durably(folder.federation_file, federation.to_toml().encode())
-    except RunFolderError as error:  # there is no run yet that could be resumed
+    except RunFolderError as error:  # its advice is to resume the run, but there is none yet
         raise RunFolderError(error.found, error.expected, ELSEWHERE, error.code) from error
     return folder
 
 
 def open_run_folder(path: Path) -> RunFolder:
-    """Return the folder of a run that was begun; raises :class:`RunFolderError` if it is none."""
+    """Return the folder of an existing run.
+
+    Raises :class:`RunFolderError` if ``path`` has no federation file.
+    """
     folder = RunFolder(path.resolve())
     if not folder.federation_file.is_file():
         raise RunFolderError(
@@ -185,12 +190,12 @@ def _taken(path: Path) -> RunFolder:
 
 
 def _first_free(base: Path, name: str) -> RunFolder:
-    """Make a folder that nobody else has made, not even in the same second."""
+    """Make a new folder named after time and federation, with a number if the name is taken."""
     wanted = base.resolve() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     wanted.parent.mkdir(parents=True, exist_ok=True)
     for number in range(1, 1000):
         path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         with suppress(FileExistsError):
-            path.mkdir()
+            path.mkdir()  # fails for all but one of the runs that start in the same second
             return RunFolder(path)
     raise OSError(errno.EEXIST, "no free name")

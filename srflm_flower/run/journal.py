@@ -25,18 +25,14 @@ from strategies.weights import Weights, hash_weights
 
 
 class _Stored(Noun):
-    """What the proposal's file holds."""
+    """The content of the proposal's file."""
 
     attempt: int
     proposal: Proposal
 
 
 class RunJournal:
-    """Implements :class:`strategies.term.plan.TermJournal` on disk.
-
-    The released global model is written *before* the record that makes it so is appended; a crash
-    between the two leaves the stored proposal, which is committed again.
-    """
+    """Implements :class:`strategies.term.plan.TermJournal` on disk, in a :class:`RunFolder`."""
 
     def __init__(self, folder: RunFolder, federation: Federation, initial: Weights) -> None:
         self._folder, self._federation = folder, federation
@@ -63,7 +59,7 @@ class RunJournal:
         return self._at_hand.get(model) or self._store.get(model)
 
     def committed(self, first: int) -> Sequence[Committed]:
-        """Return the records from term ``first`` on; in a simulation nobody signs."""
+        """Return the records from term ``first`` on, with empty signatures as in a simulation."""
         accepted = dict.fromkeys(self._federation.roster, "")
         return [
             Committed(
@@ -74,23 +70,25 @@ class RunJournal:
         ]
 
     def roster_change(self, approvals: Iterable[Approval]) -> None:
-        """Change nothing: in a simulation the roster stays."""
+        """Return None: in a simulation the roster never changes."""
 
     def sign(self, record: TermRecord) -> Proposal:
-        """Return the record as it is: in a simulation nobody signs."""
+        """Return the record without a signature: a simulation needs none."""
         return Proposal(record=record)
 
     def proposal(self) -> tuple[int, Proposal] | None:
-        """Return what was last proposed in the open term, and under which attempt."""
+        """Return the last proposal of the open term with its attempt, if there is one."""
         if not self._folder.proposal.exists():
             return None
         stored = _Stored.model_validate_json(self._folder.proposal.read_bytes())
+        # A crash between the append of a record and this file's removal leaves an old proposal.
         if stored.proposal.record.term != len(self.records()) + 1:
             return None
         return stored.attempt, stored.proposal
 
     def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
-        """Store a proposal and its models durably; the folder's lock keeps others out."""
+        """Store a proposal and its models durably; the folder's lock excludes other writers."""
+        # Models first: a stored proposal must be able to be committed after a crash.
         for name, weights in models.items():
             self._store.put(weights, name)
         self._at_hand.update(models)
@@ -101,8 +99,10 @@ class RunJournal:
     def commit(self, committed: Committed) -> None:
         """Release the best global model so far, append the record, and drop the proposal.
 
-        Where there is a moving average, it is what is released.
+        With a moving average, the average is released instead of the best model.
         """
+        # The model is written before its record, and the proposal is dropped last: after a crash in
+        # between, the stored proposal is committed once more.
         record = committed.record
         if self._federation.aggregation.moving_average:
             self._release_average(record)
@@ -118,13 +118,14 @@ class RunJournal:
         if best is None or best.term != records[-1].term:
             return
         path = self._folder.global_model
-        if path.exists() and read_model_file(path).hash == best.model:
+        if path.exists() and read_model_file(path).hash == best.model:  # written before a crash
             return
         self._write_global(best, self.weights(best.model))
 
     def _release_average(self, record: TermRecord) -> None:
-        """Advance and release the average; a crash before the record's append changes nothing."""
+        """Advance the moving average by the record's model, and release it."""
         decay, model = self._federation.aggregation.moving_average, self.weights(record.model)
+        # A term that the average has is skipped, so a repeat after a crash counts no model twice.
         self._average.take_in([(record.term, model)], decay)
         average = self._average.read()
         if average is not None:

@@ -17,9 +17,9 @@ from strategies.protocol.records import TermRecord, canonical_json
 class Ledger:
     """A ledger in a file: appended to durably, every link checked as it is read.
 
-    Only what is new in the file is read again.  With ``keep`` only the latest records stay in
-    memory.  A last line that a crash cut short was never acknowledged: it is not read, and the
-    next :meth:`append` cuts it off.
+    Each access reads only the lines that were appended since the last one.  With ``keep`` only that
+    many of the latest records stay in memory.  A last line that a crash cut short is not read, and
+    the next :meth:`append` removes it.
     """
 
     def __init__(self, path: Path, federation: str, keep: int | None = None) -> None:
@@ -33,7 +33,7 @@ class Ledger:
         return len(self._hashes)
 
     def records(self) -> Sequence[TermRecord]:
-        """Return the records, oldest first: all, or those that are kept."""
+        """Return the records, oldest first: all of them, or the latest ``keep``."""
         self._read_on()
         return tuple(self._recent)
 
@@ -43,10 +43,10 @@ class Ledger:
         return self._recent[-1] if self._recent else None
 
     def append(self, record: TermRecord) -> None:
-        """Append the next record durably; one that is there already is left as it is.
+        """Append the next record durably; do nothing if the ledger has it already.
 
-        Raises :class:`LedgerError` when it does not follow, :class:`RunFolderError` when it
-        cannot be written.
+        Raises :class:`LedgerError` for a record that does not follow the latest one, and
+        :class:`strategies.errors.RunFolderError` when the file cannot be written.
         """
         self._read_on()
         if record.term <= len(self._hashes) and self._hashes[record.term - 1] == record.hash:
@@ -57,24 +57,25 @@ class Ledger:
         self._read_on()
 
     def _cut_off_rest(self) -> None:
-        """Remove a line that a crash cut short."""
+        """Remove a last line that a crash cut short."""
+        # Such a line was never acknowledged, so nobody relies on it.
         if self._path.exists() and self._path.stat().st_size > self._end:
             with self._path.open("rb") as file:
                 write_durably(self._path, file.read(self._end))
 
     def _read_on(self) -> None:
-        """Read the complete lines that were appended since the last time."""
+        """Read the complete lines that were appended since the last call."""
         size = self._path.stat().st_size if self._path.exists() else 0
         if size == self._end:
             return
-        if size < self._end:  # another file: from the start
+        if size < self._end:  # the file was replaced: read it from the start
             self._recent.clear()
             self._hashes.clear()
             self._end = 0
         with self._path.open("rb") as file:
             file.seek(self._end)
             for line in file:
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n"):  # still being written, or cut short by a crash
                     break
                 self._take(line)
 

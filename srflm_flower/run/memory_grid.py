@@ -16,22 +16,22 @@ from flwr.supercore.run import Run
 from strategies.flower_private import become_a_task, message_without_superlink
 
 Deliver = Callable[[Message], Message | None]
-"""Send a message to its node and return the reply; ``None`` is a node that never answers."""
+"""Send a message to its node and return the reply; ``None`` means that the node never answers."""
 
 App = Callable[[Message, Context], Message]
-"""What answers at a node: a ClientApp, or what stands in its place."""
+"""The code that answers at a node: a ClientApp, or a function with its signature."""
 
 Fault = Callable[[Message, Deliver], Message | None]
-"""Stands between grid and node: may drop, change, repeat, or answer in the node's place."""
+"""Intercepts messages between grid and node: may drop, change, repeat, or answer them itself."""
 
 
 def no_fault(message: Message, deliver: Deliver) -> Message | None:
-    """Deliver everything."""
+    """Deliver the message unchanged."""
     return deliver(message)
 
 
 class MemoryGrid(Grid):
-    """Nodes 1…n, each an own context of ``app``; messages are answered as they are pushed."""
+    """A Grid of nodes 1…n, each with its own context; a push answers its messages at once."""
 
     def __init__(self, app: App, nodes: int, out: Path, fault: Fault = no_fault) -> None:
         become_a_task()
@@ -63,6 +63,7 @@ class MemoryGrid(Grid):
                 message.metadata.dst_node_id,
                 f"m{next(self._ids)}",
             )
+            # In the sender's process, so a test sees every step in the same order.
             reply = self._fault(sent, self._deliver)
             if reply is not None:
                 self._replies[sent.metadata.message_id] = reply
@@ -73,7 +74,7 @@ class MemoryGrid(Grid):
         context = self._contexts[message.metadata.dst_node_id]
         try:
             return self._app(message, context)
-        except Exception as error:  # as Flower does: the text goes to the server
+        except Exception as error:  # Flower sends the text to the server too
             return Message(Error(code=2, reason=str(error)), reply_to=message)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
@@ -83,7 +84,7 @@ class MemoryGrid(Grid):
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        """Push and pull; there is nothing to wait for."""
+        """Push the messages and return their replies; ``timeout`` has no effect."""
         return self.pull_messages(self.push_messages(messages))
 
     def set_run(self, run: Run) -> None:

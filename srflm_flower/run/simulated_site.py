@@ -1,8 +1,7 @@
 """Find the vendor, the run, and the state behind a simulated node; keep them in memory.
 
-A simulated node is told nothing but its number and the run's folder: everything else stands in
-the folder's ``federation.toml``.  Ray's processes are shared by the nodes and live as long as the
-run, so sites and their data are loaded once per process.
+A simulated node knows only its number and the run's folder; it reads everything else from the
+folder's ``federation.toml``.
 """
 
 from __future__ import annotations
@@ -42,11 +41,13 @@ class SimulatedSite:
     run: SimulatedRun
     vendor: str
 
+    # Ray's processes serve many nodes and live as long as the run, so each process loads a site and
+    # its data once.
     _runs: ClassVar[dict[Path, SimulatedRun]] = {}
     _sites: ClassVar[dict[tuple[Path, str], Site]] = {}
 
     def site(self) -> Site:
-        """Return the vendor's site; its data is read when it is first needed."""
+        """Return the vendor's site; the site reads its data at the first use."""
         key = (self.run.folder.path, self.vendor)
         if key not in self._sites:
             federation = self.run.federation
@@ -72,7 +73,7 @@ class SimulatedSite:
 
     @classmethod
     def at(cls, folder: Path, position: int) -> SimulatedSite | None:
-        """Return the vendor at ``position`` of the roster, or ``None`` when it is not so long."""
+        """Return the vendor at ``position`` of the roster (from 0), or ``None`` beyond its end."""
         if folder not in cls._runs:
             federation = RunFolder(folder).federation()
             network = initial_network(federation.network_settings, federation.task, federation.seed)
@@ -93,17 +94,17 @@ class SimulatedSite:
 
 
 def simulated_site(context: Context) -> Site | None:
-    """Return the site behind a simulated node; ``None`` for a node that is not needed."""
+    """Return the site behind a simulated node; ``None`` for a spare node without a vendor."""
     folder = run_folder_of(str(context.run_config["out"]), context.run_id)
     found = SimulatedSite.at(folder, int(context.node_config["partition-id"]))
     return found.site() if found is not None else None
 
 
 def run_folder_of(out: str, run_id: int) -> Path:
-    """Return a run's folder: ``out``, or the one noted for a plain ``flwr run``."""
+    """Return a run's folder: ``out``, or the noted folder of a ``flwr run`` without ``out``."""
     return Path(out) if out else Path(folder_note(run_id).read_text(encoding="utf-8"))
 
 
 def folder_note(run_id: int) -> Path:
-    """Return the file in which the ServerApp of a plain ``flwr run`` notes its run's folder."""
+    """Return the file in which the ServerApp of such a ``flwr run`` notes its run's folder."""
     return Path.cwd() / "runs" / f".flwr-{run_id}"

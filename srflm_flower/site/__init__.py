@@ -1,5 +1,4 @@
-"""A vendor's site: how it answers each message of a term, and what it keeps on disk.
+"""A vendor's site: its answers to the messages of a term, and its state on disk.
 
-It may import ``srflm_flower.federation``, ``privacy``, and ``results``; Flower's messages come in
-here.
+It may import ``srflm_flower.federation``, ``privacy``, and ``results``, and uses Flower's messages.
 """

@@ -1,4 +1,7 @@
-"""Where a site stands between editions: which decides the next term, which it has the file of."""
+"""The standing of a site between two editions of the federation file.
+
+The edition that decides the next term can differ from the edition of the file at the site.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ Place = Literal["member", "between", "left"]
 class Standing:
     """A site between editions.
 
-    ``editions`` are those of its ledger, ``own`` is the one of the file with which it runs, and
-    ``approved`` the one that its operator wants to come next, while that is not decided.
+    ``editions`` are the editions in its ledger, and ``own`` is the edition of the file with which
+    it runs.  ``approved`` is the next edition that its operator has approved, until it is decided.
     """
 
     editions: Editions
@@ -40,45 +43,48 @@ class Standing:
         return found or next((each for each in ahead if each.federation == federation), None)
 
     def members(self, federation: str) -> tuple[str, ...]:
-        """Return whose messages under this edition the site answers: none where it is unknown.
+        """Return the vendors whose messages under this edition the site answers.
 
-        Whoever joins with an edition that is approved only is no member yet.  A site that runs with
-        an edition to which its ledger has not come knows no better roster.
+        They are none for an edition that the site does not know.
         """
         ahead = self.find(federation)
         if ahead is None or self.editions.find(federation) is not None:
             return self.editions.last.roster if ahead is not None else ()
         if federation == self.own.federation:
+            # The ledger has not reached the site's own edition, so there is no better roster.
             return self.own.roster
+        # The edition is approved but not decided: its newcomers are not members yet.
         return tuple(vendor for vendor in ahead.roster if vendor in self.editions.last.roster)
 
     def place(self, vendor: str) -> Place:
         """Return whether the vendor's site can take part in the next term.
 
-        ``between``: it runs with the file of another edition than the one that decides.
+        ``between``: it runs with the file of another edition than the deciding one.  ``left``: the
+        deciding edition has no such vendor.
         """
         deciding = self.editions.last
         if self.own.federation == deciding.federation:
             return "member"
         if self.editions.find(self.own.federation) is None:
-            return "between"  # its ledger has not come to the edition that it runs with
+            return "between"  # the ledger has not reached the edition of the site's file
         return "between" if vendor in deciding.roster else "left"
 
 
 def standing_of(ledger: TermLedger, first: Edition, own: Edition) -> Standing:
-    """Return where the site with this ledger stands, when it runs with the file of ``own``."""
+    """Return the standing of the site with this ledger and the federation file of ``own``."""
     approval, editions = approval_of(ledger), Editions(first, ledger.changes())
+    # An approval with another predecessor is decided, or another edition was decided instead.
     if approval is not None and approval.previous == editions.last.federation:
         return Standing(editions, own, approval.edition)
     return Standing(editions, own)
 
 
 def approval_of(ledger: TermLedger) -> Approval | None:
-    """Return what the site's operator has approved, if it is still to be decided or to be made."""
+    """Return the approval that the site's operator has given last, unless it was withdrawn."""
     text = ledger.fact(APPROVAL)
     return Approval.model_validate_json(text) if text else None
 
 
 def keep_approval(ledger: TermLedger, approval: Approval | None) -> None:
-    """Keep an approval in place of an earlier one; None withdraws it."""
+    """Store an approval, replacing an earlier one; None withdraws it."""
     ledger.set_fact(APPROVAL, approval.model_dump_json() if approval is not None else "")

@@ -1,4 +1,4 @@
-"""Look up the models that a message is about, in the message and at the site."""
+"""Look up the models that a message names, in the message and at the site."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ class NeedsModels(Exception):
 def find_models(
     message: Message, names: Iterable[str], at_hand: Mapping[str, Weights], store: ModelStore
 ) -> dict[str, Weights]:
-    """Return models by hash: those in the message, those ``at_hand``, those on disk.
+    """Return models by hash, from the message, from ``at_hand``, or from disk, in this order.
 
-    Raises :class:`NeedsModels` for those that are nowhere, :class:`MessageRefused` for one whose
-    content has another hash than the message claims.
+    Raises :class:`NeedsModels` with the hashes of all missing models, and :class:`MessageRefused`
+    for a model whose content has another hash than the message claims.
     """
     found, needs = {}, []
     sent = _sent(message)
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(names):  # each name once, in order
         if name in sent:
             found[name] = sent[name]
+            # The name is the server's claim; records and the store identify models by content.
             if hash_weights(found[name]) != name:
                 raise MessageRefused(
                     "a model whose content has another hash",

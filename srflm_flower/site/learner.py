@@ -1,4 +1,4 @@
-"""Make the learner of a vendor: its data, read as the federation says, on the chosen device."""
+"""Make a vendor's learner, with its data as the federation file describes it and its device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from srflm_flower.site.privacy import PrivacyAccount
 def vendor_learner(
     federation: Federation, vendor: str, network: nn.Module, account: PrivacyAccount
 ) -> Learner:
-    """Read the vendor's data and return its learner; ``network`` is its scratch space.
+    """Read the vendor's data and return its learner; training overwrites ``network``'s weights.
 
     Private training spends from ``account``.  Raises :class:`strategies.errors.SrflmError` when
     the data, the device, or the account cannot be used.

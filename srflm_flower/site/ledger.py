@@ -1,7 +1,7 @@
 """A site's ledger, votes, proposals, and run orders in one SQLite file; every write is durable.
 
-Several processes of a site use it at once (messages of two servers, its own server, the
-launcher): what is decided from its content is decided inside :meth:`TermLedger.deciding`.
+Several processes of a site use it at once (messages of two servers, its own server, the launcher).
+Every decision that depends on its content is therefore made inside :meth:`TermLedger.deciding`.
 """
 
 from __future__ import annotations
@@ -44,12 +44,11 @@ CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, run_order TEXT NO
 
 
 class TermLedger:
-    """What a site has promised, stored, and committed.
+    """The promises, proposals, and committed records of a site.
 
-    ``federation`` is the hash of the federation file's first edition: it never changes.  Opened for
-    every use, so that nothing is shared when a process forks.  Raises :class:`LedgerError` for a
-    file that is damaged, of another version, or of another federation, and
-    :class:`strategies.errors.RunFolderError` when it cannot be written.
+    ``federation`` is the hash of the federation file's first edition, which never changes.  Methods
+    raise :class:`LedgerError` for a file that is damaged, of another version, or of another
+    federation, and :class:`strategies.errors.RunFolderError` when it cannot be written.
     """
 
     def __init__(self, path: Path, federation: str) -> None:
@@ -67,7 +66,7 @@ class TermLedger:
         return [committed.record for committed in self.committed(first)]
 
     def committed(self, first: int = 1, most: int = -1) -> Sequence[Committed]:
-        """Return at most so many records from term ``first`` on with their certificates."""
+        """Return up to ``most`` records with certificates from ``first`` on; all if negative."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT record, certificate FROM records WHERE term >= ? ORDER BY term LIMIT ?",
@@ -86,9 +85,9 @@ class TermLedger:
             return _rounds(db)
 
     def append(self, committed: Committed) -> bool:
-        """Append the next record; return False for one that is there already.
+        """Append the next record; return False if the ledger has it already.
 
-        Raises :class:`LedgerError` when it does not follow.
+        Raises :class:`LedgerError` for a record that does not follow the latest one.
         """
         record = committed.record
         with self.deciding() as db:
@@ -108,12 +107,13 @@ class TermLedger:
             if record.roster_change is not None:
                 edition = record.roster_change.edition.model_dump_json()
                 db.execute("INSERT INTO changes VALUES (?, ?)", (record.term, edition))
+            # In the same transaction: no vote may be given in a term that is committed.
             db.execute("DELETE FROM votes WHERE term <= ?", (record.term,))
             db.execute("DELETE FROM proposals WHERE term <= ?", (record.term,))
         return True
 
     def changes(self) -> tuple[tuple[int, Edition], ...]:
-        """Return the terms whose records changed the roster, oldest first, and what to."""
+        """Return (term, new edition) for each record that changed the roster, oldest first."""
         with self._open() as db:
             rows = db.execute("SELECT term, edition FROM changes ORDER BY term").fetchall()
         return tuple((term, Edition.model_validate_json(edition)) for term, edition in rows)
@@ -138,12 +138,12 @@ class TermLedger:
 
     @contextmanager
     def deciding(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection to read and write with, while nobody else writes.
+        """Yield a connection that holds the write lock.
 
-        What is written is durable when the block is left, and nothing of it when it raises.
+        Commit on exit; roll back if the block raises.
         """
         with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")  # lock before the first read, so that it stays true
             try:
                 yield db
                 db.execute("COMMIT")
@@ -174,7 +174,7 @@ class TermLedger:
 
     @staticmethod
     def keep_votes(db: sqlite3.Connection, votes: Votes, proposal: Proposal | None = None) -> None:
-        """Store votes, with the proposal that they accept if it is a new one."""
+        """Store votes, with the accepted proposal if it is a new one; None keeps the old one."""
         db.execute(
             "INSERT INTO votes VALUES (?, ?, ?, ?) ON CONFLICT (term) DO UPDATE SET"
             " granted = excluded.granted, accepted_attempt = excluded.accepted_attempt,"
@@ -190,11 +190,11 @@ class TermLedger:
     # ---- a state that was lost -----------------------------------------------------------------
 
     def forget(self) -> None:
-        """Note that this site may have forgotten promises: it does not vote for now."""
+        """Note that this site may have lost promises, so that it must not vote for now."""
         self.set_fact(FORGETFUL, ALL_TERMS)
 
     def is_forgetful(self) -> bool:
-        """Return whether it is not known yet in which terms this site may have promised."""
+        """Return whether the terms in which this site may have promised are still unknown."""
         return self.fact(FORGETFUL) == ALL_TERMS
 
     def remember(self, through: int) -> None:
@@ -214,11 +214,11 @@ class TermLedger:
         return (row[0], Proposal.model_validate_json(row[1])) if row else None
 
     def propose(self, attempt: int, proposal: Proposal) -> Proposal:
-        """Store what is proposed under ``attempt``; return the one that was there first."""
+        """Store a proposal under ``attempt``; return the first one stored under it."""
         term = proposal.record.term
         with self.deciding() as db:
             db.execute(
-                "INSERT OR IGNORE INTO proposals VALUES (?, ?, ?)",
+                "INSERT OR IGNORE INTO proposals VALUES (?, ?, ?)",  # the first one stays
                 (term, attempt, proposal.model_dump_json()),
             )
             row = db.execute(
@@ -229,24 +229,21 @@ class TermLedger:
     # ---- run orders --------------------------------------------------------------------------
 
     def order(self) -> RunOrder | None:
-        """Return the run order that holds: the one with the highest number."""
+        """Return the run order in force: the one with the highest number."""
         with self._open() as db:
             return _order(db)
 
     def open_order(self) -> RunOrder | None:
-        """Return the run order that holds, while there is something to do.
-
-        Nothing is once as many rounds are committed as it asks for, or no further term can follow.
-        """
+        """Return the run order in force, until its rounds are committed or no term can follow."""
         with self._open() as db:
             order, head = _order(db), _last(db)
         over = order is None or (head is not None and (head.ended or head.round >= order.rounds))
         return None if over else order
 
     def keep_order(self, order: RunOrder) -> RunOrder:
-        """Store a run order if its number is higher than those known; return the one that holds.
+        """Store a run order if its number is the highest so far; return the order in force.
 
-        Of two with one number every site keeps that of the vendor whose name comes first.
+        Of two orders with one number, every site keeps that of the alphabetically first vendor.
         """
         with self.deciding() as db:
             before = _order(db)
@@ -278,12 +275,13 @@ class TermLedger:
             self._make()
             with closing(self._connect()) as db:
                 yield db
-        except sqlite3.OperationalError as error:
+        except sqlite3.OperationalError as error:  # a DatabaseError too, so it comes first
             raise not_writable(self._path, OSError(0, str(error))) from error
         except sqlite3.DatabaseError as error:
             raise self._unusable("a file that is damaged or no ledger") from error
 
     def _connect(self) -> sqlite3.Connection:
+        # A promise must survive a power cut.
         return connect(self._path, BUSY_SECONDS, "FULL")
 
     def _make(self) -> None:
@@ -295,8 +293,9 @@ class TermLedger:
             raise not_writable(self._path, error) from error
         facts = {"schema-version": str(SCHEMA_VERSION), "federation": self._federation}
         with closing(self._connect()) as db:
-            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
             db.execute("BEGIN IMMEDIATE")
+            # The facts are checked before the other tables are made in a file of another version.
             db.execute(SCHEMA.strip().split(";", 1)[0])
             known = dict(db.execute("SELECT key, value FROM meta").fetchall())
             self._check_facts({key: known.get(key, value) for key, value in facts.items()})

@@ -1,7 +1,6 @@
-"""Everything that leaves a site, declared: what it is, and what protects the records behind it.
+"""Declarations of all fields that may leave a site, each with the protection of records behind it.
 
-:func:`check_outgoing` is the one place through which every answer of a site passes; what is not
-declared, or not as declared, is refused.
+Every answer of a site passes through :func:`check_outgoing`, which refuses undeclared content.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from strategies.weights import Weights
 
 @dataclass(frozen=True)
 class Declared:
-    """A field of an answer: what it tells, and how records are protected where privacy is on."""
+    """A field of an answer: its content, and its protection of records when privacy is on."""
 
     what: str
     protection: str
@@ -60,17 +59,19 @@ DECLARED: Mapping[str, Declared] = {
     "approval": Declared("agreement to a new roster", PUBLIC),
     "privacy": Declared("ε so far, and which roles it can afford", "follows from what is agreed"),
 }
-"""Fields of :class:`strategies.protocol.messages.Reply`.  The weights are DP-SGD's output; that a
-site answers at all, when, and how long it took, is not covered."""
+"""Fields of :class:`strategies.protocol.messages.Reply`.  The weights are DP-SGD's output.  The
+fact that a site answers, the time of the answer, and its duration are not covered."""
 
 
 def check_outgoing(
     content: RecordDict, expected: Weights, federation: Federation, vendor: str
 ) -> RecordDict:
-    """Return an answer as it is, if all in it is declared.
+    """Return ``content`` unchanged if everything in it is declared.
 
-    ``expected`` has the names of the network's weights.  Raises :class:`PrivacyError`.
+    ``expected`` has the names, shapes, and types of the network's weights.  Raises
+    :class:`PrivacyError` for anything else in the answer.
     """
+    # Only secure aggregation sends a record outside of the noun and the weights.
     masked = {MASKED_UPDATE} if federation.aggregation.secure else set()
     if strange := wire.others_in(content) - masked:
         raise _undeclared(", ".join(sorted(strange)))
@@ -80,6 +81,7 @@ def check_outgoing(
         reply, models = wire.noun_in(content, wire.Reply), wire.weights_in(content)
     except ValueError as error:
         raise _undeclared("a noun or a model of another kind") from error
+    # Fields at their defaults carry no information, so only the others need a declaration.
     if unknown := reply.model_dump(exclude_defaults=True).keys() - DECLARED.keys():
         raise _undeclared(", ".join(sorted(unknown)))
     for weights in models.values():
@@ -101,6 +103,7 @@ def _alike(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
 
 
 def _check_private(reply: wire.Reply, settings: PrivacySettings, size: int | None) -> None:
+    # The exact number of records would tell whether one record is there: only the public size may.
     if reply.ballot is not None and reply.ballot.examples != size:
         raise _undeclared("a number of examples that is not the public size")
     if settings.metrics == "exact":

@@ -1,6 +1,6 @@
-"""A site's part in the protocol: whom it obeys, what it promises, which records it stores.
+"""A site's part in the protocol: the servers it obeys, its promises, and the records it stores.
 
-It never forks: what it has promised is on its own disk before it answers
+Sites never fork, as every promise is on the site's own disk before the site answers
 (docs/explanation/safety.md).
 """
 
@@ -33,12 +33,12 @@ from strategies.protocol.signatures import (
     sign_grant,
 )
 
-MAX_RECORDS_AT_ONCE = 5000
+MAX_RECORDS_AT_ONCE = 5000  # bounds one reply; a later request gets the rest
 
 
 @dataclass(frozen=True)
 class Genesis:
-    """What stands in for the record before term 1."""
+    """The start of the chain: edition, ranking, and model hash that term 1 builds on."""
 
     edition: Edition
     ranking: tuple[str, ...]
@@ -49,9 +49,9 @@ class Genesis:
 class Participant:
     """One vendor's site in the protocol.
 
-    ``own`` is the edition of the file with which the site runs.  ``obeys`` are the vendors whose
-    run orders it follows, all if None: its own policy.  With ``needs_order`` it takes part in a
-    term only while such an order is not fulfilled.
+    ``own`` is the edition of the federation file with which the site runs.  ``obeys`` are the
+    vendors whose run orders the site follows (None: all).  With ``needs_order`` the site takes part
+    in a term only while such an order is not fulfilled.
     """
 
     vendor: str
@@ -77,7 +77,7 @@ class Participant:
         )
 
     def standing(self) -> Standing:
-        """Return which edition decides the next term, and which the site has the file of."""
+        """Return the editions in the site's ledger, its own edition, and the approved one."""
         return standing_of(self.ledger, self.genesis.edition, self.own)
 
     def admit_member(self, envelope: wire.Envelope, sender: str | None) -> None:
@@ -99,9 +99,9 @@ class Participant:
         any_term: bool,
         order: RunOrder | None = None,
     ) -> View:
-        """Check a message of the term's server; from then on nobody below it is obeyed.
+        """Check a message of the term's server; from then on, obey no lower attempt.
 
-        ``order`` is the run order that came with it.
+        ``order`` is the run order that came with the message.  Raises :class:`MessageRefused`.
         """
         view = self.view()
         check_envelope(envelope, view, any_term, sender)
@@ -110,8 +110,10 @@ class Participant:
             if order is not None:
                 self.follow(order)
             self._require_order()
+            # A jump far ahead would make the site refuse every honest server of this term.
             require_near(envelope.attempt, view.attempt)
         if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
+            # Read again under the write lock: another process may have voted or committed since.
             with self.ledger.deciding() as db:
                 votes = self.ledger.votes_in(db, envelope.term)
                 open_still = self._head_term(db) == view.head_term
@@ -122,11 +124,11 @@ class Participant:
     # ---- phase 1: open -----------------------------------------------------------------------
 
     def open(self, opening: wire.OpenAttempt) -> wire.Reply:
-        """Compare the parent, follow the run order, and vote if the attempt is above 0."""
+        """Compare the parent record and model, and vote if the attempt is above 0."""
         envelope = opening.envelope
         head = self.ledger.last()
         head_term = head.term if head is not None else 0
-        if envelope.term != head_term + 1:
+        if envelope.term != head_term + 1:  # one side has to catch up: the head tells which
             return self._done(head_term=head_term)
         expected = (
             (head.hash, head.model)
@@ -140,6 +142,7 @@ class Participant:
                 "compare the sites' ledgers; all must start from the same seed",
                 MessageRefused.PARENT,
             )
+        # Only an approval of a change to this term's edition is of use to the server.
         approval = approval_of(self.ledger)
         if approval is not None and approval.previous != envelope.federation:
             approval = None
@@ -148,10 +151,11 @@ class Participant:
         return self._vote(envelope, approval)
 
     def _vote(self, envelope: wire.Envelope, approval: Approval | None) -> wire.Reply:
-        """Grant the attempt; what is told is read where the promise is written.
+        """Grant the attempt, and report the proposal that this site has accepted before, if any.
 
-        Another process may have committed the term since: its votes are gone, and none is given.
+        The answer has no grant if another process has committed the term in the meantime.
         """
+        # One transaction: a proposal accepted between reading and granting must not be missed.
         with self.ledger.deciding() as db:
             head_term = self._head_term(db)
             if envelope.term <= head_term:
@@ -174,7 +178,7 @@ class Participant:
     # ---- phase 5: accept, commit ---------------------------------------------------------------
 
     def check_acceptable(self, proposed: wire.Accept) -> None:
-        """Check that a proposed record follows this site's head and was made by its server.
+        """Check that a proposed record follows this site's head and comes from the right server.
 
         Raises :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
         """
@@ -188,7 +192,7 @@ class Participant:
             )
         head = self.ledger.last()
         if head is not None and record.term <= head.term:
-            self._require_same(record)  # decided already
+            self._require_same(record)  # a repeated request for a term that is decided
             return
         check_follows(head, record, self.genesis.edition.federation)
         edition, change = self.standing().editions.at(record.term), record.roster_change
@@ -212,6 +216,7 @@ class Participant:
                 MessageRefused.MALFORMED,
             )
         check_proposal(proposed.proposal, keys)
+        # Attempt 0 belongs to the elected server, which needs no votes to begin.
         if envelope.attempt > 0:
             check_grants(
                 proposed.grants,
@@ -223,7 +228,10 @@ class Participant:
             )
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
-        """Store the proposal; its model must be stored already.  Acknowledged once durable."""
+        """Store the proposal durably, then sign its acceptance.
+
+        The proposal's model must be stored already.  Raises :class:`MessageRefused`.
+        """
         record, attempt = proposed.proposal.record, proposed.envelope.attempt
         with self.ledger.deciding() as db:
             head = self.ledger.head_in(db)
@@ -234,6 +242,7 @@ class Participant:
                 require_vote(refusal(votes, attempt, record.hash))
                 after = accept(votes, attempt, record.hash)
                 self.ledger.keep_votes(db, after, proposed.proposal)
+        # Signed only after the commit above, as a signed promise must survive a crash.
         statement = acceptance_statement(self.vendor, record, attempt)
         return self._done(signature=self.keys.sign(statement))
 
@@ -259,7 +268,7 @@ class Participant:
         editions = self.standing().editions
         for committed in commit.records:
             check_decided(committed, editions.at(committed.record.term), self.keys)
-            editions = editions.after(committed.record)
+            editions = editions.after(committed.record)  # the next record may be under another one
 
     def commit(self, commit: wire.Commit) -> wire.Reply:
         """Append committed records, each with the signatures of a majority."""
@@ -274,8 +283,8 @@ class Participant:
         return self._done(head_term=len(self.ledger), records=tuple(found))
 
     def tell_votes(self) -> wire.Reply:
-        """Tell a forgetful site how far this one is: the term open here, and whether it voted."""
-        with self.ledger.deciding() as db:  # or a commit in between would hide what was accepted
+        """Tell a forgetful site the term that is open here, and whether this site has accepted."""
+        with self.ledger.deciding() as db:  # a commit in between would hide an acceptance
             votes = self.ledger.votes_in(db, self._head_term(db) + 1)
         changes = self.standing().editions.changes
         told = wire.VotesTold(
@@ -291,6 +300,7 @@ class Participant:
     def follow(self, order: RunOrder) -> wire.Reply:
         """Store a run order of a vendor that this site obeys."""
         edition = self.standing().find(order.federation)
+        # By default a site follows all members of the edition that the order names.
         obeys = self.obeys or (edition.roster if edition is not None else ())
         if edition is None or order.vendor not in obeys:
             raise MessageRefused(

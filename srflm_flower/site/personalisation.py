@@ -1,7 +1,8 @@
-"""How a vendor comes to its personalised model: what it tries on its own validation data.
+"""The search for a vendor's personalised model among candidates, on its own validation data.
 
-It tries each model that it gets or trains, and, where moving averages are kept, that of the
-committed global models and that of its own local ones.  None of it leaves the site.
+Candidates are the models that the vendor receives or trains and, where moving averages are kept,
+the average of the committed global models and the average of its local models.  Nothing here sends
+anything: the site decides whether the chosen model or its metrics may leave.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from strategies.weights import Weights
 
 @dataclass(frozen=True)
 class Personalisation:
-    """``evaluate`` measures a model on the vendor's validation data; ``metric`` decides.
+    """The personalised model of one vendor.
 
-    ``decay`` is that of the moving averages; 0: none is kept.
+    ``evaluate`` measures a model on the vendor's validation data; ``metric`` decides which model is
+    better.  ``decay`` is that of the moving averages; with 0 no average is kept.
     """
 
     state: SiteState
@@ -34,16 +36,16 @@ class Personalisation:
         return metrics
 
     def consider_local(self, weights: Weights, term: int) -> None:
-        """Try what was trained on the vendor's own data, and its moving average."""
+        """Try the model trained on the vendor's own data, and the moving average of such models."""
         self.consider(weights, term, "local")
         if not self.decay:
             return
         average = self.state.local_average.take_in([(term, weights)], self.decay)
-        if average is not None and average.models > 1:
+        if average is not None and average.models > 1:  # the average of one model is that model
             self.consider(average.weights, average.term, "local-average")
 
     def consider_global(self, models: Iterable[tuple[int, Weights | None]]) -> None:
-        """Take global models with their terms into their moving average, and try that."""
+        """Take global models with their terms into the moving average, and try the average."""
         if not self.decay:
             return
         average = self.state.average.take_in(models, self.decay)
@@ -54,5 +56,5 @@ class Personalisation:
 def stored_models(
     records: Iterable[TermRecord], store: ModelStore
 ) -> Iterable[tuple[int, Weights | None]]:
-    """Return the committed models of ``records`` with their terms, as far as they are stored."""
+    """Return (term, committed model) for each record; None for a model that is not stored."""
     return ((record.term, store.find(record.model)) for record in records)

@@ -1,4 +1,4 @@
-"""What a site decides for itself, and its part in the protocol that follows from it."""
+"""The settings that a site chooses for itself, and its part in the protocol under them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from strategies.protocol.signatures import Keys
 
 @dataclass(frozen=True)
 class SitePolicy:
-    """What a site decides for itself.
+    """The settings that a site chooses for itself.
 
     ``shares_best``: send the personalised model when asked.  ``obeys``: the vendors whose run
-    orders it follows; None are all.  ``needs_order``: take part in no term without one.
+    orders the site follows; None means all.  ``needs_order``: take part in a term only under a run
+    order.
     """
 
     shares_best: bool = True

@@ -1,4 +1,4 @@
-"""A site's privacy: where its ledger lies, and who spends from it."""
+"""A site's privacy account: its ledger, its policy, and the spender of its training data."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from strategies.protocol.records import TermRecord
 
 @dataclass(frozen=True)
 class PrivacyAccount:
-    """What a site owns: its ledger, and its own policy."""
+    """The privacy ledger of a site and the site's own policy."""
 
     ledger: PrivacyLedger
     policy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
 
     def spender(self, federation: Federation, vendor: str, data: VendorData) -> Spender | None:
-        """Return who spends for the vendor's training data; None without differential privacy.
+        """Return the spender for the vendor's training data; None without differential privacy.
 
-        Raises :class:`PrivacyError` when the site requires what the federation does not offer, when
-        the data are too few, or when the ledger cannot be used.
+        Raises :class:`PrivacyError` when the site requires more privacy than the federation offers,
+        when there are too few data or no patient names, or when the ledger cannot be used.
         """
         settings = federation.privacy
         if not settings.private:
@@ -66,20 +66,21 @@ class PrivacyAccount:
 
 
 def named_patients(federation: Federation, data: VendorData) -> bool:
-    """Return whether it is known which images are of one patient; the phantom has one of each."""
+    """Return whether the patient of every training image is known."""
+    # Each image of the phantom is of another patient, so it needs no names.
     return bool(data.train.patients) or federation.data.source == "phantom"
 
 
 def check_told(spender: Spender, vendor: str, records: Sequence[TermRecord]) -> None:
-    """Raise :class:`PrivacyError` where the ledger lacks training that ``records`` tell of.
+    """Check that the privacy ledger lists all training of ``vendor`` that ``records`` contain.
 
-    State and identity that were restored together from an old copy fit each other; but who trained
-    in which term stands in the term records, which the other sites keep too.  A ledger whose past
-    was given up lacks it for good.
+    Raises :class:`PrivacyError` for a ledger that lacks some of it, as after a rollback.
     """
+    # A ledger and its anchor that were restored together from an old copy match each other.  The
+    # other sites' term records still say in which terms this vendor trained.
     books = spender.ledger.books()
     if any(books.retired(name) for name in books.sizes):
-        return
+        return  # its operator gave up the data of an unknown past: that past stays missing
     known = {(use.term, use.purpose) for name in books.sizes for use in books.uses(name)}
     lacking: list[int] = []
     for record in records:
@@ -89,7 +90,7 @@ def check_told(spender: Spender, vendor: str, records: Sequence[TermRecord]) -> 
             lacking.append(record.term)
         change = record.roster_change
         if change is not None and vendor not in change.edition.roster:
-            lacking.clear()  # it left: whoever has its name later is another site
+            lacking.clear()  # the vendor left: a later vendor of that name is another site
     if lacking:
         raise PrivacyError(
             f"a privacy ledger that knows nothing of term {lacking[0]}, in which this site has"

@@ -1,4 +1,4 @@
-"""What of a vendor's metrics leaves its site, as the federation's ``privacy.metrics`` says."""
+"""The metrics that may leave a vendor's site under the federation's ``privacy.metrics``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from strategies.errors import PrivacyError
 from strategies.protocol.records import Metrics
 
 PERSONALISED = "personalised"
-"""Chosen by the very records that it is measured on: noise on its accuracy would not hide them."""
+"""The personalised model is chosen on the records on which it is measured, so noise on its accuracy
+alone would not hide them."""
 
 
 def released_metrics(
     learner: Learner, exact: Mapping[str, Metrics], split: SplitName, term: int
 ) -> dict[str, Metrics]:
-    """Return what leaves the site of the metrics on one of its splits, each with ``examples``.
+    """Return the metrics on one split that may leave the site, each with ``examples``.
 
-    Without differential privacy all of it; with it accuracies with noise, as long as the budget of
-    these records lasts, or nothing.
+    Without differential privacy, or with ``privacy.metrics = "exact"``, these are all metrics.
+    Otherwise they are accuracies with noise, or nothing if metrics are withheld or the budget of
+    these records is spent.  Raises :class:`PrivacyError` for a ledger that cannot be used.
     """
     spender, examples = learner.spender, len(learner.data.split(split))
     if spender is None or spender.settings.metrics == "exact":
@@ -39,6 +41,7 @@ def released_metrics(
         return {}
     mechanism = Mechanism(spender.settings.metrics_noise, 1.0, 1)
     try:
+        # Validation and test records have budgets of their own, apart from the training records'.
         with _for_split(spender, learner, split).releasing("metrics", mechanism, term, term):
             randomness = private_randomness(spender.settings.random)
             noisy, counted = noisy_accuracies(
@@ -47,7 +50,7 @@ def released_metrics(
     except PrivacyError as error:
         if error.code != PrivacyError.BUDGET_SPENT:
             raise
-        return {}
+        return {}  # a spent budget ends the metrics, not the vendor's part in the term
     return {name: {"accuracy": value, "examples": counted} for name, value in noisy.items()}
 
 

@@ -12,7 +12,8 @@ _NOTED = "released"
 
 
 def released_so_far(ledger: TermLedger, metric: str) -> Release | None:
-    """Return the released model of a site's ledger; what was compared is not compared again."""
+    """Return the released model of a site's ledger, or None while no term is committed."""
+    # The ledger notes the last compared term and its winner, so that each record is read once.
     noted = ledger.fact(_NOTED)
     compared, kept = json.loads(noted) if noted else (0, None)
     best, through = Release(**kept) if kept else None, len(ledger)

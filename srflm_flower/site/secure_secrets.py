@@ -4,8 +4,8 @@
 
     secure/t<term>-<digest of the context>.json
 
-They outlive the process that answers one message, and are deleted when the term is committed.
-What is noted is durable before it is told.
+The secrets outlive the process that answers one message, and are deleted when the term is
+committed.  Every note is durable before :meth:`SecretsOnDisk.keep` returns.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from strategies.secure_aggregation.client import Secrets
 
 
 class SecretsOnDisk:
-    """A folder with one file for every aggregation of the open term."""
+    """A folder with one file for each aggregation of the open term."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Keep other processes of this site waiting: two requests are answered one by one."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Hold the lock of the notes, so that requests are answered one after another."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # no other user of the machine
         with locked(self._folder / "lock", wait=True):
             yield
 
     def find(self, context: Context) -> Secrets | None:
-        """Return what is noted about ``context``."""
+        """Return the notes about ``context``, if there are any."""
         path = self._path(context)
         if not path.exists():
             return None
@@ -45,7 +45,7 @@ class SecretsOnDisk:
         write_durably(self._path(notes.context), notes.model_dump_json().encode(), private=True)
 
     def of_round(self, context: Context) -> list[Secrets]:
-        """Return the notes of all aggregations of this round that this server has begun."""
+        """Return the notes of all aggregations that this server has begun in this round."""
         paths = sorted(self._folder.glob(f"t{context.term:06}-*.json"))
         found = [Secrets.model_validate_json(path.read_bytes()) for path in paths]
         return [

@@ -1,4 +1,7 @@
-"""A site's answers in secure aggregation: its notes are durable before anything is told."""
+"""A site's answers in secure aggregation.
+
+Every secret and every choice is durable on disk before the answer that depends on it is sent.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ from strategies.secure_aggregation.client import Client, Secrets, begin
 from strategies.secure_aggregation.quantising import Quantiser, agreed_quantiser
 from strategies.weights import Weights
 
-MAX_SESSIONS = 32
+MAX_SESSIONS = 32  # for one server in one round: bounds the secrets that a site has to store
 
 FindUpdate = Callable[[secure.SecureRequest, Message], tuple[Weights, Weights] | None]
-"""The site's update of a round and the model that it started from; None where there is none."""
+"""Return the site's update of a round and the model that it started from, or None if absent."""
 
 Handler = Callable[[Any, Message], RecordDict]
 
@@ -32,8 +35,8 @@ Handler = Callable[[Any, Message], RecordDict]
 class SecureSum:
     """One vendor's site as a client of secure aggregation.
 
-    ``remembers`` tells whether the site has all that it ever noted: one that was restored from a
-    copy might reveal a second secret of one peer.
+    ``remembers`` tells whether the site still has all its notes.  A site that was restored from an
+    older copy might reveal shares of both secrets of one peer, which together unmask its update.
     """
 
     client: Client
@@ -58,7 +61,7 @@ class SecureSum:
             raise _refused("the server itself asked for keys", "a client")
         with self.notes.writing():
             notes = self.notes.find(context)
-            if notes is None:
+            if notes is None:  # asked again, the site advertises the same keys
                 self._check_may_begin(context)
                 notes = begin(context)
                 self.notes.keep(notes)
@@ -86,6 +89,7 @@ class SecureSum:
             notes = self.client.receive(self._begun(asked), asked.shares)
             notes = self.client.commit_to(notes, masked)
             self.notes.keep(notes)
+        # Masks in place, so only after the note of which update is masked is durable.
         self.client.mask(notes, masked)
         return secure.with_masked(self._reply(), masked)
 
@@ -101,6 +105,7 @@ class SecureSum:
             notes = self._begun(asked)
             released = self.client.release(notes, asked.confirmations)
             self._check_no_second_sum(notes)
+            # Noted before the shares leave: a crash in between must not allow a second sum.
             self.notes.keep(notes.model_copy(update={"released": True}))
         return self._reply(shares=released)
 
@@ -111,7 +116,8 @@ class SecureSum:
         return notes
 
     def _check_no_second_sum(self, notes: Secrets) -> None:
-        """Refuse to help the same server to the sum of another set: it could subtract them."""
+        """Refuse to help the same server to a second sum over another set of clients."""
+        # The difference of two sums over sets that differ by one client is that client's update.
         for other in self.notes.of_round(notes.context):
             if other.released and other.survivors != notes.survivors:
                 raise MessageRefused(

@@ -1,4 +1,4 @@
-"""A vendor's side of a term: what its node does for each message.
+"""A vendor's side of a term: the work that its node does for each message.
 
 The site obeys only messages that fit its own view (:mod:`strategies.protocol.admission`) and
 answers with declared fields and model weights only (:mod:`srflm_flower.site.outgoing`).
@@ -42,7 +42,7 @@ Handler = Callable[[Any, Message], RecordDict]
 
 
 class Site:
-    """One vendor's site.  ``find_learner`` reads the vendor's data."""
+    """One vendor's site.  ``find_learner`` reads the vendor's data and returns its learner."""
 
     def __init__(
         self,
@@ -84,12 +84,12 @@ class Site:
 
     @cached_property
     def learner(self) -> Learner:
-        """The vendor's learner: its data is read when it is first needed."""
+        """The vendor's learner; the first use reads the vendor's data."""
         return self._find_learner()
 
     @cached_property
     def personalisation(self) -> Personalisation:
-        """How the vendor comes to its personalised model."""
+        """The search for the vendor's personalised model."""
         return Personalisation(
             self.state,
             lambda weights: self.learner.evaluate(weights, "validation"),
@@ -98,10 +98,10 @@ class Site:
         )
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
-        """Do what ``message`` asks and return the reply's content.
+        """Do the work that ``message`` asks for and return the reply's content.
 
-        ``sender`` is the vendor on whose SuperLink it lay, where that is known.  Raises
-        :class:`strategies.errors.SrflmError` when it is refused or fails.
+        ``sender`` is the vendor whose SuperLink delivered the message, if that is known.  Raises
+        :class:`strategies.errors.SrflmError` when the message is refused or its work fails.
         """
         kind, allowed, handler = self._handlers[message.metadata.message_type]
         request = wire.unpack(message, kind)
@@ -113,17 +113,17 @@ class Site:
             self.participant.admit_server(request.envelope, sender, any_term, order)
         try:
             answer = handler(request, message)
-        except NeedsModels as error:
+        except NeedsModels as error:  # the server sends the message again, with these models
             answer = self._reply(status="needs-models", needs=error.needs)
         return check_outgoing(answer, self.initial, self.federation, self.vendor)
 
     def log(self, text: str) -> None:
-        """Append to the site's own log; a full disk must not hide the error itself."""
-        with suppress(SrflmError):
+        """Append to the site's own log, if the disk allows it."""
+        with suppress(SrflmError):  # a full disk must not hide the error that is being logged
             self.state.log(text)
 
     def highest_attempt(self) -> int:
-        """Return the highest attempt at the next term that the site has granted."""
+        """Return the highest attempt granted in the next term; 0 if the ledger is unreadable."""
         try:
             ledger = self.state.ledger
             return max(0, ledger.votes(len(ledger) + 1).granted)
@@ -139,7 +139,7 @@ class Site:
     def _stored_update(
         self, asked: wire.Train | SecureRequest
     ) -> tuple[Weights, UpdateNotes] | None:
-        """Return the update that the site has made as a client of what is asked, if it has."""
+        """Return the site's client update for this term, round, and start model, if it exists."""
         stored = self.state.update(asked.envelope.term, asked.round)
         return stored if stored is not None and _is_of(asked, stored[1]) else None
 
@@ -149,12 +149,13 @@ class Site:
         return wire.pack(self.participant.open(opening))
 
     def _train(self, work: wire.Train, message: Message) -> RecordDict:
-        """Train once: two servers of one term that ask at the same time get the same update."""
+        """Train once per round and start model; every later request gets the stored update."""
+        # Two servers of one term may ask at the same time; the second waits for the first.
         with self.state.training():
             weights, notes = self._stored_update(work) or self._train_anew(
                 work, self._weights(message, work.model)
             )
-        if self.federation.aggregation.secure:
+        if self.federation.aggregation.secure:  # the update itself leaves only masked
             return self._reply(ballot=notes.ballot, steps=notes.steps)
         return self._update_reply(weights, notes.ballot, notes.steps)
 
@@ -166,8 +167,8 @@ class Site:
         return trained.weights, notes
 
     def _trained(self, work: wire.Train, start: Weights, role: Role) -> Trained:
-        """Train, or go on with what an interruption has left of the same work."""
-        key = f"{role} {work.model_dump_json(exclude={'envelope'})}"
+        """Train, resuming from the checkpoint that an interruption has left of the same work."""
+        key = f"{role} {work.model_dump_json(exclude={'envelope'})}"  # the same in any attempt
         self._check_told()
         checkpoint = self.state.checkpoint(role, key)
         term = work.envelope.term
@@ -182,7 +183,7 @@ class Site:
         )
 
     def _check_told(self) -> None:
-        """Check the privacy ledger against what the records since the last check say of it."""
+        """Check that the privacy ledger lists all training in records since the last check."""
         if self.learner.spender is not None:
             records = self.state.ledger.records(self._told_through + 1)
             check_told(self.learner.spender, self.vendor, records)
@@ -196,12 +197,12 @@ class Site:
         if stored is None:
             return self._update_reply(self.initial, None, 0)
         weights, notes = stored
-        # A vendor that stands in may have trained as a client in this very term: that counts.
+        # A vendor that replaced the server may have trained as a client in this term: count it.
         fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
         return self._update_reply(weights, notes.ballot, notes.steps if fresh else 0)
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
-        """Fine-tune once: asked again, by a server that was restarted, the site sends the same."""
+        """Fine-tune once; a restarted server that asks again gets the same model."""
         self._check_own(work.envelope)
         start = self._weights(message, work.model)
         self.models.put(start, work.model)
@@ -245,9 +246,9 @@ class Site:
         return wire.pack(self.participant.accept(proposed))
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
-        self.participant.check_commit(commit)  # before any of it is stored
+        self.participant.check_commit(commit)  # before anything is stored
         newest = commit.records[-1].record
-        if newest.term > len(self.state.ledger):
+        if newest.term > len(self.state.ledger):  # model first: no record without its model
             self.models.put(self._weights(message, newest.model), newest.model)
         reply = self.participant.commit(commit)
         newest_two = self.state.ledger.records(reply.head_term - 1)
@@ -256,7 +257,7 @@ class Site:
         return wire.pack(reply)
 
     def _tidy(self, head_term: int, kept: set[str]) -> None:
-        """Delete updates and models that no term needs any more; ``kept`` are of the last ones."""
+        """Delete updates and models that no term needs; ``kept`` are the newest models' hashes."""
         self.state.forget_updates()
         self.state.secure_notes.forget_through(head_term)
         ledger = self.state.ledger
@@ -286,6 +287,7 @@ class Site:
 
     def _share(self, share: wire.ShareBest, message: Message) -> RecordDict:
         best, privacy = self.state.best(), self.federation.privacy
+        # Exact validation metrics chose the model; unless they may leave, the choice may not.
         chosen_by_records = privacy.private and privacy.metrics != "exact"
         if best is None or chosen_by_records or not self.policy.shares_best:
             raise MessageRefused(
@@ -296,10 +298,8 @@ class Site:
             )
         return self._update_reply(best.weights, None, 0)
 
-    # ------------------------------------------------------------------------------------------
-
     def _check_own(self, envelope: wire.Envelope) -> None:
-        """Check that weights of this vendor alone go to no other vendor's server."""
+        """Check that the weights of this single vendor go to its own server only."""
         if envelope.server != self.vendor:
             raise MessageRefused(
                 f"a request of {envelope.server!r} for weights that are for the own server only",

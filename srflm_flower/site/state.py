@@ -1,14 +1,14 @@
-"""What a vendor's site keeps on disk: its ledger, its updates, its personalised model.
+"""The state of a vendor's site on disk: its ledger, its updates, its personalised model.
 
 ::
 
     ledger.sqlite                    term records, votes, proposals, run orders
-    updates/t<term>-r<round>.safetensors   what it trained as a client, to be sent again
-    updates/finetuned.safetensors    what it trained last as the server
-    updates/unfinished-<role>.pt     an interrupted training's last epoch
+    updates/t<term>-r<round>.safetensors   updates as a client, to be sent again on request
+    updates/finetuned.safetensors    the latest model that it fine-tuned as the server
+    updates/unfinished-<role>.pt     checkpoint of the last epoch of an interrupted training
     best.safetensors                 its personalised model
     average.safetensors              the moving average of the global models it has seen
-    local-average.safetensors        that of its own models
+    local-average.safetensors        the moving average of its own models
     secure/                          secrets of secure aggregation in the open term
     site.log                         errors in full; they never leave the site
 """
@@ -36,7 +36,7 @@ from strategies.weights import Weights
 
 
 class UpdateNotes(BaseModel):
-    """Which work an update is the result of, and what it told the election."""
+    """The work that led to an update (``start`` is the start model's hash), and its ballot."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class UpdateNotes(BaseModel):
 
 @dataclass(frozen=True)
 class Best:
-    """A vendor's personalised model: the best by its own validation data that it has seen."""
+    """A vendor's personalised model: the best model so far on its own validation data."""
 
     weights: Weights
     metrics: Metrics
@@ -58,7 +58,10 @@ class Best:
 
 
 def is_better(candidate: Metrics, kept: Metrics, metric: str) -> bool:
-    """Compare by ``metric`` (of equals the earlier is kept), by loss where it is undefined."""
+    """Return whether ``candidate`` is better by ``metric``, or by loss if neither has the metric.
+
+    Of equal models the kept one stays.  A model with the metric beats a model without it.
+    """
     ours, theirs = candidate.get(metric), kept.get(metric)
     if ours is not None and theirs is not None:
         return ours > theirs
@@ -82,17 +85,18 @@ class SiteState:
     # ---- updates -----------------------------------------------------------------------------
 
     def checkpoint(self, role: str, key: str) -> Checkpoint:
-        """Return where unfinished work in a role is kept; ``key`` names the piece of work."""
+        """Return the checkpoint for unfinished work in a role; ``key`` identifies the work."""
         return Checkpoint(self._folder / "updates" / f"unfinished-{role}.pt", key)
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Wait until no other process of this site trains, and keep the others waiting."""
+        """Hold the site's training lock; wait while another process of this site trains."""
+        # Otherwise two requests for the same work would both train, and spend ε twice.
         with locked(self._folder / "training.lock", wait=True):
             yield
 
     def store_update(self, weights: Weights, notes: UpdateNotes) -> None:
-        """Keep an update, to send it again rather than train again."""
+        """Store a client update, so that a repeated request needs no second training."""
         file = ModelFile(self._model, self._task, weights, notes.model_dump(mode="json"))
         file.write(self._update_path(notes.term, notes.round))
 
@@ -102,12 +106,12 @@ class SiteState:
         return self._read_update(path) if path.exists() else None
 
     def store_finetuned(self, weights: Weights, notes: UpdateNotes) -> None:
-        """Keep what this vendor trained last as the server."""
+        """Store the model that this vendor has fine-tuned as the server; replaces the last one."""
         file = ModelFile(self._model, self._task, weights, notes.model_dump(mode="json"))
         file.write(self._finetuned_path)
 
     def finetuned(self) -> tuple[Weights, UpdateNotes] | None:
-        """Return what this vendor trained last as the server."""
+        """Return the model that this vendor last fine-tuned as the server."""
         path = self._finetuned_path
         return self._read_update(path) if path.exists() else None
 
@@ -117,6 +121,7 @@ class SiteState:
 
     def last_update(self) -> tuple[Weights, UpdateNotes] | None:
         """Return the latest update that this vendor made as a client."""
+        # The numbers in the names are padded with zeros, so their order is that of the terms.
         paths = sorted((self._folder / "updates").glob("t*.safetensors"))
         return self._read_update(paths[-1]) if paths else None
 
@@ -145,7 +150,10 @@ class SiteState:
         return Best(file.weights, notes["metrics"], notes["term"], notes["origin"])
 
     def keep_if_better(self, candidate: Best, metric: str) -> Best:
-        """Keep ``candidate`` if it is better than the kept model; return the one that is kept."""
+        """Store ``candidate`` if it is better than the stored model; return the model now stored.
+
+        ``metric`` decides, as in :func:`is_better`.
+        """
         kept = self.best()
         if kept is not None and not is_better(candidate.metrics, kept.metrics, metric):
             return kept

@@ -1,6 +1,6 @@
-"""Whether a site obeys a message: a pure comparison of the envelope with the site's own view.
+"""Decide whether a site obeys a message, by comparing the envelope with the site's own view.  Pure.
 
-A SuperLink can start any run; a site need not obey it.
+A SuperLink can start any run, so a site has to check every message itself.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from strategies.protocol.quorum import Refusal, owner
 
 @dataclass(frozen=True)
 class View:
-    """What a site knows: its federation, the last term in its ledger, who may serve the next.
+    """A site's own view: its federation, the last term in its ledger, and the next term's ranking.
 
-    ``federation`` is the edition that decides the next term, ``others`` are the hashes of those
-    that the site knows besides.  ``attempt`` is the highest attempt at the next term that it has
-    granted.
+    ``federation`` is the hash of the edition that decides the next term, ``others`` are the hashes
+    of the other editions that the site knows.  ``attempt`` is the highest attempt at the next term
+    that the site has granted.
     """
 
     federation: str
@@ -29,12 +29,13 @@ class View:
 
 
 def check_sender(envelope: Envelope, view: View, sender: str | None = None) -> None:
-    """Raise :class:`MessageRefused` for another federation's message, or one in a false name.
+    """Raise :class:`MessageRefused` for a message of another federation or in a false name.
 
-    ``sender`` is the vendor on whose SuperLink the message lay; a simulation does not know it.
+    ``sender`` is the vendor whose SuperLink delivered the message; None in a simulation.
     """
     if envelope.federation not in {view.federation, *view.others}:
         raise _another_federation()
+    # Otherwise any vendor's SuperLink could act as the elected server.
     if sender is not None and envelope.server != sender:
         raise _refused(
             f"a message of {sender!r} in the name of {envelope.server!r}",
@@ -48,11 +49,12 @@ def check_envelope(
 ) -> None:
     """Raise :class:`MessageRefused` unless the envelope fits ``view``.
 
-    ``any_term`` allows other terms than the site's next one: for the messages by which a site that
-    has missed terms is found, or a stored record is acknowledged again.
+    ``any_term`` also allows terms other than the site's next one: for messages that find a site
+    that has missed terms, or that ask it to acknowledge a stored record again.
     """
     check_sender(envelope, view, sender)
     is_next = envelope.term == view.head_term + 1
+    # Another known edition is valid only for messages about other terms.
     if envelope.federation != view.federation and (is_next or not any_term):
         raise _another_federation()
     if not is_next:
@@ -80,11 +82,12 @@ def _refused(found: str, expected: str, code: str) -> MessageRefused:
     )
 
 
+# A promise cannot be withdrawn: without a bound, one huge attempt would block all lower ones.
 MAX_ATTEMPTS_AHEAD = 1000
 
 
 def require_near(attempt: int, granted: int) -> None:
-    """Raise :class:`MessageRefused` for an attempt that no succession of servers leads to."""
+    """Raise :class:`MessageRefused` for an attempt too far above the highest granted one."""
     if attempt > max(granted, 0) + MAX_ATTEMPTS_AHEAD:
         raise MessageRefused(
             f"attempt {attempt} after attempt {granted}",
@@ -95,7 +98,7 @@ def require_near(attempt: int, granted: int) -> None:
 
 
 def require_vote(reason: Refusal | None) -> None:
-    """Raise :class:`MessageRefused` for a vote that must not be given."""
+    """Raise :class:`MessageRefused` if there is a ``reason`` to refuse the vote."""
     if reason == "outvoted":
         raise MessageRefused(
             "an attempt below the one that this site has granted",

@@ -1,4 +1,4 @@
-"""Check that term records form an unbroken chain: each the next link after the one before it."""
+"""Check that term records form an unbroken chain, in which every record follows its parent."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from strategies.protocol.records import TermRecord
 def check_follows(last: TermRecord | None, record: TermRecord, federation: str) -> None:
     """Check that ``record`` is the next link after ``last`` in this federation's chain.
 
-    ``federation`` is the hash of the first edition of the federation file; from one edition to the
-    next leads a record with a roster change.  Raises :class:`LedgerError`.
+    ``federation`` is the hash of the first edition of the federation file, which is also the parent
+    of the first record; a record with a roster change leads to the next edition.  Raises
+    :class:`LedgerError`.
     """
+    # A roster change in the last record decides which edition this record must name.
     if record.federation != (last.next_federation if last is not None else federation):
         raise _broken("a record of another federation", record)
     parent, term, round_number = (
@@ -21,6 +23,7 @@ def check_follows(last: TermRecord | None, record: TermRecord, federation: str) 
     )
     if record.term != term or record.parent != parent:
         raise _broken("a record that does not follow the one before it", record)
+    # A term may have several rounds (TermPlan.rounds_per_term): only a lower bound is known here.
     if record.round < round_number:
         raise _broken("a record that counts rounds backwards", record)
 

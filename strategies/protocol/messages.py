@@ -1,8 +1,7 @@
-"""The messages of a term, typed: what each phase asks for and what a site answers.
+"""The typed messages of a term: the requests of each phase and the sites' replies.
 
-Every message is one Flower ``RecordDict``: the noun below as JSON, and the models that travel with
-it, as safetensors bytes under their hash.  docs/explanation/term.md
-has the table of phases.
+Every message is one Flower ``RecordDict``: one of the nouns below as JSON, and the attached models
+as safetensors bytes under their hashes.  docs/explanation/term.md has the table of phases.
 """
 
 from __future__ import annotations
@@ -49,17 +48,20 @@ KINDS = (
 )
 
 MAX_NUMBER = 10**9
-"""No term and no attempt is higher; SQLite's integers end at 2^63."""
+"""The largest term or attempt of a message; far below the limit of SQLite's integers, 2^63."""
 
 _NOUN = "noun"
 _MODELS = "model:"
 _BLOCK = "safetensors"
 _SMALL_BYTES = 2**20
-"""A model up to this size travels in the noun's own record."""
+"""A model up to this size, in bytes, is sent in the same record as the noun."""
 
 
 class Envelope(Noun):
-    """Whose message this is: a site refuses all that does not fit its own view."""
+    """The federation, term, attempt, and server of a message; a site refuses it if they differ.
+
+    The comparison with the site's own view is :mod:`strategies.protocol.admission`.
+    """
 
     federation: str
     term: int = Field(ge=0, le=MAX_NUMBER)
@@ -68,7 +70,7 @@ class Envelope(Noun):
 
 
 class Request(Noun):
-    """What every request has."""
+    """The fields that all requests share."""
 
     envelope: Envelope
 
@@ -76,7 +78,7 @@ class Request(Noun):
 class OpenAttempt(Request):
     """Phase 1: the server opens a term on top of ``parent`` and its ``model``.
 
-    An attempt above 0 asks for the site's vote.  ``order`` is the run order that the server
+    With an attempt above 0 it asks for the site's vote.  ``order`` is the run order that the server
     follows, for sites that have missed it.
     """
 
@@ -99,9 +101,9 @@ class Train(Request):
 
 
 class RecallUpdate(Request):
-    """Phase 2, to the server's own node: send the last update that it made as a client.
+    """Phase 2, to the server's own node: send the last update that this vendor made as a client.
 
-    With ``or_initial`` a vendor that never was a client sends the initial weights.
+    With ``or_initial``, a vendor that has never been a client sends the initial weights.
     """
 
     round: int
@@ -111,8 +113,8 @@ class RecallUpdate(Request):
 class EvaluateModels(Request):
     """Phase 4: evaluate models (name → hash) on one of the site's splits.
 
-    With ``select`` they are candidates for the site's personalised model, whose metrics are
-    answered too, under the name ``personalised``.
+    With ``select``, the models are candidates for the site's personalised model, and the reply also
+    has the metrics of that model, under the name ``personalised``.
     """
 
     models: dict[str, str]
@@ -123,7 +125,7 @@ class EvaluateModels(Request):
 class Accept(Request):
     """Phase 5, first half: store the proposed record and its model.
 
-    ``grants`` show that a majority has granted an attempt above 0.
+    For an attempt above 0, ``grants`` prove that a majority has granted it.
     """
 
     proposal: Proposal
@@ -131,10 +133,10 @@ class Accept(Request):
 
 
 class Commit(Request):
-    """Phase 5, second half: records that are committed, oldest first.
+    """Phase 5, second half: committed records, oldest first.
 
-    It also brings a site up to date that has missed terms, and may come from any vendor: the
-    certificates speak for themselves.
+    It also brings a site that has missed terms up to date.  It may come from any vendor, because
+    the certificates prove the commits.
     """
 
     records: tuple[Committed, ...]
@@ -147,19 +149,20 @@ class FetchRecords(Request):
 
 
 class FetchModel(Request):
-    """From a server that lacks the model of a committed or accepted record: send it."""
+    """From a server that lacks the model of a committed or accepted record: send that model."""
 
     model: str
 
 
 class TellVotes(Request):
-    """From a site that has lost its state: tell which term is open, and whether you voted in it."""
+    """From a site that has lost its state: tell your open term and whether you voted in it."""
 
 
 class VotesTold(Noun):
-    """How far a site is: its open term, and whether it has accepted a record in it.
+    """A site's open term, and whether the site has accepted a record in it.
 
-    ``edition`` is the number of the edition that decides the open term.
+    ``forgetful`` says that this site has itself lost its state.  ``edition`` is the number of the
+    edition of the federation file that decides the open term.
     """
 
     term: int
@@ -179,15 +182,15 @@ class ShareBest(Request):
 
 
 class Reply(Noun):
-    """What a site answers.  Only the fields of the phase are set.
+    """A site's reply to any request; only the fields of that phase are set.
 
-    ``code`` tells why a request failed; ``needs`` lists the hashes of models that the site lacks
-    and that the request must carry when it is sent again.  ``head_term`` is the last term in the
-    site's ledger, ``attempt`` the highest that it has seen for the next one.  ``grant`` answers an
-    opening that asks for a vote, with the proposal that was ``accepted`` before; ``signature`` is
-    that of an acceptance; ``privacy`` goes with an evaluation.  ``keys``, ``shares`` (by vendor),
-    and ``signature`` answer the questions of secure aggregation.  ``approval`` is of a new roster,
-    with the answer to an opening.
+    ``code`` is the error code of a failed request.  ``needs`` lists the hashes of models that the
+    site lacks and that must be attached when the request is sent again.  ``head_term`` is the last
+    term in the site's ledger, ``attempt`` the highest attempt that it has seen for the next term.
+    ``grant`` is the vote that an opening asks for, and ``accepted`` the proposal that the site has
+    accepted earlier.  ``signature`` is of an acceptance or of the survivors in secure aggregation,
+    which also uses ``keys`` and ``shares`` (by vendor).  ``privacy`` comes with an evaluation, an
+    ``approval`` of a new roster with the reply to an opening.
     """
 
     vendor: str
@@ -215,18 +218,17 @@ AnyNoun = TypeVar("AnyNoun", bound=Noun)
 
 
 def pack(noun: Noun, models: Mapping[str, ArrayRecord] | None = None) -> RecordDict:
-    """Return the message content for ``noun`` and the models (hash → arrays) that go with it."""
+    """Return the message content for ``noun`` with ``models`` (hash → arrays) attached."""
     return with_models(
         RecordDict({_NOUN: ConfigRecord({"json": noun.model_dump_json()})}), models or {}
     )
 
 
 def with_models(content: RecordDict, models: Mapping[str, ArrayRecord]) -> RecordDict:
-    """Return ``content`` with ``models`` (hash → arrays) added, each as one block of bytes.
-
-    Flower sends a record as an object and an array as several more, each with a request of its own
-    on every hop; what is large it sends in parts, so that a broken upload goes on where it was.
-    """
+    """Return ``content`` with ``models`` (hash → arrays) added, each as one block of bytes."""
+    # Flower sends a record as one object and an array as several more, each with a request of its
+    # own on every hop: a small block goes into the noun's record.  It sends a large array in parts,
+    # so that a broken upload can continue: a large block becomes an array.
     noun, records = ConfigRecord(dict(content.config_records[_NOUN])), {}
     for name, arrays in models.items():
         block = encode_weights(from_arrays(arrays))
@@ -241,7 +243,7 @@ def with_models(content: RecordDict, models: Mapping[str, ArrayRecord]) -> Recor
 def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
     """Return the noun in ``message``.
 
-    Raises :class:`MessageRefused` when there is none of this kind.
+    Raises :class:`MessageRefused` if the message has no valid noun of this kind.
     """
     try:
         return noun_in(message.content, kind)
@@ -255,7 +257,7 @@ def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
 
 
 def noun_in(content: RecordDict, kind: type[AnyNoun]) -> AnyNoun:
-    """Return the noun in a message's content; raises ValueError when there is none of this kind."""
+    """Return the noun in a message's content; raises ValueError without a valid one of ``kind``."""
     try:
         return kind.model_validate_json(str(content.config_records[_NOUN]["json"]))
     except KeyError as error:
@@ -263,7 +265,7 @@ def noun_in(content: RecordDict, kind: type[AnyNoun]) -> AnyNoun:
 
 
 def envelope_of(message: Message) -> Envelope | None:
-    """Return the envelope of a request of any kind, or None where there is no valid one."""
+    """Return the envelope of a request of any kind, or None without a valid envelope."""
     try:
         noun = json.loads(str(message.content.config_records[_NOUN]["json"]))
         return Envelope.model_validate(noun["envelope"])
@@ -272,32 +274,35 @@ def envelope_of(message: Message) -> Envelope | None:
 
 
 def has_models(message: Message) -> bool:
-    """Return whether models came with ``message``."""
+    """Return whether models are attached to ``message``."""
     return bool(_blocks(message.content))
 
 
 def models_in(message: Message) -> dict[str, ArrayRecord]:
-    """Return the models (claimed hash → arrays) that came with ``message``.
+    """Return the models (claimed hash → arrays) attached to ``message``.
 
-    Raises ValueError when one cannot be decoded.
+    Raises ValueError if a model cannot be decoded.
     """
     return {name: to_arrays(each) for name, each in weights_in(message.content).items()}
 
 
 def weights_in(content: RecordDict) -> dict[str, Weights]:
-    """Return the models' weights (claimed hash → weights) in a content; raises as above."""
+    """Return the models (claimed hash → weights) in ``content``.
+
+    Raises ValueError if a model cannot be decoded.
+    """
     return {name.removeprefix(_MODELS): _decoded(block) for name, block in _blocks(content).items()}
 
 
 def others_in(content: RecordDict) -> set[str]:
-    """Return the names of all that is in ``content`` and is neither the noun nor a model."""
+    """Return the names of the entries in ``content`` other than the noun and the models."""
     noun = content.config_records.get(_NOUN, ConfigRecord())
     names = (content.keys() - {_NOUN}) | (noun.keys() - {"json"})
     return {str(name) for name in names} - _blocks(content).keys()
 
 
 def _blocks(content: RecordDict) -> dict[str, object]:
-    """Return the blocks of bytes in ``content``, small and large, by their names there."""
+    """Return name → block of bytes for every model in ``content``, small or large."""
     records: Mapping[str, Mapping[str, object]] = content.config_records
     found = {**records.get(_NOUN, {}), **content.array_records}
     return {name: block for name, block in found.items() if name.startswith(_MODELS)}
@@ -307,6 +312,7 @@ def _decoded(block: object) -> Weights:
     try:
         if isinstance(block, ArrayRecord):
             array = block[_BLOCK].numpy()
+            # Exactly one array of bytes: the record can hold nothing besides the model.
             alone = len(block) == 1 and array.dtype == np.uint8
             block = array.tobytes() if alone else None
         if not isinstance(block, bytes):
@@ -317,5 +323,5 @@ def _decoded(block: object) -> Weights:
 
 
 def payload_bytes(content: RecordDict) -> int:
-    """Return the size of what ``content`` carries: array data and JSON, in bytes."""
+    """Return the size of the array data and JSON in ``content``, in bytes."""
     return sum(record.count_bytes() for record in content.values())

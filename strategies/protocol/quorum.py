@@ -1,19 +1,20 @@
-"""At most one outcome a term: single-decree Paxos among the vendors' sites.  Pure rules.
+"""At most one outcome per term: single-decree Paxos among the vendors' sites, as pure rules.
 
-The value that is agreed on is a term record, named here by its hash.  A ballot number is an
+The sites agree on a term record, named here by its hash.  The ballot number of Paxos is the
 **attempt**: attempt ``a`` belongs to one vendor, ``ranking[a mod N]`` of the previous record, so no
-two vendors ever propose under the same one.  Attempt 0 belongs to the elected server and, being
-the lowest, needs no votes: nothing can have been accepted before it.
+two vendors ever propose under the same attempt.  Attempt 0 belongs to the elected server.  It is
+the lowest attempt and needs no votes, because nothing can have been accepted before it.
 
-* A site *grants* an attempt only if it has granted no higher one, stores the grant before it
-  answers, and tells which record it has accepted.
+* A site *grants* an attempt only if it has granted no higher attempt.  It stores the grant before
+  it answers, and the answer names the record that it has accepted, if any.
 * A server with the grants of a majority proposes the record that was accepted under the highest
-  attempt, or its own if there is none; it stores the proposal before it sends it, and never
-  proposes two records under one attempt.
-* A site *accepts* a record only under an attempt at least as high as any that it has granted.
+  attempt, or its own record if the grants name no record.  It stores the proposal before it sends
+  it, and never proposes two records under one attempt.
+* A site *accepts* a record only under an attempt at least as high as any attempt that it has
+  granted.
 * A record is *committed* once a majority has accepted it under one attempt.
-* A site that may have forgotten a promise takes no part in votes until it has heard from a majority
-  of the others which term can have been open when it lost its state, and that term is over.
+* A site that may have forgotten a promise does not vote until two conditions hold: it has heard
+  from a majority which terms can have been open when it lost its state, and these terms are over.
 
 (Lamport, "Paxos made simple", 2001.)
 """
@@ -27,14 +28,14 @@ from typing import Literal
 from strategies.protocol.records import majority
 
 NONE_SEEN = -1
-"""The highest attempt of a site that has seen none in the term."""
+"""The highest attempt seen by a site that has not seen any attempt in the term."""
 
 Refusal = Literal["outvoted", "forgetful", "two-outcomes"]
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A record (its hash) that a site has accepted, and under which attempt."""
+    """The hash of a record that a site has accepted, and the attempt under which it did."""
 
     attempt: int
     record: str
@@ -42,10 +43,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Votes:
-    """What a site keeps about the open term; durable before the site answers.
+    """A site's state of the vote on the open term; it is stored durably before the site answers.
 
-    ``granted`` is the highest attempt that it has granted or accepted.  A ``forgetful`` site has
-    lost its state, or was restored from a copy, and may have promised more in this term.
+    ``granted`` is the highest attempt that the site has granted or accepted.  A ``forgetful`` site
+    has lost its state, or was restored from a copy, and may have made promises that it has lost.
     """
 
     term: int
@@ -60,61 +61,74 @@ def owner(attempt: int, ranking: Sequence[str]) -> str:
 
 
 def own_attempt(vendor: str, ranking: Sequence[str], at_least: int) -> int:
-    """Return the lowest attempt from ``at_least`` on that belongs to ``vendor``."""
+    """Return the lowest attempt of ``vendor`` that is not below ``at_least``."""
     place = ranking.index(vendor)
+    # Python's % is never negative, so the result is at least ``at_least``.
     return at_least + (place - at_least) % len(ranking)
 
 
 def refusal(votes: Votes, attempt: int, record: str | None = None) -> Refusal | None:
-    """Return why a site must not grant ``attempt``, or not accept ``record`` under it."""
+    """Return why a site must not grant ``attempt``, or accept ``record`` under it; None if it may.
+
+    Without ``record`` the question is about the grant.
+    """
+    # A forgotten promise might forbid this vote.
     if votes.forgetful:
         return "forgetful"
+    # Equal is allowed: a repeated request gets the same vote.
     if attempt < votes.granted:
         return "outvoted"
     accepted = votes.accepted
+    # Another record is allowed under a higher attempt, never under the same one.
     if record and accepted and (accepted.attempt, accepted.record) != (attempt, record):
         return "two-outcomes" if accepted.attempt == attempt else None
     return None
 
 
 def grant(votes: Votes, attempt: int) -> Votes:
-    """Return the votes of a site that promises to obey nobody below ``attempt``.
+    """Return the votes of a site after its promise to obey no attempt below ``attempt``.
 
-    Raises ValueError where :func:`refusal` gives a reason.
+    Raises ValueError if :func:`refusal` gives a reason.
     """
     _require(refusal(votes, attempt))
     return replace(votes, granted=attempt)
 
 
 def accept(votes: Votes, attempt: int, record: str) -> Votes:
-    """Return the votes of a site that accepts ``record`` under ``attempt``.
+    """Return the votes of a site after it has accepted ``record`` under ``attempt``.
 
-    Raises ValueError where :func:`refusal` gives a reason.
+    Raises ValueError if :func:`refusal` gives a reason.
     """
     _require(refusal(votes, attempt, record))
+    # An acceptance is also a promise to obey no lower attempt.
     return replace(votes, granted=attempt, accepted=Accepted(attempt, record))
 
 
 def must_propose(grants: Iterable[Accepted | None]) -> Accepted | None:
-    """Return what the grants of a majority oblige their server to propose; None leaves it free."""
+    """Return the record that a majority's grants oblige a server to propose, or None if it is free.
+
+    ``grants`` has for each grant the record accepted before, if any.
+    """
     return max((each for each in grants if each), key=lambda each: each.attempt, default=None)
 
 
 def silent_through(reports: Mapping[str, Votes], roster: Collection[str]) -> int | None:
-    """Return the last term in which a forgetful site must not vote; None: it must hear from more.
+    """Return the last term in which a forgetful site must not vote.
 
-    ``reports`` are the votes of the *other* sites in their next terms, heard after the loss.
-    Whoever voted in a term knew that a majority had accepted the record before it; of any majority
-    heard, one still shows that record as accepted, or has gone on to the term.
+    Returns None if the site must hear from more vendors first.  ``reports`` are the votes of the
+    *other* sites in their open terms, received after the loss.
     """
     remembering = {vendor: votes for vendor, votes in reports.items() if not votes.forgetful}
     if not has_majority(remembering, roster):
         return None
+    # This site can have voted in a term only after a majority had accepted the record before it.
+    # That majority and the one heard here share a vendor, and this vendor either still shows that
+    # record as accepted in the term before (hence + 1) or is already in the later term.
     return max(votes.term + (1 if votes.accepted else 0) for votes in remembering.values())
 
 
 def has_majority(voters: Collection[str], roster: Collection[str]) -> bool:
-    """Return whether ``voters`` are a majority of the roster; others do not count."""
+    """Return whether ``voters`` include a majority of the roster; ignore voters outside it."""
     return len(set(voters) & set(roster)) >= majority(len(roster))
 
 

@@ -1,9 +1,9 @@
-"""A change of the roster: approved by a majority of the old one, in force after a committed term.
+"""Changes of the roster: approved by a majority of the old roster, in force after a committed term.
 
-A vendor approves a new :class:`Edition` with its signature.  Servers learn approvals when they open
-a term; with those of a majority, the term's record carries the change.  It is part of the value on
-which the old roster decides, so one edition at most follows another, and the next term is decided
-by the new roster.  A ledger needs nothing but its first edition to be verified.
+A vendor approves a new :class:`Edition` with its signature.  A server learns approvals when it
+opens a term; with the approvals of a majority, the term's record carries the change.  The old
+roster decides on that record, so at most one edition follows another, and the new roster decides
+the next term.  To verify a ledger, its first edition is enough.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from strategies.protocol.signatures import Keys, check_committed
 
 @dataclass(frozen=True)
 class Editions:
-    """Which edition decides which term: the first one, then those of ``changes``.
+    """The edition that decides each term: ``first``, then the editions of ``changes``.
 
-    ``changes`` are the terms whose records carry a change, ascending, and what they change to.
+    ``changes`` has the terms whose records carry a change, ascending, each with the new edition.
     """
 
     first: Edition
@@ -47,23 +47,24 @@ class Editions:
 
     @property
     def last_change(self) -> int:
-        """The term whose record carries the last change; 0 where there was none."""
+        """The term whose record carries the last change; 0 without any change."""
         return self.changes[-1][0] if self.changes else 0
 
     def find(self, federation: str) -> Edition | None:
-        """Return the edition whose file has this hash."""
+        """Return the edition whose federation file has this hash, or None."""
         every = (self.first, *(edition for _, edition in self.changes))
         return next((each for each in every if each.federation == federation), None)
 
     def after(self, record: TermRecord) -> Editions:
-        """Return the editions with the change that a further record carries, if it does."""
+        """Return the editions after ``record``: with its roster change added, if it carries one."""
+        # A record up to the last change is already included.
         if record.roster_change is None or record.term <= self.last_change:
             return self
         return replace(self, changes=(*self.changes, (record.term, record.roster_change.edition)))
 
 
 def approval_statement(previous: str, edition: Edition) -> bytes:
-    """Return what a vendor signs that approves a new edition."""
+    """Return the statement that a vendor signs when it approves a new edition."""
     plain = edition.model_dump(mode="json")
     return canonical_json({"says": "roster", "previous": previous, "edition": plain})
 
@@ -77,13 +78,14 @@ def sign_approval(vendor: str, previous: str, edition: Edition, keys: Keys) -> A
 def agreed_change(
     approvals: Iterable[Approval], edition: Edition, keys: Keys
 ) -> RosterChange | None:
-    """Return the change that a majority of ``edition``'s roster has approved, if there is one.
+    """Return the change that a majority of ``edition``'s roster has approved, or None.
 
-    What is not signed by the vendor in whose name it comes does not count.
+    Ignore approvals whose signature does not match their vendor.
     """
     signed: dict[bytes, tuple[Edition, dict[str, str]]] = {}
     verifying = keys.at(edition)
     for each in approvals:
+        # Approvals count together only if they are for exactly the same edition.
         statement = approval_statement(each.previous, each.edition)
         if each.previous != edition.federation or each.vendor not in edition.roster:
             continue
@@ -97,7 +99,7 @@ def agreed_change(
 
 
 def check_change(change: RosterChange, edition: Edition, keys: Keys) -> None:
-    """Check that a majority of ``edition``'s roster has approved what is to follow it.
+    """Check that a majority of ``edition``'s roster has approved the change.
 
     Raises :class:`MessageRefused`.
     """
@@ -120,7 +122,7 @@ def check_change(change: RosterChange, edition: Edition, keys: Keys) -> None:
 
 
 def check_decided(committed: Committed, edition: Edition, keys: Keys) -> None:
-    """Check that ``edition``'s roster has decided a record, and approved the change in it.
+    """Check that ``edition``'s roster has committed a record and approved the change in it, if any.
 
     Raises :class:`MessageRefused`.
     """

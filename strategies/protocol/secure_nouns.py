@@ -1,4 +1,4 @@
-"""What an aggregation is about, and the keys with which a client enters it."""
+"""The context of a secure aggregation, and the public keys with which a client enters it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from strategies.protocol.records import Noun, canonical_json, majority
 HEX_32_BYTES = r"^[0-9a-f]{64}$"
 
 MIN_CLIENTS = 3
-"""With two, each learns the other's update from the mean."""
+"""With two clients, each learns the other's update from the mean."""
 
 
 class Context(Noun):
-    """One aggregation: all that is signed or encrypted in it is bound to its digest.
+    """One aggregation; every signature and ciphertext in it is bound to the context's digest.
 
-    ``model`` is what the updates start from.  ``session`` is chosen by the server at random: after
-    a crash it begins a new one, in which everybody has new keys.
+    ``model`` is the model from which the updates start.  The server chooses ``session`` at random:
+    after a crash it begins a new session, for which every client makes new keys.
     """
 
     federation: str
@@ -39,8 +39,8 @@ class Context(Noun):
 class KeyCard(Noun):
     """A client's public keys for one aggregation (hexadecimal), signed with its Ed25519 key.
 
-    ``share_key`` encrypts shares for it, ``mask_key`` agrees on pairwise masks; ``commitment``
-    fixes the seed of its self-mask.
+    ``share_key`` is for encrypting shares to the client, ``mask_key`` for agreeing on pairwise
+    masks; ``commitment`` fixes the seed of the client's self-mask.
     """
 
     vendor: str
@@ -51,15 +51,16 @@ class KeyCard(Noun):
 
 
 def threshold_of(vendors: int, min_clients: int = 1) -> int:
-    """Return how many clients must take part to the end: a majority of all but the server.
+    """Return the number of clients that must take part to the end: a majority without the server.
 
-    ``min_clients`` may ask for more; then fewer may be lost, and more must collude with a server
-    to break the sum up.
+    ``min_clients`` may raise it; then fewer clients may be lost, and more of them must collude with
+    a server to separate the sum.
     """
     return max(majority(vendors - 1), min_clients)
 
 
 def list_digest(context: Context, cards: tuple[KeyCard, ...]) -> str:
-    """Return the SHA-256 (hex) of a list of keys in its context; the order does not count."""
+    """Return the SHA-256 (hex) of a list of keys in its context, whatever the list's order."""
+    # Sorted, so that all sites compute the same digest.
     listed = [card.model_dump() for card in sorted(cards, key=lambda card: card.vendor)]
     return hashlib.sha256(canonical_json({"context": context.digest, "keys": listed})).hexdigest()

@@ -1,6 +1,6 @@
-"""Who says so: the statements that vendors sign with their Ed25519 keys, and their verification.
+"""Statements that vendors sign with their Ed25519 keys, and how to sign and verify them.
 
-A simulation is one process of one user and has no keys: :class:`NoKeys` stands in for them.
+A simulation is one process of one user and has no keys: it uses :class:`NoKeys`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from strategies.protocol.records import (
 
 
 class Keys(Protocol):
-    """Signs as one vendor, and verifies what any vendor of the roster has signed."""
+    """Signs as one vendor, and verifies the signatures of all vendors of the roster."""
 
     def sign(self, statement: bytes) -> str:
         """Return this vendor's signature in hexadecimal digits."""
@@ -36,23 +36,23 @@ class Keys(Protocol):
         ...
 
     def at(self, edition: Edition) -> Keys:
-        """Return keys that verify by another edition of the roster."""
+        """Return keys that verify with the public keys of another edition of the roster."""
         ...
 
 
 class NoKeys:
-    """Signs nothing and believes everything: for a simulation, where all is one user's."""
+    """Signs nothing and accepts every signature: for a simulation, where one user runs all."""
 
     def sign(self, statement: bytes) -> str:
         """Return an empty signature."""
         return ""
 
     def verify(self, vendor: str, statement: bytes, signature: str) -> bool:
-        """Believe it."""
+        """Return True."""
         return True
 
     def at(self, edition: Edition) -> Keys:
-        """Return the same."""
+        """Return this object."""
         return self
 
 
@@ -67,7 +67,7 @@ class VendorKeys:
         }
 
     def sign(self, statement: bytes) -> str:
-        """Return this vendor's signature; raises ValueError where there is no private key."""
+        """Return this vendor's signature (hexadecimal); raises ValueError without a private key."""
         if self._private is None:
             raise ValueError("these keys can verify but not sign")
         return self._private.sign(statement).hex()
@@ -76,37 +76,41 @@ class VendorKeys:
         """Return whether ``vendor`` has signed ``statement``."""
         try:
             self._public[vendor].verify(bytes.fromhex(signature), statement)
+        # An unknown vendor, malformed hexadecimal digits, or a wrong signature.
         except (KeyError, ValueError, InvalidSignature):
             return False
         return True
 
     def at(self, edition: Edition) -> Keys:
-        """Return keys that sign the same and verify by the edition's public keys."""
+        """Return keys that sign with the same key and verify with the edition's public keys."""
+        # Not strict: an edition of a simulation has no keys, and then nothing verifies.
         return VendorKeys(self._private, dict(zip(edition.roster, edition.keys, strict=False)))
 
 
-# ---- what is signed --------------------------------------------------------------------------
+# ---- statements ------------------------------------------------------------------------------
+
+# Every statement names its kind ("says"), so that a signature of one kind never counts as another.
 
 
 def record_statement(record: TermRecord) -> bytes:
-    """Return what the server that made ``record`` signs."""
+    """Return the statement that the server that made ``record`` signs."""
     return canonical_json({"says": "record", "hash": record.hash})
 
 
 def grant_statement(federation: str, term: int, grant: Grant) -> bytes:
-    """Return what a vendor signs when it grants an attempt."""
+    """Return the statement that a vendor signs when it grants an attempt."""
     plain = grant.model_dump(exclude={"signature"})
     return canonical_json({"says": "grant", "federation": federation, "term": term} | plain)
 
 
 def acceptance_statement(vendor: str, record: TermRecord, attempt: int) -> bytes:
-    """Return what a vendor signs when it has stored ``record`` under ``attempt``."""
+    """Return the statement that a vendor signs after it has stored ``record`` under ``attempt``."""
     plain = {"says": "accepted", "vendor": vendor, "hash": record.hash, "attempt": attempt}
     return canonical_json(plain)
 
 
 def order_statement(order: RunOrder) -> bytes:
-    """Return what the vendor signs that orders a run."""
+    """Return the statement that a vendor signs when it orders a run."""
     return canonical_json({"says": "run"} | order.model_dump(exclude={"signature"}))
 
 
@@ -114,19 +118,19 @@ def order_statement(order: RunOrder) -> bytes:
 
 
 def sign_proposal(record: TermRecord, keys: Keys) -> Proposal:
-    """Return ``record`` with the signature of its server, whose keys these are."""
+    """Return ``record`` signed with ``keys``, which must be those of its server."""
     return Proposal(record=record, signature=keys.sign(record_statement(record)))
 
 
 def sign_grant(federation: str, term: int, grant: Grant, keys: Keys) -> Grant:
-    """Return ``grant`` signed."""
+    """Return a signed copy of ``grant``."""
     return grant.model_copy(
         update={"signature": keys.sign(grant_statement(federation, term, grant))}
     )
 
 
 def sign_order(order: RunOrder, keys: Keys) -> RunOrder:
-    """Return ``order`` signed."""
+    """Return a signed copy of ``order``."""
     return order.model_copy(update={"signature": keys.sign(order_statement(order))})
 
 
@@ -134,7 +138,7 @@ def sign_order(order: RunOrder, keys: Keys) -> RunOrder:
 
 
 def check_proposal(proposal: Proposal, keys: Keys) -> None:
-    """Check that a proposed record was made by its server; raises :class:`MessageRefused`."""
+    """Check that its server has signed a proposed record; raises :class:`MessageRefused`."""
     record = proposal.record
     if not keys.verify(record.server, record_statement(record), proposal.signature):
         raise _forged(f"a record of term {record.term} that {record.server!r} has not signed")
@@ -149,6 +153,7 @@ def check_grants(
     keys: Keys,
 ) -> None:
     """Check that a majority has granted ``attempt``; raises :class:`MessageRefused`."""
+    # A set of vendors, so that a repeated grant counts once.
     granted = {
         grant.vendor
         for grant in grants

@@ -1,10 +1,10 @@
-"""When it is a vendor's turn to serve: at once when elected, later by order of succession.  Pure.
+"""Decide when it is a vendor's turn to serve: by the ranking and two time-outs.  Pure.
 
 The elected server opens a term as soon as the record before it is committed.  If it does not, the
-next in the ranking stands in after the time-out ``open``, the one after that after twice as long,
-and so on; once somebody has opened the term, the next one waits for the time-out ``commit``.  Both
-grow when all have tried, up to a limit: a federation that has become slow would else end every
-attempt too early.
+next vendor in the ranking replaces it after the time-out ``open``, the vendor after that after
+twice as long, and so on.  Once a vendor has opened the term, the next vendor waits for the time-out
+``commit``.  Both time-outs grow, up to a limit, each time that all vendors have tried: otherwise a
+federation that has become slow would end every attempt too early.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ MIN_COMMIT_SECONDS = 10.0
 PATIENCE = 3.0
 RECENT_TERMS = 5
 MAX_LONGER = 8
-"""So many times as long do time-outs become: who comes back must not wait for ever."""
+"""The largest factor by which time-outs grow: a vendor that returns must not wait forever."""
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long the next server may take to open a term, and an open term to be committed."""
+    """The seconds that a server may take to open a term, and an open term to be committed."""
 
     open: float
     commit: float
@@ -34,9 +34,10 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Seen:
-    """The highest attempt at the open term that a site has seen, and since when (its own clock).
+    """The highest attempt at the open term that a site has seen, and the time (its own clock).
 
-    With none seen, ``since`` is when the record before was committed, as far as the site knows.
+    If it has not seen any attempt, ``since`` is the time at which the site learnt that the record
+    before was committed.
     """
 
     attempt: int
@@ -45,19 +46,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class Turn:
-    """A vendor's next attempt, and the moment (of the same clock) from which it is its turn."""
+    """A vendor's next attempt, and the time (on the same clock) from which the vendor may serve."""
 
     attempt: int
     due: float
 
 
 def next_turn(vendor: str, ranking: Sequence[str], seen: Seen, timeouts: Timeouts) -> Turn:
-    """Return when ``vendor`` is to serve the open term, and under which attempt."""
+    """Return the next attempt of ``vendor`` at the open term, and the time at which it is due."""
     if seen.attempt > NONE_SEEN and owner(seen.attempt, ranking) == vendor:
-        return Turn(seen.attempt, seen.since)  # its own attempt: it goes on with it
+        return Turn(seen.attempt, seen.since)  # the vendor's own attempt: continue it
     following = seen.attempt + 1
     attempt = own_attempt(vendor, ranking, following)
     first = timeouts.commit if seen.attempt > NONE_SEEN else 0.0
+    # One more than the number of times that all vendors have tried, up to the limit.
     longer = min(1 + max(seen.attempt, 0) // len(ranking), MAX_LONGER)
     return Turn(attempt, seen.since + longer * (first + (attempt - following) * timeouts.open))
 
@@ -69,13 +71,12 @@ def learnt_timeouts(
     wanted_open: float | None = None,
     wanted_commit: float | None = None,
 ) -> Timeouts:
-    """Return the time-outs: those wanted, or three times what the last terms took (their median).
+    """Return the configured time-outs, or else three times the median duration of recent terms.
 
-    One term that a frozen site held up must not make everybody wait as long for the next.
-
-    ``first_open`` and ``first_commit`` hold before there is any term to learn from.
+    ``first_open`` and ``first_commit`` apply before the first committed term.  All are in seconds.
     """
     recent = records[-RECENT_TERMS:]
+    # The median, so that one term with a frozen site does not lengthen the waits after it.
     opening = [r.cost["open"].seconds for r in recent if "open" in r.cost]
     whole = [sum(phase.seconds for phase in r.cost.values()) for r in recent]
     learnt_open = max(MIN_OPEN_SECONDS, PATIENCE * median(opening)) if opening else first_open

@@ -1,9 +1,9 @@
-"""Secure aggregation: the provisional server learns the sum of the clients' updates, no single one.
+"""Secure aggregation: the server learns the sum of the clients' updates, but no single update.
 
 The protocol is that of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving
 Machine Learning" (CCS 2017), with the consistency check of its section 6.2 against a server that
-cheats, for a few vendors whose Ed25519 keys all know.  One aggregation is five questions of the
-server to the clients, after they have trained::
+cheats.  It is for a small number of vendors that all know each other's Ed25519 keys.  In one
+aggregation the server sends five requests to the clients, after they have trained::
 
     keys      two fresh X25519 keys and a commitment to the self-mask's seed, signed
     shares    of the seed and of the mask's private key, by Shamir, encrypted for each other client
@@ -11,15 +11,17 @@ server to the clients, after they have trained::
     confirm   the set of clients that have sent their masked update, signed by each of them
     unmask    shares of the survivors' seeds, and of the mask keys of those that were lost
 
-The threshold is a majority of the federation's clients (``aggregation.min-clients`` may raise it):
-so many must take part to the end, so many shares recover a secret, and so many must have confirmed
-the same set before anybody helps to unmask.  ``quantising``, ``masking``, ``sharing``, ``keys``,
-``client``, and ``server`` are pure; ``notes`` keeps a site's secrets of the open term, ``site``
-answers messages.
+The threshold is a majority of the federation's clients (``aggregation.min-clients`` may raise it).
+It is the number of clients that must take part to the end, the number of shares that recover a
+secret, and the number of clients that must confirm the same set before any client helps to unmask.
+``quantising``, ``masking``, ``sharing``, ``keys``, ``client``, and ``server`` are pure; the site
+of ``srflm_flower`` keeps a client's notes and answers the requests.
 
-It holds against a server that sends what it likes, alone; with some of the C clients on its side
-as long as they are fewer than 2 · threshold − C (for them to sign two sets).  Vendors that pool
-what they know learn the sum of the others, as with any sum.  Of the servers of one term each learns
-one sum, and two that pool theirs learn the difference.  The server cannot look at single updates:
-a vendor that sends nonsense spoils the mean, one that signs nonsense stops the term.
+The protocol protects single updates against a server that sends arbitrary messages.  It also does
+so if some of the C clients collude with the server, as long as they are fewer than
+2 · threshold − C: so many would have to sign two different sets.  Vendors that pool their
+knowledge learn the sum of the other vendors' updates, as with any sum.  Each server of one term
+learns one sum, and two servers that pool their sums learn the difference.  The server cannot
+inspect single updates: a vendor that sends a meaningless update spoils the mean, and a vendor that
+signs a meaningless statement stops the term.
 """

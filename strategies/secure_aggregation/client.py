@@ -1,7 +1,7 @@
-"""A client's part in an aggregation, as a pure function of what it has noted before.
+"""A client's part in an aggregation, as pure functions of its notes.
 
-What it has noted never changes: one list of keys, one set of sharers, one set of survivors.  So it
-never reveals its shares of both secrets of one peer, whatever the server asks.
+Once noted, the list of keys, the set of sharers, and the set of survivors never change.  So a
+client never reveals its shares of both secrets of one peer, whatever the server requests.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from strategies.secure_aggregation.sharing import SECRET_BYTES, seal, split, uns
 
 
 class Secrets(Noun):
-    """What a client knows about one aggregation; secrets and shares are hexadecimal.
+    """A client's notes on one aggregation; secrets and shares are hexadecimal.
 
-    ``listed`` is the digest of ``cards``.  ``sealed`` are its own shares by recipient; ``seeds``
-    and ``mask_keys`` the shares it has got, by the client whose secret it is.  ``masked`` is the
-    SHA-256 of the quantised update that it has masked; ``released`` says that it has helped to
-    unmask.
+    ``listed`` is the digest of ``cards``.  ``sealed`` has the client's own shares by recipient;
+    ``seeds`` and ``mask_keys`` have the shares that it has received, by the owner of the secret.
+    ``masked`` is the SHA-256 of the quantised update that it has masked; ``released`` says that it
+    has helped to unmask.
     """
 
     context: Context
@@ -62,12 +62,12 @@ class Secrets(Noun):
 
     @property
     def sharers(self) -> tuple[str, ...]:
-        """The clients whose shares it has got."""
+        """The clients whose shares this client has received."""
         return tuple(sorted(self.seeds))
 
 
 def begin(context: Context) -> Secrets:
-    """Return the notes of a client with new secrets."""
+    """Return the notes of a client at the start of an aggregation, with new secrets."""
     share_private, mask_private, seed = (secrets.token_bytes(SECRET_BYTES).hex() for _ in range(3))
     return Secrets(
         context=context, share_private=share_private, mask_private=mask_private, seed=seed
@@ -76,9 +76,9 @@ def begin(context: Context) -> Secrets:
 
 @dataclass(frozen=True)
 class Client:
-    """One vendor in an aggregation; ``fewest`` is the least number of updates it lets be added.
+    """One vendor in an aggregation; ``fewest`` is the smallest number of updates in a sum.
 
-    All methods raise :class:`MessageRefused` for what an honest server does not ask.
+    All methods raise :class:`MessageRefused` for a request that an honest server never makes.
     """
 
     vendor: str
@@ -88,13 +88,13 @@ class Client:
 
     @property
     def threshold(self) -> int:
-        """How many clients must take part to the end."""
+        """The number of clients that must take part to the end."""
         return threshold_of(len(self.roster), self.fewest)
 
     # ---- keys --------------------------------------------------------------------------------
 
     def card(self, notes: Secrets) -> KeyCard:
-        """Return its public keys, signed."""
+        """Return the client's public keys, signed."""
         card = KeyCard(
             vendor=self.vendor,
             share_key=public_of(bytes.fromhex(notes.share_private)),
@@ -107,9 +107,10 @@ class Client:
     # ---- shares ------------------------------------------------------------------------------
 
     def share(self, notes: Secrets, cards: Iterable[KeyCard]) -> Secrets:
-        """Check the list of keys; split the secrets for the clients on it."""
+        """Check the list of keys, and note the secrets' shares for the clients on it."""
         listing = tuple(sorted(cards, key=lambda card: card.vendor))
         listed = list_digest(notes.context, listing)
+        # A repeated request gets the same notes; a different list is refused.
         if notes.listed:
             if notes.listed != listed:
                 _refuse("a second list of keys in one aggregation", "the first one")
@@ -126,17 +127,19 @@ class Client:
             names = self.vendor, card.vendor
             try:
                 key = share_encryption_key(private, card.share_key, listed, *names)
-            except ValueError:
+            except ValueError:  # such a key would make the agreed secret predictable
                 _refuse(f"a key of {card.vendor!r} of low order", "a random X25519 key")
             sealed[card.vendor] = seal(seed + mask_key, key, _about(listed, *names))
         return notes.model_copy(update={"cards": listing, "listed": listed, "sealed": sealed})
 
     def _check_list(self, notes: Secrets, cards: tuple[KeyCard, ...]) -> None:
         names = [card.vendor for card in cards]
+        # The server must not hold shares: it would need fewer clients to unmask.
         allowed = set(self.roster) - {notes.context.server}
         if len(set(names)) != len(names) or not set(names) <= allowed:
             _refuse("a list with a stranger, the server, or one client twice", "clients, once each")
         self._check_enough(len(names))
+        # Ed25519 is deterministic: signing again gives the card that this client has sent.
         if self.card(notes) not in cards:
             _refuse("a list without this site's own keys", "the keys that it has sent")
         for card in cards:
@@ -153,7 +156,8 @@ class Client:
     # ---- masked ------------------------------------------------------------------------------
 
     def receive(self, notes: Secrets, sealed: Mapping[str, str]) -> Secrets:
-        """Open the shares that ``sealed`` (by sender) has for this client."""
+        """Open and note the shares in ``sealed`` (by sender) for this client."""
+        # A second set of sharers would put other masks on the same update.
         if notes.seeds:
             if set(sealed) != set(notes.seeds):
                 _refuse("a second set of sharers in one aggregation", "the first one")
@@ -176,8 +180,9 @@ class Client:
         return notes.model_copy(update={"seeds": seeds, "mask_keys": mask_keys})
 
     def commit_to(self, notes: Secrets, values: Residues) -> Secrets:
-        """Note which update is masked: the difference of two under one mask would be in clear."""
+        """Note the hash of the update that is masked, and refuse to mask a second one."""
         digest = hashlib.sha256(values.tobytes()).hexdigest()
+        # Two updates under one mask would reveal their difference.
         if notes.masked not in ("", digest):
             _refuse("a second update to mask in one aggregation", "the first one")
         return notes.model_copy(update={"masked": digest})
@@ -194,28 +199,29 @@ class Client:
     # ---- confirm -----------------------------------------------------------------------------
 
     def confirm(self, notes: Secrets, survivors: Iterable[str]) -> Secrets:
-        """Note the set of clients whose masked updates the server says to have."""
+        """Note the clients whose masked updates the server claims to have received."""
         names = tuple(sorted(survivors))
         if notes.survivors:
             if notes.survivors != names:
                 _refuse("a second set of survivors in one aggregation", "the first one")
             return notes
+        # Unmasking needs shares of every survivor's seed, so survivors must be sharers.
         if len(set(names)) != len(names) or not {self.vendor} <= set(names) <= set(notes.seeds):
             _refuse("survivors that are not the sharers, or some of them", "this site among them")
         self._check_enough(len(names))
         return notes.model_copy(update={"survivors": names})
 
     def confirmation(self, notes: Secrets) -> str:
-        """Return its signature of the survivors it has noted."""
+        """Return this client's signature of the survivors that it has noted."""
         return self.keys.sign(self._statement(notes, self.vendor))
 
     # ---- unmask ------------------------------------------------------------------------------
 
     def release(self, notes: Secrets, confirmations: Mapping[str, str]) -> dict[str, str]:
-        """Return its shares: of a survivor's seed, of the mask key of one that was lost.
+        """Return one share for each sharer: of a survivor's seed, or of a lost client's mask key.
 
-        ``confirmations`` are signatures by vendor; so many must have confirmed the same that no
-        other set can have as many.
+        ``confirmations`` has signatures by vendor; at least the threshold of them must be valid for
+        the survivors that this client has noted.
         """
         if not notes.survivors:
             _refuse("a request for shares", "that this site has confirmed the survivors")
@@ -225,7 +231,9 @@ class Client:
             if vendor in notes.survivors
             and self.keys.verify(vendor, self._statement(notes, vendor), signature)
         ]
+        # A majority: without clients that sign twice, no other set can have as many.
         self._check_enough(len(agreeing))
+        # Never both shares of one peer: with both, the server could unmask a single update.
         return {
             vendor: notes.seeds[vendor] if vendor in notes.survivors else notes.mask_keys[vendor]
             for vendor in notes.sharers

@@ -1,4 +1,4 @@
-"""Keys of one aggregation: what is agreed on, derived, committed to, and signed.
+"""Keys of one aggregation: key agreement, derivation, commitments, and signed statements.
 
 Key agreement is X25519 (RFC 7748), derivation HKDF with SHA-256 (RFC 5869).
 """
@@ -24,7 +24,9 @@ def public_of(private: bytes) -> str:
 def share_encryption_key(
     private: bytes, public: str, listed: str, sender: str, recipient: str
 ) -> bytes:
-    """Return the key for the shares from ``sender`` to ``recipient``; either's private key does.
+    """Return the key for shares from ``sender`` to ``recipient``, from one's private key.
+
+    Either vendor's private key with the other's public key gives the same result.
 
     Raises ValueError for a public key of low order.
     """
@@ -32,7 +34,9 @@ def share_encryption_key(
 
 
 def pair_mask_key(private: bytes, public: str, listed: str, one: str, other: str) -> bytes:
-    """Return the key of the mask between two clients; either's private key does.
+    """Return the key of the mask between two clients, from the private key of one of them.
+
+    Either client's private key with the other's public key gives the same result.
 
     Raises ValueError for a public key of low order.
     """
@@ -40,18 +44,18 @@ def pair_mask_key(private: bytes, public: str, listed: str, one: str, other: str
 
 
 def self_mask_key(seed: bytes, listed: str, vendor: str) -> bytes:
-    """Return the key of a client's own mask."""
+    """Return the key of a client's self-mask."""
     return _derived(seed, "self", listed, vendor)
 
 
 def commitment_to(seed: bytes, context: Context, vendor: str) -> str:
-    """Return what fixes a seed (32 random bytes) without telling it."""
+    """Return a commitment to ``seed`` (32 random bytes), which fixes it without revealing it."""
     about = canonical_json({"says": "seed", "context": context.digest, "vendor": vendor})
     return hashlib.sha256(about + seed).hexdigest()
 
 
 def card_statement(context: Context, card: KeyCard) -> bytes:
-    """Return what a client signs about its public keys."""
+    """Return the statement that a client signs about its public keys."""
     plain = card.model_dump(exclude={"signature"})
     return canonical_json({"says": "secure-keys", "context": context.digest} | plain)
 
@@ -59,10 +63,10 @@ def card_statement(context: Context, card: KeyCard) -> bytes:
 def survivors_statement(
     vendor: str, context: Context, listed: str, sharers: Collection[str], survivors: Collection[str]
 ) -> bytes:
-    """Return what a client signs before it helps to unmask.
+    """Return the statement that a client signs before it helps to unmask.
 
-    ``sharers`` are the clients whose shares it has got, ``survivors`` those whose masked updates
-    the server has got.
+    ``sharers`` are the clients whose shares this client has received, ``survivors`` the clients
+    whose masked updates the server has received.
     """
     plain = {
         "says": "secure-survivors",
@@ -81,6 +85,7 @@ def _agreed(private: bytes, public: str) -> bytes:
 
 
 def _derived(secret: bytes, purpose: str, listed: str, *names: str) -> bytes:
+    # Purpose, list of keys, and names: no derived key has two uses or two aggregations.
     info = canonical_json({"for": purpose, "keys": listed, "names": list(names)})
     salt = b"srflm-flower secure aggregation 1"
     return HKDF(SHA256(), 32, salt, info).derive(secret)

@@ -1,4 +1,4 @@
-"""The server's five questions, as messages; the masked update travels as one block of integers."""
+"""The server's five requests in secure aggregation, and the encoding of the masked update."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MASKED_UPDATE = "masked"
 
 
 class SecureRequest(Request):
-    """What every question has: which update is meant, and the server's session."""
+    """The fields that all five requests share: the round, start model, and session."""
 
     round: int = Field(ge=1)
     model: str
@@ -32,7 +32,7 @@ class SecureRequest(Request):
 
     @property
     def context(self) -> Context:
-        """The aggregation that it belongs to."""
+        """The aggregation to which the request belongs."""
         return Context(
             **self.envelope.model_dump(),
             round=self.round,
@@ -42,42 +42,46 @@ class SecureRequest(Request):
 
 
 class AdvertiseKeys(SecureRequest):
-    """Send new public keys, signed."""
+    """First request: send new public keys, signed."""
 
 
 class ShareSecrets(SecureRequest):
-    """Here are the keys of all that take part: split your secrets among them."""
+    """Second request: split your secrets among the clients with these keys."""
 
     keys: tuple[KeyCard, ...]
 
 
 class SendMasked(SecureRequest):
-    """Here are the others' shares for you (by sender, sealed): send your masked update."""
+    """Third request: take these shares for you (by sender, sealed) and send your masked update."""
 
     shares: dict[str, str]
 
 
 class ConfirmSurvivors(SecureRequest):
-    """These have sent their masked updates: sign that."""
+    """Fourth request: sign that these clients have sent their masked updates."""
 
     survivors: tuple[str, ...]
 
 
 class Unmask(SecureRequest):
-    """These signatures (by vendor) confirm the survivors: send the shares that unmask the sum."""
+    """Fifth request: send the shares that unmask the sum.
+
+    ``confirmations`` has the survivors' signatures of the fourth request, by vendor.
+    """
 
     confirmations: dict[str, str]
 
 
 def with_masked(content: RecordDict, masked: Residues) -> RecordDict:
-    """Return ``content`` with a masked update added."""
+    """Return ``content`` with a masked update added, as one block of little-endian integers."""
     block = ArrayRecord({MASKED_UPDATE: Array(masked.astype("<u4", copy=False).view(np.uint8))})
     return RecordDict({**content, MASKED_UPDATE: block})
 
 
 def is_masked(content: RecordDict, weights: Weights) -> bool:
-    """Return whether the masked update in ``content`` is one integer for every weight."""
+    """Return whether the masked update in ``content`` has exactly one integer for every weight."""
     record = content.array_records.get(MASKED_UPDATE, ArrayRecord())
+    # Exactly one array: the record can hold nothing besides the masked update.
     if list(record) != [MASKED_UPDATE]:
         return False
     block = record[MASKED_UPDATE].numpy()
@@ -85,9 +89,9 @@ def is_masked(content: RecordDict, weights: Weights) -> bool:
 
 
 def masked_in(message: Message, size: int) -> Residues:
-    """Return the masked update of ``size`` weights that came with ``message``.
+    """Return the masked update in ``message``, one integer for each of ``size`` weights.
 
-    Raises :class:`UpdateRejected` when there is none of this size.
+    Raises :class:`UpdateRejected` if it is missing or has another size or type.
     """
     try:
         block = message.content.array_records[MASKED_UPDATE][MASKED_UPDATE].numpy()

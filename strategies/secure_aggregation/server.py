@@ -1,4 +1,4 @@
-"""The server's arithmetic: take the masks off the sum of the masked updates."""
+"""The server's arithmetic: remove the masks from the sum of the masked updates."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from strategies.secure_aggregation.sharing import recover
 
 @dataclass(frozen=True)
 class Unmasking:
-    """What the server has gathered in one aggregation.
+    """The server's inputs for unmasking the sum of one aggregation.
 
-    ``cards`` is the list of keys, ``sharers`` and ``survivors`` as all have confirmed;
-    ``released`` has the shares (hexadecimal), by the client that sent them and the one whose
-    secret it is.
+    ``cards`` is the list of keys; ``sharers`` and ``survivors`` are the sets that the clients have
+    confirmed.  ``released`` has the opened shares (hexadecimal): sender → owner of the secret →
+    share.
     """
 
     context: Context
@@ -39,8 +39,10 @@ class Unmasking:
         """Return the sum of the survivors' quantised updates.
 
         ``masked`` has their masked updates.  Raises
-        :class:`strategies.secure_aggregation.sharing.NotRecovered` when the shares are too few.
+        :class:`strategies.secure_aggregation.sharing.NotRecovered` if the shares do not recover
+        every secret.
         """
+        # All keys first: with a missing secret nothing is added up.
         keys = self._keys_of_masks()
         total = np.zeros_like(masked[next(iter(sorted(self.survivors)))])
         for vendor in sorted(self.survivors):
@@ -50,7 +52,7 @@ class Unmasking:
         return total
 
     def _keys_of_masks(self) -> list[tuple[bytes, Sign]]:
-        """Return the keys of all masks in the sum, with the signs that take them off."""
+        """Return the keys of all masks left in the sum, with the signs that remove them."""
         listing = sorted(self.cards, key=lambda card: card.vendor)
         listed = list_digest(self.context, self.cards)
         card_of = {card.vendor: card for card in listing}
@@ -61,13 +63,14 @@ class Unmasking:
             if vendor in self.survivors:
                 keys.append((self_mask_key(secret, listed, vendor), -1))
                 continue
+            # A lost client's pairwise masks do not cancel: take them off each survivor's update.
             for other in sorted(self.survivors):
                 key = pair_mask_key(secret, card_of[other].mask_key, listed, vendor, other)
                 keys.append((key, pair_sign(vendor, other)))  # the opposite of the survivor's sign
         return keys
 
     def _secret(self, card: KeyCard, index_of: Mapping[str, int]) -> bytes:
-        """Return a survivor's seed, or the private mask key of a client that was lost."""
+        """Return a survivor's seed, or a lost client's private mask key."""
         survived = card.vendor in self.survivors
 
         def is_right(secret: bytes) -> bool:

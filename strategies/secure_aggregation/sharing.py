@@ -1,4 +1,4 @@
-"""Split secrets by Shamir's scheme, and seal what one client sends to another.
+"""Split secrets by Shamir's scheme, and encrypt the shares that clients send to each other.
 
 Shamir, "How to share a secret" (CACM 1979), over GF(2¹²⁸), from pycryptodome.
 """
@@ -16,18 +16,20 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 SECRET_BYTES = 32
 _BLOCK = 16
 _NONCE = 12
+# Bounds the work when many shares are wrong: the number of choices grows exponentially.
 _MAX_TRIES = 1000
 
 
 class NotRecovered(ValueError):
-    """No choice of the shares at hand gives the secret."""
+    """No combination of the available shares gives the secret."""
 
 
 def split(secret: bytes, threshold: int, count: int) -> list[bytes]:
-    """Return ``count`` shares of ``secret`` (32 bytes), any ``threshold`` of which recover it.
+    """Return ``count`` shares of ``secret`` (32 bytes); any ``threshold`` shares recover it.
 
-    The share at position n has index n + 1.  Fewer shares tell nothing about the secret.
+    The share at position n has index n + 1.  Fewer shares reveal nothing about the secret.
     """
+    # The library shares 16 bytes at a time: the secret is two blocks, each shared by itself.
     blocks = [secret[at : at + _BLOCK] for at in range(0, SECRET_BYTES, _BLOCK)]
     shared = [Shamir.split(threshold, count, block, ssss=False) for block in blocks]
     return [b"".join(share for _, share in of_one) for of_one in zip(*shared, strict=True)]
@@ -36,10 +38,10 @@ def split(secret: bytes, threshold: int, count: int) -> list[bytes]:
 def recover(
     shares: Mapping[int, bytes], threshold: int, is_right: Callable[[bytes], bool]
 ) -> bytes:
-    """Return the secret of ``shares`` (index from 1 → share) that ``is_right``.
+    """Return the secret of ``shares`` (index from 1 → share) for which ``is_right`` is true.
 
-    Wrong shares do no harm as long as ``threshold`` right ones are there.  Raises
-    :class:`NotRecovered` otherwise.
+    Tries combinations of ``threshold`` shares, so that a few wrong shares do no harm.  Raises
+    :class:`NotRecovered` if the first 1000 combinations do not give the secret.
     """
     usable = {index: share for index, share in shares.items() if len(share) == SECRET_BYTES}
     choices = itertools.combinations(sorted(usable), threshold)
@@ -59,13 +61,13 @@ def _combined(shares: Mapping[int, bytes]) -> bytes:
 
 
 def seal(plain: bytes, key: bytes, about: bytes) -> str:
-    """Return ``plain`` encrypted and bound to ``about`` (hexadecimal): ChaCha20-Poly1305."""
+    """Encrypt ``plain`` with ChaCha20-Poly1305, bound to ``about``; return it in hexadecimal."""
     nonce = secrets.token_bytes(_NONCE)
     return (nonce + ChaCha20Poly1305(key).encrypt(nonce, plain, about)).hex()
 
 
 def unseal(sealed: str, key: bytes, about: bytes) -> bytes:
-    """Return what was sealed; raises ValueError when the key or ``about`` is another."""
+    """Return the plain bytes of ``sealed``; raises ValueError if ``key`` or ``about`` differs."""
     try:
         data = bytes.fromhex(sealed)
         return ChaCha20Poly1305(key).decrypt(data[:_NONCE], data[_NONCE:], about)

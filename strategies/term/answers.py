@@ -1,4 +1,4 @@
-"""Read the vendors' answers: their updates, checked, and their metrics, averaged."""
+"""Read the vendors' answers: check their updates and average their metrics."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from strategies.weights import Weights, check_like, from_arrays
 
 
 def checked_update(message: Message, reply: wire.Reply, template: Weights) -> ArrayRecord:
-    """Return the update in ``message``; raise :class:`UpdateRejected` when it cannot be used."""
+    """Return the update in ``message``; raises :class:`UpdateRejected` if it is not usable."""
     try:
         arrays = wire.models_in(message)[reply.update]
+        # Raises UpdateRejected itself, with the array that does not fit.
         check_like(from_arrays(arrays), template)
     except (KeyError, ValueError) as error:
         raise UpdateRejected(
@@ -33,4 +34,5 @@ def mean_metrics(metrics: Mapping[str, VendorMetrics]) -> MetricRecord:
         for model, named in vendor_metrics.model_dump().items():
             for name, value in named.items():
                 values.setdefault(f"{model}-{name}", []).append(value)
+    # A metric undefined at a vendor is missing there: divide by the vendors that have it.
     return MetricRecord({name: sum(seen) / len(seen) for name, seen in values.items()})

@@ -1,4 +1,4 @@
-"""The state of the one attempt that a strategy is working on: who is there, who has replied."""
+"""The state of the current attempt at a term: reachable vendors, votes, absences, results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from strategies.weights import Model
 
 
 class ServerLost(Exception):
-    """The provisional server did not do its part: the next in the ranking stands in for it."""
+    """The provisional server failed; the next vendor in the ranking has to replace it."""
 
     def __init__(self, absence: Absence) -> None:
         self.absence = absence
@@ -29,7 +29,7 @@ class ServerLost(Exception):
 
 
 def nobody_served(term: int, lost: Iterable[Absence]) -> FederationStopped:
-    """Return the error for a term as whose server every vendor has failed."""
+    """Return the error for a term in which every vendor has failed as the server."""
     return FederationStopped(
         f"every vendor failed as server of term {term}"
         f" (codes {', '.join(sorted({absence.code for absence in lost}))})",
@@ -41,7 +41,7 @@ def nobody_served(term: int, lost: Iterable[Absence]) -> FederationStopped:
 
 @dataclass(frozen=True)
 class Vote:
-    """A vendor's vote for an attempt, with the proposal that it had accepted before."""
+    """A vendor's vote for an attempt, with the proposal that it had accepted earlier, if any."""
 
     grant: Grant
     accepted: Proposal | None
@@ -51,7 +51,8 @@ class Vote:
 class Attempt:
     """One attempt at a term, from its opening to its commit.
 
-    ``was_asked``: the vendors have told who they are and how far; else that was known.
+    ``node_of`` has the node of each vendor that takes part.  ``was_asked`` is true if the vendors
+    gave their names and last terms at an opening, and false if ``node_of`` was known without one.
     """
 
     envelope: Envelope
@@ -79,11 +80,12 @@ class Attempt:
         return self.envelope.server
 
     def vendor_at(self, node: int) -> str | None:
-        """Return the vendor that answers at ``node``."""
+        """Return the vendor at ``node``, or None for an unknown node."""
         return next((vendor for vendor, at in self.node_of.items() if at == node), None)
 
     def reachable(self) -> int:
-        """Return how many vendors have answered whenever they were asked in this attempt."""
+        """Return the number of vendors that have answered every request of this attempt."""
+        # A vendor that refused or failed has answered: only silence makes it unreachable.
         lost = {
             absence.vendor
             for absence in self.absences
@@ -92,7 +94,7 @@ class Attempt:
         return len(self.node_of.keys() - lost)
 
     def note_absence(self, vendor: str, phase: str, code: str) -> Absence:
-        """Note that ``vendor`` took no part in ``phase``."""
+        """Note that ``vendor`` took no part in ``phase``, with the error code that says why."""
         absence = Absence(vendor=vendor, phase=phase, code=code, attempt=self.envelope.attempt)
         self.absences.append(absence)
         return absence
@@ -101,13 +103,15 @@ class Attempt:
         """Note the ballot and the gradient steps of a vendor's work."""
         if reply.ballot is not None:
             self.ballots[reply.vendor] = reply.ballot
+            # Steps add up over the rounds of a term; the last ballot counts.
             self.steps[reply.vendor] = self.steps.get(reply.vendor, 0) + reply.steps
 
     def note_evaluation(self, reply: Reply) -> None:
-        """Note a vendor's metrics, and what it tells of its privacy."""
+        """Note a vendor's metrics and its report on privacy."""
         if reply.privacy is not None:
             self.privacy[reply.vendor] = reply.privacy
         if reply.metrics:
+            # The noun forbids extra fields: an unknown name would raise at the server.
             known = {k: v for k, v in reply.metrics.items() if k in VendorMetrics.model_fields}
             self.metrics[reply.vendor] = VendorMetrics(**known)
 

@@ -1,4 +1,4 @@
-"""A server that has missed terms learns them from a vendor that has not, and does not serve."""
+"""Let a server that has missed terms fetch them from a site that is ahead, instead of serving."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from strategies.weights import Model
 
 
 def catch_up_from(behind: Behind, term: Attempt, vendor: str, deadline: float) -> None:
-    """Bring ``vendor``'s own site up to date from the one that is ahead.
+    """Bring ``vendor``'s own site up to date from the site that is ahead.
 
-    Records come with their certificates: the own site checks them as it checks anybody's.  Raises
-    :class:`FederationStopped` when the other site does not hand on what it has, or the own site
-    refuses it.
+    Raises :class:`FederationStopped` if the other site does not send its records and model, or if
+    the vendor's own site does not answer or refuses them.
     """
     first = term.envelope.term
     fetch = wire.FetchRecords(envelope=term.envelope, first=first)
     _, answer = _ask(term, request(fetch, wire.RECORDS, behind.node), deadline, behind)
     if not answer.records:
         raise _stuck(behind, "no records came")
+    # Only the last model is needed: the next term starts from it.
     name = answer.records[-1].record.model
     wanted = wire.FetchModel(envelope=term.envelope, model=name)
     message, _ = _ask(term, request(wanted, wire.MODEL, behind.node), deadline, behind)
     model = Model(wire.models_in(message)[name], name)
     if vendor not in term.node_of:
         raise _stuck(behind, "this vendor's own node does not answer")
+    # Nothing is verified here: the own site checks the certificates and the model on receipt.
     commit = wire.Commit(envelope=term.envelope, records=answer.records)
     own = request(commit, wire.COMMIT, term.node_of[vendor], [model])
     _ask(term, own, deadline, behind)

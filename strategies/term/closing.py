@@ -1,4 +1,4 @@
-"""After the last term: gather the personalised models and the figures on the test splits."""
+"""After the last term: gather the personalised models and the metrics on the test splits."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PERSONALISED = "personalised"
 
 @dataclass(frozen=True)
 class Closing:
-    """What the vendors reported after the last term.
+    """The vendors' reports after the last term.
 
-    ``test[vendor][name]`` are metrics on the vendor's own test split (``personalised``,
-    ``global``); ``cross[model's vendor][data's vendor]`` are those of each personalised model on
-    each vendor's validation split.
+    ``test[vendor][name]`` are metrics of the models ``personalised`` and ``global`` on the vendor's
+    own test split; ``cross[model's vendor][data's vendor]`` are metrics of each personalised model
+    on each vendor's validation split.
     """
 
     personalised: dict[str, ArrayRecord]
@@ -33,7 +33,11 @@ class Closing:
 def close_run(
     conversation: Conversation, grid: Grid, deadline: float, released: Model | None, cross: bool
 ) -> Closing:
-    """Ask every vendor for its personalised model (it may refuse) and its test metrics."""
+    """Ask every vendor for its personalised model (it may refuse) and its test metrics.
+
+    ``deadline`` is in seconds.  ``released`` is the global model to test, if any.  With ``cross``,
+    every personalised model is also evaluated on every vendor's validation split.
+    """
     term = conversation.term
     share = wire.ShareBest(envelope=term.envelope)
     shared = conversation.ask(
@@ -50,6 +54,7 @@ def close_run(
         {vendor: model.arrays for vendor, model in personalised.items()},
         test,
         {
+            # Replies are by the data's vendor; the table is by the model's vendor first.
             owner: {at: named[owner] for at, named in table.items() if owner in named}
             for owner in personalised
             if table
@@ -60,12 +65,13 @@ def close_run(
 def _metrics(
     conversation: Conversation, models: Mapping[str, Model], split: str, deadline: float
 ) -> dict[str, dict[str, Metrics]]:
-    """Return vendor → model's name → metrics on the vendor's ``split``."""
+    """Return vendor → name of the model → metrics on the vendor's ``split``."""
     noun = wire.EvaluateModels.model_validate(
         {
             "envelope": conversation.term.envelope,
             "models": {name: model.hash for name, model in models.items()},
             "split": split,
+            # Evaluations after the last term must not change the personalised models.
             "select": False,
         }
     )

@@ -1,4 +1,4 @@
-"""Phase 5 of a term: a majority accepts the record, then everybody learns that it is committed."""
+"""Phase 5 of a term: a majority accepts the record, then all vendors learn of the commit."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ from strategies.weights import Model, from_arrays, hash_weights
 
 
 def obliged(term: Attempt) -> Proposal | None:
-    """Return the proposal that the votes oblige the server to make; None leaves it free.
+    """Return the proposal that the votes oblige the server to make, or None if it is free.
 
-    Raises :class:`LedgerError` when two records were accepted under one attempt: that would be a
-    vendor that broke its promise, and nobody may choose between them.
+    Raises :class:`LedgerError` if two records were accepted under one attempt.
     """
     accepted: dict[int, Proposal] = {}
     for vote in term.votes.values():
         if vote.accepted is not None:
             first = accepted.setdefault(vote.grant.accepted_attempt, vote.accepted)
+            # Only a server that broke its promise proposes two: do not choose between them.
             if first.record.hash != vote.accepted.record.hash:
                 raise LedgerError(
                     f"two records accepted under one attempt in term {term.envelope.term}",
                     "one outcome an attempt",
                     f"look into the site of {first.record.server}, which proposed both",
                 )
+    # Paxos: the record accepted under the highest attempt may be committed already.
     wanted = must_propose(Accepted(at, each.record.hash) for at, each in accepted.items())
     return accepted[wanted.attempt] if wanted is not None else None
 
 
 def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
-    """Return the model called ``name`` from a vendor that has it: one that has accepted it.
+    """Fetch the model with hash ``name`` from the vendors that accepted its record.
 
-    Raises :class:`FederationStopped` when nobody sends it.
+    If no vote names the model, all reachable vendors are asked.  Raises :class:`FederationStopped`
+    if no vendor sends it.
     """
     term = conversation.term
     wanted = wire.FetchModel(envelope=term.envelope, model=name)
@@ -48,10 +50,12 @@ def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
         for vendor, vote in term.votes.items()
         if vote.accepted is not None and vote.accepted.record.model == name
     ]
+    # One vendor at a time: a model is large, and one copy is enough.
     for vendor in has or term.node_of:
         asked = [request(wanted, wire.MODEL, term.node_of[vendor])]
         for message in conversation.ask(asked, "open", plan.work_deadline).values():
             arrays = wire.models_in(message).get(name)
+            # The name is only the sender's claim: hash the arrays.
             if arrays is not None and hash_weights(from_arrays(arrays)) == name:
                 return Model(arrays, name)
     raise FederationStopped(
@@ -63,14 +67,15 @@ def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
 
 
 def acceptance_requests(term: Attempt, proposal: Proposal) -> list[Message]:
-    """Ask all to accept; a site that lacks the model asks for it."""
+    """Return the requests to accept ``proposal``; a site that lacks the model asks for it."""
     grants = tuple(vote.grant for vote in term.votes.values())
     accept = wire.Accept(envelope=term.envelope, proposal=proposal, grants=grants)
     return [request(accept, wire.ACCEPT, node) for node in term.node_of.values()]
 
 
 def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Message]) -> Committed:
-    """Return the record with the signatures of those that have accepted it."""
+    """Return the record with a certificate: the signatures of the vendors that accepted it."""
+    # In the order of the roster, whatever the order of the replies.
     acceptances = {
         vendor: wire.unpack(answers[vendor], wire.Reply).signature
         for vendor in term.roster
@@ -83,6 +88,6 @@ def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Message])
 
 
 def commit_requests(term: Attempt, committed: Committed) -> list[Message]:
-    """Tell all that the record is committed."""
+    """Return the messages that tell all vendors that the record is committed."""
     commit = wire.Commit(envelope=term.envelope, records=(committed,))
     return [request(commit, wire.COMMIT, node) for node in term.node_of.values()]

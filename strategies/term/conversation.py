@@ -1,4 +1,4 @@
-"""Talk to the vendors of an open term: ask, send models that a site lacks, note who failed."""
+"""Ask the vendors of an open term, send models that a site lacks, and note absences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from strategies.term.plan import Observer
 from strategies.weights import Model
 
 RESEND = 1
-"""How often a request is sent again whose process broke off: a site has kept what it had done."""
+"""How many times to resend a request after an error reply.
+
+A site keeps the work that it had finished before its process broke off.
+"""
 
 FindModel = Callable[[str], Model]
 
@@ -37,7 +40,7 @@ def _same_to(message: Message, content: RecordDict) -> Message:
 
 
 def parse_reply(message: Message) -> wire.Reply | None:
-    """Return the reply in ``message``, or ``None`` when the node failed or wrote nonsense."""
+    """Return the reply in ``message``, or None for an error or a malformed reply."""
     if message.has_error():
         return None
     try:
@@ -47,7 +50,7 @@ def parse_reply(message: Message) -> wire.Reply | None:
 
 
 def vendors_done(messages: Iterable[Message]) -> set[str]:
-    """Return the vendors that say in ``messages`` that they have done what was asked."""
+    """Return the vendors whose replies in ``messages`` have the status ``done``."""
     replies = filter(None, map(parse_reply, messages))
     return {reply.vendor for reply in replies if reply.status == "done"}
 
@@ -66,7 +69,7 @@ def require_majority(roster: tuple[str, ...], count: int, did: str, term: int) -
 
 @dataclass(frozen=True)
 class Conversation:
-    """Ask the vendors of ``term``; ``find`` looks up a model that a site asks for."""
+    """Exchanges messages with the vendors of ``term``; ``find`` looks up a model by its hash."""
 
     term: Attempt
     find: FindModel
@@ -80,10 +83,11 @@ class Conversation:
         at_hand: Iterable[Model] = (),
         majority_decides: bool = False,
     ) -> dict[str, Message]:
-        """Return the replies of the vendors that did what was asked; note the others as absent.
+        """Return vendor → reply with the status ``done``; note the other vendors as absent.
 
-        ``at_hand`` are models that a site may ask for; any other is looked up by ``find``.  Where a
-        ``majority_decides``, the others are not waited for much longer.
+        ``deadline`` is in seconds.  ``at_hand`` are models that a site may ask for; ``find`` looks
+        up any other.  If ``majority_decides``, the wait for the others ends soon after a majority
+        is done.
         """
         enough = self._majority_is_done if majority_decides else None
         models = {model.hash: model for model in at_hand}
@@ -100,10 +104,12 @@ class Conversation:
                 if message.has_error() and resent[node] < RESEND:
                     again[node] = _same_to(waiting[node], waiting[node].content)
                     resent[node] += 1
+                # A node may answer only in the name of the vendor that it gave at the opening.
                 if reply is None or vendor is None or reply.vendor != vendor:
                     continue
                 if reply.status == "done":
                     done[vendor] = message
+                # Models are sent once, so that a site that keeps asking cannot hold up the term.
                 elif reply.status == "needs-models" and not wire.has_models(waiting[node]):
                     again[node] = self._with_models(waiting[node], reply.needs, models)
                 else:
@@ -120,15 +126,16 @@ class Conversation:
     def _with_models(
         self, message: Message, needs: Iterable[str], at_hand: Mapping[str, Model]
     ) -> Message:
-        """Return ``message`` with the models that the site needs, to be sent again."""
+        """Return a copy of ``message`` with the models that the site needs."""
         models = {name: (at_hand.get(name) or self.find(name)).arrays for name in needs}
         return _same_to(message, wire.with_models(message.content, models))
 
     def _report(self, phase: str) -> Callable[[int, Message], None]:
-        """Return a callback that tells the observer of every reply as it comes."""
+        """Return a callback that reports every reply to the observer on arrival."""
 
         def on_reply(node: int, message: Message) -> None:
             reply = parse_reply(message)
+            # A request for models is not an outcome: the real reply follows.
             if reply is not None and reply.status != "needs-models":
                 self.observer(
                     "reply",

@@ -1,7 +1,7 @@
-"""Ask sites and gather their replies, each with a deadline: the strategy's only use of the Grid.
+"""Send messages to sites and gather the replies within a deadline, over Flower's Grid.
 
-Flower's ``send_and_receive`` sleeps three seconds between polls, and its ``sample_nodes`` waits for
-ever for a node that is gone; neither is used here.
+Flower's ``send_and_receive`` sleeps three seconds between polls, and its ``sample_nodes`` waits
+forever for a node that is gone, so neither is used here.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from strategies.protocol.messages import payload_bytes
 from strategies.protocol.records import PhaseCost
 
 SLOWEST_POLL_SECONDS = 0.2
-"""Between polls a fiftieth of the time waited so far passes: a reply is found 2 % late at most."""
+"""The longest pause between polls."""
 
 GRACE_SECONDS = 5.0
+"""The shortest time for the remaining replies once enough have arrived."""
 
 Key = TypeVar("Key", str, int)
 
 
 @dataclass
 class CostMeter:
-    """Adds up what the phases of a term take."""
+    """Adds up the seconds and bytes of each phase of a term."""
 
     phases: dict[str, PhaseCost] = field(default_factory=dict)
 
     def add(self, phase: str, seconds: float, sent: int, received: int) -> None:
-        """Count one exchange of ``phase``."""
+        """Add one exchange of ``phase``: its duration in seconds, and payload bytes."""
         before = self.phases.get(phase, PhaseCost())
         self.phases[phase] = PhaseCost(
             seconds=round(before.seconds + seconds, 6),
@@ -45,8 +46,8 @@ class CostMeter:
 class Exchange:
     """Pushes messages to a grid and polls for the replies.
 
-    ``clock`` and ``sleep`` are passed in so that tests need not wait; ``first_poll`` is the least
-    pause between polls in seconds.
+    ``clock`` and ``sleep`` are parameters so that tests need not wait; ``first_poll`` is the
+    shortest pause between polls, in seconds.
     """
 
     grid: Grid
@@ -65,28 +66,32 @@ class Exchange:
     ) -> dict[Key, Message]:
         """Return the replies that arrive within ``deadline`` seconds, by the key of the request.
 
-        A reply that comes later is never looked at: its id is forgotten.  ``on_reply`` is called
-        as each one arrives.  Once they are ``enough``, the others have twice the time that it took
-        so far, :data:`GRACE_SECONDS` at least.
+        Later replies are ignored.  ``on_reply`` is called for each reply on arrival.  Once
+        ``enough`` returns true, the others get twice the time waited so far, and at least
+        :data:`GRACE_SECONDS`, within the same deadline.
         """
         started = self.clock()
         keys = list(messages)
         ids = list(self.grid.push_messages([messages[key] for key in keys]))
+        # Flower returns an empty id for a message that it did not accept: no reply will come.
         waiting = {message_id: key for message_id, key in zip(ids, keys, strict=True) if message_id}
         replies: dict[Key, Message] = {}
         while waiting:
             arrived = list(self.grid.pull_messages(list(waiting)))
             for reply in arrived:
+                # A reply to any other message is ignored.
                 key = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if key is not None:
                     replies[key] = reply
                     if on_reply is not None:
                         on_reply(key, reply)
             waited = self.clock() - started
+            # Shorten the deadline only once, when enough is first reached.
             if enough is not None and enough(replies):
                 deadline, enough = min(deadline, waited + max(GRACE_SECONDS, 2 * waited)), None
             if not waiting or waited >= deadline:
                 break
+            # A fiftieth of the time waited: polling makes an exchange about 2 % longer at most.
             self.sleep(min(max(self.first_poll, waited / 50), SLOWEST_POLL_SECONDS))
         self.meter.add(
             phase,

@@ -1,4 +1,4 @@
-"""Phase 1 of a term: find out who is there, collect votes, bring those behind up to date."""
+"""Phase 1 of a term: find the reachable vendors, collect votes, update sites that are behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from strategies.weights import Model
 
 
 class AttemptTaken(Exception):
-    """A site has granted a higher attempt at this term."""
+    """A site has already granted a higher attempt at this term."""
 
     def __init__(self, attempt: int) -> None:
         self.attempt = attempt
@@ -34,7 +34,7 @@ class AttemptTaken(Exception):
 
 
 class Behind(Exception):
-    """Sites have committed terms that this server has not: the one at ``node`` most of all."""
+    """Some site has committed terms that this server lacks; ``node`` is the site furthest ahead."""
 
     def __init__(self, node: int, vendor: str, head_term: int) -> None:
         self.node, self.vendor, self.head_term = node, vendor, head_term
@@ -42,7 +42,7 @@ class Behind(Exception):
 
 
 def ahead_of_server(behind: Behind) -> LedgerError:
-    """Return the error for a server that cannot learn what it has missed."""
+    """Return the error for a server that cannot fetch the terms that it has missed."""
     return LedgerError(
         f"a site ({behind.vendor}) whose ledger is ahead of the server's",
         "a server that has every committed term record",
@@ -53,7 +53,7 @@ def ahead_of_server(behind: Behind) -> LedgerError:
 def new_attempt(
     plan: TermPlan, journal: TermJournal, ranking: Ranking, attempt: int, exchange: Exchange
 ) -> Attempt:
-    """Return an attempt at the term to come, before anybody has been asked."""
+    """Return an attempt at the next term, before any message is sent."""
     records = journal.records()
     head = records[-1] if records else None
     start = head.model if head is not None else journal.genesis()
@@ -65,6 +65,7 @@ def new_attempt(
             server=owner(attempt, ranking),
         ),
         roster=plan.roster,
+        # The parent of the first record is the hash of the federation file.
         parent=head.hash if head is not None else plan.federation,
         start=Model.of_weights(journal.weights(start), start),
         first_round=(head.round if head is not None else 0) + 1,
@@ -84,9 +85,11 @@ def open_term(
     """Ask every node who it is; fill ``term.node_of`` and, for attempts above 0, ``term.votes``.
 
     Raises :class:`FederationStopped` without a majority, :class:`AttemptTaken` when a site has
-    granted a higher attempt, :class:`Behind` when one has committed what the journal has not.
+    granted a higher attempt, :class:`Behind` when a site has committed terms that the journal
+    lacks.
     """
-    term.was_asked, term.node_of = True, {}  # what was taken for granted is asked anew
+    # Nodes and absences assumed so far came without an opening: forget them and ask.
+    term.was_asked, term.node_of = True, {}
     term.absences.clear()
     answers = _Answers(term, plan)
     opening = wire.OpenAttempt(
@@ -98,6 +101,7 @@ def open_term(
     if behind:
         caught_up = _catch_up(term, conversation, plan, journal, behind)
         answers.gather(opening, [term.node_of[vendor] for vendor in caught_up])
+    # Every later step goes through vendors in the order of the roster, not of their replies.
     term.node_of = {v: term.node_of[v] for v in plan.roster if v in term.node_of}
     for vendor in plan.roster:
         if vendor not in term.node_of:
@@ -105,13 +109,13 @@ def open_term(
     codes = sorted(set(answers.codes.values()))
     reasons = f" (others: {', '.join(codes)})" if codes else ""
     ready, did = len(term.node_of), "were ready when the term was opened"
-    if term.envelope.attempt > 0:
+    if term.envelope.attempt > 0:  # attempt 0 is the lowest and needs no votes (protocol/quorum.py)
         ready, did = len(term.votes), f"granted attempt {term.envelope.attempt}"
     require_majority(plan.roster, ready, did + reasons, term.envelope.term)
 
 
 class _Answers:
-    """What the nodes answer to the opening."""
+    """Collects the nodes' answers to the opening."""
 
     def __init__(self, term: Attempt, plan: TermPlan) -> None:
         self._term, self._plan = term, plan
@@ -119,7 +123,7 @@ class _Answers:
         self.codes: dict[str, str] = {}
 
     def gather(self, opening: wire.OpenAttempt, nodes: Iterable[int]) -> None:
-        """Ask ``nodes``; raises :class:`AttemptTaken` or :class:`Behind`."""
+        """Ask ``nodes`` and note their answers; raises :class:`AttemptTaken` or :class:`Behind`."""
         term, attempt = self._term, self._term.envelope.attempt
         requests = {node: request(opening, wire.OPEN, node) for node in nodes}
         highest = attempt
@@ -128,6 +132,7 @@ class _Answers:
         )
         for node, message in answers.items():
             reply = parse_reply(message)
+            # Nodes outside the federation may be connected to the SuperLink, too.
             if reply is None or reply.vendor not in self._plan.roster:
                 continue
             if reply.status == "done":
@@ -136,6 +141,7 @@ class _Answers:
                 self.codes[reply.vendor] = reply.code
                 if reply.code == MessageRefused.ATTEMPT:
                     highest = max(highest, reply.attempt)
+        # Being behind counts before being outvoted: a committed term cannot be attempted again.
         ahead = max(self.head_of, key=lambda v: self.head_of[v], default="")
         if ahead and self.head_of[ahead] >= term.envelope.term:
             raise Behind(term.node_of[ahead], ahead, self.head_of[ahead])
@@ -143,7 +149,8 @@ class _Answers:
             raise AttemptTaken(highest)
 
     def _are_a_majority(self, answers: Mapping[int, Message]) -> bool:
-        """Return whether enough are ready, the server's own node among them."""
+        """Return whether a majority is ready, including the server's own node."""
+        # Without its own node the server cannot fine-tune.
         ready = vendors_done(answers.values())
         return self._term.server in ready and has_majority(ready, self._plan.roster)
 
@@ -155,7 +162,9 @@ class _Answers:
         grant, accepted = reply.grant, reply.accepted.record.hash if reply.accepted else ""
         if grant is None or grant.attempt != self._term.envelope.attempt:
             return
-        if grant.accepted == accepted:  # a vote whose proposal is missing would hide it
+        # Ignore a vote that names an accepted record but lacks its proposal: counting it would let
+        # this server propose another record.
+        if grant.accepted == accepted:
             self._term.votes[reply.vendor] = Vote(grant, reply.accepted)
 
 
@@ -166,7 +175,10 @@ def _catch_up(
     journal: TermJournal,
     behind: dict[str, int],
 ) -> list[str]:
-    """Send vendors the committed records that they have missed; leave out those that fail."""
+    """Send vendors that are ``behind`` (vendor → last term) the committed records that they lack.
+
+    Returns the vendors that are now up to date; removes the others from ``term.node_of``.
+    """
     requests = [
         request(
             wire.Commit(envelope=term.envelope, records=tuple(journal.committed(head + 1))),
@@ -177,6 +189,7 @@ def _catch_up(
     ]
     caught_up = conversation.ask(requests, "open", plan.work_deadline, [term.start])
     for vendor in behind:
+        # A site that stays behind cannot take part in the term.
         if vendor not in caught_up:
             del term.node_of[vendor]
     return list(caught_up)

@@ -1,4 +1,4 @@
-"""What a server-rotating strategy is given: the agreed plan, a durable journal, an observer."""
+"""The inputs of a server-rotating strategy: the agreed plan, a durable journal, an observer."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from strategies.settings import Role
 from strategies.weights import Weights
 
 StepPlan = Callable[[str, int, Role], int]
-"""(vendor, round, role) → gradient steps, where work is counted in steps instead of epochs."""
+"""(vendor, round, role) → gradient steps, for plans that count work in steps, not in epochs."""
 
 
 @dataclass(frozen=True)
 class TermPlan:
     """The agreed part of every term (docs/explanation/method.md), the same at all sites.
 
-    ``learning_rate`` is that of round 1 and is multiplied by ``decay`` after every round;
+    ``learning_rate`` is the rate of round 1 and is multiplied by ``decay`` after every round;
     deadlines are in seconds.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated,
-    and the average stays with the server: it need not travel.  ``first_poll`` is the least pause
-    between two looks for replies.  ``server_terms`` is the most terms that a vendor serves,
-    ``min_clients`` the fewest clients of a term.
+    and the averaged model is not sent to the other sites.  ``first_poll`` is the shortest pause
+    between two polls for replies, in seconds.  ``server_terms`` is the largest number of terms that
+    a vendor may serve, ``min_clients`` the smallest number of clients in a term.
     """
 
     federation: str
@@ -46,10 +46,10 @@ class TermPlan:
 
 
 class TermJournal(Protocol):
-    """What outlives the process that runs a term.
+    """The server's state on disk, which survives the process that runs a term.
 
-    A proposal is stored before the first message with it leaves; after a crash the same proposal
-    is made under its attempt, never another one.
+    A proposal is stored before the first message with it is sent, so that after a crash the server
+    makes the same proposal under that attempt, never another one.
     """
 
     def records(self) -> Sequence[TermRecord]:
@@ -61,15 +61,15 @@ class TermJournal(Protocol):
         ...
 
     def weights(self, model: str) -> Weights:
-        """Return the weights of the head's model, of the initial one, or of the proposal."""
+        """Return the weights of the last record's model, the initial model, or the proposal's."""
         ...
 
     def committed(self, first: int) -> Sequence[Committed]:
-        """Return the committed records from term ``first`` on with their certificates."""
+        """Return the committed records from term ``first`` on, with their certificates."""
         ...
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
-        """Return the change of the roster that a majority has approved, if there is one."""
+        """Return the roster change that a majority has approved, or None."""
         ...
 
     def sign(self, record: TermRecord) -> Proposal:
@@ -77,11 +77,11 @@ class TermJournal(Protocol):
         ...
 
     def proposal(self) -> tuple[int, Proposal] | None:
-        """Return what was last proposed in the open term, and under which attempt."""
+        """Return the last attempt and proposal of this server in the open term, or None."""
         ...
 
     def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
-        """Store a proposal and its models durably; return the one of this attempt: the first."""
+        """Store a proposal and its models durably; return the first proposal of this attempt."""
         ...
 
     def commit(self, committed: Committed) -> None:
@@ -90,7 +90,7 @@ class TermJournal(Protocol):
 
 
 class Observer(Protocol):
-    """Is told what happens, as events with fields."""
+    """A callback that receives the events of a run, each with its fields."""
 
     def __call__(self, event: str, **fields: object) -> None:
         """Note one event."""

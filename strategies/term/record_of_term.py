@@ -1,4 +1,4 @@
-"""The outcome of a term: who is next, and whether there can be a next term at all."""
+"""Make the record of a term: its outcome, the next ranking, and whether a next term is possible."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def make_record(
     models: Mapping[str, Model],
     change: RosterChange | None = None,
 ) -> TermRecord:
-    """Hold the election and return the term's record; the mappings follow the roster.
+    """Hold the election and return the term's record; its mappings are in the roster's order.
 
-    With a ``change`` of the roster the next term's succession is among the new one.  What a vendor
-    that did not answer has reported before still holds.
+    With a ``change`` of the roster, the ranking for the next term is of the new roster.
     """
+    # A vendor that did not answer keeps the privacy report of the record before.
     roster, before = term.roster, history[-1].privacy if history else {}
     privacy = {v: each for v in roster if (each := term.privacy.get(v, before.get(v)))}
     ballots = {v: term.ballots[v] for v in roster if v in term.ballots}
@@ -46,6 +46,7 @@ def make_record(
         clients=term.clients,
         stale_server=term.stale_server,
         ballots=ballots,
+        # The new roster decides the next term, so the ranking must be an order of it.
         ranking=among(change.edition.roster, ranking) if change is not None else ranking,
         absences=tuple(term.absences),
         learning_rate=plan.learning_rate_in(last_round),

@@ -1,4 +1,4 @@
-"""What a term asks for, phase by phase, as the messages that carry it."""
+"""Build the request messages of training and evaluation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from strategies.weights import Model
 def work(
     term: Attempt, plan: TermPlan, vendor: str, round_number: int, model: Model, role: Role
 ) -> wire.Train:
-    """Return a vendor's work in a round: E_c epochs as a client, E_s as the server."""
+    """Return the request for a vendor's work: E_c epochs as a client, E_s as the server."""
     return wire.Train(
         envelope=term.envelope,
         round=round_number,
@@ -35,12 +35,13 @@ def training_requests(
     round_number: int,
     model: Model,
 ) -> list[Message]:
-    """Ask the clients to train, and the server's own node for its last update where it counts."""
+    """Return the requests to train, and to the server's own node for its last update if needed."""
     requests = [
         request(work(term, plan, vendor, round_number, model, "client"), wire.TRAIN, node)
         for vendor, node in term.node_of.items()
         if vendor != term.server
     ]
+    # The server does not train as a client: its share in the average is an earlier update.
     if aggregation.include_stale_server != "never":
         recall = wire.RecallUpdate(
             envelope=term.envelope,
@@ -52,7 +53,10 @@ def training_requests(
 
 
 def evaluation_requests(term: Attempt, models: Mapping[str, Model]) -> list[Message]:
-    """Ask all for the metrics of ``models``; the server's own node has them already."""
+    """Return the requests for the metrics of ``models`` (name → model) to all vendors.
+
+    The server's own node has these models already, so its request carries none.
+    """
     evaluation = wire.EvaluateModels(
         envelope=term.envelope, models={name: model.hash for name, model in models.items()}
     )

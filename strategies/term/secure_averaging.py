@@ -1,8 +1,9 @@
-"""Between training and fine-tuning, where ``aggregation.secure`` is set: the mean alone.
+"""Average with secure aggregation, between training and fine-tuning (``aggregation.secure``).
 
-The server asks five questions (:mod:`strategies.secure_aggregation`).  Clients may be lost at
-each; a majority of the federation's clients must stay, or the term fails and nothing is revealed.
-The server's own last update is not masked: its own node gives it to its own server only.
+The server sends five requests (:mod:`strategies.secure_aggregation`) and learns only the sum.
+Clients may be lost at each; if fewer than a majority of the federation's clients stay, the term
+fails and nothing is revealed.  The server's own last update is not masked: its own node sends it
+to its own server only.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ def secure_mean(
     start: Model,
     trained: Mapping[str, Message],
 ) -> ArrayRecord:
-    """Return the mean weights of those that have ``trained`` from ``start`` and stay to the end.
+    """Return the mean weights of the vendors that ``trained`` from ``start`` and stay to the end.
 
-    Notes in the open term who they are.  Raises :class:`FederationStopped` when too few stay,
-    :class:`ServerLost` when the sites may not help this server again.
+    Notes these vendors in the open term.  Raises :class:`FederationStopped` if too few stay, and
+    :class:`ServerLost` if the sites must not help this server to a second sum.
     """
     term, template = conversation.term, start.weights
     own = _own_update(term, trained, template)
@@ -55,6 +56,7 @@ def secure_mean(
     mean = mean_from(quantiser.decode(total, template), len(survivors), template, own)
     for vendor in trained:
         reply = wire.unpack(trained[vendor], wire.Reply)
+        # The server's recalled update may be of an earlier term: no work in this one.
         if vendor in survivors or (vendor == term.server and own is not None and reply.steps):
             term.note_work(reply)
     term.clients = tuple(vendor for vendor in plan.roster if vendor in survivors)
@@ -63,7 +65,7 @@ def secure_mean(
 
 
 def _own_update(term: Attempt, trained: Mapping[str, Message], template: Weights) -> Weights | None:
-    """Return the server's own last update where its node sent one that can be used."""
+    """Return the server's own last update, or None if its node sent no usable one."""
     message = trained.get(term.server)
     reply = wire.unpack(message, wire.Reply) if message is not None else None
     if message is None or reply is None or not reply.update:
@@ -76,7 +78,7 @@ def _own_update(term: Attempt, trained: Mapping[str, Message], template: Weights
 
 
 class _Session:
-    """One aggregation: the questions in their order, each to those that have answered the last."""
+    """One aggregation: the five requests in order, each to the clients that answered the last."""
 
     def __init__(
         self,
@@ -92,11 +94,12 @@ class _Session:
             "envelope": conversation.term.envelope,
             "round": round_number,
             "model": start.hash,
+            # A server that crashed begins a new session, for which every client makes new keys.
             "session": secrets.token_hex(16),
         }
 
     def sum(self, clients: Iterable[str]) -> tuple[frozenset[str], Residues]:
-        """Return whose updates are in the sum, and the sum."""
+        """Return the clients whose updates are in the sum, and the sum."""
         cards = self._keys(clients)
         shares = self._shares(cards)
         masked = self._masked(shares)
@@ -118,14 +121,16 @@ class _Session:
         asking = secure.AdvertiseKeys(**self._about)
         replies = self._ask(secure.KEYS, dict.fromkeys(clients, asking))
         cards = {vendor: reply.keys for vendor, (reply, _) in replies.items()}
+        # Ignore a card in another client's name.
         named = tuple(c for v, c in cards.items() if c is not None and c.vendor == v)
         return self._enough(named)
 
     def _shares(self, cards: tuple[KeyCard, ...]) -> dict[str, dict[str, str]]:
-        """Return the sealed shares by sender and recipient."""
+        """Return sender → recipient → sealed share, of the clients that sent a share to all."""
         listed = [card.vendor for card in cards]
         sharing = secure.ShareSecrets(**self._about, keys=cards)
         replies = self._ask(secure.SHARES, dict.fromkeys(listed, sharing))
+        # A client that did not share with all might not be recoverable: leave it out.
         complete = {v: r.shares for v, (r, _) in replies.items() if set(r.shares) == set(listed)}
         return self._enough(complete)
 
@@ -151,7 +156,7 @@ class _Session:
         return self._enough({vendor: reply.signature for vendor, (reply, _) in replies.items()})
 
     def _released(self, signatures: dict[str, str]) -> dict[str, dict[str, str]]:
-        """Return the opened shares by sender and owner of the secret."""
+        """Return sender → owner of the secret → opened share."""
         asking = secure.Unmask(**self._about, confirmations=signatures)
         replies = self._ask(secure.UNMASK, dict.fromkeys(signatures, asking))
         return self._enough({vendor: reply.shares for vendor, (reply, _) in replies.items()})
@@ -167,11 +172,15 @@ class _Session:
         return {v: (wire.unpack(answers[v], wire.Reply), answers[v]) for v in answers}
 
     def _enough(self, found: Found) -> Found:
-        """Return what was found, if it is of enough clients."""
+        """Return ``found`` if it has at least the threshold's number of clients.
+
+        Raises :class:`ServerLost` if a site refused a second sum, else :class:`FederationStopped`.
+        """
         if len(found) >= self._threshold:
             return found
         term = self._conversation.term
         codes = {a.code for a in term.absences if a.attempt == term.envelope.attempt}
+        # A site helps a server to one sum: another server can still complete the term.
         if MessageRefused.SECOND_SUM in codes:
             raise ServerLost(
                 Absence(
