@@ -15,7 +15,7 @@ SRFLM = str(BIN / "srflm")
 def run(
     command: Sequence[str | Path],
     cwd: Path,
-    timeout: float = 240,
+    timeout: float = 1800,
     env: Mapping[str, str] = os.environ,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; the output is text."""
