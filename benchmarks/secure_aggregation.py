@@ -155,9 +155,9 @@ class _Timed:
     def vendor(self) -> str:
         return self.site.vendor
 
-    def answer(self, message: Message) -> RecordDict:
+    def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         started = time.perf_counter()
-        reply = self.site.answer(message)
+        reply = self.site.answer(message, sender)
         self.seconds[self.vendor] += time.perf_counter() - started  # type: ignore[assignment]
         return reply
 

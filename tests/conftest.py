@@ -20,8 +20,9 @@ torch.set_num_threads(1)
 # A shell that starts the tests in the background has them ignore it, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# `make test` tries the same examples each time; `make explore` looks for new ones.
-settings.register_profile("repeatable", derandomize=True)
+# `make test` tries the same examples each time, and gives a busy machine the time that it needs;
+# `make explore` looks for new examples.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from clients.files.database import connect
 from clients.files.durable import not_writable
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_follows
@@ -280,9 +281,8 @@ class TermLedger:
             raise self._unusable("a file that is damaged or no ledger") from error
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-        db.execute("PRAGMA synchronous = FULL")  # a promise must survive a power cut
-        return db
+        # A promise must survive a power cut.
+        return connect(self._path, BUSY_SECONDS, "FULL")
 
     def _make(self) -> None:
         if self._made:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from clients.files.database import connect
 from clients.files.durable import not_writable
 from clients.privacy.ledger.manifest import KEYED_BYTES
 from clients.privacy.ledger.rows import Books, Row, first_broken
@@ -131,9 +132,7 @@ class LedgerFile:
             raise self.damaged("it is no database any more") from error
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-        db.execute("PRAGMA synchronous = EXTRA")
-        return db
+        return connect(self.path, BUSY_SECONDS, "EXTRA")
 
     def _check_version(self, db: sqlite3.Connection) -> None:
         found = db.execute("PRAGMA user_version").fetchone()[0]

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from deploy.cli.config import commented_toml
+from deploy.cli.commented_toml import commented_toml
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from tests.support.federation_files import loaded
