@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.site.settings import SITE_FILE, load_site
-from srflm_flower.federation.loading import load_federation
+from srflm_flower.federation.loading import built_in_federation, load_federation
 from tests.support.documents import PAGES, ROOT, blocks_of
 
 SHOWN = [
@@ -49,3 +49,9 @@ def test_tables_for_privacy_are_accepted(tmp_path: Path) -> None:
     assert (privacy.random, privacy.metrics) == (shown["random"], shown["metrics"])
     (tmp_path / SITE_FILE).write_text(f'vendor = "aster"\n{limits}', encoding="utf-8")
     assert load_site(tmp_path).privacy.required
+
+
+def test_example_is_the_demonstration_written_out() -> None:
+    """The tutorial says so, and its test runs the one in place of the other."""
+    example = load_federation(ROOT / "examples" / "phantom" / "federation.toml")
+    assert example == built_in_federation()
