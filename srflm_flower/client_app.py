@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from flwr.app import Context, Message, RecordDict
@@ -79,7 +80,10 @@ def _failure(
         origin = f"from {sender}: " if sender is not None else ""
         # Only here: an exception's text may name patients or paths, so the reply has but a code.
         site.log(f"{origin}{message.metadata.message_type}: {text}")
-        vendor, attempt = site.vendor, site.highest_attempt()
+        vendor = site.vendor
+        # What has failed may be what knows the attempt; the reply must not fail with it.
+        with suppress(SrflmError, OSError, ValueError):
+            attempt = site.highest_attempt()
     reply = wire.Reply(vendor=vendor, status="failed", code=code, attempt=attempt)
     return Message(wire.pack(reply), reply_to=message)
 

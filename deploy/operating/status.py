@@ -108,7 +108,7 @@ def site_status(site: DeployedSite) -> SiteStatus:
         server_next=view.ranking[0],
         phase=_phase(audit, term) if opened else None,
         peers=_peers(site, layout, audit, notes is not None),
-        last_problem=_last_problem(layout, site.settings.state),
+        last_problem=_last_problem(layout, audit),
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
@@ -163,7 +163,7 @@ def _peers(
     }
 
 
-def _last_problem(layout: Layout, state: Path) -> str | None:
+def _last_problem(layout: Layout, audit: list[dict[str, Any]]) -> str | None:
     """Return the latest problem that the site's programs noted, with its time."""
     found: deque[tuple[float, str]] = deque(maxlen=1)
     events = [*tail(layout.logs / "launcher.jsonl"), *tail(layout.logs / "supervisor.jsonl")]
@@ -182,7 +182,7 @@ def _last_problem(layout: Layout, state: Path) -> str | None:
                 found.append((event["time"], text))
             case "problem" | "clock":
                 found.append((event["time"], str(event["text"])))
-    refused = [e for e in tail(state / "audit.jsonl") if e.get("outcome") != "done"]
+    refused = [each for each in audit if each.get("outcome") != "done"]
     if refused and (not found or refused[-1]["time"] > found[0][0]):
         last = refused[-1]
         text = f"refused {last['type']} of {last['vendor']}: {last['outcome']}"

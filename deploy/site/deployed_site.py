@@ -174,7 +174,7 @@ class DeployedSite:
 
     def highest_attempt(self) -> int:
         """Return the highest attempt at the next term that the site has granted."""
-        return self.site.highest_attempt()
+        return self.state.highest_attempt()  # not of the site, which may be what failed
 
     # ---- starts --------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """A site's part in the protocol: the servers it obeys, its promises, and the records it stores.
 
-Sites never fork, as every promise is on the site's own disk before the site answers
-(docs/explanation/safety.md).
+Every promise is on the site's own disk before the site answers.  docs/explanation/safety.md says
+what follows from that, and what does not hold today.
 """
 
 from __future__ import annotations

@@ -123,12 +123,8 @@ class Site:
             self.state.log(text)
 
     def highest_attempt(self) -> int:
-        """Return the highest attempt granted in the next term; 0 if the ledger is unreadable."""
-        try:
-            ledger = self.state.ledger
-            return max(0, ledger.votes(len(ledger) + 1).granted)
-        except (SrflmError, OSError, ValueError):
-            return 0
+        """Return the highest attempt at the next term that the site has granted."""
+        return self.state.highest_attempt()
 
     def _update_and_start(
         self, asked: SecureRequest, message: Message

@@ -166,6 +166,12 @@ class SiteState:
         file.write(self._folder / "best.safetensors")
         return candidate
 
+    # ---- the open term -------------------------------------------------------------------------
+
+    def highest_attempt(self) -> int:
+        """Return the highest attempt at the next term that the site has granted, 0 for none."""
+        return max(0, self.ledger.votes(len(self.ledger) + 1).granted)
+
     # ---- the site's own log --------------------------------------------------------------------
 
     def log(self, text: str) -> None:
