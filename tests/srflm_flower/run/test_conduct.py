@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from clients.files import durable
+from clients.models import model_file
 from clients.models.model_file import read_model_file
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.release import released
+from srflm_flower.run import journal, ledger
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.site.ledger import TermLedger
 from strategies.errors import RunFolderError, SrflmError
@@ -74,11 +76,10 @@ def test_full_disk_stops_the_run_and_loses_nothing(
         return writing
 
     with monkeypatch.context() as patched:
-        for module in ("ledger", "journal", "model_file"):
+        for module in (ledger, journal, model_file):
             for name in ("write_durably", "append_durably"):
-                target = f"srflm_flower.{module}.{name}"
-                if hasattr(sys.modules[f"srflm_flower.{module}"], name):
-                    patched.setattr(target, full(getattr(durable, name)))
+                if hasattr(module, name):
+                    patched.setattr(module, name, full(getattr(durable, name)))
         with pytest.raises(RunFolderError, match="No space left") as error:
             conduct(run)
     assert "free space" in error.value.mend
