@@ -178,7 +178,7 @@ def test_identity_of_another_site(site: Path, made: Path) -> None:
 
 
 def test_state_of_another_federation(site: Path) -> None:
-    TermLedger(site / "state" / "ledger.sqlite", "0" * 64).note("boots", "1")
+    TermLedger(site / "state" / "ledger.sqlite", "0" * 64).set_fact("boots", "1")
     text = up_fails(site, LEDGER, 1)
     assert "another federation" in text
 
