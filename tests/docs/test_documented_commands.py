@@ -19,7 +19,8 @@ import pytest
 
 from tests.support.commands import BIN, SRFLM, run
 from tests.support.documents import README, ROOT, TUTORIALS, Block, blocks_of, commands_of
-from tests.support.sites import processes_about, wait_until
+from tests.support.sites import processes_about
+from tests.support.waiting import wait_until
 
 NOT_RUN: Final = {
     "make setup": "it installs the virtual environment in which the tests run",
@@ -41,7 +42,6 @@ RUN_TABLE: Final = re.compile(r"^\[run\].*$", re.M)
 NGINX_PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 # A hung command must not block CI for ever; eight times the usual load is no reason to fail.
 PATIENCE_SECONDS: Final = 3600.0
-END_SECONDS: Final = 300.0
 
 
 def is_excused(command: str) -> bool:
@@ -87,7 +87,7 @@ def reader(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     if (tmp_path / "poc").exists():
         run([SRFLM, "poc", "down"], tmp_path, PATIENCE_SECONDS)
-    wait_until(lambda: processes_about(tmp_path) == [], END_SECONDS, "processes are left")
+    wait_until(lambda: processes_about(tmp_path) == [], "processes are left")
 
 
 @pytest.mark.slow

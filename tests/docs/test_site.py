@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.commands import BIN, run
 from tests.support.documents import PAGES, README, ROOT
+from tests.support.waiting import PATIENCE_SECONDS
 
 MAX_README_LINES = 150
 PACKAGES = ("strategies", "clients", "srflm_flower", "deploy", "tests", "benchmarks", "examples")
@@ -28,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = run(
         [BIN / "mkdocs", "build", "--strict", "--site-dir", folder],
         ROOT,
-        timeout=1200,
+        timeout=PATIENCE_SECONDS,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

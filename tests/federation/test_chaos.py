@@ -20,8 +20,9 @@ from deploy.site.deployed_site import DeployedSite
 from deploy.site.privacy_files import site_ledger
 from deploy.site.verification import verify_site
 from strategies.protocol.records import TermRecord
-from tests.support.sites import rounds_of, running_sites, wait_until
+from tests.support.sites import rounds_of, running_sites
 from tests.support.tiny import tiny_federation
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 ROUNDS = 6
@@ -50,7 +51,7 @@ def test_every_program_and_the_serving_site_are_killed_and_no_term_is_lost(tmp_p
     chooser = random.Random(3)
     with running_sites(tmp_path / "sites", federation) as sites:
         order_rounds(sites["b"], ROUNDS)
-        wait_until(lambda: serving_now(dict(sites)) is not None, 90, "nobody opened the term")
+        wait_until(lambda: serving_now(dict(sites)) is not None, "nobody opened the term")
         victim = sites[str(serving_now(dict(sites)))]
         kill_site(victim)
         for name in PROGRAMS:
@@ -60,7 +61,6 @@ def test_every_program_and_the_serving_site_are_killed_and_no_term_is_lost(tmp_p
         bring_back(victim)
         wait_until(
             lambda: all(rounds_of(site) >= ROUNDS for site in sites.values()),
-            400,
             f"not all sites committed {ROUNDS} rounds",
         )
         found = [verify_site(site) for site in sites.values()]

@@ -18,8 +18,9 @@ from deploy.site.layout import LOOPBACK, Layout, free_block
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.commands import SRFLM, run
-from tests.support.sites import processes_about, rounds_of, wait_until
+from tests.support.sites import processes_about, rounds_of
 from tests.support.tiny import tiny_federation
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +71,6 @@ class Consortium:
     def run_to(self, rounds: int, vendors: str, seconds: float = 240) -> None:
         wait_until(
             lambda: min(self.rounds(vendors)) >= rounds,
-            seconds,
             f"{vendors} did not all commit round {rounds}",
         )
 
@@ -83,7 +83,7 @@ def consortium(tmp_path: Path) -> Iterator[Consortium]:
     finally:
         for vendor in made.up:
             bring_down(made.folder / vendor)
-    wait_until(lambda: processes_about(tmp_path) == [], 30, "processes are left")
+    wait_until(lambda: processes_about(tmp_path) == [], "processes are left")
 
 
 def test_fourth_site_joins_and_one_leaves(consortium: Consortium, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_fourth_site_joins_and_one_leaves(consortium: Consortium, tmp_path: Path
     consortium.begin(with_changes(base, run__work_deadline=120))
     for vendor in "abc":
         consortium.start(vendor)
-    wait_until(lambda: consortium.members("abc"), 90, "the first sites do not see each other")
+    wait_until(lambda: consortium.members("abc"), "the first sites do not see each other")
     order_rounds(consortium.site("a"), 500)
     consortium.run_to(2, "abc")
 
@@ -102,36 +102,31 @@ def test_fourth_site_joins_and_one_leaves(consortium: Consortium, tmp_path: Path
     consortium.start("d")
     began = time.monotonic()
     consortium.approve(consortium.authority / "federation.toml", "abc")
-    wait_until(lambda: consortium.members("abcd"), 180, "the four sites do not see each other")
+    wait_until(lambda: consortium.members("abcd"), "the four sites do not see each other")
     print(f"joined after {time.monotonic() - began:.1f} s")
     head = max(consortium.rounds("abc"))
     consortium.run_to(head + 2, "abcd")
 
     wait_until(
         lambda: any(r.server == "d" for r in consortium.site("a").state.ledger.records()),
-        240,
         "the newcomer never served",
     )
     old = load_federation(consortium.folder / "a" / "federation.toml")
     assemble_change(consortium.authority, old, [], ["b"])
     began = time.monotonic()
     consortium.approve(consortium.authority / "federation.toml", "abcd")
-    wait_until(lambda: consortium.members("acd"), 180, "the three sites do not see each other")
+    wait_until(lambda: consortium.members("acd"), "the three sites do not see each other")
     print(f"left after {time.monotonic() - began:.1f} s")
     head = max(consortium.rounds("acd"))
     consortium.run_to(head + 2, "acd")
 
     gone = consortium.site("b")
-    wait_until(
-        lambda: processes_about(gone.folder) == [], 30, "the site that left still has processes"
-    )
+    wait_until(lambda: processes_about(gone.folder) == [], "the site that left still has processes")
     assert describe_roster(gone).startswith("no longer a member since term ")
     again = run([SRFLM, "up", "--detach", gone.folder], cwd=tmp_path)
     assert again.returncode == 1 and "no longer a member" in again.stderr
     order_rounds(consortium.site("d"), max(consortium.rounds("acd")))
-    wait_until(
-        lambda: len({*consortium.rounds("acd")}) == 1, 120, "the ledgers are not of one length"
-    )
+    wait_until(lambda: len({*consortium.rounds("acd")}) == 1, "the ledgers are not of one length")
     time.sleep(2.0)  # a term that was open may still be committed
     found = run([SRFLM, "verify", *(consortium.folder / v for v in "acd")], cwd=tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr

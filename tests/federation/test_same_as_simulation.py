@@ -20,13 +20,13 @@ REPOSITORY = Path(srflm_flower.__file__).parents[1]
 PBC = REPOSITORY.parent / "shared" / "data" / "pbc" / "pbc8_28.npz"
 
 
-def same_as_simulation(folder: Path, federation: Federation, rounds: int, seconds: float) -> None:
+def same_as_simulation(folder: Path, federation: Federation, rounds: int) -> None:
     simulated = new_run(with_changes(federation, run__rounds=rounds), folder / "simulated")
     conduct(simulated)
     expected = records_of(simulated)
     patient = {"open": 60.0, "commit": 600.0}  # else a busy machine makes others stand in
     with running_sites(folder / "sites", federation, timeouts=patient) as sites:
-        run_rounds(sites, rounds, seconds)
+        run_rounds(sites, rounds)
         hashes = {vendor: verify_site(site).hashes for vendor, site in sites.items()}
         assert len(set(hashes.values())) == 1
         site = next(iter(sites.values()))
@@ -47,7 +47,7 @@ def test_three_sites_with_tiny_data(tmp_path: Path) -> None:
     federation = tiny_federation(
         tmp_path, ("a", "b", "c"), run__answer_deadline=30, run__work_deadline=120
     )
-    same_as_simulation(tmp_path, federation, rounds=4, seconds=180)
+    same_as_simulation(tmp_path, federation, rounds=4)
 
 
 def test_four_sites_with_blood_cells(tmp_path: Path) -> None:
@@ -55,4 +55,4 @@ def test_four_sites_with_blood_cells(tmp_path: Path) -> None:
         pytest.skip("the PBC images are not there")
     file = REPOSITORY / "examples" / "pbc" / "dirichlet-0.5.toml"
     federation = with_changes(load_federation(file), data__max_examples=800)
-    same_as_simulation(tmp_path, federation, rounds=8, seconds=600)
+    same_as_simulation(tmp_path, federation, rounds=8)

@@ -39,9 +39,10 @@ from strategies.protocol import messages as wire
 from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord
 from strategies.protocol.signatures import acceptance_statement, sign_proposal
 from strategies.weights import Model
-from tests.support.rogue import SECONDS, Rogue, audited, head_of, rogue_at, unchanged, unharmed
-from tests.support.sites import Sites, layout_of, programs_of, run_rounds, running_sites, wait_until
+from tests.support.rogue import Rogue, audited, head_of, rogue_at, unchanged, unharmed
+from tests.support.sites import Sites, layout_of, programs_of, run_rounds, running_sites
 from tests.support.tiny import tiny_federation
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,7 +62,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
         folder, ("a", "b", "c"), run__answer_deadline=30, run__work_deadline=60
     )
     with running_sites(folder / "sites", federation) as running:
-        run_rounds(running, 1, SECONDS)
+        run_rounds(running, 1)
         yield running
 
 
@@ -75,7 +76,7 @@ def test_server_that_is_not_elected_is_obeyed_by_nobody(sites: Sites) -> None:
     task = ServerJob(name="too-early", kind="serve", attempt=0)
     with unharmed(sites):
         superlink.start(task)
-        wait_until(lambda: superlink.outcome(task.name) is not None, SECONDS, "no outcome")
+        wait_until(lambda: superlink.outcome(task.name) is not None, "no outcome")
         outcome = superlink.outcome(task.name)
         assert outcome is not None and outcome.result == "failed"
         assert P.SERVER in outcome.text
@@ -136,7 +137,7 @@ def test_altered_app_bundle_is_neither_unpacked_nor_run(sites: Sites, tmp_path: 
         rogue.send(opening, wire.OPEN)
         for peer in rogue.peers:
             log = layout_of(sites[peer]).logs / "refusals.jsonl"
-            wait_until(lambda log=log: bool(tail(log)), SECONDS, "no refusal")
+            wait_until(lambda log=log: bool(tail(log)), "no refusal")
             (line,) = tail(log)
             found = (line["event"], line["peer"], line["run"], line["found"])
             assert found == ("bundle-refused", vendor, rogue.run, hash_)
@@ -169,7 +170,7 @@ def call(
     tls = ssl.create_default_context(cafile=site.settings.identity / "consortium-ca.crt")
     for folder in identity:
         tls.load_cert_chain(folder / "site.crt", folder / "site.key")
-    connection = http.client.HTTPSConnection(host, int(port), timeout=20, context=tls)
+    connection = http.client.HTTPSConnection(host, int(port), timeout=PATIENCE_SECONDS, context=tls)
     with closing(connection):
         connection.request("POST", path, b"x", {**headers, "Content-Length": str(size)})
         return connection.getresponse().status
@@ -196,7 +197,7 @@ def logged(site: DeployedSite, *expected: tuple[str, int]) -> Iterator[None]:
         each = [(line["uri"], line["st"]) for line in lines]
         return [entry for entry in each if entry in wanted]
 
-    wait_until(lambda: found() == wanted, 5, f"not in {log}: {wanted}")
+    wait_until(lambda: found() == wanted, f"not in {log}: {wanted}")
 
 
 NOT_FOR_PEERS = (
@@ -263,7 +264,7 @@ def elected_rogue(sites: Sites) -> Iterator[tuple[Rogue, TermRecord]]:
             launcher.suspend()
         order = order_rounds(sites[head.ranking[0]], head.round + 1)
         held = [site.state.ledger for site in sites.values()]
-        wait_until(lambda: all(each.order() == order for each in held), SECONDS, "no order")
+        wait_until(lambda: all(each.order() == order for each in held), "no order")
         with rogue_at(sites, head.ranking[0]) as rogue:
             opening = wire.OpenAttempt(
                 envelope=rogue.envelope(), parent=head.hash, model=head.model
@@ -275,7 +276,7 @@ def elected_rogue(sites: Sites) -> Iterator[tuple[Rogue, TermRecord]]:
     finally:
         for launcher in launchers:
             launcher.resume()
-    run_rounds(sites, 1, SECONDS)
+    run_rounds(sites, 1)
 
 
 def test_forged_records_are_neither_accepted_nor_committed(sites: Sites) -> None:

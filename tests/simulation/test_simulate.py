@@ -25,7 +25,7 @@ from tests.support.commands import SRFLM, run
 from tests.support.documents import documented_command
 from tests.support.sites import processes_about
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
-from tests.support.warm_site import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(srflm_flower.__file__).parents[1]
@@ -94,10 +94,7 @@ def test_run_killed_at_any_instant_is_resumed_to_the_same_end(
             time.sleep(0.05)
         time.sleep(0.3)  # somewhere in the second term
         os.kill(process.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while processes_about(folder.path) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert processes_about(folder.path) == []
+    assert wait_for(lambda: processes_about(folder.path) == [])
     committed = records_of(folder)
     assert 1 <= len(committed) < 3
 
@@ -128,7 +125,7 @@ def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
         )
         for path in paths
     ]
-    assert [process.wait(timeout=240) for process in runs] == [0, 0]
+    assert [process.wait(timeout=PATIENCE_SECONDS) for process in runs] == [0, 0]
     for path in paths:
         assert len(records_of(RunFolder(path.parent / "run"))) == 1
 
@@ -163,7 +160,7 @@ def start_local_superlink(
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", int(port))) == 0
 
-    assert wait_for(answers, 600)
+    assert wait_for(answers)
 
 
 def test_flwr_run_works_as_the_readme_says(tmp_path: Path) -> None:
@@ -177,7 +174,7 @@ def test_flwr_run_works_as_the_readme_says(tmp_path: Path) -> None:
         command = shlex.split(documented_command("flwr run"))
         command[0] = program("flwr")
         process = members.start(command, environment, log, work)
-        assert process.wait(timeout=1200) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
     runs = [path for path in (work / "runs").iterdir() if path.is_dir()]
     assert len(runs) == 1, log.read_text()
     record = records_of(RunFolder(runs[0]))[0]
@@ -193,7 +190,7 @@ def test_interrupted_run_says_how_to_resume_and_leaves_nothing_running(tmp_path:
         while not folder.ledger.exists() and process.poll() is None:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert f"srflm simulate --resume {folder.path}" in output
     assert processes_about(folder.path) == []

@@ -9,8 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +30,7 @@ from deploy.edge.nginx import (
 from deploy.identity.pki import PublicIdentity
 from deploy.simulation.private_superlink import free_port
 from strategies.errors import ConfigurationError
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 try:
     NGINX: str | None = find_nginx()
@@ -143,15 +143,6 @@ def port_of(edge: Edge) -> int:
     return split_address(edge.listen)[1]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return bool(condition())
-
-
 def answers(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
@@ -172,7 +163,7 @@ def running(edge: Edge, configuration: str | None = None) -> Iterator[subprocess
         yield process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait()
 
 
 def network(pki: Pki, name: str | None) -> ssl.SSLContext:
@@ -203,7 +194,9 @@ def call(
     body: bytes = b"x",
 ) -> http.client.HTTPResponse:
     """Make one call, its path exactly as given; return the answer, read."""
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=tls)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", port, timeout=PATIENCE_SECONDS, context=tls
+    )
     try:
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()

@@ -30,8 +30,7 @@ from strategies.term.conversation import parse_reply, request
 from strategies.weights import Model
 from tests.support.quick_sites import content_of
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds
-
-SECONDS = 60.0
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Rogue:
     def ask(self, noun: Noun, kind: str, models: Iterable[Model] = ()) -> dict[str, wire.Reply]:
         """Send a message to every peer; return their replies."""
         waiting, replies = self.send(noun, kind, models), {}
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + PATIENCE_SECONDS
         while len(replies) < len(waiting) and time.monotonic() < until:
             left = [each for peer, each in waiting.items() if peer not in replies]
             for message in self.grid.pull_messages(left):
@@ -149,5 +148,5 @@ def unharmed(sites: Sites) -> Iterator[None]:
     """Check that nothing changes, and that an honest round is committed afterwards."""
     with unchanged(sites):
         yield
-    run_rounds(sites, 1, SECONDS)
+    run_rounds(sites, 1)
     assert head_of(sites).attempt == 0

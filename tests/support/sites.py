@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from deploy.operating.run_orders import order_rounds
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
 from srflm_flower.federation.federation import Federation
+from tests.support.waiting import wait_until
 
 Sites = Mapping[str, DeployedSite]
 
@@ -29,7 +29,7 @@ def running_sites(folder: Path, federation: Federation, **settings: object) -> I
     finally:
         for site in sites.values():
             bring_down(site.folder)
-    wait_until(lambda: processes_about(folder) == [], 30, "processes are left")
+    wait_until(lambda: processes_about(folder) == [], "processes are left")
 
 
 def processes_about(folder: Path) -> list[str]:
@@ -57,26 +57,17 @@ def programs_of(site: DeployedSite) -> dict[str, int]:
     return {**notes.programs, "supervisor": notes.supervisor}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait; fail with ``what`` when it does not come true."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, what
-        time.sleep(0.1)
-
-
 def rounds_of(site: DeployedSite) -> int:
     """Return the rounds in the site's ledger."""
     return site.state.ledger.rounds()
 
 
-def run_rounds(sites: Sites, rounds: int, seconds: float, first: str | None = None) -> None:
+def run_rounds(sites: Sites, rounds: int, first: str | None = None) -> None:
     """Order ``rounds`` more rounds at one site and wait until every site has committed them."""
     starter = sites[first or next(iter(sites))]
     wanted = rounds_of(starter) + rounds
     order_rounds(starter, wanted)
     wait_until(
         lambda: all(rounds_of(site) >= wanted for site in sites.values()),
-        seconds,
         f"not all sites committed round {wanted}",
     )

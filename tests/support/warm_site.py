@@ -8,8 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from deploy.flower.programs import program
 from deploy.processes.bell import Bell
 from deploy.processes.family import ProcessFamily
 from deploy.simulation.private_superlink import free_port
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,16 +67,6 @@ def main(grid, context):
     done = {"begin": begin, "nodes": len(nodes), "rounds": rounds}
     (OUT / f"run-{context.run_id}.json").write_text(json.dumps(done))
 """
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> bool:
-    """Return whether ``condition`` becomes true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def write_loopback_tls(folder: Path) -> dict[str, str]:
@@ -297,7 +286,7 @@ class WarmSite:
     def result(self, run: int) -> dict:
         """Wait for a run's own artefact and return it."""
         path = self.path / "out" / f"run-{run}.json"
-        assert wait_for(path.exists, 120), self.logs()
+        assert wait_for(path.exists), self.logs()
         assert wait_for(lambda: self.control.runs(run)[0].finished)
         return json.loads(path.read_text())
 

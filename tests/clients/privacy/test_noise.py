@@ -21,6 +21,7 @@ from clients.privacy.noise import (
     not_private_randomness,
     private_randomness,
 )
+from tests.support.waiting import PATIENCE_SECONDS
 
 KINDS: tuple[Kind, ...] = ("system", "secure")
 SIGMA, CLIP, SHARE, EXPECTED = 1.3, 0.7, 0.4, 10
@@ -161,7 +162,7 @@ print(*numbers, flush=True)
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     numbers = done.stdout.split()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.deploy.processes.test_family import wait_for
 from tests.support.commands import SRFLM
 from tests.support.tiny import tiny_federation
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -26,14 +25,12 @@ def test_broken_off_comparison_ends_its_workers(tmp_path: Path, number: int, cod
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        assert wait_for(lambda: len(list((tmp_path / "out").glob("*/ledger.jsonl"))) == 2, 60)
+        assert wait_for(lambda: len(list((tmp_path / "out").glob("*/ledger.jsonl"))) == 2)
         members = psutil.Process(process.pid).children(recursive=True)
         assert len(members) >= 2
-        start = time.monotonic()
         process.send_signal(number)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code
     assert wait_for(lambda: not any(each.is_running() for each in members))
-    assert time.monotonic() - start < 15
     assert "Traceback" not in output
     assert ("Interrupted" in output) == (number == signal.SIGINT)

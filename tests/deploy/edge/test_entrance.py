@@ -27,8 +27,8 @@ from tests.support.edges import (
     port_of,
     running,
     stand_in,
-    wait_for,
 )
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
 @needs_nginx
@@ -73,7 +73,7 @@ def test_second_key_header_does_not_reach_the_superlink(
     sites: Sites, first: str, second: str
 ) -> None:
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", port_of(sites.a), timeout=20, context=network(sites.pki, "b")
+        "127.0.0.1", port_of(sites.a), timeout=PATIENCE_SECONDS, context=network(sites.pki, "b")
     )
     connection.putrequest("POST", PULL)
     for owner in (first, second):
@@ -174,7 +174,7 @@ def test_log_says_who_was_refused_and_leaves_idle_polls_out(sites: Sites) -> Non
 @needs_nginx
 def test_body_above_the_limit_does_not_reach_the_superlink(sites: Sites) -> None:
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", port_of(sites.a), timeout=20, context=network(sites.pki, "b")
+        "127.0.0.1", port_of(sites.a), timeout=PATIENCE_SECONDS, context=network(sites.pki, "b")
     )
     headers = {**key_of(sites.pki, "b"), "Content-Length": str(64 * MiB + 1)}
     connection.putrequest("POST", "/v1/fleet/push-object")
@@ -192,7 +192,9 @@ def test_body_of_unknown_length_is_refused_before_it_reaches_the_superlink(sites
         (port_of(sites.a), network(sites.pki, "b")),
         (sites.b.peers["a"].outbound_port, local(sites.pki, "b")),
     ):
-        with closing(http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=tls)) as c:
+        with closing(
+            http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS, context=tls)
+        ) as c:
             c.request("POST", PULL, iter([b"x"]), key_of(sites.pki, "b"))  # chunked
             assert c.getresponse().status == 411
     assert sites.superlink.arrived == []

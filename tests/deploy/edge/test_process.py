@@ -16,6 +16,7 @@ from deploy.edge.process import end_edge
 from deploy.processes.supervisor import python_module
 from deploy.simulation.private_superlink import free_port
 from tests.support.edges import NGINX, needs_nginx
+from tests.support.waiting import PATIENCE_SECONDS
 
 CONFIGURATION = """
 daemon off; worker_processes 1; pid {prefix}/nginx.pid; error_log {prefix}/logs/error.log;
@@ -29,7 +30,7 @@ http {{
 """
 
 
-def answers(port: int, seconds: float = 5.0) -> bool:
+def answers(port: int, seconds: float = PATIENCE_SECONDS) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with socket.socket() as probe:
@@ -55,10 +56,10 @@ def test_worker_that_outlives_its_master_is_ended_before_the_next_start(tmp_path
     assert worker.is_running() and answers(port, 0.5), "the worker has the port"
     second = subprocess.Popen(python_module("deploy.edge.process", str(tmp_path), *command))
     try:
-        worker.wait(10)
+        worker.wait()
         assert answers(port)
         assert psutil.Process(second.pid).name() == "nginx"
     finally:
         end_edge(tmp_path)
-        second.wait(10)
+        second.wait()
     assert not answers(port, 0.2)

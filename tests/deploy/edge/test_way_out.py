@@ -34,8 +34,8 @@ from tests.support.edges import (
     port_of,
     running,
     superlink_process,
-    wait_for,
 )
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
 @needs_nginx
@@ -146,7 +146,9 @@ def test_reload_lets_a_running_upload_finish(sites: Sites) -> None:
     port, tls = sites.b.peers["a"].outbound_port, local(sites.pki, "b")
     master = psutil.Process(sites.a_process.pid).children()[0]
     before = master.children()
-    running_call = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=tls)
+    running_call = http.client.HTTPSConnection(
+        "127.0.0.1", port, timeout=PATIENCE_SECONDS, context=tls
+    )
     with closing(running_call) as connection:
         connection.putrequest("POST", "/v1/fleet/push-object")
         for name, value in {**key_of(sites.pki, "b"), "Content-Length": str(len(body))}.items():
@@ -183,5 +185,7 @@ def test_exit_status_is_that_of_nginx(pki: Pki, tmp_path: Path) -> None:
     assert NGINX is not None
     edge = edge_of(pki, "a", tmp_path)
     write_configuration(edge).write_text("nonsense;")
-    done = subprocess.run(nginx_command(NGINX, edge.prefix), capture_output=True, timeout=20)
+    done = subprocess.run(
+        nginx_command(NGINX, edge.prefix), capture_output=True, timeout=PATIENCE_SECONDS
+    )
     assert done.returncode == 1

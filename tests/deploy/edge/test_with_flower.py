@@ -11,7 +11,8 @@ from deploy.flower.programs import program
 from deploy.processes.family import process_family
 from deploy.simulation.private_superlink import free_port
 from tests.support.commands import run
-from tests.support.edges import Pki, answers, edge_of, needs_nginx, port_of, running, wait_for
+from tests.support.edges import Pki, answers, edge_of, needs_nginx, port_of, running
+from tests.support.waiting import wait_for
 
 
 @needs_nginx
@@ -51,15 +52,15 @@ def test_supernode_becomes_active_through_both_edges(pki: Pki, tmp_path: Path) -
 
     with running(a), running(b), process_family(environment, tmp_path / "log") as members:
         process = members.start(superlink_command, environment, tmp_path / "superlink.log")
-        assert wait_for(lambda: answers(superlink), 60)
+        assert wait_for(lambda: answers(superlink))
         flwr("supernode", "register", own.parent / "b" / "node-a.pub", "own", "--name", "b")
         node = members.start(node_command, environment, tmp_path / "node.log")
-        assert wait_for(is_online, 60), (tmp_path / "node.log").read_text()
+        assert wait_for(is_online), (tmp_path / "node.log").read_text()
         process.kill()
         process.wait()
         log = a.prefix / "logs" / "in.jsonl"
-        assert wait_for(lambda: '"st":502' in log.read_text(), 60), "the node goes on calling"
+        assert wait_for(lambda: '"st":502' in log.read_text()), "the node goes on calling"
         members.start(superlink_command, environment, tmp_path / "superlink.log")
-        assert wait_for(lambda: answers(superlink), 60)
-        assert wait_for(is_online, 60), (tmp_path / "node.log").read_text()
+        assert wait_for(lambda: answers(superlink))
+        assert wait_for(is_online), (tmp_path / "node.log").read_text()
         assert node.poll() is None

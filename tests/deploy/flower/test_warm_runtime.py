@@ -14,7 +14,8 @@ import pytest
 from deploy.flower.internals import RuntimeApi, bundle_of
 from deploy.flower.programs import program
 from deploy.processes.family import process_family
-from tests.support.warm_site import WarmSite, children_of, wait_for, write_app
+from tests.support.waiting import wait_for
+from tests.support.warm_site import WarmSite, children_of, write_app
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +27,9 @@ def new_site(tmp_path: Path) -> Iterator[NewSite]:
     """Give a function that starts a SuperLink with two registered nodes."""
     with process_family(os.environ, tmp_path / "family.log") as members:
 
-        def make(isolation: str = "process") -> WarmSite:
-            site = WarmSite(tmp_path, members, isolation)
+        def make(isolation: str = "process", name: str = "site") -> WarmSite:
+            (tmp_path / name).mkdir()
+            site = WarmSite(tmp_path / name, members, isolation)
             site.start_superlink()
             site.register()
             return site
@@ -64,7 +66,6 @@ def test_warm_run_completes_and_every_message_has_a_process_of_its_own(new_site:
     assert len(found) == 6
     assert {reply["parent"] for reply in found} == {worker.pid}
     assert len({reply["pid"] for reply in found}) == 6
-    assert median_round(result) < 2.0, result  # stock: 2 to 8 s
     assert len(children_of(supernodes)) == 2
     assert not site.lines("refusals.jsonl")
     for port in (site.port, *site.runtime.values()):  # another user of this machine
@@ -73,7 +74,7 @@ def test_warm_run_completes_and_every_message_has_a_process_of_its_own(new_site:
         stranger.close()
     supernodes.terminate()
     worker.terminate()
-    assert supernodes.wait(10) == 0 and worker.wait(10) == 0
+    assert supernodes.wait() == 0 and worker.wait() == 0
     assert wait_for(lambda: set(site.control.nodes().values()) == {"offline"})
 
 
@@ -88,6 +89,21 @@ def test_stock_processes_do_the_same_behind_the_same_guard(new_site: NewSite) ->
     assert wait_for(lambda: len(site.lines("refusals.jsonl")) == 2), site.logs()
     assert site.control.stop_run(run)
     assert not (site.path / "marker").exists()
+
+
+def test_warm_round_takes_a_fraction_of_one_with_fresh_processes(new_site: NewSite) -> None:
+    medians = {}
+    for isolation in ("subprocess", "process"):
+        site = new_site(isolation, isolation)
+        started = [site.start_supernodes()]
+        if isolation == "process":
+            started.append(site.start_worker())
+        assert wait_for(site.online), site.logs()
+        medians[isolation] = median_round(site.result(site.run()))
+        for each in started:
+            each.terminate()
+            each.wait()
+    assert medians["process"] < 0.5 * medians["subprocess"], medians
 
 
 def test_altered_bundle_of_a_peer_is_refused_and_the_next_good_run_served(

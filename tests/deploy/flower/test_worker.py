@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.warm_site import ROOT, wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
+from tests.support.warm_site import ROOT
 
 CONFIG = """
 from pathlib import Path
@@ -36,7 +37,7 @@ def python(tmp_path: Path, text: str) -> subprocess.Popen[str]:
 
 
 def run(tmp_path: Path, text: str) -> tuple[str, str]:
-    out, err = python(tmp_path, text).communicate(timeout=60)
+    out, err = python(tmp_path, text).communicate(timeout=PATIENCE_SECONDS)
     return out, err
 
 
@@ -108,7 +109,7 @@ def test_child_ends_with_its_parent(tmp_path: Path, deaf: bool) -> None:
     assert wait_for((tmp_path / "ready").exists)
     os.kill(parent.pid, signal.SIGKILL)
     parent.communicate()
-    assert wait_for(lambda: not child.is_running() or child.status() == "zombie", 10)
+    assert wait_for(lambda: not child.is_running() or child.status() == "zombie")
 
 
 def test_children_that_do_not_end_when_asked_are_killed(tmp_path: Path) -> None:

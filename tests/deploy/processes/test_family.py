@@ -11,6 +11,7 @@ import pytest
 
 from deploy.processes import family as processes
 from deploy.processes.family import ProcessFamily, end_family, family, make_scratch, process_family
+from tests.support.waiting import wait_for
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 DETACHING = [
@@ -25,15 +26,6 @@ STUBBORN = [
     "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
 ]
-
-
-def wait_for(condition, seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def test_family_ends_with_its_block_even_what_has_detached(tmp_path: Path) -> None:
@@ -52,7 +44,7 @@ def test_process_that_ignores_the_polite_signal_is_killed(tmp_path: Path, monkey
     time.sleep(0.5)
     end_family(members.tag)
     assert family(members.tag) == set()
-    process.wait(timeout=10)
+    process.wait()
 
 
 def test_families_do_not_meet(tmp_path: Path) -> None:
@@ -116,7 +108,7 @@ def test_process_that_cannot_be_ended_is_left_in_the_end(
     time.sleep(0.5)
     end_family(members.tag)  # patience is longer: nobody was killed
     process.kill()
-    process.wait(timeout=10)
+    process.wait()
 
 
 def test_scratch_folder_is_shallow_enough_for_rays_sockets(

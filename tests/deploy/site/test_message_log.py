@@ -11,6 +11,7 @@ import pytest
 
 from deploy.site.message_log import GENESIS, TAIL_BYTES, MessageLog, check_message_log
 from strategies.errors import LedgerError
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[3]
 
@@ -115,7 +116,7 @@ def test_several_processes_write_one_chain(path: Path) -> None:
         process.stdin.write(b"go\n")
         process.stdin.flush()
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_SECONDS)
     assert [process.returncode for process in processes] == [0] * 3
     assert check_message_log(path) == 75
     events = [json.loads(line) for line in path.read_bytes().splitlines()]

@@ -15,6 +15,7 @@ from strategies.errors import LedgerError, RunFolderError
 from strategies.protocol.quorum import Accepted, Votes, accept, grant
 from strategies.protocol.records import Proposal, RunOrder
 from tests.support.records import FEDERATION, make_chain, make_committed, make_record
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[3]
 
@@ -187,7 +188,7 @@ def test_processes_that_decide_at_once_see_each_others_decisions(tmp_path: Path)
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    told = {process.communicate(timeout=60)[0] for process in processes}
+    told = {process.communicate(timeout=PATIENCE_SECONDS)[0] for process in processes}
     assert [process.returncode for process in processes] == [0] * 4
     assert len(told) == 1, "all were told the same proposal"
     assert TermLedger(path, FEDERATION).votes(1).granted == 4 * 20 - 1

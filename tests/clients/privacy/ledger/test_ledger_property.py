@@ -31,6 +31,7 @@ from tests.support.privacy_ledger import (
     steps,
     use,
 )
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[4]
 
@@ -203,7 +204,7 @@ def test_processes_that_reserve_at_once_cannot_overspend(tmp_path: Path) -> None
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    granted = [int(process.communicate(timeout=120)[0]) for process in processes]
+    granted = [int(process.communicate(timeout=PATIENCE_SECONDS)[0]) for process in processes]
     ledger = opened(tmp_path)
     assert steps(ledger, ONE.hash) == 10 * sum(granted)
     assert 0.5 < ledger.spent(ONE.hash, DELTA) <= 1.0
