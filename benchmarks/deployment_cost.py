@@ -31,7 +31,6 @@ from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
-from strategies.weights import encode_weights
 
 Sites = Mapping[str, DeployedSite]
 Found = TypeVar("Found")
@@ -235,7 +234,7 @@ def measure_wire(folder: Path, rounds: int) -> tuple[int, float, float]:
         before = wire_bytes(sites)
         seconds = run_terms(sites, rounds)
         site = next(iter(sites.values()))
-        size = len(encode_weights(site.initial))
+        size = len(site.initial.data)
         least = 2 * (len(sites) - 1) * size * rounds
         return size, (wire_bytes(sites) - before) / least, median(seconds[-rounds:])
 

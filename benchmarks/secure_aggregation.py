@@ -45,7 +45,7 @@ from strategies.term.exchange import CostMeter, Exchange
 from strategies.term.plan import silent
 from strategies.term.requests import training_requests
 from strategies.term.secure_averaging import secure_mean
-from strategies.weights import Model, Weights, from_arrays, hash_weights
+from strategies.weights import Model, Weights
 
 PARAMETERS = 11_250_000
 """Of single precision: 45 MB."""
@@ -181,7 +181,7 @@ class _Sites:
             aggregation__include_stale_server="never",
             run__work_deadline=DEADLINE,
         )
-        self._start = Model.of_weights(start, hash_weights(start))
+        self._start = Model.of(start)
         self._seconds: Counter[str] = Counter()
         roster = self._federation.roster
         private = {vendor: Ed25519PrivateKey.generate() for vendor in roster}
@@ -189,7 +189,7 @@ class _Sites:
         self._sites = []
         for number, vendor in enumerate(roster):
             keys = VendorKeys(private[vendor], public)
-            site = _trained(self._federation, vendor, number, start, folder, keys)
+            site = _trained(self._federation, vendor, number, self._start, folder, keys)
             self._sites.append(_Timed(site, self._seconds))
         self._lost = vendors if one_lost else 0
 
@@ -211,13 +211,13 @@ class _Sites:
         else:
             template = self._start.weights
             updates = {
-                vendor: Update(checked_update(m, wire.unpack(m, wire.Reply), template), 1)
-                for vendor, m in trained.items()
+                vendor: Update(checked_update(answer, template).weights, 1)
+                for vendor, answer in trained.items()
             }
             mean = aggregate(updates, federation.aggregation)
         whole = time.perf_counter() - started
         return _Sample(
-            from_arrays(mean),
+            mean,
             sum(cost.bytes_sent for cost in meter.phases.values()),
             sum(cost.bytes_received for cost in meter.phases.values()),
             max(self._seconds.values()),
@@ -240,19 +240,18 @@ def _trained(
     federation: Federation,
     vendor: str,
     number: int,
-    start: Weights,
+    start: Model,
     folder: Path,
     keys: VendorKeys,
 ) -> Site:
     """Return a site with an update for round 1: noise that depends on the vendor only."""
     rng = np.random.default_rng(number)
-    update = {n: a + rng.normal(0, 0.01, a.shape).astype(a.dtype) for n, a in start.items()}
+    update = {n: a + rng.normal(0, 0.01, a.shape).astype(a.dtype) for n, a in start.weights.items()}
     state = SiteState(
         folder / vendor, federation.hash, federation.network_settings, federation.task
     )
     ballot = Ballot(examples=1, loss=1.0)
-    model = hash_weights(start)
-    notes = UpdateNotes(term=1, round=1, start=model, ballot=ballot, steps=1)
+    notes = UpdateNotes(term=1, round=1, start=start.hash, ballot=ballot, steps=1)
     state.store_update(update, notes)
     models = ModelStore(folder / vendor / "models")
     return Site(vendor, federation, _no_learner, start, state, models, keys)

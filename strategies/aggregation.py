@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.app import Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedTrimmedAvg, Krum
 
 from strategies.flower_private import message_without_superlink
 from strategies.settings import AggregationSettings
+from strategies.weights import Weights, from_arrays, to_arrays
 
 _WEIGHT = "weight"
 
@@ -24,11 +25,11 @@ _WEIGHT = "weight"
 class Update:
     """One vendor's weights after its local work, and the number of examples behind them."""
 
-    arrays: ArrayRecord
+    weights: Weights
     examples: int
 
 
-def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> ArrayRecord:
+def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> Weights:
     """Return the aggregate of ``updates`` (vendor → update) by the rule in ``settings``.
 
     Raises ValueError without any update.
@@ -41,7 +42,7 @@ def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> A
     arrays, _ = _flower_rule(settings).aggregate_train(0, replies)
     if arrays is None:
         raise ValueError("Flower's aggregation returned no arrays")
-    return arrays
+    return from_arrays(arrays)
 
 
 def _flower_rule(settings: AggregationSettings) -> FedAvg:
@@ -58,8 +59,7 @@ def _as_reply(update: Update, weight: float) -> Message:
     """Return ``update`` as the reply message that Flower's strategies expect."""
     content = RecordDict(
         {
-            # A record of its own, because FedTrimmedAvg empties the records that it gets.
-            "arrays": ArrayRecord(dict(update.arrays.items())),
+            "arrays": to_arrays(update.weights),
             "metrics": MetricRecord({_WEIGHT: float(weight)}),
         }
     )

@@ -8,6 +8,7 @@ next vendor of the ranking attempts the term again; clients do not repeat finish
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import INFO
@@ -16,12 +17,14 @@ from types import MappingProxyType
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.common.logger import log
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Result, Strategy
+from flwr.serverapp.strategy import Result
 
 from strategies.aggregation import Update, aggregate
 from strategies.election import ElectionPolicy, Ranking, first_ranking
 from strategies.errors import MENDED_BY_OPENING, UpdateRejected
+from strategies.own_loop import OwnLoop
 from strategies.protocol import messages as wire
+from strategies.protocol.messages import Answer
 from strategies.protocol.records import Absence, Proposal, RunOrder, TermRecord
 from strategies.settings import AggregationSettings
 from strategies.term.answers import checked_update, mean_metrics
@@ -33,18 +36,21 @@ from strategies.term.committing import (
     fetch_model,
     obliged,
 )
-from strategies.term.conversation import Conversation, parse_reply, request, require_majority
+from strategies.term.conversation import Conversation, request, require_majority
 from strategies.term.exchange import CostMeter, Exchange
 from strategies.term.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
 from strategies.term.plan import Observer, TermJournal, TermPlan, silent
 from strategies.term.record_of_term import make_record
 from strategies.term.requests import evaluation_requests, training_requests, work
 from strategies.term.secure_averaging import secure_mean
-from strategies.weights import Model, Weights, to_arrays
+from strategies.weights import Model, Weights, from_arrays, to_arrays
 
 
-class ServerRotating(Strategy):
+class ServerRotating(OwnLoop):
     """Elect a provisional server each term, average, let it fine-tune, evaluate, commit, hand over.
+
+    :meth:`start` has the signature and the result of any Flower strategy.  A term has more phases
+    than Flower's rounds, so it runs a loop of its own.
 
     ``order`` is the run order to follow, if any.  ``everyone`` (vendor → node) is set if all are
     known to be reachable.  ``clock`` and ``sleep`` are parameters so that tests need not wait.
@@ -65,7 +71,7 @@ class ServerRotating(Strategy):
         self.plan, self.election, self.aggregation = plan, election, aggregation
         self.journal, self.observer, self.order = journal, observer, order
         self._everyone, self._clock, self._sleep = dict(everyone), clock, sleep
-        self._term: Attempt | None = None
+        self._patience = plan.work_deadline
 
     # ---- the loop ----------------------------------------------------------------------------
 
@@ -74,24 +80,28 @@ class ServerRotating(Strategy):
         grid: Grid,
         initial_arrays: ArrayRecord,
         num_rounds: int = 3,
-        timeout: float = 3600,
+        timeout: float = math.inf,
         train_config: ConfigRecord | None = None,
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
         """Run terms until ``num_rounds`` SRFLM rounds are committed, continuing from the journal.
 
-        ``initial_arrays`` must be the initial model of the journal, else ValueError is raised.
-        ``timeout`` is not used: the plan has the deadlines.  Raises :class:`FederationStopped` when
-        the federation cannot go on; everything committed is kept.
+        ``timeout`` (in seconds) shortens the plan's deadline for work.  Raises ValueError if
+        ``initial_arrays`` are not the model with which the journal begins, or for a configuration
+        of training or evaluation, which the federation has agreed already.  Raises
+        :class:`FederationStopped` when the federation cannot go on; all committed terms are kept.
         """
-        if Model.of_arrays(initial_arrays).hash != self.journal.genesis():
+        if Model.of(from_arrays(initial_arrays)).hash != self.journal.genesis():
             raise ValueError("initial_arrays are not the model that the journal begins with")
+        if train_config or evaluate_config:
+            raise ValueError("the agreed plan decides how vendors train and evaluate")
+        self._patience = min(timeout, self.plan.work_deadline)
         self.summary()
         result = Result()
         while self.rounds_done() < num_rounds and self.can_go_on():
             record = self.run_term(grid)
-            result.arrays = to_arrays(self.journal.weights(record.model))
+            result.arrays = to_arrays(self.journal.model(record.model).weights)
             result.evaluate_metrics_clientapp[record.round] = mean_metrics(record.metrics)
             metrics = evaluate_fn(record.round, result.arrays) if evaluate_fn else None
             if metrics is not None:
@@ -154,10 +164,10 @@ class ServerRotating(Strategy):
         term.absences[:0] = lost
         if stored is not None and stored[0] == attempt:
             return self._commit(term, stored[1])  # never two proposals under one attempt
-        proposal, models = obliged(term), {}
+        proposal, models = obliged(term), list[Model]()
         if proposal is not None:
             model = fetch_model(self._conversation(term), proposal.record.model, self.plan)
-            models = {model.hash: model.weights}
+            models = [model]
         elif stored is not None:
             proposal = stored[1]
         else:
@@ -166,8 +176,8 @@ class ServerRotating(Strategy):
             proposal, models = self._work(term, grid)
         return self._commit(term, self.journal.propose(attempt, proposal, models))
 
-    def _work(self, term: Attempt, grid: Grid) -> tuple[Proposal, dict[str, Weights]]:
-        """Run phases 2 to 4; return the signed proposal and its models (hash → weights)."""
+    def _work(self, term: Attempt, grid: Grid) -> tuple[Proposal, list[Model]]:
+        """Run phases 2 to 4; return the signed proposal and its models."""
         model = averaged = term.start
         last_round = term.first_round + self.plan.rounds_per_term - 1
         for round_number in range(term.first_round, last_round + 1):
@@ -176,11 +186,12 @@ class ServerRotating(Strategy):
         models = {"averaged": averaged, "finetuned": model}
         evaluated = models if self.plan.evaluate_averaged else {"finetuned": model}
         replies = self._ask(term, evaluation_requests(term, evaluated), "evaluate", models.values())
-        self.aggregate_evaluate(last_round, replies.values())
+        for answer in replies.values():
+            term.note_evaluation(answer.reply)
         history = self.journal.records()
         change = self.journal.roster_change(term.approvals.values())
         record = make_record(term, self.plan, self.election, history, last_round, models, change)
-        return self.journal.sign(record), {each.hash: each.weights for each in models.values()}
+        return self.journal.sign(record), list(models.values())
 
     # ---- phase 1: open -----------------------------------------------------------------------
 
@@ -197,7 +208,6 @@ class ServerRotating(Strategy):
         exchange = Exchange(grid, CostMeter(), self._clock, self._sleep, self.plan.first_poll)
         ranking = self.next_ranking()
         term = new_attempt(self.plan, self.journal, ranking, attempt, exchange)
-        self._term = term
         if needs_server:
             self.observer("term-opened", **term.envelope.model_dump(exclude={"federation"}))
         everyone, self._everyone = self._everyone, {}
@@ -210,51 +220,9 @@ class ServerRotating(Strategy):
 
     # ---- phase 2: train ----------------------------------------------------------------------
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Return the clients' training messages, and the recall of the server's last update.
-
-        Messages carry the hash of ``arrays``, not the arrays: a site that lacks them asks for them.
-        """
-        term = self.opened()
-        # Hashing a large model takes long: reuse the hash of the start model.
-        known = arrays is term.start.arrays
-        model = term.start if known else Model.of_arrays(arrays)
-        return training_requests(term, self.plan, self.aggregation, server_round, model)
-
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Average the usable updates, note the others; return no arrays below ``min_clients``."""
-        term = self.opened()
-        template = term.start.weights
-        updates: dict[str, Update] = {}
-        for message in replies:
-            reply = parse_reply(message)
-            if reply is None or not reply.update:
-                continue
-            try:
-                arrays = checked_update(message, reply, template)
-            except UpdateRejected as error:
-                term.note_absence(reply.vendor, "train", error.code)
-                self.observer("update-dropped", vendor=reply.vendor, code=error.code)
-                continue
-            updates[reply.vendor] = Update(arrays, reply.ballot.examples if reply.ballot else 1)
-            if reply.steps:  # a recalled update may be of an earlier term: no work in this one
-                term.note_work(reply)
-        # Roster order: the rounding of the sum must not depend on the order of replies.
-        in_order = {vendor: updates[vendor] for vendor in self.plan.roster if vendor in updates}
-        term.clients = tuple(vendor for vendor in in_order if vendor != term.server)
-        term.stale_server = term.server in in_order
-        if len(term.clients) < self.aggregation.min_clients:
-            return None, None
-        losses = MetricRecord({f"loss-{v}": b.loss for v, b in term.ballots.items()})
-        return aggregate(in_order, self.aggregation), losses
-
     def _train(self, term: Attempt, round_number: int, model: Model, grid: Grid) -> Model:
-        requests = self.configure_train(round_number, model.arrays, ConfigRecord(), grid)
-        replies = self._ask(term, requests, "train", [model])
+        requests = training_requests(term, self.plan, self.aggregation, round_number, model)
+        answers = self._ask(term, requests, "train", [model])
         # The opening was skipped and a site's view differs: open the term and ask once more.
         if not term.was_asked and any(a.code in MENDED_BY_OPENING for a in term.absences):
             open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
@@ -264,11 +232,34 @@ class ServerRotating(Strategy):
         )
         if self.aggregation.secure:
             talk, agreed = self._conversation(term), (self.plan, self.aggregation)
-            return Model.of_arrays(secure_mean(talk, *agreed, round_number, model, replies))
-        averaged, _ = self.aggregate_train(round_number, replies.values())
-        if averaged is None:
+            return Model.of(secure_mean(talk, *agreed, round_number, model, answers))
+        return Model.of(self._average(term, answers))
+
+    def _average(self, term: Attempt, answers: Mapping[str, Answer]) -> Weights:
+        """Average the usable updates and note the others as absent.
+
+        Raises :class:`FederationStopped` for fewer clients than ``min_clients``.
+        """
+        updates: dict[str, Update] = {}
+        for vendor in self.plan.roster:  # in this order: it decides the rounding of the sum
+            answer = answers.get(vendor)
+            if answer is None or not answer.reply.update:
+                continue
+            reply = answer.reply
+            try:
+                weights = checked_update(answer, term.start.weights).weights
+            except UpdateRejected as error:
+                term.note_absence(vendor, "train", error.code)
+                self.observer("update-dropped", vendor=vendor, code=error.code)
+                continue
+            updates[vendor] = Update(weights, reply.ballot.examples if reply.ballot else 1)
+            if reply.steps:  # a recalled update may be of an earlier term: no work in this one
+                term.note_work(reply)
+        term.clients = tuple(vendor for vendor in updates if vendor != term.server)
+        term.stale_server = term.server in updates
+        if len(term.clients) < self.aggregation.min_clients:
             raise term.too_few_clients(self.aggregation.min_clients)
-        return Model.of_arrays(averaged)
+        return aggregate(updates, self.aggregation)
 
     # ---- phase 3: fine-tune ------------------------------------------------------------------
 
@@ -276,37 +267,17 @@ class ServerRotating(Strategy):
         """Let the provisional server's own node fine-tune the average on its own data."""
         finetuning = work(term, self.plan, term.server, round_number, averaged, "server")
         message = request(finetuning, wire.FINETUNE, term.node_of[term.server], [averaged])
-        replies = self._ask(term, [message], "finetune")
-        if term.server not in replies:
+        answers = self._ask(term, [message], "finetune")
+        if term.server not in answers:
             # The conversation has just noted this absence.
             raise ServerLost(term.absences[-1])
-        answer = replies[term.server]
-        reply = wire.unpack(answer, wire.Reply)
+        answer = answers[term.server]
         try:
-            arrays = checked_update(answer, reply, averaged.weights)
+            finetuned = checked_update(answer, averaged.weights)
         except UpdateRejected as error:
             raise ServerLost(term.note_absence(term.server, "finetune", error.code)) from error
-        term.note_work(reply)
-        return Model.of_arrays(arrays)
-
-    # ---- phase 4: evaluate -------------------------------------------------------------------
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Return the evaluation messages for one model, the fine-tuned one."""
-        return evaluation_requests(self.opened(), {"finetuned": Model.of_arrays(arrays)})
-
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:
-        """Note every vendor's metrics; return their means."""
-        term = self.opened()
-        for message in replies:
-            reply = parse_reply(message)
-            if reply is not None:
-                term.note_evaluation(reply)
-        return mean_metrics(term.metrics) if term.metrics else None
+        term.note_work(answer.reply)
+        return finetuned
 
     # ---- phase 5: commit ---------------------------------------------------------------------
 
@@ -321,26 +292,18 @@ class ServerRotating(Strategy):
         record = committed.record
         self.observer("term-committed", record=record.model_dump(mode="json"))
         told = self._ask(term, commit_requests(term, committed), "commit")
-        self._term = None
         # Every site has the record, so the next term can skip its opening.
         self._everyone = term.node_of if len(told) == len(self.plan.roster) else {}
         return record
 
     def _ask(
         self, term: Attempt, requests: Iterable[Message], phase: str, at_hand: Iterable[Model] = ()
-    ) -> dict[str, Message]:
-        patience, decided = self.plan.work_deadline, phase == "commit"
-        return self._conversation(term).ask(requests, phase, patience, at_hand, decided)
+    ) -> dict[str, Answer]:
+        decided = phase == "commit"
+        return self._conversation(term).ask(requests, phase, self._patience, at_hand, decided)
 
     def _conversation(self, term: Attempt) -> Conversation:
-        find = self.journal.weights
-        return Conversation(term, lambda name: Model.of_weights(find(name), name), self.observer)
-
-    def opened(self) -> Attempt:
-        """Return the current attempt; raises RuntimeError if no term is open."""
-        if self._term is None:
-            raise RuntimeError("no term is open: call run_term or start")
-        return self._term
+        return Conversation(term, self.journal.model, self.observer)
 
     def summary(self) -> None:
         """Log the strategy's settings."""

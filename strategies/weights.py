@@ -6,11 +6,13 @@ Integer buffers (``num_batches_tracked``) are not weights and are not sent.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from strategies.errors import UpdateRejected
@@ -81,22 +83,40 @@ def check_like(weights: Weights, expected: Weights) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """Arrays and their hash, which is computed at most once, when the model is made."""
+    """A model as the bytes of its safetensors file, which are what is hashed, stored, and sent."""
 
-    arrays: ArrayRecord
-    hash: str
-
-    @classmethod
-    def of_arrays(cls, arrays: ArrayRecord) -> Model:
-        """Hash ``arrays`` and return them as a model."""
-        return cls(arrays, hash_weights(from_arrays(arrays)))
+    data: bytes = field(repr=False)
 
     @classmethod
-    def of_weights(cls, weights: Weights, name: str) -> Model:
-        """Return ``weights`` as a model whose hash is known to be ``name``; it is not checked."""
-        return cls(to_arrays(weights), name)
+    def of(cls, weights: Weights) -> Model:
+        """Encode ``weights``; equal weights give equal models."""
+        return cls(encode_weights(weights))
 
-    @property
+    @classmethod
+    def received(cls, data: bytes, name: str) -> Model:
+        """Return the model in bytes from elsewhere, after checking them against their ``name``.
+
+        Raises ValueError for another hash, and for bytes that :meth:`of` would not make.
+        """
+        model = cls(data)
+        if model.hash != name:
+            raise ValueError("a model whose content has another hash")
+        try:
+            again = encode_weights(model.weights)
+        except (SafetensorError, KeyError) as error:
+            raise ValueError("a model that cannot be decoded") from error
+        # One encoding for each model: otherwise equal weights could have two names, and the spare
+        # room of a header could carry other data.
+        if again != data:
+            raise ValueError("a model in another encoding than the agreed one")
+        return model
+
+    @cached_property
+    def hash(self) -> str:
+        """The model's name in the federation: the SHA-256 (hex) of its bytes."""
+        return hash_encoded(self.data)
+
+    @cached_property
     def weights(self) -> Weights:
-        """The arrays as NumPy arrays by name."""
-        return from_arrays(self.arrays)
+        """The decoded weights; they must not be changed in place."""
+        return decode_weights(self.data)

@@ -15,7 +15,7 @@ ORDER = ("strategies", "clients", "srflm_flower", "deploy", "benchmarks")
 
 ROOMS = {
     "strategies": (
-        *("errors", "settings", "flower_private", "weights", "protocol"),
+        *("errors", "settings", "flower_private", "own_loop", "weights", "protocol"),
         *("aggregation", "election", "eligibility", "secure_aggregation", "phases"),
         *("term", "server_rotating", "cyclic", "local_only"),
     ),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clients.files.durable import write_durably
 from strategies.errors import LedgerError
-from strategies.weights import Weights, decode_weights, encode_weights, hash_encoded
+from strategies.weights import Model
 
 
 class ModelStore:
@@ -27,39 +27,34 @@ class ModelStore:
     def __contains__(self, model: str) -> bool:
         return self.path(model).is_file()
 
-    def put(self, weights: Weights, known_as: str | None = None) -> str:
-        """Store ``weights`` durably; return their hash, which need not be computed if known."""
-        if known_as is not None and known_as in self:
-            return known_as
-        data = encode_weights(weights)
-        name = hash_encoded(data)
-        if name not in self:
-            write_durably(self.path(name), data)
-        return name
+    def put(self, model: Model) -> None:
+        """Store ``model`` durably."""
+        if model.hash not in self:
+            write_durably(self.path(model.hash), model.data)
 
-    def find(self, model: str) -> Weights | None:
-        """Return the weights called ``model``, or ``None`` when they are missing or damaged."""
+    def find(self, name: str) -> Model | None:
+        """Return the model called ``name``, or ``None`` when it is missing or damaged."""
         try:
-            return self.get(model)
+            return self.get(name)
         except LedgerError:
             return None
 
-    def get(self, model: str) -> Weights:
-        """Return the weights called ``model``, checked against their name.
+    def get(self, name: str) -> Model:
+        """Return the model called ``name``.
 
-        Raises :class:`LedgerError` when the file is missing or damaged.
+        Raises :class:`LedgerError` when its file is missing or damaged.
         """
         try:
-            data = self.path(model).read_bytes()
+            model = Model(self.path(name).read_bytes())
         except FileNotFoundError:
-            data = b""
-        if hash_encoded(data) != model:
+            model = Model(b"")
+        if model.hash != name:
             raise LedgerError(
-                f"the stored model {model[:12]}… is missing or damaged",
+                f"the stored model {name[:12]}… is missing or damaged",
                 "the model that the ledger names",
                 "restore the state folder, or start a new run",
             )
-        return decode_weights(data)
+        return model
 
     def keep_only(self, models: Collection[str]) -> None:
         """Delete all other models."""

@@ -25,7 +25,6 @@ from deploy.processes.supervisor import Program, python_module
 from deploy.serving.own_superlink import LauncherConfig
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import LOOPBACK, Layout, Ports
-from strategies.weights import encode_weights
 
 PRELOAD = (
     "torch",
@@ -145,7 +144,7 @@ class SitePrograms:
 
     def _largest_message(self) -> int:
         """Return the bytes of two models, with room for records and Flower's own framing."""
-        return 2 * len(encode_weights(self.site.initial)) + ROOM_BYTES
+        return 2 * len(self.site.initial.data) + ROOM_BYTES
 
     def _way_to(self, peer: str) -> int:
         """Return the loopback port behind which ``peer``'s SuperLink answers."""

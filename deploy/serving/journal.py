@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from clients.models.model_store import ModelStore
 from srflm_flower.site.ledger import TermLedger
@@ -17,7 +17,7 @@ from strategies.protocol.records import (
 )
 from strategies.protocol.roster_change import agreed_change, check_decided
 from strategies.protocol.signatures import Keys, sign_proposal
-from strategies.weights import Weights, hash_weights
+from strategies.weights import Model
 
 
 class SiteJournal:
@@ -30,12 +30,12 @@ class SiteJournal:
         self,
         ledger: TermLedger,
         models: ModelStore,
-        initial: Weights,
+        initial: Model,
         edition: Edition,
         keys: Keys,
     ) -> None:
         self._ledger, self._models, self._edition, self._keys = ledger, models, edition, keys
-        self._initial, self._genesis = initial, hash_weights(initial)
+        self._initial = initial
 
     def records(self) -> Sequence[TermRecord]:
         """Return all committed records, oldest first."""
@@ -43,11 +43,11 @@ class SiteJournal:
 
     def genesis(self) -> str:
         """Return the hash of the initial model."""
-        return self._genesis
+        return self._initial.hash
 
-    def weights(self, model: str) -> Weights:
-        """Return the weights of a model by its hash: the head's, the initial or the proposed."""
-        return self._initial if model == self._genesis else self._models.get(model)
+    def model(self, name: str) -> Model:
+        """Return the head's model, the initial one, or one of the proposal's, by hash."""
+        return self._initial if name == self._initial.hash else self._models.get(name)
 
     def committed(self, first: int) -> Sequence[Committed]:
         """Return the committed records from term ``first`` on with their certificates."""
@@ -65,7 +65,7 @@ class SiteJournal:
         """Return the last proposal in the open term and its attempt, or None."""
         return self._ledger.proposal(len(self._ledger) + 1)
 
-    def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
+    def propose(self, attempt: int, proposal: Proposal, models: Iterable[Model]) -> Proposal:
         """Store a proposal and its models durably; return the first proposal of this attempt.
 
         Raises :class:`MessageRefused` at a site that may have forgotten what it proposed before.
@@ -78,8 +78,8 @@ class SiteJournal:
                 MessageRefused.NO_VOTE,
             )
         # The models come first: a crash in between must not leave a proposal without its models.
-        for name, weights in models.items():
-            self._models.put(weights, name)
+        for model in models:
+            self._models.put(model)
         return self._ledger.propose(attempt, proposal)
 
     def commit(self, committed: Committed) -> None:

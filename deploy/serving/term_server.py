@@ -26,7 +26,7 @@ from strategies.protocol.quorum import Accepted, Votes, has_majority, refusal, s
 from strategies.server_rotating import ServerRotating
 from strategies.term.attempt import ServerLost
 from strategies.term.catching_up import catch_up_from
-from strategies.term.conversation import parse_reply, request
+from strategies.term.conversation import request
 from strategies.term.exchange import CostMeter, Exchange
 from strategies.term.opening import AttemptTaken, Behind, new_attempt
 
@@ -92,7 +92,7 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         return JobOutcome(task=task.name, result="outvoted", attempt=taken.attempt)
     except Behind as behind:
         deadline = federation.run.work_deadline
-        catch_up_from(behind, strategy.opened(), site.vendor, deadline)
+        catch_up_from(behind, site.vendor, deadline)
         return JobOutcome(task=task.name, result="caught-up")
     except ServerLost as lost:
         site.log(str(lost))
@@ -116,13 +116,13 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     answers = exchange.ask(asked, federation.run.answer_deadline, "open")
     told: dict[str, Votes] = {}
     newest = 1
-    for node, message in answers.items():
-        reply = parse_reply(message)
-        if reply is not None and reply.votes is not None:
-            term.node_of[reply.vendor] = node
-            accepted = Accepted(0, "") if reply.votes.accepted else None
-            told[reply.vendor] = Votes(reply.votes.term, 0, accepted, reply.votes.forgetful)
-            newest = max(newest, reply.votes.edition)
+    for node, answer in answers.items():
+        if answer is not None and (votes := answer.reply.votes) is not None:
+            vendor = answer.reply.vendor
+            term.node_of[vendor] = node
+            accepted = Accepted(0, "") if votes.accepted else None
+            told[vendor] = Votes(votes.term, 0, accepted, votes.forgetful)
+            newest = max(newest, votes.edition)
     if not has_majority(told, federation.roster):
         raise FederationStopped(
             f"{len(told)} of {len(federation.roster)} vendors that told how far they are",
@@ -135,8 +135,8 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         _remember(site, told, newest)
     ahead = max(told, key=lambda vendor: told[vendor].term, default="")
     if ahead and told[ahead].term > term.envelope.term:
-        behind = Behind(term.node_of[ahead], ahead, told[ahead].term - 1)
-        catch_up_from(behind, term, site.vendor, federation.run.work_deadline)
+        behind = Behind(term, ahead, told[ahead].term - 1)
+        catch_up_from(behind, site.vendor, federation.run.work_deadline)
     return JobOutcome(task=task.name, result="synced")
 
 
@@ -180,11 +180,11 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     while not has_majority(following, roster) and time.monotonic() < until:
         asked = {node: request(ordering, wire.ORDER, node) for node in grid.get_node_ids()}
         answers = exchange.ask(asked, site.federation.run.answer_deadline, "order")
-        for reply in filter(None, map(parse_reply, answers.values())):
-            if reply.status == "done":
-                following.add(reply.vendor)
+        for answer in filter(None, answers.values()):
+            if answer.reply.status == "done":
+                following.add(answer.reply.vendor)
             else:
-                refusals[reply.vendor] = reply.code
+                refusals[answer.reply.vendor] = answer.reply.code
         if not has_majority(following, roster):
             time.sleep(1.0)  # sites may be starting
     if not has_majority(following, roster):

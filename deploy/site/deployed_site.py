@@ -32,7 +32,7 @@ from srflm_flower.site.state import SiteState
 from strategies.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.signatures import VendorKeys
-from strategies.weights import Weights
+from strategies.weights import Model
 
 SITE_VARIABLE = "SRFLM_SITE"
 PEER = "peer"
@@ -59,15 +59,15 @@ class DeployedSite:
         return self.settings.load_federation()
 
     @cached_property
-    def _network(self) -> tuple[nn.Module, Weights]:
+    def _network(self) -> tuple[nn.Module, Model]:
         """The learner's scratch space, and a copy of its weights from before any training."""
         federation = self.federation
         network = initial_network(federation.network_settings, federation.task, federation.seed)
-        return network, get_weights(network)
+        return network, Model.of(get_weights(network))
 
     @property
-    def initial(self) -> Weights:
-        """The weights with which the federation begins; the same at all sites."""
+    def initial(self) -> Model:
+        """The model with which the federation begins; the same at all sites."""
         return self._network[1]
 
     @cached_property

@@ -75,4 +75,5 @@ def _global_model(site: DeployedSite) -> tuple[Weights | None, Release | None]:
             return None, averaged_through(len(ledger))
         return average.weights, averaged_through(average.term)
     release = released_so_far(ledger, site.federation.task.metric)
-    return site.models.find(release.model) if release is not None else None, release
+    model = site.models.find(release.model) if release is not None else None
+    return model.weights if model is not None else None, release

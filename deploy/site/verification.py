@@ -8,7 +8,6 @@ from deploy.site.deployed_site import DeployedSite
 from deploy.site.message_log import check_message_log
 from strategies.protocol.chain import check_chain
 from strategies.protocol.roster_change import Editions, check_decided
-from strategies.weights import hash_weights
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def verify_site(site: DeployedSite) -> Verified:
     for each in committed:
         check_decided(each, editions.last, site.keys)
         editions = editions.after(each.record)
-    head = records[-1].model if records else hash_weights(site.initial)
+    head = records[-1].model if records else site.initial.hash
     if records:
         site.models.get(head)  # raises if the model is missing or does not have this hash
     audited = check_message_log(site.settings.state / "audit.jsonl")

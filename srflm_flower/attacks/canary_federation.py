@@ -35,7 +35,7 @@ from strategies.errors import PrivacyError
 from strategies.protocol import messages as wire
 from strategies.server_rotating import ServerRotating
 from strategies.settings import Role
-from strategies.weights import Weights, hash_weights, to_arrays
+from strategies.weights import Model, Weights, to_arrays
 
 AUDITED, OTHER = "audited", "other"
 MAX_CLIP = 10.0
@@ -65,13 +65,13 @@ class Tap:
     """Intercepts all messages, and notes the trainings that the audited vendor's node sends."""
 
     node: int
-    initial: Weights
+    initial: Model
     released: dict[tuple[Role, int], Released] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
-    _models: dict[str, Weights] = field(default_factory=dict)
+    _models: dict[str, Model] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._models[hash_weights(self.initial)] = self.initial
+        self._models[self.initial.hash] = self.initial
 
     def __call__(self, message: Message, deliver: Deliver) -> Message | None:
         """Deliver the message, and note the audited vendor's answer."""
@@ -90,13 +90,14 @@ class Tap:
         return answer
 
     def _note_models(self, content: RecordDict) -> None:
-        for name, weights in wire.weights_in(content).items():
-            self._models.setdefault(name, weights)
+        self._models |= wire.models_in(content)
 
     def _note_release(self, role: Role, work: wire.Train, reply: wire.Reply) -> None:
         if reply.update and reply.ballot:  # a repeated answer is equal, so overwriting is safe
             start, end = self._models[work.model], self._models[reply.update]
-            self.released[role, work.round] = Released(role, start, end, reply.ballot.loss)
+            self.released[role, work.round] = Released(
+                role, start.weights, end.weights, reply.ballot.loss
+            )
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Le
         RunJournal(run, federation, initial),
     )
     grid = MemoryGrid(answer, len(sites), folder, tap)
-    strategy.start(grid, to_arrays(initial), federation.run.rounds)
+    strategy.start(grid, to_arrays(initial.weights), federation.run.rounds)
     if len(tap.released) != federation.run.rounds:
         raise PrivacyError(
             f"{len(tap.released)} trainings of the audited vendor in {federation.run.rounds} rounds"
@@ -220,7 +221,7 @@ def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorD
         vendor,
         federation,
         lambda: learner,
-        get_weights(network),
+        Model.of(get_weights(network)),
         state,
         ModelStore(run.site_store),
     )

@@ -101,7 +101,7 @@ def run_baseline(
     strategy.evaluate_metrics_aggr_fn = keeper.aggregate
     strategy.start(
         _grid(run, federation, baseline_app.app),
-        to_arrays(_sites(run, federation)[0].initial),
+        to_arrays(_sites(run, federation)[0].initial.weights),
         num_rounds=rounds * flower_rounds,
         train_config=ConfigRecord({baseline_app.FLOWER_ROUNDS_A_ROUND: flower_rounds}),
         evaluate_fn=keeper.consider,
@@ -129,7 +129,8 @@ def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> M
     pooled = VendorData(*(_union([s.learner.data.split(name) for s in sites]) for name in SPLITS))
     learner = Learner("pooled", pooled, first.network, first.settings, first.seed, first.device)
     settings, metric = federation.training, federation.task.metric
-    weights, best, best_value, spent = sites[0].initial, sites[0].initial, float("-inf"), 0
+    weights = best = sites[0].initial.weights
+    best_value, spent = float("-inf"), 0
     for round_number in range(1, federation.run.rounds + 1):
         rate = federation.term_plan().learning_rate_in(round_number)
         work = Work(rate, settings.client_epochs, budget.in_round(round_number))

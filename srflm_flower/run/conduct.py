@@ -19,7 +19,7 @@ from strategies.errors import FederationStopped, SrflmError
 from strategies.server_rotating import ServerRotating
 from strategies.term.closing import Closing, close_run
 from strategies.term.plan import Observer, StepPlan, silent
-from strategies.weights import Model, from_arrays, to_arrays
+from strategies.weights import Model, to_arrays
 
 MAX_VENDORS_IN_MATRIX = 12
 """The vendor × vendor matrix needs every model at every vendor, so larger runs have none."""
@@ -43,8 +43,10 @@ class Run:
         started = time.monotonic()
         federation = self.federation
         # Every site makes the same initial model from the same seed.
-        initial = get_weights(
-            initial_network(federation.network_settings, federation.task, federation.seed)
+        initial = Model.of(
+            get_weights(
+                initial_network(federation.network_settings, federation.task, federation.seed)
+            )
         )
         journal = RunJournal(self.folder, federation, initial)
         strategy = ServerRotating(
@@ -56,7 +58,7 @@ class Run:
         )
         try:
             self._check_size(grid)
-            strategy.start(grid, to_arrays(initial), federation.run.rounds)
+            strategy.start(grid, to_arrays(initial.weights), federation.run.rounds)
             closing = self._close(strategy, grid)
         except SrflmError as error:
             stopped = (error.code, error.found)
@@ -82,7 +84,7 @@ class Run:
         released = None
         if self.folder.global_model.exists():
             file = read_model_file(self.folder.global_model)
-            released = Model(to_arrays(file.weights), file.hash)
+            released = Model.of(file.weights)
         closing = close_run(
             strategy.converse(grid),
             grid,
@@ -93,10 +95,10 @@ class Run:
         missing = [v for v in self.federation.roster if v not in closing.personalised]
         if missing:
             self.observer("not-shared", vendors=missing)
-        for vendor, arrays in closing.personalised.items():
+        for vendor, model in closing.personalised.items():
             notes = {"vendor": vendor, **self.federation.model_notes()}
             ModelFile(
-                self.federation.network_settings, self.federation.task, from_arrays(arrays), notes
+                self.federation.network_settings, self.federation.task, model.weights, notes
             ).write(self.folder.models / f"{vendor}.safetensors")
         return closing
 

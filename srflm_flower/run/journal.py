@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile, read_model_file
@@ -21,7 +21,7 @@ from strategies.protocol.records import (
     TermRecord,
     canonical_json,
 )
-from strategies.weights import Weights, hash_weights
+from strategies.weights import Model, Weights
 
 
 class _Stored(Noun):
@@ -34,15 +34,15 @@ class _Stored(Noun):
 class RunJournal:
     """Implements :class:`strategies.term.plan.TermJournal` on disk, in a :class:`RunFolder`."""
 
-    def __init__(self, folder: RunFolder, federation: Federation, initial: Weights) -> None:
+    def __init__(self, folder: RunFolder, federation: Federation, initial: Model) -> None:
         self._folder, self._federation = folder, federation
         self._ledger = Ledger(folder.ledger, federation.hash)
         self._store = ModelStore(folder.server_store)
         self._average = AverageFile(
             folder.server / "average.safetensors", federation.network_settings, federation.task
         )
-        self._initial, self._genesis = initial, hash_weights(initial)
-        self._at_hand: dict[str, Weights] = {}
+        self._initial = initial
+        self._at_hand: dict[str, Model] = {}
 
     def records(self) -> Sequence[TermRecord]:
         """Return all committed records, oldest first."""
@@ -50,13 +50,13 @@ class RunJournal:
 
     def genesis(self) -> str:
         """Return the hash of the initial model."""
-        return self._genesis
+        return self._initial.hash
 
-    def weights(self, model: str) -> Weights:
-        """Return the weights of the head's model, of the initial one, or of the proposal."""
-        if model == self._genesis:
+    def model(self, name: str) -> Model:
+        """Return the head's model, the initial one, or one of the proposal's, by hash."""
+        if name == self._initial.hash:
             return self._initial
-        return self._at_hand.get(model) or self._store.get(model)
+        return self._at_hand.get(name) or self._store.get(name)
 
     def committed(self, first: int) -> Sequence[Committed]:
         """Return the records from term ``first`` on, with empty signatures as in a simulation."""
@@ -86,12 +86,12 @@ class RunJournal:
             return None
         return stored.attempt, stored.proposal
 
-    def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
+    def propose(self, attempt: int, proposal: Proposal, models: Iterable[Model]) -> Proposal:
         """Store a proposal and its models durably; the folder's lock excludes other writers."""
         # Models first: a stored proposal must be able to be committed after a crash.
-        for name, weights in models.items():
-            self._store.put(weights, name)
-        self._at_hand.update(models)
+        for model in models:
+            self._store.put(model)
+            self._at_hand[model.hash] = model
         stored = _Stored(attempt=attempt, proposal=proposal)
         write_durably(self._folder.proposal, canonical_json(stored.model_dump(mode="json")))
         return proposal
@@ -110,7 +110,7 @@ class RunJournal:
             self._release([*self.records(), record])
         self._ledger.append(record)
         self._folder.proposal.unlink(missing_ok=True)
-        self._at_hand = {record.model: self.weights(record.model)}
+        self._at_hand = {record.model: self.model(record.model)}
         self._store.keep_only({each.model for each in self.records()[-2:]})
 
     def _release(self, records: Sequence[TermRecord]) -> None:
@@ -120,13 +120,13 @@ class RunJournal:
         path = self._folder.global_model
         if path.exists() and read_model_file(path).hash == best.model:  # written before a crash
             return
-        self._write_global(best, self.weights(best.model))
+        self._write_global(best, self.model(best.model).weights)
 
     def _release_average(self, record: TermRecord) -> None:
         """Advance the moving average by the record's model, and release it."""
-        decay, model = self._federation.aggregation.moving_average, self.weights(record.model)
+        decay, model = self._federation.aggregation.moving_average, self.model(record.model)
         # A term that the average has is skipped, so a repeat after a crash counts no model twice.
-        self._average.take_in([(record.term, model)], decay)
+        self._average.take_in([(record.term, model.weights)], decay)
         average = self._average.read()
         if average is not None:
             self._write_global(averaged_through(average.term), average.weights)

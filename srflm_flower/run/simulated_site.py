@@ -21,7 +21,7 @@ from srflm_flower.site.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
 from srflm_flower.site.state import SiteState
-from strategies.weights import Weights
+from strategies.weights import Model
 
 
 @dataclass
@@ -31,7 +31,7 @@ class SimulatedRun:
     folder: RunFolder
     federation: Federation
     network: nn.Module
-    initial: Weights
+    initial: Model
 
 
 @dataclass
@@ -78,7 +78,7 @@ class SimulatedSite:
             federation = RunFolder(folder).federation()
             network = initial_network(federation.network_settings, federation.task, federation.seed)
             cls._runs[folder] = SimulatedRun(
-                RunFolder(folder), federation, network, get_weights(network)
+                RunFolder(folder), federation, network, Model.of(get_weights(network))
             )
         run = cls._runs[folder]
         if position >= len(run.federation.roster):

@@ -9,7 +9,7 @@ from flwr.app import Message
 from clients.models.model_store import ModelStore
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
-from strategies.weights import Weights, hash_weights
+from strategies.weights import Model
 
 
 class NeedsModels(Exception):
@@ -21,26 +21,18 @@ class NeedsModels(Exception):
 
 
 def find_models(
-    message: Message, names: Iterable[str], at_hand: Mapping[str, Weights], store: ModelStore
-) -> dict[str, Weights]:
+    message: Message, names: Iterable[str], at_hand: Mapping[str, Model], store: ModelStore
+) -> dict[str, Model]:
     """Return models by hash, from the message, from ``at_hand``, or from disk, in this order.
 
     Raises :class:`NeedsModels` with the hashes of all missing models, and :class:`MessageRefused`
-    for a model whose content has another hash than the message claims.
+    for a model that is damaged or has another hash than the message claims.
     """
     found, needs = {}, []
     sent = _sent(message)
     for name in dict.fromkeys(names):  # each name once, in order
         if name in sent:
             found[name] = sent[name]
-            # The name is the server's claim; records and the store identify models by content.
-            if hash_weights(found[name]) != name:
-                raise MessageRefused(
-                    "a model whose content has another hash",
-                    f"the model {name[:12]}…",
-                    "look for a fault between the sites",
-                    MessageRefused.MODEL,
-                )
         elif name in at_hand:
             found[name] = at_hand[name]
         elif (stored := store.find(name)) is not None:
@@ -52,13 +44,13 @@ def find_models(
     return found
 
 
-def _sent(message: Message) -> dict[str, Weights]:
+def _sent(message: Message) -> dict[str, Model]:
     try:
-        return wire.weights_in(message.content)
+        return wire.models_in(message.content)
     except ValueError as error:
         raise MessageRefused(
             str(error),
-            "safetensors",
-            "install the same version at every site",
+            "safetensors bytes with the hash that the message claims",
+            "install the same version at every site, and look for a fault between the sites",
             MessageRefused.MODEL,
         ) from error

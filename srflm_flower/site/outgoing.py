@@ -78,14 +78,14 @@ def check_outgoing(
     if MASKED_UPDATE in content and not is_masked(content, expected):
         raise _undeclared("a masked update that is not one number for every weight")
     try:
-        reply, models = wire.noun_in(content, wire.Reply), wire.weights_in(content)
+        reply, models = wire.noun_in(content, wire.Reply), wire.models_in(content)
     except ValueError as error:
         raise _undeclared("a noun or a model of another kind") from error
     # Fields at their defaults carry no information, so only the others need a declaration.
     if unknown := reply.model_dump(exclude_defaults=True).keys() - DECLARED.keys():
         raise _undeclared(", ".join(sorted(unknown)))
-    for weights in models.values():
-        _check_weights(weights, expected)
+    for model in models.values():
+        _check_weights(model.weights, expected)
     if federation.privacy.private:
         _check_private(reply, federation.privacy, federation.member(vendor).size)
     return content

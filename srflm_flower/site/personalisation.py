@@ -57,4 +57,5 @@ def stored_models(
     records: Iterable[TermRecord], store: ModelStore
 ) -> Iterable[tuple[int, Weights | None]]:
     """Return (term, committed model) for each record; None for a model that is not stored."""
-    return ((record.term, store.find(record.model)) for record in records)
+    found = ((record.term, store.find(record.model)) for record in records)
+    return ((term, model.weights if model is not None else None) for term, model in found)

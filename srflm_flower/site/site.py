@@ -35,7 +35,7 @@ from strategies.protocol.records import Ballot, VendorPrivacy
 from strategies.protocol.signatures import Keys, NoKeys
 from strategies.secure_aggregation.messages import SecureRequest
 from strategies.settings import Role
-from strategies.weights import Weights, hash_weights, to_arrays
+from strategies.weights import Model, Weights
 
 From = Literal["server", "server-of-any-term", "member"]
 Handler = Callable[[Any, Message], RecordDict]
@@ -49,7 +49,7 @@ class Site:
         vendor: str,
         federation: Federation,
         find_learner: Callable[[], Learner],
-        initial: Weights,
+        initial: Model,
         state: SiteState,
         models: ModelStore,
         keys: Keys | None = None,
@@ -58,10 +58,10 @@ class Site:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
         self.initial, self.state, self.models = initial, state, models
         self.policy = policy or SitePolicy()
-        self._initial_hash, self._told_through = hash_weights(initial), 0
+        self._told_through = 0
         keys = keys or NoKeys()
         self.participant = participant_of(
-            vendor, federation, self._initial_hash, state.ledger, keys, self.policy
+            vendor, federation, self.initial.hash, state.ledger, keys, self.policy
         )
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
             wire.OPEN: (wire.OpenAttempt, "server-of-any-term", self._open),
@@ -115,7 +115,7 @@ class Site:
             answer = handler(request, message)
         except NeedsModels as error:  # the server sends the message again, with these models
             answer = self._reply(status="needs-models", needs=error.needs)
-        return check_outgoing(answer, self.initial, self.federation, self.vendor)
+        return check_outgoing(answer, self.initial.weights, self.federation, self.vendor)
 
     def log(self, text: str) -> None:
         """Append to the site's own log, if the disk allows it."""
@@ -130,7 +130,7 @@ class Site:
         self, asked: SecureRequest, message: Message
     ) -> tuple[Weights, Weights] | None:
         stored = self._stored_update(asked)
-        return None if stored is None else (stored[0], self._weights(message, asked.model))
+        return None if stored is None else (stored[0], self._find(message, asked.model).weights)
 
     def _stored_update(
         self, asked: wire.Train | SecureRequest
@@ -149,11 +149,11 @@ class Site:
         # Two servers of one term may ask at the same time; the second waits for the first.
         with self.state.training():
             weights, notes = self._stored_update(work) or self._train_anew(
-                work, self._weights(message, work.model)
+                work, self._find(message, work.model).weights
             )
         if self.federation.aggregation.secure:  # the update itself leaves only masked
             return self._reply(ballot=notes.ballot, steps=notes.steps)
-        return self._update_reply(weights, notes.ballot, notes.steps)
+        return self._update_reply(Model.of(weights), notes.ballot, notes.steps)
 
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
         trained = self._trained(work, start, "client")
@@ -195,33 +195,34 @@ class Site:
         weights, notes = stored
         # A vendor that replaced the server may have trained as a client in this term: count it.
         fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
-        return self._update_reply(weights, notes.ballot, notes.steps if fresh else 0)
+        return self._update_reply(Model.of(weights), notes.ballot, notes.steps if fresh else 0)
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         """Fine-tune once; a restarted server that asks again gets the same model."""
         self._check_own(work.envelope)
-        start = self._weights(message, work.model)
-        self.models.put(start, work.model)
+        start = self._find(message, work.model)
+        self.models.put(start)
         with self.state.training():
             stored = self.state.finetuned()
             if stored is None or not _is_of(work, stored[1]):
-                trained = self._trained(work, start, "server")
+                trained = self._trained(work, start.weights, "server")
                 stored = trained.weights, _notes(work, trained)
                 self.state.store_finetuned(*stored)
-        weights, notes = stored
-        self.models.put(weights)
-        return self._update_reply(weights, notes.ballot, notes.steps)
+        finetuned, notes = Model.of(stored[0]), stored[1]
+        self.models.put(finetuned)
+        return self._update_reply(finetuned, notes.ballot, notes.steps)
 
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
         self._check_told()
-        models = self._all_weights(message, evaluation.models.values())
+        models = self._find_all(message, evaluation.models.values())
         term, metrics = evaluation.envelope.term, {}
-        for name, model in evaluation.models.items():
-            weights = models[model]
-            metrics[name] = self.learner.evaluate(weights, evaluation.split)
+        for name, hash_ in evaluation.models.items():
+            model = models[hash_]
+            metrics[name] = self.learner.evaluate(model.weights, evaluation.split)
             if evaluation.select:
-                self.models.put(weights, model)
-                self.state.keep_if_better(Best(weights, metrics[name], term, name), self._metric)
+                self.models.put(model)
+                candidate = Best(model.weights, metrics[name], term, name)
+                self.state.keep_if_better(candidate, self._metric)
         best = self.state.best()
         if best is not None:
             chosen_on = evaluation.split == "validation"
@@ -237,15 +238,14 @@ class Site:
 
     def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
         self.participant.check_acceptable(proposed)
-        model = proposed.proposal.record.model
-        self.models.put(self._weights(message, model), model)
+        self.models.put(self._find(message, proposed.proposal.record.model))
         return wire.pack(self.participant.accept(proposed))
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
         self.participant.check_commit(commit)  # before anything is stored
         newest = commit.records[-1].record
         if newest.term > len(self.state.ledger):  # model first: no record without its model
-            self.models.put(self._weights(message, newest.model), newest.model)
+            self.models.put(self._find(message, newest.model))
         reply = self.participant.commit(commit)
         newest_two = self.state.ledger.records(reply.head_term - 1)
         self.personalisation.consider_global(stored_models(newest_two, self.models))
@@ -271,9 +271,9 @@ class Site:
         return wire.pack(self.participant.records(wanted))
 
     def _model(self, wanted: wire.FetchModel, message: Message) -> RecordDict:
-        weights = self._weights(message, wanted.model)
-        arrays = {wanted.model: to_arrays(weights)}
-        return wire.with_models(self._reply(update=wanted.model), arrays)
+        return wire.with_models(
+            self._reply(update=wanted.model), [self._find(message, wanted.model)]
+        )
 
     def _votes(self, wanted: wire.TellVotes, message: Message) -> RecordDict:
         return wire.pack(self.participant.tell_votes())
@@ -292,7 +292,7 @@ class Site:
                 "nothing: personalised models stay at their sites unless a site shares them",
                 MessageRefused.NOT_SHARED,
             )
-        return self._update_reply(best.weights, None, 0)
+        return self._update_reply(Model.of(best.weights), None, 0)
 
     def _check_own(self, envelope: wire.Envelope) -> None:
         """Check that the weights of this single vendor go to its own server only."""
@@ -308,23 +308,20 @@ class Site:
     def _metric(self) -> str:
         return self.federation.task.metric
 
-    def _weights(self, message: Message, model: str) -> Weights:
-        return self._all_weights(message, [model])[model]
+    def _find(self, message: Message, name: str) -> Model:
+        return self._find_all(message, [name])[name]
 
-    def _all_weights(self, message: Message, names: Iterable[str]) -> dict[str, Weights]:
-        return find_models(message, names, {self._initial_hash: self.initial}, self.models)
+    def _find_all(self, message: Message, names: Iterable[str]) -> dict[str, Model]:
+        return find_models(message, names, {self.initial.hash: self.initial}, self.models)
 
     def _reply(self, **fields: object) -> RecordDict:
         return wire.pack(
             wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)
         )
 
-    def _update_reply(self, weights: Weights, ballot: Ballot | None, steps: int) -> RecordDict:
-        arrays, name = to_arrays(weights), hash_weights(weights)
-        reply = wire.Reply(
-            vendor=self.vendor, status="done", update=name, ballot=ballot, steps=steps
-        )
-        return wire.pack(reply, {name: arrays})
+    def _update_reply(self, model: Model, ballot: Ballot | None, steps: int) -> RecordDict:
+        reply = self._reply(update=model.hash, ballot=ballot, steps=steps)
+        return wire.with_models(reply, [model])
 
 
 def _notes(work: wire.Train, trained: Trained) -> UpdateNotes:

@@ -7,13 +7,13 @@ as safetensors bytes under their hashes.  docs/explanation/term.md has the table
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from pydantic import Field
-from safetensors import SafetensorError
 
 from strategies.errors import MessageRefused
 from strategies.protocol.records import (
@@ -28,7 +28,7 @@ from strategies.protocol.records import (
     VendorPrivacy,
 )
 from strategies.protocol.secure_nouns import KeyCard
-from strategies.weights import Weights, decode_weights, encode_weights, from_arrays, to_arrays
+from strategies.weights import Model
 
 OPEN = "query.open"
 TRAIN = "train.local"
@@ -217,27 +217,53 @@ class Reply(Noun):
 AnyNoun = TypeVar("AnyNoun", bound=Noun)
 
 
-def pack(noun: Noun, models: Mapping[str, ArrayRecord] | None = None) -> RecordDict:
-    """Return the message content for ``noun`` with ``models`` (hash → arrays) attached."""
-    return with_models(
-        RecordDict({_NOUN: ConfigRecord({"json": noun.model_dump_json()})}), models or {}
-    )
+@dataclass(frozen=True)
+class Answer:
+    """A node's reply, its models by hash, and ``rest``: what only secure aggregation sends."""
+
+    reply: Reply
+    models: Mapping[str, Model]
+    rest: RecordDict
 
 
-def with_models(content: RecordDict, models: Mapping[str, ArrayRecord]) -> RecordDict:
-    """Return ``content`` with ``models`` (hash → arrays) added, each as one block of bytes."""
+def pack(noun: Noun, models: Iterable[Model] = ()) -> RecordDict:
+    """Return the message content for ``noun`` with ``models`` attached."""
+    return with_models(RecordDict({_NOUN: ConfigRecord({"json": noun.model_dump_json()})}), models)
+
+
+def with_models(content: RecordDict, models: Iterable[Model]) -> RecordDict:
+    """Return ``content`` with ``models`` added, each as one block of bytes under its hash."""
     # Flower sends a record as one object and an array as several more, each with a request of its
     # own on every hop: a small block goes into the noun's record.  It sends a large array in parts,
     # so that a broken upload can continue: a large block becomes an array.
     noun, records = ConfigRecord(dict(content.config_records[_NOUN])), {}
-    for name, arrays in models.items():
-        block = encode_weights(from_arrays(arrays))
-        if len(block) <= _SMALL_BYTES:
-            noun[_MODELS + name] = block
+    for model in models:
+        name = _MODELS + model.hash
+        if len(model.data) <= _SMALL_BYTES:
+            noun[name] = model.data
         else:
-            array = Array(np.frombuffer(block, np.uint8))
-            records[_MODELS + name] = ArrayRecord({_BLOCK: array})
+            records[name] = ArrayRecord({_BLOCK: Array(np.frombuffer(model.data, np.uint8))})
     return RecordDict({**content, _NOUN: noun, **records})
+
+
+def answer_in(message: Message) -> Answer | None:
+    """Return the answer in a node's message, or None for an error or a malformed reply.
+
+    A model that is damaged or has another hash than it claims is left out.
+    """
+    if message.has_error():
+        return None
+    content = message.content
+    try:
+        reply = noun_in(content, Reply)
+    except ValueError:
+        return None
+    try:
+        models = models_in(content)
+    except ValueError:
+        models = {}
+    known = _blocks(content).keys() | {_NOUN}
+    return Answer(reply, models, RecordDict({k: v for k, v in content.items() if k not in known}))
 
 
 def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
@@ -278,20 +304,16 @@ def has_models(message: Message) -> bool:
     return bool(_blocks(message.content))
 
 
-def models_in(message: Message) -> dict[str, ArrayRecord]:
-    """Return the models (claimed hash → arrays) attached to ``message``.
+def models_in(content: RecordDict) -> dict[str, Model]:
+    """Return the models attached to ``content``, by hash.
 
-    Raises ValueError if a model cannot be decoded.
+    Raises ValueError for a model that is damaged or has another hash than it claims.
     """
-    return {name: to_arrays(each) for name, each in weights_in(message.content).items()}
-
-
-def weights_in(content: RecordDict) -> dict[str, Weights]:
-    """Return the models (claimed hash → weights) in ``content``.
-
-    Raises ValueError if a model cannot be decoded.
-    """
-    return {name.removeprefix(_MODELS): _decoded(block) for name, block in _blocks(content).items()}
+    found = {}
+    for key, block in _blocks(content).items():
+        name = key.removeprefix(_MODELS)
+        found[name] = Model.received(_bytes(block), name)
+    return found
 
 
 def others_in(content: RecordDict) -> set[str]:
@@ -308,18 +330,18 @@ def _blocks(content: RecordDict) -> dict[str, object]:
     return {name: block for name, block in found.items() if name.startswith(_MODELS)}
 
 
-def _decoded(block: object) -> Weights:
+def _bytes(block: object) -> bytes:
     try:
         if isinstance(block, ArrayRecord):
             array = block[_BLOCK].numpy()
             # Exactly one array of bytes: the record can hold nothing besides the model.
             alone = len(block) == 1 and array.dtype == np.uint8
             block = array.tobytes() if alone else None
-        if not isinstance(block, bytes):
-            raise ValueError("a model that is no block of bytes")
-        return decode_weights(block)
-    except (KeyError, SafetensorError) as error:
+    except (KeyError, ValueError) as error:
         raise ValueError("a model that cannot be decoded") from error
+    if not isinstance(block, bytes):
+        raise ValueError("a model that is no block of bytes")
+    return block
 
 
 def payload_bytes(content: RecordDict) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, RecordDict
 from pydantic import Field
 
 from strategies.errors import UpdateRejected
@@ -88,13 +88,13 @@ def is_masked(content: RecordDict, weights: Weights) -> bool:
     return block.dtype == np.uint8 and block.size == 4 * sum(w.size for w in weights.values())
 
 
-def masked_in(message: Message, size: int) -> Residues:
-    """Return the masked update in ``message``, one integer for each of ``size`` weights.
+def masked_in(content: RecordDict, size: int) -> Residues:
+    """Return the masked update in ``content``, one integer for each of ``size`` weights.
 
     Raises :class:`UpdateRejected` if it is missing or has another size or type.
     """
     try:
-        block = message.content.array_records[MASKED_UPDATE][MASKED_UPDATE].numpy()
+        block = content.array_records[MASKED_UPDATE][MASKED_UPDATE].numpy()
         masked = np.frombuffer(block.tobytes(), "<u4").astype(np.uint32, copy=False)
     except (KeyError, ValueError) as error:
         raise _unusable() from error

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flwr.app import ArrayRecord, Message, MetricRecord
+from flwr.app import MetricRecord
 
 from strategies.errors import UpdateRejected
-from strategies.protocol import messages as wire
+from strategies.protocol.messages import Answer
 from strategies.protocol.records import VendorMetrics
-from strategies.weights import Weights, check_like, from_arrays
+from strategies.weights import Model, Weights, check_like
 
 
-def checked_update(message: Message, reply: wire.Reply, template: Weights) -> ArrayRecord:
-    """Return the update in ``message``; raises :class:`UpdateRejected` if it is not usable."""
-    try:
-        arrays = wire.models_in(message)[reply.update]
-        # Raises UpdateRejected itself, with the array that does not fit.
-        check_like(from_arrays(arrays), template)
-    except (KeyError, ValueError) as error:
+def checked_update(answer: Answer, template: Weights) -> Model:
+    """Return the update in ``answer``; raises :class:`UpdateRejected` if it is not usable."""
+    model = answer.models.get(answer.reply.update)
+    if model is None:
         raise UpdateRejected(
             "a reply whose update is missing or cannot be decoded",
             "one model, named as the reply says",
             "install the same version of srflm-flower at every site",
-        ) from error
-    return arrays
+        )
+    # Raises UpdateRejected itself, with the array that does not fit.
+    check_like(model.weights, template)
+    return model
 
 
 def mean_metrics(metrics: Mapping[str, VendorMetrics]) -> MetricRecord:

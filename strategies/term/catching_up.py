@@ -6,45 +6,42 @@ from flwr.app import Message
 
 from strategies.errors import FederationStopped
 from strategies.protocol import messages as wire
-from strategies.term.attempt import Attempt
-from strategies.term.conversation import parse_reply, request
+from strategies.protocol.messages import Answer
+from strategies.term.conversation import request
 from strategies.term.opening import Behind
-from strategies.weights import Model
 
 
-def catch_up_from(behind: Behind, term: Attempt, vendor: str, deadline: float) -> None:
+def catch_up_from(behind: Behind, vendor: str, deadline: float) -> None:
     """Bring ``vendor``'s own site up to date from the site that is ahead.
 
     Raises :class:`FederationStopped` if the other site does not send its records and model, or if
     the vendor's own site does not answer or refuses them.
     """
-    first = term.envelope.term
-    fetch = wire.FetchRecords(envelope=term.envelope, first=first)
-    _, answer = _ask(term, request(fetch, wire.RECORDS, behind.node), deadline, behind)
-    if not answer.records:
+    term, ahead = behind.term, behind.term.node_of[behind.vendor]
+    fetch = wire.FetchRecords(envelope=term.envelope, first=term.envelope.term)
+    records = _ask(behind, request(fetch, wire.RECORDS, ahead), deadline).reply.records
+    if not records:
         raise _stuck(behind, "no records came")
     # Only the last model is needed: the next term starts from it.
-    name = answer.records[-1].record.model
+    name = records[-1].record.model
     wanted = wire.FetchModel(envelope=term.envelope, model=name)
-    message, _ = _ask(term, request(wanted, wire.MODEL, behind.node), deadline, behind)
-    model = Model(wire.models_in(message)[name], name)
+    sent = _ask(behind, request(wanted, wire.MODEL, ahead), deadline).models
+    if name not in sent:
+        raise _stuck(behind, "no model came")
     if vendor not in term.node_of:
         raise _stuck(behind, "this vendor's own node does not answer")
-    # Nothing is verified here: the own site checks the certificates and the model on receipt.
-    commit = wire.Commit(envelope=term.envelope, records=answer.records)
-    own = request(commit, wire.COMMIT, term.node_of[vendor], [model])
-    _ask(term, own, deadline, behind)
+    # The certificates are not verified here: the own site checks them on receipt.
+    commit = wire.Commit(envelope=term.envelope, records=records)
+    own = request(commit, wire.COMMIT, term.node_of[vendor], [sent[name]])
+    _ask(behind, own, deadline)
 
 
-def _ask(
-    term: Attempt, message: Message, deadline: float, behind: Behind
-) -> tuple[Message, wire.Reply]:
-    answer = term.exchange.ask({0: message}, deadline, "open").get(0)
-    reply = parse_reply(answer) if answer is not None else None
-    if answer is None or reply is None or reply.status != "done":
-        why = reply.code if reply is not None else "no reply"
+def _ask(behind: Behind, message: Message, deadline: float) -> Answer:
+    answer = behind.term.exchange.ask({0: message}, deadline, "open").get(0)
+    if answer is None or answer.reply.status != "done":
+        why = answer.reply.code if answer is not None else "no reply"
         raise _stuck(behind, f"{message.metadata.message_type} failed: {why}")
-    return answer, reply
+    return answer
 
 
 def _stuck(behind: Behind, what: str) -> FederationStopped:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flwr.app import ArrayRecord
 from flwr.serverapp import Grid
 
 from strategies.protocol import messages as wire
@@ -25,7 +24,7 @@ class Closing:
     on each vendor's validation split.
     """
 
-    personalised: dict[str, ArrayRecord]
+    personalised: dict[str, Model]
     test: dict[str, dict[str, Metrics]]
     cross: dict[str, dict[str, Metrics]]
 
@@ -43,15 +42,16 @@ def close_run(
     shared = conversation.ask(
         [request(share, wire.SHARE, node) for node in term.node_of.values()], "close", deadline
     )
-    personalised = {}
-    for vendor, message in shared.items():
-        reply = wire.unpack(message, wire.Reply)
-        personalised[vendor] = Model(wire.models_in(message)[reply.update], reply.update)
+    personalised = {
+        vendor: answer.models[answer.reply.update]
+        for vendor, answer in shared.items()
+        if answer.reply.update in answer.models
+    }
     models = {"global": released} if released is not None else {}
     test = _metrics(conversation, models, "test", deadline)
     table = _metrics(conversation, personalised, "validation", deadline) if cross else {}
     return Closing(
-        {vendor: model.arrays for vendor, model in personalised.items()},
+        personalised,
         test,
         {
             # Replies are by the data's vendor; the table is by the model's vendor first.
@@ -77,4 +77,4 @@ def _metrics(
     )
     requests = [request(noun, wire.EVALUATE, node) for node in conversation.term.node_of.values()]
     replies = conversation.ask(requests, "close", deadline, models.values())
-    return {v: wire.unpack(message, wire.Reply).metrics for v, message in replies.items()}
+    return {vendor: answer.reply.metrics for vendor, answer in replies.items()}

@@ -8,12 +8,13 @@ from flwr.app import Message
 
 from strategies.errors import FederationStopped, LedgerError
 from strategies.protocol import messages as wire
+from strategies.protocol.messages import Answer
 from strategies.protocol.quorum import Accepted, must_propose
 from strategies.protocol.records import Certificate, Committed, Proposal
 from strategies.term.attempt import Attempt
 from strategies.term.conversation import Conversation, request
 from strategies.term.plan import TermPlan
-from strategies.weights import Model, from_arrays, hash_weights
+from strategies.weights import Model
 
 
 def obliged(term: Attempt) -> Proposal | None:
@@ -53,11 +54,9 @@ def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
     # One vendor at a time: a model is large, and one copy is enough.
     for vendor in has or term.node_of:
         asked = [request(wanted, wire.MODEL, term.node_of[vendor])]
-        for message in conversation.ask(asked, "open", plan.work_deadline).values():
-            arrays = wire.models_in(message).get(name)
-            # The name is only the sender's claim: hash the arrays.
-            if arrays is not None and hash_weights(from_arrays(arrays)) == name:
-                return Model(arrays, name)
+        for answer in conversation.ask(asked, "open", plan.work_deadline).values():
+            if name in answer.models:
+                return answer.models[name]
     raise FederationStopped(
         f"nobody sent the model {name[:12]}… of the record accepted in term {term.envelope.term}",
         "one of the vendors that have accepted it",
@@ -73,13 +72,11 @@ def acceptance_requests(term: Attempt, proposal: Proposal) -> list[Message]:
     return [request(accept, wire.ACCEPT, node) for node in term.node_of.values()]
 
 
-def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Message]) -> Committed:
+def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Answer]) -> Committed:
     """Return the record with a certificate: the signatures of the vendors that accepted it."""
     # In the order of the roster, whatever the order of the replies.
     acceptances = {
-        vendor: wire.unpack(answers[vendor], wire.Reply).signature
-        for vendor in term.roster
-        if vendor in answers
+        vendor: answers[vendor].reply.signature for vendor in term.roster if vendor in answers
     }
     certificate = Certificate(
         attempt=term.envelope.attempt, proposal=proposal.signature, acceptances=acceptances

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from flwr.app import Message, RecordDict
 
-from strategies.errors import NO_REPLY, FederationStopped, SrflmError
+from strategies.errors import NO_REPLY, FederationStopped
 from strategies.protocol import messages as wire
+from strategies.protocol.messages import Answer
 from strategies.protocol.quorum import has_majority
 from strategies.protocol.records import Noun, majority
 from strategies.term.attempt import Attempt
@@ -17,7 +18,7 @@ from strategies.term.plan import Observer
 from strategies.weights import Model
 
 RESEND = 1
-"""How many times to resend a request after an error reply.
+"""How many times to resend a request after an error or a malformed reply.
 
 A site keeps the work that it had finished before its process broke off.
 """
@@ -27,8 +28,7 @@ FindModel = Callable[[str], Model]
 
 def request(noun: Noun, kind: str, node: int, models: Iterable[Model] = ()) -> Message:
     """Return the message that asks ``node`` for ``noun``, with ``models`` attached."""
-    attached = {model.hash: model.arrays for model in models}
-    return Message(wire.pack(noun, attached), dst_node_id=node, message_type=kind)
+    return Message(wire.pack(noun, models), dst_node_id=node, message_type=kind)
 
 
 def _same_to(message: Message, content: RecordDict) -> Message:
@@ -39,19 +39,9 @@ def _same_to(message: Message, content: RecordDict) -> Message:
     )
 
 
-def parse_reply(message: Message) -> wire.Reply | None:
-    """Return the reply in ``message``, or None for an error or a malformed reply."""
-    if message.has_error():
-        return None
-    try:
-        return wire.unpack(message, wire.Reply)
-    except SrflmError:
-        return None
-
-
-def vendors_done(messages: Iterable[Message]) -> set[str]:
-    """Return the vendors whose replies in ``messages`` have the status ``done``."""
-    replies = filter(None, map(parse_reply, messages))
+def vendors_done(answers: Iterable[Answer | None]) -> set[str]:
+    """Return the vendors whose answers have the status ``done``."""
+    replies = (answer.reply for answer in answers if answer is not None)
     return {reply.vendor for reply in replies if reply.status == "done"}
 
 
@@ -82,8 +72,8 @@ class Conversation:
         deadline: float,
         at_hand: Iterable[Model] = (),
         majority_decides: bool = False,
-    ) -> dict[str, Message]:
-        """Return vendor → reply with the status ``done``; note the other vendors as absent.
+    ) -> dict[str, Answer]:
+        """Return vendor → answer with the status ``done``; note the other vendors as absent.
 
         ``deadline`` is in seconds.  ``at_hand`` are models that a site may ask for; ``find`` looks
         up any other.  If ``majority_decides``, the wait for the others ends soon after a majority
@@ -95,20 +85,22 @@ class Conversation:
         asked = [v for v, node in self.term.node_of.items() if node in waiting]
         failed: dict[str, str] = {}
         resent: Counter[int] = Counter()
-        done: dict[str, Message] = {}
+        done: dict[str, Answer] = {}
         while waiting:
             answers = self.term.exchange.ask(waiting, deadline, phase, self._report(phase), enough)
             again = {}
-            for node, message in answers.items():
-                reply, vendor = parse_reply(message), self.term.vendor_at(node)
-                if message.has_error() and resent[node] < RESEND:
-                    again[node] = _same_to(waiting[node], waiting[node].content)
-                    resent[node] += 1
+            for node, answer in answers.items():
+                if answer is None:
+                    if resent[node] < RESEND:
+                        again[node] = _same_to(waiting[node], waiting[node].content)
+                        resent[node] += 1
+                    continue
+                reply, vendor = answer.reply, self.term.vendor_at(node)
                 # A node may answer only in the name of the vendor that it gave at the opening.
-                if reply is None or vendor is None or reply.vendor != vendor:
+                if vendor is None or reply.vendor != vendor:
                     continue
                 if reply.status == "done":
-                    done[vendor] = message
+                    done[vendor] = answer
                 # Models are sent once, so that a site that keeps asking cannot hold up the term.
                 elif reply.status == "needs-models" and not wire.has_models(waiting[node]):
                     again[node] = self._with_models(waiting[node], reply.needs, models)
@@ -120,23 +112,23 @@ class Conversation:
                 self.term.note_absence(vendor, phase, failed.get(vendor, NO_REPLY))
         return done
 
-    def _majority_is_done(self, answers: Mapping[int, Message]) -> bool:
-        return has_majority(vendors_done(answers.values()), self.term.roster)
+    def _majority_is_done(self, answers: Iterable[Answer | None]) -> bool:
+        return has_majority(vendors_done(answers), self.term.roster)
 
     def _with_models(
         self, message: Message, needs: Iterable[str], at_hand: Mapping[str, Model]
     ) -> Message:
         """Return a copy of ``message`` with the models that the site needs."""
-        models = {name: (at_hand.get(name) or self.find(name)).arrays for name in needs}
+        models = [at_hand.get(name) or self.find(name) for name in needs]
         return _same_to(message, wire.with_models(message.content, models))
 
-    def _report(self, phase: str) -> Callable[[int, Message], None]:
+    def _report(self, phase: str) -> Callable[[Answer], None]:
         """Return a callback that reports every reply to the observer on arrival."""
 
-        def on_reply(node: int, message: Message) -> None:
-            reply = parse_reply(message)
+        def on_answer(answer: Answer) -> None:
+            reply = answer.reply
             # A request for models is not an outcome: the real reply follows.
-            if reply is not None and reply.status != "needs-models":
+            if reply.status != "needs-models":
                 self.observer(
                     "reply",
                     phase=phase,
@@ -147,4 +139,4 @@ class Conversation:
                     metrics=reply.metrics,
                 )
 
-        return on_reply
+        return on_answer

@@ -1,4 +1,6 @@
-"""Send messages to sites and gather the replies within a deadline, over Flower's Grid.
+"""Send messages to sites and gather the answers within a deadline, over Flower's Grid.
+
+This is the gate where a reply is parsed, once; the code behind it works with an ``Answer``.
 
 Flower's ``send_and_receive`` sleeps three seconds between polls, and its ``sample_nodes`` waits
 forever for a node that is gone, so neither is used here.
@@ -7,14 +9,14 @@ forever for a node that is gone, so neither is used here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from strategies.protocol.messages import payload_bytes
+from strategies.protocol.messages import Answer, answer_in, payload_bytes
 from strategies.protocol.records import PhaseCost
 
 SLOWEST_POLL_SECONDS = 0.2
@@ -44,7 +46,7 @@ class CostMeter:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Pushes messages to a grid and polls for the replies.
+    """Pushes messages to a grid and polls for the answers.
 
     ``clock`` and ``sleep`` are parameters so that tests need not wait; ``first_poll`` is the
     shortest pause between polls, in seconds.
@@ -61,42 +63,39 @@ class Exchange:
         messages: Mapping[Key, Message],
         deadline: float,
         phase: str,
-        on_reply: Callable[[Key, Message], None] | None = None,
-        enough: Callable[[Mapping[Key, Message]], bool] | None = None,
-    ) -> dict[Key, Message]:
-        """Return the replies that arrive within ``deadline`` seconds, by the key of the request.
+        on_answer: Callable[[Answer], None] | None = None,
+        enough: Callable[[Iterable[Answer | None]], bool] | None = None,
+    ) -> dict[Key, Answer | None]:
+        """Return the answers that arrive within ``deadline`` seconds, by the key of the request.
 
-        Later replies are ignored.  ``on_reply`` is called for each reply on arrival.  Once
-        ``enough`` returns true, the others get twice the time waited so far, and at least
-        :data:`GRACE_SECONDS`, within the same deadline.
+        An error or a malformed reply gives None; later replies are ignored.  ``on_answer`` is
+        called for each answer on arrival.  Once ``enough`` returns true, the others get twice the
+        time waited so far, and at least :data:`GRACE_SECONDS`, within the same deadline.
         """
-        started = self.clock()
+        started, received = self.clock(), 0
         keys = list(messages)
         ids = list(self.grid.push_messages([messages[key] for key in keys]))
         # Flower returns an empty id for a message that it did not accept: no reply will come.
         waiting = {message_id: key for message_id, key in zip(ids, keys, strict=True) if message_id}
-        replies: dict[Key, Message] = {}
+        answers: dict[Key, Answer | None] = {}
         while waiting:
             arrived = list(self.grid.pull_messages(list(waiting)))
             for reply in arrived:
                 # A reply to any other message is ignored.
                 key = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if key is not None:
-                    replies[key] = reply
-                    if on_reply is not None:
-                        on_reply(key, reply)
+                    received += payload_bytes(reply.content) if reply.has_content() else 0
+                    answers[key] = answer = answer_in(reply)
+                    if on_answer is not None and answer is not None:
+                        on_answer(answer)
             waited = self.clock() - started
             # Shorten the deadline only once, when enough is first reached.
-            if enough is not None and enough(replies):
+            if enough is not None and enough(answers.values()):
                 deadline, enough = min(deadline, waited + max(GRACE_SECONDS, 2 * waited)), None
             if not waiting or waited >= deadline:
                 break
             # A fiftieth of the time waited: polling makes an exchange about 2 % longer at most.
             self.sleep(min(max(self.first_poll, waited / 50), SLOWEST_POLL_SECONDS))
-        self.meter.add(
-            phase,
-            self.clock() - started,
-            sum(payload_bytes(message.content) for message in messages.values()),
-            sum(payload_bytes(reply.content) for reply in replies.values() if reply.has_content()),
-        )
-        return replies
+        sent = sum(payload_bytes(message.content) for message in messages.values())
+        self.meter.add(phase, self.clock() - started, sent, received)
+        return answers

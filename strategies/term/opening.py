@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from flwr.app import Message
 from flwr.serverapp import Grid
 
 from strategies.election import Ranking
 from strategies.errors import NO_REPLY, LedgerError, MessageRefused
 from strategies.protocol import messages as wire
+from strategies.protocol.messages import Answer
 from strategies.protocol.quorum import has_majority, owner
 from strategies.protocol.records import RunOrder
 from strategies.term.attempt import Attempt, Vote
 from strategies.term.conversation import (
     Conversation,
-    parse_reply,
     request,
     require_majority,
     vendors_done,
 )
 from strategies.term.exchange import Exchange
 from strategies.term.plan import TermJournal, TermPlan
-from strategies.weights import Model
 
 
 class AttemptTaken(Exception):
@@ -34,10 +32,10 @@ class AttemptTaken(Exception):
 
 
 class Behind(Exception):
-    """Some site has committed terms that this server lacks; ``node`` is the site furthest ahead."""
+    """``vendor``, furthest ahead, has committed terms that the server of this attempt lacks."""
 
-    def __init__(self, node: int, vendor: str, head_term: int) -> None:
-        self.node, self.vendor, self.head_term = node, vendor, head_term
+    def __init__(self, term: Attempt, vendor: str, head_term: int) -> None:
+        self.term, self.vendor, self.head_term = term, vendor, head_term
         super().__init__(f"{vendor} has committed term {head_term}")
 
 
@@ -67,7 +65,7 @@ def new_attempt(
         roster=plan.roster,
         # The parent of the first record is the hash of the federation file.
         parent=head.hash if head is not None else plan.federation,
-        start=Model.of_weights(journal.weights(start), start),
+        start=journal.model(start),
         first_round=(head.round if head is not None else 0) + 1,
         exchange=exchange,
         meter=exchange.meter,
@@ -130,11 +128,11 @@ class _Answers:
         answers = term.exchange.ask(
             requests, self._plan.answer_deadline, "open", enough=self._are_a_majority
         )
-        for node, message in answers.items():
-            reply = parse_reply(message)
+        for node, answer in answers.items():
             # Nodes outside the federation may be connected to the SuperLink, too.
-            if reply is None or reply.vendor not in self._plan.roster:
+            if answer is None or answer.reply.vendor not in self._plan.roster:
                 continue
+            reply = answer.reply
             if reply.status == "done":
                 self._note(node, reply)
             elif reply.status == "failed":
@@ -144,14 +142,14 @@ class _Answers:
         # Being behind counts before being outvoted: a committed term cannot be attempted again.
         ahead = max(self.head_of, key=lambda v: self.head_of[v], default="")
         if ahead and self.head_of[ahead] >= term.envelope.term:
-            raise Behind(term.node_of[ahead], ahead, self.head_of[ahead])
+            raise Behind(term, ahead, self.head_of[ahead])
         if highest > attempt:
             raise AttemptTaken(highest)
 
-    def _are_a_majority(self, answers: Mapping[int, Message]) -> bool:
+    def _are_a_majority(self, answers: Iterable[Answer | None]) -> bool:
         """Return whether a majority is ready, including the server's own node."""
         # Without its own node the server cannot fine-tune.
-        ready = vendors_done(answers.values())
+        ready = vendors_done(answers)
         return self._term.server in ready and has_majority(ready, self._plan.roster)
 
     def _note(self, node: int, reply: wire.Reply) -> None:

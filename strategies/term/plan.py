@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from strategies.protocol.records import Approval, Committed, Proposal, RosterChange, TermRecord
 from strategies.settings import Role
-from strategies.weights import Weights
+from strategies.weights import Model
 
 StepPlan = Callable[[str, int, Role], int]
 """(vendor, round, role) → gradient steps, for plans that count work in steps, not in epochs."""
@@ -60,8 +60,8 @@ class TermJournal(Protocol):
         """Return the hash of the initial model."""
         ...
 
-    def weights(self, model: str) -> Weights:
-        """Return the weights of the last record's model, the initial model, or the proposal's."""
+    def model(self, name: str) -> Model:
+        """Return the last record's model, the initial model, or one of the proposal's, by hash."""
         ...
 
     def committed(self, first: int) -> Sequence[Committed]:
@@ -80,7 +80,7 @@ class TermJournal(Protocol):
         """Return the last attempt and proposal of this server in the open term, or None."""
         ...
 
-    def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
+    def propose(self, attempt: int, proposal: Proposal, models: Iterable[Model]) -> Proposal:
         """Store a proposal and its models durably; return the first proposal of this attempt."""
         ...
 

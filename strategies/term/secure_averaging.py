@@ -12,10 +12,8 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from flwr.app import ArrayRecord, Message
-
 from strategies.errors import FederationStopped, MessageRefused, UpdateRejected
-from strategies.protocol import messages as wire
+from strategies.protocol.messages import Answer
 from strategies.protocol.records import Absence
 from strategies.protocol.secure_nouns import KeyCard, threshold_of
 from strategies.secure_aggregation import messages as secure
@@ -27,7 +25,7 @@ from strategies.term.answers import checked_update
 from strategies.term.attempt import Attempt, ServerLost
 from strategies.term.conversation import Conversation, request
 from strategies.term.plan import TermPlan
-from strategies.weights import Model, Weights, from_arrays, to_arrays
+from strategies.weights import Model, Weights
 
 PHASE = "aggregate"
 
@@ -40,8 +38,8 @@ def secure_mean(
     settings: AggregationSettings,
     round_number: int,
     start: Model,
-    trained: Mapping[str, Message],
-) -> ArrayRecord:
+    trained: Mapping[str, Answer],
+) -> Weights:
     """Return the mean weights of the vendors that ``trained`` from ``start`` and stay to the end.
 
     Notes these vendors in the open term.  Raises :class:`FederationStopped` if too few stay, and
@@ -55,23 +53,22 @@ def secure_mean(
     quantiser = agreed_quantiser(settings.secure_range, len(plan.roster))
     mean = mean_from(quantiser.decode(total, template), len(survivors), template, own)
     for vendor in trained:
-        reply = wire.unpack(trained[vendor], wire.Reply)
+        reply = trained[vendor].reply
         # The server's recalled update may be of an earlier term: no work in this one.
         if vendor in survivors or (vendor == term.server and own is not None and reply.steps):
             term.note_work(reply)
     term.clients = tuple(vendor for vendor in plan.roster if vendor in survivors)
     term.stale_server = own is not None
-    return to_arrays(mean)
+    return mean
 
 
-def _own_update(term: Attempt, trained: Mapping[str, Message], template: Weights) -> Weights | None:
+def _own_update(term: Attempt, trained: Mapping[str, Answer], template: Weights) -> Weights | None:
     """Return the server's own last update, or None if its node sent no usable one."""
-    message = trained.get(term.server)
-    reply = wire.unpack(message, wire.Reply) if message is not None else None
-    if message is None or reply is None or not reply.update:
+    answer = trained.get(term.server)
+    if answer is None or not answer.reply.update:
         return None
     try:
-        return from_arrays(checked_update(message, reply, template))
+        return checked_update(answer, template).weights
     except UpdateRejected as error:
         term.note_absence(term.server, "train", error.code)
         return None
@@ -120,7 +117,7 @@ class _Session:
     def _keys(self, clients: Iterable[str]) -> tuple[KeyCard, ...]:
         asking = secure.AdvertiseKeys(**self._about)
         replies = self._ask(secure.KEYS, dict.fromkeys(clients, asking))
-        cards = {vendor: reply.keys for vendor, (reply, _) in replies.items()}
+        cards = {vendor: answer.reply.keys for vendor, answer in replies.items()}
         # Ignore a card in another client's name.
         named = tuple(c for v, c in cards.items() if c is not None and c.vendor == v)
         return self._enough(named)
@@ -131,8 +128,8 @@ class _Session:
         sharing = secure.ShareSecrets(**self._about, keys=cards)
         replies = self._ask(secure.SHARES, dict.fromkeys(listed, sharing))
         # A client that did not share with all might not be recoverable: leave it out.
-        complete = {v: r.shares for v, (r, _) in replies.items() if set(r.shares) == set(listed)}
-        return self._enough(complete)
+        sent = {vendor: answer.reply.shares for vendor, answer in replies.items()}
+        return self._enough({v: shares for v, shares in sent.items() if set(shares) == set(listed)})
 
     def _masked(self, shares: dict[str, dict[str, str]]) -> dict[str, Residues]:
         questions = {
@@ -143,9 +140,9 @@ class _Session:
         }
         size = sum(array.size for array in self._start.weights.values())
         masked = {}
-        for vendor, (_, message) in self._ask(secure.MASKED, questions).items():
+        for vendor, answer in self._ask(secure.MASKED, questions).items():
             try:
-                masked[vendor] = secure.masked_in(message, size)
+                masked[vendor] = secure.masked_in(answer.rest, size)
             except UpdateRejected as error:
                 self._conversation.term.note_absence(vendor, PHASE, error.code)
         return self._enough(masked)
@@ -153,23 +150,20 @@ class _Session:
     def _confirmations(self, survivors: Iterable[str]) -> dict[str, str]:
         asking = secure.ConfirmSurvivors(**self._about, survivors=tuple(sorted(survivors)))
         replies = self._ask(secure.CONFIRM, dict.fromkeys(survivors, asking))
-        return self._enough({vendor: reply.signature for vendor, (reply, _) in replies.items()})
+        return self._enough({v: answer.reply.signature for v, answer in replies.items()})
 
     def _released(self, signatures: dict[str, str]) -> dict[str, dict[str, str]]:
         """Return sender → owner of the secret → opened share."""
         asking = secure.Unmask(**self._about, confirmations=signatures)
         replies = self._ask(secure.UNMASK, dict.fromkeys(signatures, asking))
-        return self._enough({vendor: reply.shares for vendor, (reply, _) in replies.items()})
+        return self._enough({v: answer.reply.shares for v, answer in replies.items()})
 
     # ------------------------------------------------------------------------------------------
 
-    def _ask(
-        self, kind: str, questions: Mapping[str, secure.SecureRequest]
-    ) -> dict[str, tuple[wire.Reply, Message]]:
+    def _ask(self, kind: str, questions: Mapping[str, secure.SecureRequest]) -> dict[str, Answer]:
         node_of = self._conversation.term.node_of
         requests = [request(noun, kind, node_of[vendor]) for vendor, noun in questions.items()]
-        answers = self._conversation.ask(requests, PHASE, self._plan.work_deadline, [self._start])
-        return {v: (wire.unpack(answers[v], wire.Reply), answers[v]) for v in answers}
+        return self._conversation.ask(requests, PHASE, self._plan.work_deadline, [self._start])
 
     def _enough(self, found: Found) -> Found:
         """Return ``found`` if it has at least the threshold's number of clients.

@@ -31,13 +31,13 @@ def same_as_simulation(folder: Path, federation: Federation, rounds: int) -> Non
         assert len(set(hashes.values())) == 1
         site = next(iter(sites.values()))
         found = site.state.ledger.records()
-        weights = site.models.get(found[-1].model)
+        weights = site.models.get(found[-1].model).weights
     assert [record.server for record in found] == [record.server for record in expected]
     assert [record.attempt for record in found] == [0] * rounds
     theirs = (folder / "simulated" / "state" / "server" / "models").glob("*.safetensors")
     by_name = {path.stem: path for path in theirs}
     store = ModelStore(by_name[expected[-1].model].parent)
-    for name, array in store.get(expected[-1].model).items():
+    for name, array in store.get(expected[-1].model).weights.items():
         np.testing.assert_allclose(weights[name], array, rtol=0, atol=1e-5)
 
 

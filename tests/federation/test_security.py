@@ -38,7 +38,7 @@ from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord
 from strategies.protocol.signatures import acceptance_statement, sign_proposal
-from strategies.weights import Model
+from tests.support.false_models import false_model
 from tests.support.rogue import Rogue, audited, head_of, rogue_at, unchanged, unharmed
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds, running_sites
 from tests.support.tiny import tiny_federation
@@ -327,8 +327,8 @@ def test_old_term_replayed_by_its_own_server(sites: Sites) -> None:
 
 def test_model_with_another_hash(sites: Sites) -> None:
     with elected_rogue(sites) as (rogue, head):
-        weights = rogue.site.models.get(head.model)
-        false = Model.of_weights({n: 1 + array for n, array in weights.items()}, "1" * 64)
+        weights = rogue.site.models.get(head.model).weights
+        false = false_model({n: 1 + array for n, array in weights.items()}, "1" * 64)
         rogue.is_refused(P.MODEL, training(rogue.envelope(), head, false.hash), wire.TRAIN, [false])
         proposal = sign_proposal(
             next_record(head, rogue.site.vendor, model=false.hash), rogue.site.keys

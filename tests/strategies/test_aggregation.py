@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from strategies.aggregation import Update, aggregate
 from strategies.settings import AggregationSettings
-from strategies.weights import Weights, from_arrays, hash_weights, to_arrays
+from strategies.weights import Weights, hash_weights
 
 SHAPES = {"conv.weight": (3, 2), "bias": (4,), "scale": ()}
 RULES = ("mean", "weighted-mean", "trimmed-mean", "krum")
@@ -28,13 +28,13 @@ def make_weights(seed: int, scale: float = 1.0) -> Weights:
 def make_updates(*all_weights: Weights, examples: list[int] | None = None) -> dict[str, Update]:
     counts = examples or [10] * len(all_weights)
     return {
-        f"v{index}": Update(to_arrays(weights), count)
+        f"v{index}": Update(weights, count)
         for index, (weights, count) in enumerate(zip(all_weights, counts, strict=True))
     }
 
 
 def result(updates: dict[str, Update], **settings: object) -> Weights:
-    return from_arrays(aggregate(updates, AggregationSettings.model_validate(settings)))
+    return aggregate(updates, AggregationSettings.model_validate(settings))
 
 
 def assert_close(found: Weights, expected: Weights) -> None:
@@ -98,11 +98,11 @@ def test_equal_updates_aggregate_to_themselves(rule: str) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_updates_are_not_modified_and_give_the_same_again(rule: str) -> None:
     updates = make_updates(*(make_weights(seed) for seed in range(5)))
-    before = {v: copy.deepcopy(from_arrays(update.arrays)) for v, update in updates.items()}
+    before = {v: copy.deepcopy(update.weights) for v, update in updates.items()}
     first, second = (result(updates, rule=rule) for _ in range(2))
     assert hash_weights(first) == hash_weights(second)
     for vendor, weights in before.items():
-        assert hash_weights(from_arrays(updates[vendor].arrays)) == hash_weights(weights)
+        assert hash_weights(updates[vendor].weights) == hash_weights(weights)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -136,7 +136,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory):
     def keep_model(event: str, **fields: object) -> None:
         if event == "term-committed":
             record = fields["record"]
-            stored.append(ModelStore(run.server_store).get(record["model"]))  # type: ignore[index]
+            model = ModelStore(run.server_store).get(record["model"])  # type: ignore[index]
+            stored.append(model.weights)
 
     run = new_run(federation, folder / "run")
     conduct(run, observer=keep_model)

@@ -12,7 +12,7 @@ from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Deliver
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
-from strategies.weights import from_arrays, to_arrays
+from tests.support.false_models import false_model
 from tests.support.faults import (
     Crash,
     at,
@@ -55,7 +55,7 @@ def test_no_weights_travel_to_clients_for_training(tmp_path: Path) -> None:
     sent: list[tuple[str, int]] = []
 
     def spy(message: Message, deliver: Deliver) -> Message | None:
-        sent.append((message.metadata.message_type, len(wire.models_in(message))))
+        sent.append((message.metadata.message_type, len(wire.models_in(message.content))))
         return deliver(message)
 
     conduct(run_in(tmp_path), spy)
@@ -121,14 +121,14 @@ def test_model_whose_content_has_another_hash_is_refused(tmp_path: Path) -> None
     codes: set[str] = set()
 
     def altering(message: Message, deliver: Deliver) -> Message | None:
-        sent = wire.models_in(message)
+        sent = wire.models_in(message.content)
         if message.metadata.message_type != wire.EVALUATE or not sent or not at("c")(message):
             return deliver(message)
         noun = wire.unpack(message, wire.EvaluateModels)
-        changed = {}
-        for name, arrays in sent.items():
-            weights = {key: array + 1 for key, array in from_arrays(arrays).items()}
-            changed[name] = to_arrays(weights)
+        changed = [
+            false_model({key: array + 1 for key, array in model.weights.items()}, name)
+            for name, model in sent.items()
+        ]
         message.content = wire.pack(noun, changed)
         reply = deliver(message)
         assert reply is not None

@@ -6,17 +6,20 @@ import hashlib
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from strategies.errors import UpdateRejected
 from strategies.weights import (
+    Model,
     Weights,
     check_like,
     decode_weights,
     encode_weights,
     from_arrays,
+    hash_encoded,
     hash_weights,
     to_arrays,
 )
@@ -109,3 +112,35 @@ def test_weights_that_do_not_fit_are_rejected(update: Weights, problem: str) -> 
 def test_missing_weights_are_rejected() -> None:
     with pytest.raises(UpdateRejected, match="among them 'b'"):
         check_like({"a": some_weights()["a"]}, some_weights())
+
+
+@settings(deadline=None, max_examples=60)
+@given(weights=weights_of_any_kind)
+def test_model_arrives_as_it_was_sent(weights: Weights) -> None:
+    sent = Model.of(weights)
+    arrived = Model.received(sent.data, sent.hash)
+    assert arrived == sent and arrived.hash == hash_weights(weights)
+    assert_same(arrived.weights, weights)
+
+
+@settings(deadline=None)
+@given(position=st.integers(0, len(encode_weights(some_weights())) - 1), bit=st.integers(0, 7))
+def test_model_with_any_bit_flipped_is_not_received(position: int, bit: int) -> None:
+    model = Model.of(some_weights())
+    data = bytearray(model.data)
+    data[position] ^= 1 << bit
+    with pytest.raises(ValueError, match="another hash"):
+        Model.received(bytes(data), model.hash)
+
+
+@pytest.mark.parametrize("data", [b"", bytes(9), Model.of(some_weights()).data[:-1]])
+def test_bytes_that_are_no_model_are_not_received_under_their_own_hash(data: bytes) -> None:
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        Model.received(data, hash_encoded(data))
+
+
+def test_second_encoding_of_a_model_is_not_received() -> None:
+    """A header has room for other data, and equal weights must have one name."""
+    data = safetensors.numpy.save(some_weights(), {"patient": "17"})
+    with pytest.raises(ValueError, match="another encoding"):
+        Model.received(data, hash_encoded(data))

@@ -26,7 +26,7 @@ from deploy.site.deployed_site import DeployedSite
 from deploy.site.message_log import check_message_log
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Noun, TermRecord
-from strategies.term.conversation import parse_reply, request
+from strategies.term.conversation import request
 from strategies.weights import Model
 from tests.support.quick_sites import content_of
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds
@@ -73,9 +73,9 @@ class Rogue:
         while len(replies) < len(waiting) and time.monotonic() < until:
             left = [each for peer, each in waiting.items() if peer not in replies]
             for message in self.grid.pull_messages(left):
-                reply = parse_reply(message)
-                assert reply is not None, message
-                replies[reply.vendor] = reply
+                answer = wire.answer_in(message)
+                assert answer is not None, message
+                replies[answer.reply.vendor] = answer.reply
             time.sleep(0.05)
         return replies
 

@@ -11,7 +11,7 @@ from srflm_flower.run.memory_grid import Deliver
 from strategies.protocol import messages as wire
 from strategies.protocol.records import TermRecord
 from strategies.secure_aggregation import messages as secure
-from strategies.weights import Weights, from_arrays
+from strategies.weights import Weights
 from tests.support.deployed import SiteFault, pass_on
 from tests.support.quick_sites import QuickFederation
 
@@ -27,8 +27,8 @@ def serve(
 
     def spy(by: str, site: str, message: Message, deliver: Deliver) -> Message | None:
         if message.metadata.message_type == wire.FINETUNE:
-            (arrays,) = wire.models_in(message).values()
-            seen.append(from_arrays(arrays))
+            (model,) = wire.models_in(message.content).values()
+            seen.append(model.weights)
         return fault(by, site, message, deliver)
 
     sites.fault = spy

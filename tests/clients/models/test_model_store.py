@@ -9,33 +9,28 @@ import pytest
 
 from clients.models.model_store import ModelStore
 from strategies.errors import LedgerError
-from strategies.weights import Weights, hash_weights
+from strategies.weights import Model
 
 
-def weights(value: float) -> Weights:
-    return {"w": np.full(4, value, np.float32)}
+def model(value: float) -> Model:
+    return Model.of({"w": np.full(4, value, np.float32)})
 
 
 def test_model_is_found_under_its_hash(tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "models")
-    name = store.put(weights(1))
-    assert name == hash_weights(weights(1))
-    assert name in store
-    np.testing.assert_array_equal(store.get(name)["w"], weights(1)["w"])
+    store.put(model(1))
+    assert model(1).hash in store
+    found = store.get(model(1).hash)
+    assert found == model(1)
+    np.testing.assert_array_equal(found.weights["w"], 1)
+    assert store.path(found.hash).read_bytes() == found.data
 
 
 def test_equal_models_are_stored_once(tmp_path: Path) -> None:
-    store = ModelStore(tmp_path)
-    assert store.put(weights(1)) == store.put(weights(1)) == ModelStore(tmp_path).put(weights(1))
+    for store in (ModelStore(tmp_path), ModelStore(tmp_path)):
+        for _ in range(2):
+            store.put(model(1))
     assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_claimed_name_counts_only_for_what_is_stored(tmp_path: Path) -> None:
-    store = ModelStore(tmp_path)
-    assert store.put(weights(1), known_as="0" * 64) == hash_weights(weights(1))
-    assert "0" * 64 not in store
-    stored = hash_weights(weights(1))
-    assert store.put(weights(1), known_as=stored) == stored
 
 
 def test_missing_model_is_refused(tmp_path: Path) -> None:
@@ -46,7 +41,8 @@ def test_missing_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("position", [0, 20, -1])
 def test_damaged_model_is_never_used(tmp_path: Path, position: int) -> None:
     store = ModelStore(tmp_path)
-    name = store.put(weights(1))
+    store.put(model(1))
+    name = model(1).hash
     data = bytearray(store.path(name).read_bytes())
     data[position] ^= 1
     store.path(name).write_bytes(data)
@@ -56,6 +52,8 @@ def test_damaged_model_is_never_used(tmp_path: Path, position: int) -> None:
 
 def test_all_but_the_named_models_are_deleted(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    names = [store.put(weights(value)) for value in range(4)]
+    names = [model(value).hash for value in range(4)]
+    for value in range(4):
+        store.put(model(value))
     store.keep_only({names[1], names[3], "unknown"})
     assert [name in store for name in names] == [False, True, False, True]

@@ -14,7 +14,7 @@ from strategies.errors import PrivacyError
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Ballot
 from strategies.secure_aggregation.messages import with_masked
-from strategies.weights import Weights, encode_weights, to_arrays
+from strategies.weights import Model, Weights, encode_weights
 
 WEIGHTS: Weights = {"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)}
 SMALL = RecordDict({"noun": ConfigRecord({"json": '{"vendor": "a", "status": "done"}'})})
@@ -44,7 +44,7 @@ def answer(**fields: Any) -> RecordDict:
 
 
 def with_model(weights: Weights) -> RecordDict:
-    return wire.pack(wire.Reply(vendor="a", status="done", update="h"), {"h": to_arrays(weights)})
+    return wire.pack(wire.Reply(vendor="a", status="done", update="h"), [Model.of(weights)])
 
 
 def refused(content: RecordDict, where: Federation) -> str:

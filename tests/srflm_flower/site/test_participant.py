@@ -23,6 +23,7 @@ from strategies.protocol.signatures import (
 from strategies.term.conversation import request
 from strategies.weights import Model
 from tests.support.deployed import pass_on
+from tests.support.false_models import false_model
 from tests.support.quick_sites import (
     QuickFederation,
     content_of,
@@ -85,7 +86,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         sites.perform(second, attempt=1)
         sites.fault = pass_on
         name = asked[-1].proposal.record.model
-        model = Model.of_weights(sites.site(second).models.get(name), name)
+        model = sites.site(second).models.get(name)
         yield Stage(sites, asked[0], asked[-1], model, site)
 
 
@@ -194,7 +195,7 @@ def test_message_in_a_false_name_is_refused(stage: Stage) -> None:
 
 def test_model_with_another_hash_is_refused(stage: Stage) -> None:
     other = {name: array + 1 for name, array in stage.model.weights.items()}
-    false = Model(Model.of_weights(other, "x").arrays, stage.model.hash)
+    false = false_model(other, stage.model.hash)
     with refused(stage, stage.second.envelope.server, P.MODEL):
         ask(stage, stage.second, wire.ACCEPT, stage.second.envelope.server, false)
 

@@ -10,7 +10,8 @@ from strategies.errors import MessageRefused
 from strategies.flower_private import message_without_superlink
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Ballot, Grant, Noun, Proposal, RunOrder
-from strategies.weights import from_arrays, hash_weights, to_arrays
+from strategies.weights import Model
+from tests.support.false_models import false_model
 from tests.support.records import make_committed, make_record
 
 ENVELOPE = wire.Envelope(federation="f", term=3, attempt=1, server="a")
@@ -48,18 +49,32 @@ def test_noun_arrives_as_it_was_sent(noun: Noun) -> None:
 
 
 def test_models_travel_under_their_hash() -> None:
-    weights = {"w": np.arange(3, dtype=np.float32)}
-    name = hash_weights(weights)
-    message = sent(wire.pack(NOUNS[0], {name: to_arrays(weights)}))
-    assert list(wire.models_in(message)) == [name]
-    assert hash_weights(from_arrays(wire.models_in(message)[name])) == name
+    model = Model.of({"w": np.arange(3, dtype=np.float32)})
+    assert wire.models_in(wire.pack(NOUNS[0], [model])) == {model.hash: model}
 
 
 def test_models_can_be_added_later() -> None:
     content = wire.pack(NOUNS[0])
-    more = wire.with_models(content, {"x": to_arrays({"w": np.zeros(1, np.float32)})})
-    assert list(wire.models_in(sent(more))) == ["x"]
-    assert wire.models_in(sent(content)) == {}
+    model = Model.of({"w": np.zeros(1, np.float32)})
+    more = wire.with_models(content, [model])
+    assert list(wire.models_in(more)) == [model.hash]
+    assert wire.models_in(content) == {}
+
+
+def test_model_is_sent_as_the_bytes_that_are_hashed_and_stored() -> None:
+    model = Model.of({"w": np.zeros(1, np.float32)})
+    contents = [wire.pack(NOUNS[0], [model]) for _ in range(2)]
+    for content in contents:
+        assert content.config_records["noun"][f"model:{model.hash}"] is model.data
+
+
+def test_model_with_another_hash_is_no_part_of_an_answer() -> None:
+    false = false_model({"w": np.zeros(1, np.float32)}, "0" * 64)
+    content = wire.pack(wire.Reply(vendor="a", status="done", update=false.hash), [false])
+    with pytest.raises(ValueError, match="another hash"):
+        wire.models_in(content)
+    answer = wire.answer_in(sent(content))
+    assert answer is not None and answer.reply.vendor == "a" and answer.models == {}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +109,7 @@ def test_kinds_of_messages_differ() -> None:
 
 def test_payload_is_counted_in_bytes() -> None:
     bare = wire.payload_bytes(wire.pack(NOUNS[0]))
-    arrays = to_arrays({"w": np.zeros(1000, np.float32)})
-    with_model = wire.payload_bytes(wire.pack(NOUNS[0], {"m": arrays}))
+    model = Model.of({"w": np.zeros(1000, np.float32)})
+    with_model = wire.payload_bytes(wire.pack(NOUNS[0], [model]))
     assert bare >= len(NOUNS[0].model_dump_json())
     assert 4000 <= with_model - bare < 5000

@@ -13,7 +13,7 @@ from srflm_flower.federation.loading import with_changes
 from srflm_flower.run.memory_grid import Deliver
 from strategies.errors import TrainingDiverged
 from strategies.protocol import messages as wire
-from strategies.weights import from_arrays, to_arrays
+from strategies.weights import Model
 from tests.support.faults import (
     at,
     raising_at,
@@ -104,8 +104,8 @@ def test_update_that_cannot_be_used_is_dropped(tmp_path: Path, damage: str) -> N
         reply = deliver(message)
         if reply is None or not at("c", [wire.TRAIN])(message):
             return reply
-        name, arrays = next(iter(wire.models_in(reply).items()))
-        weights = from_arrays(arrays)
+        [update] = wire.models_in(reply.content).values()
+        weights = dict(update.weights)
         first = next(iter(weights))
         if damage == "nan":
             weights[first] = np.full_like(weights[first], np.nan)
@@ -113,8 +113,9 @@ def test_update_that_cannot_be_used_is_dropped(tmp_path: Path, damage: str) -> N
             weights[first] = np.zeros((1, 2), np.float32)
         else:
             del weights[first]
-        noun = wire.unpack(reply, wire.Reply)
-        return Message(wire.pack(noun, {name: to_arrays(weights)}), reply_to=message)
+        changed = Model.of(weights)
+        noun = wire.unpack(reply, wire.Reply).model_copy(update={"update": changed.hash})
+        return Message(wire.pack(noun, [changed]), reply_to=message)
 
     run = run_in(tmp_path)
     assert conduct(run, damaging).status == "completed"

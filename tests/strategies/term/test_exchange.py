@@ -14,7 +14,7 @@ from strategies.flower_private import become_a_task, message_without_superlink
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import payload_bytes
 from strategies.term.exchange import SLOWEST_POLL_SECONDS, CostMeter, Exchange
-from strategies.weights import to_arrays
+from strategies.weights import Model
 
 NEVER = float("inf")
 
@@ -73,13 +73,13 @@ class FakeGrid:
 
 def request(node: int) -> Message:
     noun = wire.Reply(vendor="server", status="done")
-    model = to_arrays({"w": np.zeros(100, np.float32)})
-    return message_without_superlink(wire.pack(noun, {"m": model}), wire.TRAIN, node)
+    model = Model.of({"w": np.zeros(100, np.float32)})
+    return message_without_superlink(wire.pack(noun, [model]), wire.TRAIN, node)
 
 
 def ask(
     delays: dict[str, float], deadline: float, lost: Iterable[int] = (), **fields: Any
-) -> tuple[dict[str, Message], FakeClock, FakeGrid, CostMeter]:
+) -> tuple[dict[str, wire.Answer | None], FakeClock, FakeGrid, CostMeter]:
     become_a_task()
     clock, meter = FakeClock(), CostMeter()
     nodes = {vendor: node for node, vendor in enumerate(delays, start=1)}
@@ -93,7 +93,7 @@ def ask(
 def test_replies_come_back_by_the_key_of_their_request() -> None:
     replies, *_ = ask({"a": 0.3, "b": 0.0, "c": 0.1}, deadline=5)
     assert set(replies) == {"a", "b", "c"}
-    vendors = {key: wire.unpack(message, wire.Reply).vendor for key, message in replies.items()}
+    vendors = {key: answer.reply.vendor for key, answer in replies.items() if answer}
     assert vendors == {"a": "v1", "b": "v2", "c": "v3"}
 
 
@@ -143,27 +143,29 @@ def test_pauses_grow_while_nothing_comes_and_stay_bounded() -> None:
 
 
 def test_every_reply_is_told_as_it_comes() -> None:
-    told: list[tuple[str, str]] = []
+    told: list[str] = []
     ask(
         {"a": 0.5, "b": 0.0, "c": 9.0},
         deadline=1,
-        on_reply=lambda key, message: told.append((key, wire.unpack(message, wire.Reply).vendor)),
+        on_answer=lambda answer: told.append(answer.reply.vendor),
     )
-    assert told == [("b", "v2"), ("a", "v1")]
+    assert told == ["v2", "v1"]
 
 
 def test_costs_are_what_was_sent_and_what_came_back() -> None:
     replies, _, _, meter = ask({"a": 0.0, "b": 0.5, "c": NEVER}, deadline=1)
     cost = meter.phases["train"]
     assert cost.bytes_sent == 3 * payload_bytes(request(1).content)
-    assert cost.bytes_received == sum(payload_bytes(m.content) for m in replies.values())
+    bodies = [wire.pack(answer.reply) for answer in replies.values() if answer is not None]
+    assert cost.bytes_received == sum(map(payload_bytes, bodies))
     assert 1 <= cost.seconds < 1.3
 
 
-def test_error_of_a_node_is_a_reply_without_payload() -> None:
+def test_error_of_a_node_is_no_answer() -> None:
     replies, _, _, meter = ask({"a": 0.0, "b": 0.0}, deadline=1, failing=[1])
-    assert replies["a"].has_error()
-    assert meter.phases["train"].bytes_received == payload_bytes(replies["b"].content)
+    answer = replies["b"]
+    assert replies["a"] is None and answer is not None
+    assert meter.phases["train"].bytes_received == payload_bytes(wire.pack(answer.reply))
 
 
 def test_meter_adds_up_by_phase() -> None:

@@ -17,7 +17,7 @@ from strategies.errors import FederationStopped, MessageRefused, UpdateRejected
 from strategies.protocol import messages as wire
 from strategies.secure_aggregation import messages as secure
 from strategies.secure_aggregation.quantising import agreed_quantiser
-from strategies.weights import Weights, from_arrays
+from strategies.weights import Weights
 from tests.support.faults import Crash, node_of, term_of
 from tests.support.quick_sites import InstantLearner, QuickFederation, crash_at, lost
 from tests.support.secure_sites import KINDS, SECURE, first_record, notes_of, serve
@@ -41,8 +41,8 @@ def averages(folder: Path, name: str, **changes: object) -> dict[int, Weights]:
 
     def spy(message: Message, deliver: Deliver) -> Message | None:
         if message.metadata.message_type == wire.FINETUNE:
-            (arrays,) = wire.models_in(message).values()
-            seen[term_of(message)] = from_arrays(arrays)
+            (model,) = wire.models_in(message.content).values()
+            seen[term_of(message)] = model.weights
         return deliver(message)
 
     changes = {"run__rounds": 2} | changes
@@ -67,7 +67,7 @@ def test_no_weights_of_one_vendor_reach_another(tmp_path: Path) -> None:
         envelope = wire.envelope_of(message)
         assert reply is not None and envelope is not None
         own = message.metadata.dst_node_id == node_of(envelope.server)
-        told.add((message.metadata.message_type, own, len(wire.models_in(reply))))
+        told.add((message.metadata.message_type, own, len(wire.models_in(reply.content))))
         return reply
 
     run = new_run(tiny_federation(tmp_path, run__rounds=2, **SECURE), tmp_path / "run")
@@ -83,7 +83,7 @@ def test_no_weights_of_one_vendor_reach_another(tmp_path: Path) -> None:
 
 def mean_of(sites: QuickFederation, *vendors: str) -> Weights:
     """Return the mean of what these clients train in round 1."""
-    start, work = sites.site("a").initial, Work(0.1, 1)
+    start, work = sites.site("a").initial.weights, Work(0.1, 1)
     learners = [InstantLearner(v, Counter(), VENDORS.index(v)) for v in vendors]
     trained = [learner.train(start, work, "client", 1) for learner in learners]
     return {n: np.mean([each.weights[n] for each in trained], axis=0) for n in start}

@@ -11,7 +11,6 @@ from strategies.flower_private import message_without_superlink
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Noun
 from strategies.secure_aggregation import messages as secure
-from strategies.term.conversation import parse_reply
 from tests.support.quick_sites import QuickFederation, lost
 from tests.support.secure_sites import KINDS, first_record, notes_of, serve
 
@@ -28,9 +27,9 @@ def same_as(message: Message, kind: str, content: RecordDict) -> Message:
 
 
 def answer_of(reply: Message | None) -> wire.Reply:
-    parsed = parse_reply(reply) if reply is not None else None
-    assert parsed is not None
-    return parsed
+    answer = wire.answer_in(reply) if reply is not None else None
+    assert answer is not None
+    return answer.reply
 
 
 def fewer_keys(message: Message) -> Message:
@@ -97,7 +96,7 @@ def test_server_gets_no_weights_of_another_vendor(sites: QuickFederation, kind: 
 
     serve(sites, greedy)
     (answer,) = answers
-    assert answer is not None and wire.models_in(answer) == {}
+    assert answer is not None and wire.models_in(answer.content) == {}
     assert answer_of(answer).code == MessageRefused.SERVER
 
 

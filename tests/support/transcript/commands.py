@@ -13,7 +13,6 @@ from strategies.protocol.quorum import NONE_SEEN
 from strategies.protocol.records import RunOrder
 from strategies.protocol.signatures import sign_order
 from strategies.protocol.succession import Seen, next_turn
-from strategies.weights import hash_weights
 from tests.support.deployed import TIMEOUTS
 from tests.support.scripted_servers import Letter, ScriptedFederation, Serving
 from tests.support.transcript.sites import SITE_COMMANDS, SiteCommands
@@ -33,7 +32,7 @@ class Script:
 
     def __init__(self, sites: ScriptedFederation) -> None:
         sites.clear()
-        initial = hash_weights(sites.site(sites.roster[0]).initial)
+        initial = sites.site(sites.roster[0]).initial.hash
         self._sites = sites
         self._words = Words(sites.first.hash, initial, sites.first.election.loss_weight)
         self._site_commands = SiteCommands(sites, self._words)
