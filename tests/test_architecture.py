@@ -78,6 +78,11 @@ def _imports(node: ast.AST, with_types: bool) -> Iterator[str]:
         yield from _imports(child, with_types)
 
 
+def entries_of(folder: Path) -> int:
+    """Return the number of files and folders that a folder shows a reader."""
+    return len([path for path in folder.iterdir() if path.name != "__pycache__"])
+
+
 def room_files(package: str, room: str) -> list[Path]:
     """Return the files of a room."""
     file = ROOT / package / f"{room}.py"
@@ -138,7 +143,12 @@ def test_no_two_files_import_each_other(package: str) -> None:
 def test_folder_says_what_it_is_and_is_small(folder: Path) -> None:
     doc = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
     assert doc, "the folder says what lives there, and what it may import"
-    assert len([path for path in folder.iterdir() if path.name != "__pycache__"]) <= MAX_ENTRIES
+    assert entries_of(folder) <= MAX_ENTRIES
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in files_of("tests")}), ids=name_of)
+def test_folder_of_tests_is_small(folder: Path) -> None:
+    assert entries_of(folder) <= MAX_ENTRIES
 
 
 def test_the_algorithms_know_neither_torch_nor_files() -> None:
@@ -168,10 +178,15 @@ def test_private_parts_of_flower_are_used_in_four_files_only() -> None:
     assert users == FLOWER_PRIVATE
 
 
+@pytest.mark.parametrize("path", files_of(*ORDER, "tests", "docs"), ids=name_of)
+def test_file_is_short(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MAX_LINES, "one idea a file"
+
+
 @pytest.mark.parametrize("path", files_of(*PACKAGES), ids=name_of)
-def test_file_is_short_and_says_what_it_is(path: Path) -> None:
+def test_file_says_what_it_is(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= MAX_LINES, "one idea a file"
     assert ast.get_docstring(ast.parse(text)), "a module begins with a docstring"
 
 

@@ -20,8 +20,8 @@ from strategies.election import Cycle, Score
 from strategies.protocol import roster_change
 from strategies.term import committing
 from tests.support.scripted_servers import ScriptedFederation, scripted_federation
-from tests.support.transcript_commands import IMPOSSIBLE
-from tests.support.transcripts import difference, play
+from tests.support.transcript.commands import IMPOSSIBLE
+from tests.support.transcript.playing import difference, play
 
 FOLDER = Path(__file__).parent / "transcripts"
 RUNS = (

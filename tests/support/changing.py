@@ -184,3 +184,25 @@ def changing_federation(
         sites.prepare(folder)
         sites.clear()
         yield sites
+
+
+def with_d(sites: ChangingFederation) -> Federation:
+    """Return the edition that d joins."""
+    return sites.edition(sites.first, "a", "b", "c", "d")
+
+
+def without_c(sites: ChangingFederation) -> Federation:
+    """Return the edition that c has left."""
+    return sites.edition(sites.first, "a", "b")
+
+
+def joined(sites: ChangingFederation) -> Federation:
+    """Let d join after term 1; return the second edition."""
+    sites.settle(1)
+    new = with_d(sites)
+    sites.approve(new, "a", "b")
+    sites.approve(new, "c")
+    sites.settle(2)
+    sites.join("d", new)
+    sites.settle(3)
+    return new

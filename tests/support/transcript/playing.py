@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from tests.support.scripted_servers import ScriptedFederation
-from tests.support.transcript_commands import Script
+from tests.support.transcript.commands import Script
 
 RULE = "----"
 

@@ -16,8 +16,8 @@ from strategies.protocol.succession import Seen, next_turn
 from strategies.weights import hash_weights
 from tests.support.deployed import TIMEOUTS
 from tests.support.scripted_servers import Letter, ScriptedFederation, Serving
-from tests.support.transcript_sites import SITE_COMMANDS, SiteCommands
-from tests.support.transcript_words import Words, ended, listed, request_in, word_of
+from tests.support.transcript.sites import SITE_COMMANDS, SiteCommands
+from tests.support.transcript.words import Words, ended, listed, request_in, word_of
 
 IMPOSSIBLE = "impossible: "
 WORK = ("train", "recall", "fine-tune", "evaluate")

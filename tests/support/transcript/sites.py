@@ -7,7 +7,7 @@ from itertools import groupby
 
 from deploy.membership.roster import edition_file, standing_at
 from tests.support.scripted_servers import ScriptedFederation
-from tests.support.transcript_words import Words, listed, word_of
+from tests.support.transcript.words import Words, listed, word_of
 
 
 class SiteCommands:
