@@ -57,7 +57,7 @@ class RunSettings(Settings):
         default=60.0,
         gt=0,
         description="Seconds after which a vendor that has not answered a question counts as"
-        " absent.",
+        " absent; a simulation's first question waits for work-deadline.",
     )
     work_deadline: float = Field(
         default=3600.0,
