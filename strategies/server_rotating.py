@@ -72,6 +72,7 @@ class ServerRotating(OwnLoop):
         self.journal, self.observer, self.order = journal, observer, order
         self._everyone, self._clock, self._sleep = dict(everyone), clock, sleep
         self._patience = plan.work_deadline
+        self._next_opening = plan.of_first_opening()
 
     # ---- the loop ----------------------------------------------------------------------------
 
@@ -215,7 +216,8 @@ class ServerRotating(OwnLoop):
         if everyone and attempt == 0:
             term.node_of = everyone
         else:
-            open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
+            plan, self._next_opening = self._next_opening, self.plan
+            open_term(term, self._conversation(term), grid, plan, self.journal, self.order)
         return term
 
     # ---- phase 2: train ----------------------------------------------------------------------

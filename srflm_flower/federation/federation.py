@@ -1,7 +1,7 @@
 """``federation.toml``: what all members agree on, checked as a whole before anything starts.
 
 Its defaults are the built-in demonstration: four vendors and the CT phantom.  The hash of the
-agreed part is the federation's identity and rides in every message.
+agreed part is the federation's identity and is in every message.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RunSettings(Settings):
         default=60.0,
         gt=0,
         description="Seconds after which a vendor that has not answered a question counts as"
-        " absent.",
+        " absent; a simulation's first question waits for work-deadline.",
     )
     work_deadline: float = Field(
         default=3600.0,
@@ -173,7 +173,7 @@ class Federation(Settings):
         return self.first if self.first is not None else self.as_edition
 
     def member(self, vendor: str) -> Member:
-        """Return a vendor's settings; raises :class:`ConfigurationError` for a stranger."""
+        """Return a vendor's settings; raises :class:`ConfigurationError` for other names."""
         for member in self.vendors:
             if member.name == vendor:
                 return member

@@ -1,6 +1,6 @@
-"""A member of a deployed federation: its vendor's settings, where its site is, and its public keys.
+"""A member of a federation: its vendor's settings, and its site's address and public keys.
 
-A simulation needs none of the latter; a deployment needs them all.
+In a simulation no member has an address or keys; in a deployment every member has all of them.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ class Member(VendorSettings):
     node_keys: dict[str, str] | None = Field(
         default=None,
         description="By member: the OpenSSH public key (EC P-384) with which this vendor's"
-        " SuperNode comes to that member's SuperLink; left out in a simulation.",
+        " SuperNode authenticates to that member's SuperLink; left out in a simulation.",
     )
 
 
 def deployment_problems(members: Sequence[Member]) -> list[str]:
-    """Return what is wrong with the members' sites; none where no member has one."""
+    """Return the problems of the members' addresses and keys; empty if no member has any."""
     if not any(member.address or member.signing_key or member.node_keys for member in members):
         return []
     problems = [problem for member in members for problem in _missing(member, members)]
-    problems += _shared([(m.name, m.address) for m in members], "address", "a site of its own")
+    problems += _shared([(m.name, m.address) for m in members], "address", "an address of its own")
     problems += _shared(
-        [(m.name, m.signing_key) for m in members], "signing-key", "a key that only it has"
+        [(m.name, m.signing_key) for m in members], "signing-key", "a key of its own"
     )
     node_keys = [
-        (member.name, " ".join(key.split()[:2]))  # without the comment
+        (member.name, " ".join(key.split()[:2]))  # a comment does not make another key
         for member in members
         for key in (member.node_keys or {}).values()
     ]
-    return problems + _shared(node_keys, "node-keys", "a key of its own for every edge")
+    return problems + _shared(node_keys, "node-keys", "a key of its own for each member")
 
 
 def _missing(member: Member, members: Sequence[Member]) -> list[str]:
@@ -56,17 +56,18 @@ def _missing(member: Member, members: Sequence[Member]) -> list[str]:
     for name in ("address", "signing_key"):
         if getattr(member, name) is None:
             problems.append(
-                f"{place}.{name.replace('_', '-')}: found nothing; expected one, as other vendors"
-                " have sites; add what this vendor's `srflm site new` printed"
+                f"{place}.{name.replace('_', '-')}: found nothing; expected a value, because other"
+                " vendors have sites; add the one that `srflm site new` printed for this vendor"
             )
     names, keys = {each.name for each in members}, member.node_keys or {}
     if set(keys) != names:
         problems.append(
-            f"{place}.node-keys: found {', '.join(sorted(keys)) or 'none'}; expected one"
+            f"{place}.node-keys: found {', '.join(sorted(keys)) or 'none'}; expected a key"
             f" for each of {', '.join(sorted(names))}; run `srflm site new` with this roster"
         )
     problems += [
-        f"{place}.node-keys.{peer}: found no OpenSSH key of type ecdsa-sha2-nistp384; expected one"
+        f"{place}.node-keys.{peer}: found no OpenSSH key of type ecdsa-sha2-nistp384; expected one;"
+        " copy the whole key that `srflm site new` printed for this vendor"
         for peer, key in keys.items()
         if not key.startswith("ecdsa-sha2-nistp384 ") or len(key.split()) < 2
     ]
@@ -82,8 +83,8 @@ def _shared(owned: Sequence[tuple[str, str | None]], what: str, expected: str) -
             continue
         if value in first:
             problems.append(
-                f"vendors.{vendor}.{what}: found the one of {first[value]}; expected {expected};"
-                " correct the copy"
+                f"vendors.{vendor}.{what}: found the same as that of {first[value]};"
+                f" expected {expected}; correct one of the two"
             )
         first.setdefault(value, vendor)
     return problems

@@ -1,7 +1,7 @@
 """The privacy promise of a federation in words, and its exclusions.  Pure.
 
-The report, ``srflm status``, and ``srflm privacy show`` all print this text.  The statements that
-are not yet true are listed in docs/explanation/epsilon.md.
+The report prints all of it, ``srflm privacy show`` the exclusions, ``srflm status`` what is spent.
+docs/explanation/epsilon.md gives the reason for each exclusion.
 """
 
 from __future__ import annotations
@@ -13,14 +13,24 @@ from strategies.protocol.records import TermRecord, VendorPrivacy
 
 NOT_PRIVATE = "No differential privacy in this run."
 NOT_COVERED = (
-    "that a vendor takes part, its public size, its roles, and the schedule;"
+    "that a vendor takes part, its public size, its roles, its reported ε, and whether it can still"
+    " train or serve;"
+    " training in other federations and simulations, which have ledgers of their own;"
     " a person with m records, where these are protected, by more than m·ε;"
     " a person at several vendors by more than the sum of their ε;"
-    " preprocessing and hyper-parameters chosen by looking at the data;"
+    " an image more or less in data that the program divides into splits or makes smaller, as it"
+    " moves other images too;"
     " image files that were made anew from the same images and so count as other data;"
+    " rounds of a single step, and noise that differs between the roles: δ can then be larger;"
+    " preprocessing and hyper-parameters chosen by looking at the data;"
     " what is released outside of this ledger; timing, error codes, and metadata"
 )
 UNITS = {"record": "one training image", "patient": "all training images of one patient"}
+NOISE = {
+    "secure": ". Noise comes from a cryptographic generator.",
+    "system": ", as long as every elected server follows the protocol. Noise comes from a generator"
+    " whose state can be computed from released noise: a server that cheats can remove it.",
+}
 METRICS = {
     "noisy": "Accuracies on validation and test data leave with noise, against a budget of their"
     " own; each site's ledger says how much of it is spent.",
@@ -39,20 +49,13 @@ def promise(federation: Federation) -> str:
     settings = federation.privacy
     if not settings.private:
         return NOT_PRIVATE
-    random = (
-        " Noise comes from a cryptographic generator."
-        if settings.random == "secure"
-        else " It assumes that nobody learns the state of a site's random generator."
-    )
     return (
-        "For each vendor, everything that it sends of its training (its models as client and as"
-        " server in all rounds, and its noisy loss) is (ε, δ)-differentially private with respect"
-        f" to {UNITS[settings.unit]} added or removed, over all rounds, both roles, and all"
-        " federations in which its site has taken part. It holds against all other vendors, the"
-        " elected server, and whoever uses the models, colluding."
-        + random
-        + " Other vendors are trusted to follow"
-        " the protocol: this is no protection against poisoned models."
+        "What each vendor sends of its training in this federation (its models as client and as"
+        " server, and its noisy loss) is (ε, δ)-differentially private with respect to"
+        f" {UNITS[settings.unit]} added or removed, over all rounds and both roles together."
+        " This holds against all other vendors, the elected servers, and whoever uses the models,"
+        f" even if they pool what they know{NOISE[settings.random]}"
+        " It is no protection against poisoned models."
     )
 
 
@@ -60,7 +63,10 @@ def exclusions(federation: Federation) -> str:
     """Return the exclusions from the promise; empty without differential privacy."""
     if not federation.privacy.private:
         return ""
-    return f"Not covered: {NOT_COVERED}. {METRICS[federation.privacy.metrics]}"
+    settings = federation.privacy
+    exact = settings.metrics == "noisy" and settings.random == "system"
+    found_out = " A server that cheats can compute the exact counts behind them." if exact else ""
+    return f"Not covered: {NOT_COVERED}. {METRICS[settings.metrics]}{found_out}"
 
 
 def spent_line(privacy: Mapping[str, VendorPrivacy]) -> str:

@@ -10,7 +10,7 @@ from strategies.protocol.records import TermRecord
 
 
 def updates_sent(records: Sequence[TermRecord], vendor: str) -> int:
-    """Return the number of a vendor's own updates that were sent, in either role."""
+    """Return the number of committed terms for which a vendor sent updates, in either role."""
     return sum(vendor in record.ballots for record in records)
 
 
@@ -55,7 +55,8 @@ def update_level_statement(federation: Federation, records: Sequence[TermRecord]
     spent = vendor_level_epsilon(federation, most)
     return (
         f"{what} and get noise of {settings.update_noise:g} times that: for a vendor's whole"
-        f" data set, replaced, ε = {spent:.3g} at δ = {settings.delta:g} after {most} updates."
+        f" data set, replaced, ε = {spent:.3g} at δ = {settings.delta:g} after {most} updates,"
+        " one for each committed term: further rounds of a term and failed attempts do not count."
         f" With {len(federation.roster)} vendors an ε that means something leaves little of the"
         " model; what protects records is DP-SGD."
     )

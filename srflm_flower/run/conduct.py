@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flwr.serverapp import Grid
 
@@ -49,8 +49,10 @@ class Run:
             )
         )
         journal = RunJournal(self.folder, federation, initial)
+        # All nodes are there, and a busy machine may need minutes to start their processes.
+        patience = federation.run.work_deadline
         strategy = ServerRotating(
-            federation.term_plan(self.steps),
+            replace(federation.term_plan(self.steps), first_answer_deadline=patience),
             federation.election_policy(),
             federation.aggregation,
             journal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from strategies.protocol.records import Approval, Committed, Proposal, RosterChange, TermRecord
@@ -19,10 +19,11 @@ class TermPlan:
     """The agreed part of every term (docs/explanation/method.md), the same at all sites.
 
     ``learning_rate`` is the rate of round 1 and is multiplied by ``decay`` after every round;
-    deadlines are in seconds.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated,
-    and the averaged model is not sent to the other sites.  ``first_poll`` is the shortest pause
-    between two polls for replies, in seconds.  ``server_terms`` is the largest number of terms that
-    a vendor may serve, ``min_clients`` the smallest number of clients in a term.
+    deadlines are in seconds; ``first_answer_deadline``, if given, is that of a server's first
+    opening.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated, and the averaged
+    model is not sent to the other sites.  ``first_poll`` is the shortest pause between two polls
+    for replies, in seconds.  ``server_terms`` is the largest number of terms that a vendor may
+    serve, ``min_clients`` the smallest number of clients in a term.
     """
 
     federation: str
@@ -33,6 +34,7 @@ class TermPlan:
     server_epochs: int
     rounds_per_term: int = 1
     answer_deadline: float = 60.0
+    first_answer_deadline: float | None = None
     work_deadline: float = 3600.0
     steps: StepPlan | None = None
     evaluate_averaged: bool = True
@@ -43,6 +45,10 @@ class TermPlan:
     def learning_rate_in(self, round_number: int) -> float:
         """Return the learning rate of a round (counted from 1): lr · decay^(round − 1)."""
         return self.learning_rate * self.decay ** (round_number - 1)
+
+    def of_first_opening(self) -> TermPlan:
+        """Return the plan with the answer deadline of a server's first opening."""
+        return replace(self, answer_deadline=self.first_answer_deadline or self.answer_deadline)
 
 
 class TermJournal(Protocol):

@@ -113,14 +113,14 @@ def test_two_vendors_with_one_key_or_address(site: Path, kind: str) -> None:
     file = site / "federation.toml"
     values = re.findall(f'^{kind} = "(.*)"$', file.read_text(), flags=re.M)
     change(file, re.escape(values[1]), values[0])
-    assert f"vendors.b.{kind}: found the one of a" in up_fails(site)
+    assert f"vendors.b.{kind}: found the same as that of a" in up_fails(site)
 
 
 def test_two_vendors_with_one_node_key(site: Path) -> None:
     file = site / "federation.toml"
     keys = re.findall('"(ecdsa-[^"]*)"', file.read_text())
     change(file, re.escape(keys[4]), keys[0])
-    assert "vendors.b.node-keys: found the one of a" in up_fails(site)
+    assert "vendors.b.node-keys: found the same as that of a" in up_fails(site)
 
 
 def test_other_version_of_the_package(site: Path) -> None:

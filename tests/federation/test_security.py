@@ -59,7 +59,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     """Three sites that have committed a round."""
     folder = tmp_path_factory.mktemp("security")
     federation = tiny_federation(
-        folder, ("a", "b", "c"), run__answer_deadline=30, run__work_deadline=60
+        folder, ("a", "b", "c"), run__answer_deadline=600, run__work_deadline=3600
     )
     with running_sites(folder / "sites", federation) as running:
         run_rounds(running, 1)

@@ -32,6 +32,9 @@ from tests.support.quick_sites import content_of
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds
 from tests.support.waiting import PATIENCE_SECONDS
 
+QUIET_LOOKS = 6
+"""Looks, half a second apart, in which nothing changes before a test begins to watch."""
+
 
 @dataclass(frozen=True)
 class Rogue:
@@ -135,10 +138,11 @@ def unchanged(sites: Sites) -> Iterator[None]:
     def now() -> dict[str, Any]:
         return {vendor: (content_of(site), programs_of(site)) for vendor, site in sites.items()}
 
-    before, seen = now(), None
-    while before != seen:  # a site tidies up after it has committed
+    before, quiet = now(), 0
+    while quiet < QUIET_LOOKS:  # a site tidies up after it has committed
         time.sleep(0.5)
-        before, seen = now(), before
+        seen = now()
+        before, quiet = seen, quiet + 1 if seen == before else 0
     yield
     assert now() == before
 

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
@@ -16,7 +15,7 @@ from deploy.edge.process import end_edge
 from deploy.processes.supervisor import python_module
 from deploy.simulation.private_superlink import free_port
 from tests.support.edges import NGINX, needs_nginx
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 CONFIGURATION = """
 daemon off; worker_processes 1; pid {prefix}/nginx.pid; error_log {prefix}/logs/error.log;
@@ -31,13 +30,11 @@ http {{
 
 
 def answers(port: int, seconds: float = PATIENCE_SECONDS) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    def connects() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return True
-        time.sleep(0.05)
-    return False
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return wait_for(connects, seconds)
 
 
 @needs_nginx
@@ -53,7 +50,7 @@ def test_worker_that_outlives_its_master_is_ended_before_the_next_start(tmp_path
     [worker] = psutil.Process(first.pid).children()
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    assert worker.is_running() and answers(port, 0.5), "the worker has the port"
+    assert worker.is_running() and answers(port), "the worker has the port"
     second = subprocess.Popen(python_module("deploy.edge.process", str(tmp_path), *command))
     try:
         worker.wait()

@@ -117,7 +117,7 @@ def test_children_that_do_not_end_when_asked_are_killed(tmp_path: Path) -> None:
         tmp_path,
         "import os, signal, time\n"
         "import deploy.processes.children as children\n"
-        "children.GOODBYE_SECONDS = 1.0\n"
+        "children.GOODBYE_SECONDS = 3.0\n"  # the polite child must end within it
         "def live(name, deaf):\n"
         "    if deaf: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "    Path(name).touch(); time.sleep(600)\n"

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -24,8 +23,16 @@ DETACHING = [
 STUBBORN = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    " print('deaf', flush=True); time.sleep(600)",
 ]
+
+
+def start_stubborn(members: ProcessFamily, log: Path) -> subprocess.Popen[bytes]:
+    """Start a process, and wait until it ignores the polite signal."""
+    process = members.start(STUBBORN, os.environ, log)
+    assert wait_for(lambda: "deaf" in log.read_text())
+    return process
 
 
 def test_family_ends_with_its_block_even_what_has_detached(tmp_path: Path) -> None:
@@ -40,8 +47,7 @@ def test_family_ends_with_its_block_even_what_has_detached(tmp_path: Path) -> No
 def test_process_that_ignores_the_polite_signal_is_killed(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("deploy.processes.family.PATIENCE_SECONDS", 0.5)
     members = ProcessFamily("stubborn-" + tmp_path.name, tmp_path)
-    process = members.start(STUBBORN, os.environ, tmp_path / "log")
-    time.sleep(0.5)
+    process = start_stubborn(members, tmp_path / "log")
     end_family(members.tag)
     assert family(members.tag) == set()
     process.wait()
@@ -104,9 +110,9 @@ def test_process_that_cannot_be_ended_is_left_in_the_end(
 ) -> None:
     monkeypatch.setattr(processes, "GIVE_UP_SECONDS", 0.5)
     members = ProcessFamily("unkillable-" + tmp_path.name, tmp_path)
-    process = members.start(STUBBORN, os.environ, tmp_path / "log")
-    time.sleep(0.5)
+    process = start_stubborn(members, tmp_path / "log")
     end_family(members.tag)  # patience is longer: nobody was killed
+    assert process.poll() is None
     process.kill()
     process.wait()
 

@@ -49,7 +49,7 @@ def test_node_keys_are_of_all_members_and_no_others() -> None:
     keys = member("b").node_keys or {}
     lacking = {peer: key for peer, key in keys.items() if peer != "c"}
     assert len(problems(node_keys=lacking)) == 1
-    assert "expected one for each of a, b, c" in problems(node_keys=lacking)[0]
+    assert "expected a key for each of a, b, c" in problems(node_keys=lacking)[0]
     assert len(problems(node_keys=keys | {"x": "ecdsa-sha2-nistp384 another"})) == 1
 
 
@@ -63,14 +63,14 @@ def test_node_key_of_another_type_is_named(key: str) -> None:
 @pytest.mark.parametrize("field", ["address", "signing_key"])
 def test_two_members_with_one_place_or_key_are_named(field: str) -> None:
     (problem,) = problems(**{field: getattr(member("a"), field)})
-    assert problem.startswith(f"vendors.b.{field.replace('_', '-')}: found the one of a")
+    assert problem.startswith(f"vendors.b.{field.replace('_', '-')}: found the same as that of a")
 
 
 def test_node_key_is_used_on_one_edge_only() -> None:
     keys = member("b").node_keys or {}
-    assert "found the one of b" in problems(node_keys=keys | {"c": keys["a"]})[0]
+    assert "found the same as that of b" in problems(node_keys=keys | {"c": keys["a"]})[0]
     taken = (member("a").node_keys or {})["b"]
-    assert "found the one of a" in problems(node_keys=keys | {"c": taken})[0]
+    assert "found the same as that of a" in problems(node_keys=keys | {"c": taken})[0]
 
 
 def test_comment_does_not_make_another_key() -> None:

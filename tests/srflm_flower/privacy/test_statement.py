@@ -1,0 +1,55 @@
+"""The privacy promise of a federation says no more than is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.statement import NOT_PRIVATE, exclusions, promise
+from tests.support.tiny import tiny_federation
+
+
+def private(folder: Path, **changes: object) -> Federation:
+    vendors = [{"name": name, "size": 40} for name in "abcd"]
+    settings = {
+        "unit": "record",
+        "epsilon": 8.0,
+        "delta": 1e-3,
+        "batch-size": 8,
+        "client-noise": 2.0,
+        "server-noise": 2.0,
+    }
+    return tiny_federation(folder, vendors=vendors, privacy=settings | changes)
+
+
+def test_without_privacy_nothing_is_promised(tmp_path: Path) -> None:
+    federation = tiny_federation(tmp_path)
+    assert (promise(federation), exclusions(federation)) == (NOT_PRIVATE, "")
+
+
+def test_ordinary_generator_is_no_protection_against_a_server_that_cheats(tmp_path: Path) -> None:
+    ordinary = promise(private(tmp_path, random="system"))
+    assert "as long as every elected server follows the protocol" in ordinary
+    assert "a server that cheats can remove it" in ordinary
+    assert "exact counts" in exclusions(private(tmp_path, random="system"))
+    secure = private(tmp_path, random="secure")
+    assert "cheats" not in promise(secure) + exclusions(secure)
+
+
+def test_promise_is_for_this_federation_only(tmp_path: Path) -> None:
+    federation = private(tmp_path)
+    assert "in this federation" in promise(federation)
+    assert "all federations" not in promise(federation)
+    assert "training in other federations and simulations" in exclusions(federation)
+
+
+@pytest.mark.parametrize("part", ["its reported ε", "a single step", "into splits", "made anew"])
+def test_known_gaps_are_named(tmp_path: Path, part: str) -> None:
+    assert part in exclusions(private(tmp_path))
+
+
+def test_exact_metrics_are_shouted_about(tmp_path: Path) -> None:
+    assert "LEAVE THE SITES AS THEY ARE" in exclusions(private(tmp_path, metrics="exact"))
+    assert "do not leave" in exclusions(private(tmp_path, metrics="withheld"))
