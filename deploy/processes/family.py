@@ -44,6 +44,7 @@ class ProcessFamily:
         folder: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start ``command`` in ``folder`` as a member of the family; its output goes to ``log``."""
+        self.children = [child for child in self.children if child.poll() is None]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             child = subprocess.Popen(
