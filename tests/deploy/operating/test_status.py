@@ -20,7 +20,8 @@ from deploy.identity.pki import (
     load_consortium,
     sign_site_certificate,
 )
-from deploy.membership.joining import MEMBERSHIP, assemble, join, new_site
+from deploy.membership.consortium import assemble
+from deploy.membership.joining import MEMBERSHIP, join, new_site
 from deploy.operating.status import SiteStatus, expiring, site_status
 from deploy.site.deployed_site import site_at
 from srflm_flower.federation.loading import built_in_federation, load_federation
