@@ -12,11 +12,7 @@ from tempfile import TemporaryDirectory
 
 from clients.files.durable import write_durably
 from deploy.flower.bundle import installed_bundle
-from deploy.identity.pki import (
-    create_consortium,
-    load_consortium,
-    sign_site_certificate,
-)
+from deploy.identity.authority import create_consortium, load_consortium, sign_site_certificate
 from deploy.membership.joining import Membership, read_membership
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
@@ -86,6 +82,7 @@ def assemble_change(
 def _renewed(member: Member, membership: Membership | None, roster: Sequence[str]) -> Member:
     """Return a member with its site's keys for this roster, new ones if it has sent them."""
     keys = (membership.node_keys if membership is not None else member.node_keys) or {}
+    # Keys for a vendor that leaves go with it.
     changes: dict[str, object] = {"node_keys": {p: keys[p] for p in roster if p in keys}}
     if membership is not None:
         changes |= {"address": membership.address, "signing_key": membership.signing_key}
@@ -105,7 +102,7 @@ def _hand_out(
     exists = (folder / "consortium-ca.key").exists()
     consortium = load_consortium(folder) if exists else create_consortium(folder, federation.name)
     for vendor, each in memberships.items():
-        host = each.address.rsplit(":", 1)[0].strip("[]")
+        host = each.address.rsplit(":", 1)[0].strip("[]")  # an IPv6 address has them
         request = each.certificate_request.encode("ascii")
         certificate = sign_site_certificate(consortium, request, vendor, [host])
         write_durably(answers[vendor] / "site.crt", certificate)

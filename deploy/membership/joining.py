@@ -14,7 +14,7 @@ import tomlkit
 from pydantic import ValidationError
 
 from clients.files.durable import write_durably
-from deploy.identity.pki import install_certificate, make_identity
+from deploy.identity.identity import install_certificate, make_identity
 from deploy.processes.config import Strict
 from deploy.site.settings import SITE_FILE, load_site
 from srflm_flower.federation.federation import Federation
@@ -103,6 +103,7 @@ def join(folder: Path, answer: Path) -> Federation:
         ) from error
     federation = load_federation(answer / "federation.toml")
     federation.member(settings.vendor)
+    # First, as it may refuse: then the federation file stays as it is.
     install_certificate(settings.identity, certificate, authority)
     write_durably(settings.federation, agreed)
     return federation

@@ -14,7 +14,7 @@ import psutil
 from pydantic import Field
 
 from clients.files.lines import complete_lines, size_of
-from deploy.identity.pki import HOW_TO_RENEW, expires_within
+from deploy.identity.checks import HOW_TO_RENEW, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.control import read_notes
 from deploy.processes.config import Strict

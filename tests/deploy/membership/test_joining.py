@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.identity.pki import check_identity
+from deploy.identity.checks import check_identity
 from deploy.membership.consortium import assemble, assemble_change
 from deploy.membership.joining import join, new_site
 from srflm_flower.federation.loading import built_in_federation, load_federation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.identity.pki import check_identity
+from deploy.identity.checks import check_identity
 from deploy.operating.local_consortium import make_local_sites
 from deploy.site.settings import load_site
 from tests.support.tiny import tiny_federation

@@ -14,12 +14,9 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.cli.status import show_status
-from deploy.identity.pki import (
-    HOW_TO_RENEW,
-    install_certificate,
-    load_consortium,
-    sign_site_certificate,
-)
+from deploy.identity.authority import load_consortium, sign_site_certificate
+from deploy.identity.checks import HOW_TO_RENEW
+from deploy.identity.identity import install_certificate
 from deploy.membership.consortium import assemble
 from deploy.membership.joining import MEMBERSHIP, join, new_site
 from deploy.operating.status import SiteStatus, expiring, site_status

@@ -14,17 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_ssh_public_key
 from flwr.supernode.cli.flower_supernode import load_ssh_private_key
 
-from deploy.identity.certificates import read_signing_key
-from deploy.identity.pki import (
+from deploy.identity.authority import (
     Consortium,
-    check_identity,
     create_consortium,
-    expires_within,
-    install_certificate,
     load_consortium,
-    make_identity,
     sign_site_certificate,
 )
+from deploy.identity.checks import check_identity, expires_within
+from deploy.identity.identity import install_certificate, make_identity
+from deploy.identity.keys import read_signing_key
 from strategies.errors import ConfigurationError, IdentityError
 
 ROSTER = ("aster", "borealis", "cygnus")
