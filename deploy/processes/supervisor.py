@@ -33,7 +33,7 @@ ROSTER_CHANGED: Final = 75
 
 @dataclass(frozen=True)
 class Program:
-    """A program of the site, by the name of its log."""
+    """A program of the site; its log is named after it."""
 
     name: str
     command: Sequence[str]
@@ -49,12 +49,13 @@ class SupervisorConfig(Strict):
     folder: Path
     logs: Path
     notes: Path
-    """Gets the process ids, for ``srflm status`` and ``srflm down``."""
+    """File with the :class:`ProcessTable`, for ``srflm status`` and ``srflm down``."""
     lock: Path
+    """Lock that keeps a second supervisor from this site."""
 
 
 class ProcessTable(Strict):
-    """A running site's process ids and restart counts."""
+    """A running site's process ids and restart counts; ``since`` is in seconds since the epoch."""
 
     supervisor: int
     programs: dict[str, int]
