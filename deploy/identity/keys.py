@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from clients.files.durable import not_writable, sync_folder
+from clients.files.durable import write_durably
 from strategies.errors import IdentityError
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -49,22 +48,12 @@ def write_private(path: Path, data: bytes) -> None:
     Raises :class:`IdentityError` when the file exists, and
     :class:`strategies.errors.RunFolderError` when it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
+    with suppress(OSError):  # then writing fails too, and says why
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists():
-            raise IdentityError(f"{path} exists", "no such file", "keep it", IdentityError.KEY)
-        # With its mode from the start: a later chmod would leave an instant for others to read it.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise not_writable(path, error, "free space or correct the folder's owner") from error
+    if path.exists():
+        raise IdentityError(f"{path} exists", "no such file", "keep it", IdentityError.KEY)
+    mend = "free space or correct the folder's owner"
+    write_durably(path, data, private=True, mend=mend)
 
 
 def read(path: Path) -> bytes:
