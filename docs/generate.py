@@ -32,9 +32,10 @@ from clients.settings import (
     TrainingSettings,
 )
 from deploy.cli import app
-from deploy.site.settings import PolicySettings, SiteSettings, TimeoutSettings
+from deploy.site.settings import SiteSettings, TimeoutSettings
 from srflm_flower.federation.federation import Federation, RunSettings
 from srflm_flower.federation.member import Member
+from srflm_flower.site.policy import SitePolicy
 from strategies import errors
 from strategies.protocol.records import Edition
 from strategies.settings import AggregationSettings, ElectionSettings
@@ -64,7 +65,7 @@ FEDERATION_SECTIONS: Sections = (
 )
 SITE_SECTIONS: Sections = (
     ("Top of the file", SiteSettings),
-    ("`[policy]`", PolicySettings),
+    ("`[policy]`", SitePolicy),
     ("`[privacy]`", PrivacyPolicy),
     ("`[timeouts]`", TimeoutSettings),
 )

@@ -15,13 +15,13 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 RESUME = "free space or choose another folder, then resume the run: committed terms are kept"
 
 
-def write_durably(path: Path, data: bytes, private: bool = False) -> None:
+def write_durably(path: Path, data: bytes, private: bool = False, mend: str = RESUME) -> None:
     """Replace ``path`` by ``data``: write to a temporary file, fsync, rename, fsync the folder.
 
-    Only its owner can read a ``private`` file.
+    Only its owner can read a ``private`` file, from its first byte on.
 
-    Raises :class:`RunFolderError` when the disk is full or the folder cannot be written; the old
-    content stays.
+    Raises :class:`RunFolderError`, with ``mend`` as the way out, when the disk is full or the
+    folder cannot be written; the old content stays.
     """
     temporary = None
     try:
@@ -37,7 +37,7 @@ def write_durably(path: Path, data: bytes, private: bool = False) -> None:
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise not_writable(path, error) from error
+        raise not_writable(path, error, mend) from error
 
 
 def append_durably(path: Path, line: bytes) -> None:

@@ -42,8 +42,8 @@ def assemble(
     With --change: give the memberships of those that join, and new ones of all that stay, made by
     `srflm site new` with the new roster; where members only leave, none are needed.
     """
-    from deploy.membership.joining import assemble as sign
-    from deploy.membership.joining import assemble_change
+    from deploy.membership.consortium import assemble as sign
+    from deploy.membership.consortium import assemble_change
     from srflm_flower.federation.loading import load_federation
     from strategies.errors import ConfigurationError
 

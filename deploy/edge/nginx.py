@@ -40,8 +40,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from clients.files.durable import write_durably
 from deploy.edge.template import fill
-from deploy.identity.certificates import NIST_CURVES
-from deploy.identity.pki import HOST, VENDOR, internal_name
+from deploy.identity.keys import NIST_CURVES
+from deploy.identity.names import HOST, VENDOR, internal_name
 from strategies.errors import ConfigurationError
 
 FLEET_CALLS: Final = (

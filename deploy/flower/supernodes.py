@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import gc
 import importlib
-import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,10 +22,10 @@ from deploy.flower.nouns import Hooks
 from deploy.flower.pins import require_supported
 from deploy.flower.size_guard import SizeGuard
 from deploy.flower.supernodes_config import LOOPBACK, WORKER_BELL, Link, SupernodesConfig
-from deploy.processes.backoff import Backoff
 from deploy.processes.bell import Bell
-from deploy.processes.children import end_children, fork_child, importing_without_threads
+from deploy.processes.children import Forked, end_children, fork_child, importing_without_threads
 from deploy.processes.config import load_config
+from deploy.processes.keeping import KeptChildren
 from deploy.processes.pace import pause, rest
 from strategies.errors import SrflmError
 
@@ -49,40 +48,26 @@ class Keeper:
 
     config: SupernodesConfig
     stopping: bool = False
-    _due: dict[str, float] = field(default_factory=dict)
-    _born: dict[str, float] = field(default_factory=dict)
-    _running: dict[int, Link] = field(default_factory=dict)
-    _backoffs: dict[str, Backoff] = field(default_factory=dict)
 
     def keep(self) -> None:
         """Start all children, and restart those that end, until :attr:`stopping`; then end all."""
+        links = {link.peer: link for link in self.config.links}
+        children = KeptChildren(links, lambda peer: self._start(links[peer]), _print_end)
         try:
             while not self.stopping:
-                self._reap()
-                self._start_what_is_due()
+                children.tend()
                 time.sleep(LOOK_SECONDS)
         finally:
-            end_children(self._running, self._reap)
+            end_children(children.running, children.note_ends)
 
-    def _start_what_is_due(self) -> None:
-        alive = {link.peer for link in self._running.values()}
-        for link in self.config.links:
-            if link.peer not in alive and time.monotonic() >= self._due.get(link.peer, 0.0):
-                child = fork_child(partial(serve, self.config, link), link.log)
-                self._running[child], self._born[link.peer] = link, time.monotonic()
-                print(f"supernode for {link.peer}: process {child}", flush=True)
+    def _start(self, link: Link) -> Forked:
+        child = fork_child(partial(serve, self.config, link), link.log)
+        print(f"supernode for {link.peer}: process {child.pid}", flush=True)
+        return child
 
-    def _reap(self) -> None:
-        while self._running:
-            child, status = os.waitpid(-1, os.WNOHANG)
-            if child == 0:
-                return
-            link = self._running.pop(child)
-            lived = time.monotonic() - self._born[link.peer]
-            wait = self._backoffs.setdefault(link.peer, Backoff()).after(lived)
-            self._due[link.peer] = time.monotonic() + wait
-            code = os.waitstatus_to_exitcode(status)
-            print(f"supernode for {link.peer} ended ({code}); again in {wait} s", flush=True)
+
+def _print_end(peer: str, code: int, wait: float) -> None:
+    print(f"supernode for {peer} ended ({code}); again in {wait} s", flush=True)
 
 
 def serve(config: SupernodesConfig, link: Link) -> None:

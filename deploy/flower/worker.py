@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import os
 import signal
 import sys
 import time
@@ -23,7 +22,14 @@ from deploy.flower.nouns import FlowerTask, Kind
 from deploy.flower.pins import require_supported
 from deploy.flower.supernodes_config import WORKER_BELL, Sha256
 from deploy.processes.bell import Bell
-from deploy.processes.children import end_children, fork_child, importing_without_threads, threads
+from deploy.processes.children import (
+    Child,
+    end_children,
+    fork_child,
+    importing_without_threads,
+    take_ended,
+    threads,
+)
 from deploy.processes.config import Strict, load_config
 from deploy.processes.pace import MIN_SECONDS, pause, rest
 from strategies.errors import ConfigurationError, SrflmError
@@ -77,7 +83,7 @@ class Worker:
     agreed: str
     before_task: Callable[[], None]
     stopping: bool = False
-    _running: dict[int, tuple[RuntimeApi, FlowerTask, float]] = field(default_factory=dict)
+    _running: dict[tuple[RuntimeApi, FlowerTask, float], Child] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
     _active: float = field(default_factory=time.time)
 
@@ -109,7 +115,7 @@ class Worker:
             return False
         self._active = time.time()
         child = fork_child(lambda: self._run(source, task))
-        self._running[child] = source, task, time.monotonic()
+        self._running[source, task, time.monotonic()] = child
         return True
 
     def _run(self, source: RuntimeApi, task: FlowerTask) -> None:
@@ -119,22 +125,18 @@ class Worker:
 
     def _reap(self) -> bool:
         """Log the children that have ended; return whether there were any."""
-        ended = False
-        while self._running:
-            child, status = os.waitpid(-1, os.WNOHANG)
-            if child == 0:
-                break
-            source, task, start = self._running.pop(child)
+        ended = take_ended(self._running)
+        for (source, task, start), code in ended:
             self.log(
                 "task",
                 type=task.kind,
                 run=task.run_id,
                 address=source.address,
                 seconds=round(time.monotonic() - start, 3),
-                exit=os.waitstatus_to_exitcode(status),
+                exit=code,
             )
-            self._active, ended = time.time(), True
-        return ended
+            self._active = time.time()
+        return bool(ended)
 
 
 def warm_up(config: WorkerConfig) -> Callable[[], None]:

@@ -1,71 +1,122 @@
-"""Make a consortium: identities, certificates, and one ``federation.toml`` for all members.
+"""The consortium's side of a membership: it signs certificates and writes the federation file.
 
-In a real federation every site makes its own identity and the consortium only signs.  For a proof
-of concept on one machine, :func:`make_local_sites` does both.
+Each member gets a folder with the same ``federation.toml`` and, if it has sent a membership, its
+certificate and that of the consortium's CA.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import tomlkit
-
 from clients.files.durable import write_durably
 from deploy.flower.bundle import installed_bundle
-from deploy.identity.pki import (
-    PublicIdentity,
-    create_consortium,
-    install_certificate,
-    make_identity,
-    sign_site_certificate,
-)
+from deploy.identity.authority import create_consortium, load_consortium, sign_site_certificate
+from deploy.membership.joining import Membership, read_membership
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
+from srflm_flower.federation.member import Member
+from srflm_flower.federation.successor import successor
+from strategies.errors import ConfigurationError
 
 
-def deployed_federation(
-    federation: Federation, identities: Mapping[str, PublicIdentity], addresses: Mapping[str, str]
-) -> Federation:
-    """Return ``federation`` with every member's address and public keys, and the bundle's hash."""
+def assemble(folder: Path, base: Federation, files: Sequence[Path]) -> dict[str, Path]:
+    """Sign the members' certificates; return by vendor the folder with what it gets back.
+
+    ``base`` is the federation without addresses and keys.  ``files`` has one membership for each
+    vendor of its roster.  The CA is made in ``folder`` at the first call.
+
+    Raises :class:`ConfigurationError` for another set of members;
+    :class:`strategies.errors.IdentityError` for a request that cannot be signed.
+    """
+    memberships = {each.vendor: each for each in map(read_membership, files)}
+    missing = [vendor for vendor in base.roster if vendor not in memberships]
+    strange = [vendor for vendor in memberships if vendor not in base.roster]
+    if missing or strange or len(memberships) != len(files):
+        raise ConfigurationError(
+            f"memberships of {', '.join(sorted(memberships))} in {len(files)} files",
+            f"one each of {', '.join(base.roster)}",
+            "collect the missing ones, or change [[vendors]] in the federation file",
+        )
+    return _hand_out(folder, _deployed(base, memberships), memberships)
+
+
+def assemble_change(
+    folder: Path,
+    old: Federation,
+    files: Sequence[Path],
+    leaves: Sequence[str] = (),
+    base: Federation | None = None,
+) -> dict[str, Path]:
+    """Make the edition after ``old``; return by vendor the folder with what it gets.
+
+    The vendors in ``leaves`` leave; those with a membership in ``files`` join, or get new keys; all
+    others stay as they are.  ``base`` gives the newcomers' ``[[vendors]]`` tables and
+    ``aggregation.min-clients``.  The new file lies in ``folder``, too.
+
+    Raises :class:`ConfigurationError`; :class:`strategies.errors.IdentityError` for a request that
+    cannot be signed.
+    """
+    memberships = {each.vendor: each for each in map(read_membership, files)}
+    strange = [vendor for vendor in leaves if vendor not in old.roster or vendor in memberships]
+    if strange or len(memberships) != len(files):
+        raise ConfigurationError(
+            f"{', '.join(strange) or 'two memberships of one vendor'}",
+            f"members that leave out of {', '.join(old.roster)}, one membership a vendor",
+            "correct --leaves, or leave files out",
+        )
+    stay = [member for member in old.vendors if member.name not in leaves]
+    known = {vendor.name: vendor for vendor in base.vendors} if base is not None else {}
+    newcomers = [
+        known.get(name, Member(name=name)) for name in memberships if name not in old.roster
+    ]
+    roster = [member.name for member in (*stay, *newcomers)]
+    members = [_renewed(each, memberships.get(each.name), roster) for each in (*stay, *newcomers)]
+    chosen = base.aggregation.min_clients if base is not None else None
+    new = successor(old, members, chosen)
+    write_durably(folder / "federation.toml", new.to_toml().encode())
+    return _hand_out(folder, new, memberships)
+
+
+def _renewed(member: Member, membership: Membership | None, roster: Sequence[str]) -> Member:
+    """Return a member with its site's keys for this roster, new ones if it has sent them."""
+    keys = (membership.node_keys if membership is not None else member.node_keys) or {}
+    # Keys for a vendor that leaves go with it.
+    changes: dict[str, object] = {"node_keys": {p: keys[p] for p in roster if p in keys}}
+    if membership is not None:
+        changes |= {"address": membership.address, "signing_key": membership.signing_key}
+    return member.model_copy(update=changes)
+
+
+def _hand_out(
+    folder: Path, federation: Federation, memberships: Mapping[str, Membership]
+) -> dict[str, Path]:
+    """Write ``federation.toml`` for every member, and the certificates of ``memberships``."""
+    agreed = federation.to_toml().encode()
+    answers = {vendor: folder / "members" / vendor for vendor in federation.roster}
+    for answer in answers.values():
+        write_durably(answer / "federation.toml", agreed)
+    if not memberships:  # members only leave: nothing to sign, and the CA's key may stay offline
+        return answers
+    exists = (folder / "consortium-ca.key").exists()
+    consortium = load_consortium(folder) if exists else create_consortium(folder, federation.name)
+    for vendor, each in memberships.items():
+        host = each.address.rsplit(":", 1)[0].strip("[]")  # an IPv6 address has them
+        request = each.certificate_request.encode("ascii")
+        certificate = sign_site_certificate(consortium, request, vendor, [host])
+        write_durably(answers[vendor] / "site.crt", certificate)
+        write_durably(answers[vendor] / "consortium-ca.crt", consortium.pem)
+    return answers
+
+
+def _deployed(base: Federation, memberships: Mapping[str, Membership]) -> Federation:
+    """Return ``base`` with every member's address and public keys, and the bundle's hash."""
     with TemporaryDirectory(prefix="srflm-") as folder:
         bundle = installed_bundle(Path(folder))
+    sent = {"address", "signing_key", "node_keys"}
     members = [
-        member.model_dump(mode="python")
-        | {
-            "address": addresses[member.name],
-            "signing_key": identities[member.name].signing_key,
-            "node_keys": identities[member.name].node_keys,
-        }
-        for member in federation.vendors
+        member.model_dump(mode="python") | memberships[member.name].model_dump(include=sent)
+        for member in base.vendors
     ]
-    return with_changes(federation, vendors=members, bundle=bundle)
-
-
-def make_local_sites(
-    folder: Path, federation: Federation, addresses: Mapping[str, str], **settings: object
-) -> dict[str, Path]:
-    """Make a site for every vendor under ``folder``, with a throw-away CA; return their folders.
-
-    ``settings`` go into every ``site.toml``.  The CA's private key is deleted afterwards: nobody
-    can join later.
-    """
-    roster = federation.roster
-    sites = {vendor: folder / "sites" / vendor for vendor in roster}
-    consortium = create_consortium(folder / "consortium", federation.name)
-    identities = {}
-    for vendor, site in sites.items():
-        identity = site / "identity"
-        identities[vendor] = make_identity(identity, vendor, roster)
-        host = addresses[vendor].rsplit(":", 1)[0]
-        request = (identity / "site.csr").read_bytes()
-        certificate = sign_site_certificate(consortium, request, vendor, [host])
-        install_certificate(identity, certificate, consortium.pem)
-    (consortium.folder / "consortium-ca.key").unlink()
-    agreed = deployed_federation(federation, identities, addresses).to_toml().encode()
-    for vendor, site in sites.items():
-        write_durably(site / "federation.toml", agreed)
-        own = {"vendor": vendor, "listen": addresses[vendor], **settings}
-        write_durably(site / "site.toml", tomlkit.dumps(own).encode())
-    return sites
+    return with_changes(base, vendors=members, bundle=bundle)

@@ -1,42 +1,31 @@
-"""Join a consortium: what a site sends to it, and what it gets back.
+"""A site joins a consortium: it makes its keys, asks for membership, and installs the answer.
 
-A site makes its own keys and sends only public parts (``membership.toml``).  The consortium signs
-the certificate request of each, and hands every site the same ``federation.toml``, the CA's
-certificate, and its own certificate.  No private key ever travels.
+Only public parts leave the site (``membership.toml``).  The consortium's side is in
+:mod:`deploy.membership.consortium`.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import tomlkit
 from pydantic import ValidationError
 
 from clients.files.durable import write_durably
-from deploy.identity.pki import (
-    PublicIdentity,
-    create_consortium,
-    install_certificate,
-    load_consortium,
-    make_identity,
-    sign_site_certificate,
-)
-from deploy.membership.consortium import deployed_federation
+from deploy.identity.identity import install_certificate, make_identity
 from deploy.processes.config import Strict
 from deploy.site.settings import SITE_FILE, load_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
-from srflm_flower.federation.member import Member
-from srflm_flower.federation.successor import successor
 from strategies.errors import ConfigurationError
 
 MEMBERSHIP = "membership.toml"
 
 
 class Membership(Strict):
-    """What a site sends to the consortium: public parts only."""
+    """A site's request to belong to the federation: public parts only."""
 
     vendor: str
     address: str
@@ -45,10 +34,22 @@ class Membership(Strict):
     certificate_request: str
 
 
-def new_site(folder: Path, vendor: str, roster: Sequence[str], listen: str, address: str) -> Path:
+def new_site(
+    folder: Path,
+    vendor: str,
+    roster: Sequence[str],
+    listen: str,
+    address: str,
+    **settings: object,
+) -> Path:
     """Make a site's ``site.toml`` and identity; return its ``membership.toml`` for the consortium.
 
-    Called again with a longer roster it adds node keys; an existing ``site.toml`` stays.
+    ``listen`` is the site's own ``ip:port``; ``address`` the ``host:port`` at which others reach
+    it.  Further ``settings`` go into ``site.toml`` as they are.  Called again with a longer roster
+    it adds node keys; an existing ``site.toml`` stays.
+
+    Raises :class:`ConfigurationError` for a vendor that is not in the roster, and for an invalid
+    ``site.toml``; :class:`strategies.errors.IdentityError` for keys that are another vendor's.
     """
     if vendor not in roster:
         raise ConfigurationError(
@@ -57,8 +58,8 @@ def new_site(folder: Path, vendor: str, roster: Sequence[str], listen: str, addr
             "name all of them with --roster",
         )
     if not (folder / SITE_FILE).exists():
-        settings = {"vendor": vendor, "listen": listen}
-        write_durably(folder / SITE_FILE, tomlkit.dumps(settings).encode())
+        own = {"vendor": vendor, "listen": listen, **settings}
+        write_durably(folder / SITE_FILE, tomlkit.dumps(own).encode())
     identity = load_site(folder).identity
     public = make_identity(identity, vendor, roster)
     membership = Membership(
@@ -73,97 +74,21 @@ def new_site(folder: Path, vendor: str, roster: Sequence[str], listen: str, addr
     return path
 
 
-def assemble(folder: Path, base: Federation, files: Sequence[Path]) -> dict[str, Path]:
-    """Sign the members' certificates; return by vendor the folder with what it gets back.
-
-    ``base`` is the federation without addresses and keys; its roster decides who must be there.
-    The CA is made in ``folder`` at the first call.  Raises :class:`ConfigurationError`.
-    """
-    memberships = {each.vendor: each for each in map(read_membership, files)}
-    missing = [vendor for vendor in base.roster if vendor not in memberships]
-    strange = [vendor for vendor in memberships if vendor not in base.roster]
-    if missing or strange or len(memberships) != len(files):
+def read_membership(path: Path) -> Membership:
+    """Read a ``membership.toml``; raises :class:`ConfigurationError`."""
+    try:
+        return Membership.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
         raise ConfigurationError(
-            f"memberships of {', '.join(sorted(memberships))} in {len(files)} files",
-            f"one each of {', '.join(base.roster)}",
-            "collect the missing ones, or change [[vendors]] in the federation file",
-        )
-    identities = {
-        vendor: PublicIdentity(vendor, each.signing_key, each.node_keys)
-        for vendor, each in memberships.items()
-    }
-    addresses = {vendor: each.address for vendor, each in memberships.items()}
-    return _hand_out(folder, deployed_federation(base, identities, addresses), memberships)
-
-
-def assemble_change(
-    folder: Path,
-    old: Federation,
-    files: Sequence[Path],
-    leaves: Sequence[str] = (),
-    base: Federation | None = None,
-) -> dict[str, Path]:
-    """Make the edition after ``old``: without those that leave, with the memberships in ``files``.
-
-    A member without a new membership stays as it is.  ``base`` is asked for what newcomers' tables
-    have besides, and for ``aggregation.min-clients``.  Returns by vendor the folder with what it
-    gets; the file itself lies in ``folder``, too.  Raises :class:`ConfigurationError`.
-    """
-    memberships = {each.vendor: each for each in map(read_membership, files)}
-    strange = [vendor for vendor in leaves if vendor not in old.roster or vendor in memberships]
-    if strange or len(memberships) != len(files):
-        raise ConfigurationError(
-            f"{', '.join(strange) or 'two memberships of one vendor'}",
-            f"members that leave out of {', '.join(old.roster)}, one membership a vendor",
-            "correct --leaves, or leave files out",
-        )
-    stay = [member for member in old.vendors if member.name not in leaves]
-    known = {vendor.name: vendor for vendor in base.vendors} if base is not None else {}
-    newcomers = [
-        known.get(name, Member(name=name)) for name in memberships if name not in old.roster
-    ]
-    roster = [member.name for member in (*stay, *newcomers)]
-    members = [_renewed(each, memberships.get(each.name), roster) for each in (*stay, *newcomers)]
-    chosen = base.aggregation.min_clients if base is not None else None
-    new = successor(old, members, chosen)
-    write_durably(folder / "federation.toml", new.to_toml().encode())
-    return _hand_out(folder, new, memberships)
-
-
-def _renewed(member: Member, membership: Membership | None, roster: Sequence[str]) -> Member:
-    """Return a member with its site's keys for this roster, new ones if it has sent them."""
-    keys = (membership.node_keys if membership is not None else member.node_keys) or {}
-    changes: dict[str, object] = {"node_keys": {p: keys[p] for p in roster if p in keys}}
-    if membership is not None:
-        changes |= {"address": membership.address, "signing_key": membership.signing_key}
-    return member.model_copy(update=changes)
-
-
-def _hand_out(
-    folder: Path, federation: Federation, memberships: Mapping[str, Membership]
-) -> dict[str, Path]:
-    """Write the file for every member, and certificates for those who have asked for one."""
-    agreed = federation.to_toml().encode()
-    answers = {vendor: folder / "members" / vendor for vendor in federation.roster}
-    for answer in answers.values():
-        write_durably(answer / "federation.toml", agreed)
-    if not memberships:
-        return answers
-    exists = (folder / "consortium-ca.key").exists()
-    consortium = load_consortium(folder) if exists else create_consortium(folder, federation.name)
-    for vendor, each in memberships.items():
-        host = each.address.rsplit(":", 1)[0].strip("[]")
-        request = each.certificate_request.encode("ascii")
-        certificate = sign_site_certificate(consortium, request, vendor, [host])
-        write_durably(answers[vendor] / "site.crt", certificate)
-        write_durably(answers[vendor] / "consortium-ca.crt", consortium.pem)
-    return answers
+            f"{path}: {error}", "a site's membership.toml", "have the site run `srflm site new`"
+        ) from error
 
 
 def join(folder: Path, answer: Path) -> Federation:
-    """Install what the consortium has sent back: certificates and the federation file.
+    """Install the consortium's ``answer``, a folder; return the federation as all agreed on it.
 
-    Raises :class:`strategies.errors.SrflmError` when it is not for this site.
+    Raises :class:`ConfigurationError` for a folder that is no answer, or a federation without this
+    vendor; :class:`strategies.errors.IdentityError` for a certificate that is not this site's.
     """
     settings = load_site(folder)
     try:
@@ -178,16 +103,7 @@ def join(folder: Path, answer: Path) -> Federation:
         ) from error
     federation = load_federation(answer / "federation.toml")
     federation.member(settings.vendor)
+    # First, as it may refuse: then the federation file stays as it is.
     install_certificate(settings.identity, certificate, authority)
     write_durably(settings.federation, agreed)
     return federation
-
-
-def read_membership(path: Path) -> Membership:
-    """Read a ``membership.toml``; raises :class:`ConfigurationError`."""
-    try:
-        return Membership.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
-        raise ConfigurationError(
-            f"{path}: {error}", "a site's membership.toml", "have the site run `srflm site new`"
-        ) from error

@@ -1,4 +1,4 @@
-"""A site and a new edition of its federation file: approve it, and take it up once it holds."""
+"""A site approves a new edition of its federation file, and takes it up once it holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clients.files.durable import write_durably
-from deploy.identity.pki import check_identity, make_identity
+from deploy.identity.checks import check_identity
+from deploy.identity.identity import make_identity
 from deploy.site.deployed_site import DeployedSite, site_anew
 from deploy.site.layout import edition_beside
 from srflm_flower.federation.federation import Federation
@@ -20,11 +21,11 @@ from strategies.protocol.roster_change import sign_approval
 def approve(site: DeployedSite, file: Path) -> Difference:
     """Approve the edition in ``file`` for this site, and keep the file; return what it changes.
 
-    Where the federation has decided on that edition already, the file is what the site lacked.
     Raises :class:`ConfigurationError` for a file that is not the next edition, or when another one
     is approved; :class:`strategies.errors.IdentityError` when the site lacks keys for it.
     """
     new, standing = load_federation(file), standing_at(site)
+    # Once the federation has decided there is nothing to approve: the site only lacked the file.
     decided = standing.editions.last.federation == new.hash
     if not decided or new.edition <= site.federation.edition + 1:
         check_successor(site.federation, new)
@@ -39,6 +40,7 @@ def approve(site: DeployedSite, file: Path) -> Difference:
         )
     if site.vendor in new.roster:
         _check_own_keys(site, new)
+    # Before the approval: an edition that comes into force must be at hand.
     write_durably(edition_file(site, new.hash), file.read_bytes())
     if not decided:
         approval = sign_approval(site.vendor, site.federation.hash, new.as_edition, site.keys)
@@ -47,25 +49,25 @@ def approve(site: DeployedSite, file: Path) -> Difference:
 
 
 def withdraw(site: DeployedSite) -> bool:
-    """Withdraw this site's approval; return whether there was one that was not decided on yet."""
+    """Withdraw this site's approval; return whether an edition was open that it had approved."""
     held = approval_of(site.state.ledger)
     keep_approval(site.state.ledger, None)
     return held is not None and held.previous == standing_at(site).editions.last.federation
 
 
 def edition_file(site: DeployedSite, federation: str) -> Path:
-    """Return where the file of another edition is kept."""
+    """Return where the site keeps the file of the edition with the hash ``federation``."""
     return edition_beside(site.settings.federation, federation)
 
 
 def standing_at(site: DeployedSite) -> Standing:
-    """Return where the site stands between editions."""
+    """Return the editions that the site knows of, and which of them it runs with."""
     federation = site.federation
     return standing_of(site.state.ledger, federation.first_edition, federation.as_edition)
 
 
 def describe_roster(site: DeployedSite) -> str:
-    """Say who the members are, and what is under way, in a line."""
+    """Return one line: the members, and the change of the roster that is under way."""
     standing, held = standing_at(site), approval_of(site.state.ledger)
     deciding, since = standing.editions.last, standing.editions.last_change
     place, names = standing.place(site.vendor), ", ".join(deciding.roster)
@@ -84,7 +86,7 @@ def describe_roster(site: DeployedSite) -> str:
 
 
 def with_current_edition(site: DeployedSite) -> DeployedSite:
-    """Return the site with the edition that its ledger says holds, if it has the file.
+    """Return the site with the edition in force by its ledger, if it has that file; else as it is.
 
     Raises :class:`DeploymentError` for a site that is no longer a member.
     """
@@ -111,10 +113,11 @@ def left(site: DeployedSite, standing: Standing) -> DeploymentError:
 
 
 def _check_own_keys(site: DeployedSite, new: Federation) -> None:
-    """Check that the keys in the new file are those of this site."""
+    """Raise :class:`ConfigurationError` unless the keys in the new file are those of this site."""
     identity, member = site.settings.identity, new.member(site.vendor)
     check_identity(identity, site.vendor, datetime.now(UTC), new.roster)
     own = make_identity(identity, site.vendor, new.roster)
+    # Without the comments at the ends of the lines, which anybody may change.
     listed = {peer: key.split()[:2] for peer, key in (member.node_keys or {}).items()}
     here = {peer: own.node_keys[peer].split()[:2] for peer in new.roster}
     if member.signing_key != own.signing_key or listed != here:

@@ -17,7 +17,7 @@ from clients.files.locks import AlreadyLocked, locked
 from deploy.edge.process import end_edge
 from deploy.flower.bundle import installed_bundle
 from deploy.flower.environment import flower_environment
-from deploy.identity.pki import check_identity
+from deploy.identity.checks import check_identity
 from deploy.membership.roster import with_current_edition
 from deploy.operating.programs import SitePrograms
 from deploy.processes.family import is_alive, kill_all

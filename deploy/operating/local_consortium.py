@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.membership.consortium import make_local_sites
+from deploy.membership.consortium import assemble
+from deploy.membership.joining import join, new_site
 from deploy.operating.control import prepare, start_detached
 from deploy.serving.own_superlink import nodes_at
 from deploy.site.deployed_site import DeployedSite, site_at
@@ -21,10 +22,10 @@ SEEN_SECONDS = 90.0
 def make_or_open(
     folder: Path, federation: Federation, **settings: object
 ) -> dict[str, DeployedSite]:
-    """Make a site for every vendor in ``folder``, or open those that are there.
+    """Make a site for every vendor in ``folder``, or open the sites that are there.
 
-    They share the cores of this machine: each gets its part, one thread at least.
-    Raises :class:`ConfigurationError` when the folder holds another federation's sites.
+    ``settings`` go into every new ``site.toml``.  Raises :class:`ConfigurationError` when the
+    folder holds another federation's sites.
     """
     roster = federation.roster
     folders = {vendor: folder.resolve() / "sites" / vendor for vendor in roster}
@@ -38,9 +39,29 @@ def make_or_open(
     if not present:
         first = free_block(len(roster))
         addresses = {v: f"{LOOPBACK}:{first + n}" for n, v in enumerate(roster)}
+        # The sites share the cores of this machine.
         threads = {"threads": max(1, (os.cpu_count() or 1) // len(roster))}
         make_local_sites(folder.resolve(), federation, addresses, **(threads | settings))
     return {vendor: site_at(path) for vendor, path in folders.items()}
+
+
+def make_local_sites(
+    folder: Path, federation: Federation, addresses: Mapping[str, str], **settings: object
+) -> dict[str, Path]:
+    """Make a site for every vendor under ``folder`` and let all join; return their folders.
+
+    ``addresses`` are ``ip:port`` by vendor; ``settings`` go into every ``site.toml``.
+    """
+    authority, roster = folder / "consortium", federation.roster
+    sites = {vendor: folder / "sites" / vendor for vendor in roster}
+    files = [
+        new_site(site, vendor, roster, addresses[vendor], addresses[vendor], **settings)
+        for vendor, site in sites.items()
+    ]
+    for vendor, answer in assemble(authority, federation, files).items():
+        join(sites[vendor], answer)
+    (authority / "consortium-ca.key").unlink()  # nobody guards it here, so nobody can join later
+    return sites
 
 
 def bring_up_all(

@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 from pydantic import Field
 
-from deploy.identity.pki import HOW_TO_RENEW, expires_within
+from clients.files.lines import complete_lines, size_of
+from deploy.identity.checks import HOW_TO_RENEW, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.control import read_notes
 from deploy.processes.config import Strict
@@ -128,18 +129,11 @@ def expiring(identity: Path, now: datetime) -> tuple[Expiry, ...]:
 
 
 def tail(path: Path) -> list[dict[str, Any]]:
-    """Return the last events of a file of JSON lines."""
-    if not path.exists():
-        return []
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        lines = file.read().splitlines()
+    """Return the events in the last ``TAIL_BYTES`` of a file of JSON lines."""
     events = []
-    for line in lines:
-        try:
+    for line in complete_lines(path, max(0, size_of(path) - TAIL_BYTES)):
+        with suppress(ValueError):  # the first one is cut
             events.append(json.loads(line))
-        except ValueError:  # the first one is cut
-            continue
     return events
 
 

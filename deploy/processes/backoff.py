@@ -1,23 +1,26 @@
-"""The wait before a program that has ended is started again."""
+"""The wait before the next try: a program that has ended, or a run that has failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-MIN_BACKOFF, MAX_BACKOFF = 0.5, 30.0
-
 
 SETTLED_SECONDS = 60.0
 
 
 @dataclass
 class Backoff:
-    """The wait before a program is started again: it doubles each time, up to ``MAX_BACKOFF``."""
+    """The wait before the next try: it doubles each time, from ``least`` to ``most`` seconds."""
 
-    seconds: float = MIN_BACKOFF
+    least: float = 0.5
+    most: float = 30.0
+    _next: float | None = None
 
-    def after(self, lived: float) -> float:
-        """Return the wait after a life of ``lived`` seconds; a long life resets the wait."""
-        wait = MIN_BACKOFF if lived >= SETTLED_SECONDS else self.seconds
-        self.seconds = min(2 * wait, MAX_BACKOFF)
+    def after(self, lasted: float = 0.0) -> float:
+        """Return the seconds to wait after a try that lasted ``lasted`` seconds.
+
+        A try that lasted at least ``SETTLED_SECONDS`` resets the wait.
+        """
+        if self._next is None or lasted >= SETTLED_SECONDS:
+            self._next = self.least
+        wait, self._next = self._next, min(2 * self._next, self.most)
         return wait

@@ -1,7 +1,6 @@
 """A bell that one process rings and another hears: the modification time of a file.
 
-A listener polls the file every few hundredths of a second, at the cost of one ``stat``.  Nothing is
-lost when nobody listens, and a bell has no state to repair after a crash.
+Listeners look at the file often; a look is one ``stat``.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ from pathlib import Path
 
 
 class Bell:
-    """The bell at ``path``; its folder must exist.  It need not have been rung before."""
+    """The bell at ``path``; its folder must exist, the file itself need not."""
 
+    # A file and no pipe or socket: a ring waits for nobody, and a crash leaves nothing to repair.
     def __init__(self, path: Path) -> None:
         self._path = path
 

@@ -1,8 +1,6 @@
-"""Forked children with their own log and default signal handlers, which end with their parent.
+"""Forked children with their own log and default signal handlers; they end with their parent.
 
-On Linux the kernel tells a child at once that its parent has died; on every system, a thread of the
-child checks too.  The child is first asked to end, so that it can sign off from its server; after
-``GOODBYE_SECONDS`` it is ended in any case.
+A child whose parent has died is asked to end, and ended by force after ``GOODBYE_SECONDS``.
 """
 
 from __future__ import annotations
@@ -16,19 +14,47 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 LOOK_SECONDS = 1.0
 GOODBYE_SECONDS = 8.0
 PR_SET_PDEATHSIG = 1
 IMPORTING = {"OPENBLAS_NUM_THREADS": "1", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 OWN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
+Key = TypeVar("Key")
 
 
-def fork_child(work: Callable[[], object], log: Path | None = None) -> int:
-    """Run ``work`` in a child and return its process id; its output goes to ``log`` if given.
+class Child(Protocol):
+    """A child of this process: a forked one, or a ``subprocess.Popen``."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return its exit code (minus the number of a signal), or None as long as it runs."""
+        ...
+
+
+@dataclass
+class Forked:
+    """A child that :func:`fork_child` has made, by its process id."""
+
+    pid: int
+    _code: int | None = None
+
+    def poll(self) -> int | None:
+        """Return its exit code (minus the number of a signal), or None as long as it runs."""
+        if self._code is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if ended else None
+        return self._code
+
+
+def fork_child(work: Callable[[], object], log: Path | None = None) -> Forked:
+    """Run ``work`` in a child; its output goes to ``log`` if given.
 
     The caller should have one thread only: a lock that another thread holds at the fork stays
     locked in the child for ever.
@@ -42,18 +68,27 @@ def fork_child(work: Callable[[], object], log: Path | None = None) -> int:
     if child == 0:
         _live(work, log, parent, blocked)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    return child
+    return Forked(child)
 
 
-def end_children(running: Collection[int], reap: Callable[[], object]) -> None:
-    """Ask the children in ``running`` to end, and kill those that have not in time.
+def take_ended(running: dict[Key, Child]) -> list[tuple[Key, int]]:
+    """Take the children that have ended out of ``running``; return their keys and exit codes."""
+    codes = [(key, child.poll()) for key, child in running.items()]
+    ended = [(key, code) for key, code in codes if code is not None]
+    for key, _ in ended:
+        del running[key]
+    return ended
+
+
+def end_children(running: Mapping[Key, Child], reap: Callable[[], object]) -> None:
+    """Ask the children in ``running`` to end; kill those that still run after ``GOODBYE_SECONDS``.
 
     ``reap`` takes those that have ended, and only those, out of ``running``.
     """
     deadline = time.monotonic() + GOODBYE_SECONDS
     for number, until in ((signal.SIGTERM, deadline), (signal.SIGKILL, math.inf)):
-        for child in running:
-            os.kill(child, number)  # not reaped yet: the id is nobody else's
+        for child in running.values():
+            os.kill(child.pid, number)  # not reaped yet: the id is nobody else's
         while running and time.monotonic() < until:
             reap()
             time.sleep(0.05)
@@ -112,7 +147,7 @@ def _live(
 
 def _die_with(parent: int) -> None:
     """End this process when ``parent`` ends; it may have ended already."""
-    if sys.platform == "linux":
+    if sys.platform == "linux":  # here the kernel is quicker than the thread
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(1)
@@ -122,7 +157,7 @@ def _die_with(parent: int) -> None:
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(LOOK_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)  # asked first: it signs off from its server
     time.sleep(GOODBYE_SECONDS)
     os._exit(1)
 

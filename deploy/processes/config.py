@@ -1,4 +1,4 @@
-"""Configurations that a site writes for its own programs, as JSON files."""
+"""JSON files with the configurations that a site writes for its own programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ class Strict(BaseModel):
 
 
 def load_config(model: type[Model], path: Path) -> Model:
-    """Read a configuration from JSON; raises :class:`ConfigurationError` with all errors."""
+    """Read a ``model`` from the JSON file ``path``.
+
+    Raises :class:`ConfigurationError` with all problems of the file.
+    """
     try:
         return model.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

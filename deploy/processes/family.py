@@ -1,7 +1,6 @@
-"""Start programs that can be found again, with all their descendants, and end them for certain.
+"""Families of programs: each can be found again, with all its descendants, and ended for certain.
 
-Flower and Ray detach some of their processes, so neither the parent's id nor the process group
-finds them all.  They do inherit the environment: a tag in it marks the whole family.
+A tag in the environment, which all descendants inherit, marks a family.
 """
 
 from __future__ import annotations
@@ -21,11 +20,13 @@ from typing import BinaryIO
 
 import psutil
 
+# Flower and Ray detach some of their processes, so only the environment finds them all: a parent's
+# id or a process group does not.
 TAG = "SRFLM_PROCESS_FAMILY"
 PATIENCE_SECONDS = 5.0
 GIVE_UP_SECONDS = 30.0
 LONGEST_TEMPORARY = 20
-"""Ray's sockets add 81 characters to this path; macOS allows a socket's path at most 103."""
+"""Characters.  Ray's sockets add 81 to this path; macOS allows a socket's path at most 103."""
 
 
 @dataclass
@@ -44,6 +45,7 @@ class ProcessFamily:
         folder: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start ``command`` in ``folder`` as a member of the family; its output goes to ``log``."""
+        self.children = [child for child in self.children if child.poll() is None]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             child = subprocess.Popen(
@@ -74,15 +76,15 @@ def family(tag: str) -> set[psutil.Process]:
 
 
 def end_family(tag: str) -> None:
-    """End every process of the family: terminate first, kill after ``PATIENCE_SECONDS``.
+    """End every process of the family: ask first, kill after ``PATIENCE_SECONDS``.
 
-    Give up after ``GIVE_UP_SECONDS``: a process that waits for a dead disk survives even a kill.
+    Give up after ``GIVE_UP_SECONDS``.
     """
     asked: set[psutil.Process] = set()
     start = time.monotonic()
     while members := {each for each in family(tag) | asked if is_alive(each)}:
         if time.monotonic() > start + GIVE_UP_SECONDS:
-            return
+            return  # a process that waits for a dead disk survives even a kill
         for process in members:
             try:
                 if time.monotonic() > start + PATIENCE_SECONDS:
@@ -115,12 +117,13 @@ def is_alive(process: psutil.Process) -> bool:
 def process_family(environment: Mapping[str, str], log: Path) -> Iterator[ProcessFamily]:
     """Give a family; end it and delete its scratch folder when the block is left.
 
-    A watchdog outside the family does both when the pipe between it and this process closes.  The
-    pipe closes however this process ends, even by ``kill -9``.
+    Both happen however this process ends, even by ``kill -9``.  ``environment`` and ``log`` are
+    those of the watchdog that sees to it.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         members = ProcessFamily(uuid.uuid4().hex, make_scratch())
+        # It acts when the pipe between it and this process closes, which no end can prevent.
         watchdog = _start_watchdog(members, environment, output, log)
     try:
         yield members
@@ -134,7 +137,7 @@ def process_family(environment: Mapping[str, str], log: Path) -> Iterator[Proces
 
 
 def make_scratch() -> Path:
-    """Make a folder for temporary files, in /tmp if the usual folder's path is too long."""
+    """Make a folder for temporary files, in /tmp if the usual place has too long a path."""
     deep = len(tempfile.gettempdir()) > LONGEST_TEMPORARY
     folder = "/tmp" if deep and os.access("/tmp", os.W_OK | os.X_OK) else None
     return Path(tempfile.mkdtemp(prefix="srflm-", dir=folder))
@@ -143,7 +146,7 @@ def make_scratch() -> Path:
 def _start_watchdog(
     members: ProcessFamily, environment: Mapping[str, str], output: BinaryIO, log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start the watchdog of a family."""
+    """Start :mod:`deploy.processes.watchdog` for a family."""
     # -P: a folder `deploy` in the user's working folder must not be imported in place of ours.
     command = [sys.executable, "-P", "-m", "deploy.processes.watchdog"]
     return subprocess.Popen(
@@ -157,7 +160,7 @@ def _start_watchdog(
 
 
 def _has_cleaned(watchdog: subprocess.Popen[bytes]) -> bool:
-    """Let the watchdog do its work; return whether it did."""
+    """Close the watchdog's pipe and wait; return whether it has ended the family."""
     assert watchdog.stdin is not None
     watchdog.stdin.close()
     try:

@@ -1,8 +1,4 @@
-"""The wait between two requests: it grows with the time since the last activity.
-
-While a term runs, messages follow each other closely and every tenth of a second counts; between
-terms, asking ten times a second would waste CPU time.
-"""
+"""The wait between two requests: it grows with the time since the last activity."""
 
 from __future__ import annotations
 
@@ -20,6 +16,8 @@ def pause(since_activity: float, least: float = MIN_SECONDS, most: float = MAX_S
 
     A ``since_activity`` below zero, after a clock was set back, counts as zero.
     """
+    # While a term runs, messages follow each other closely and every tenth of a second counts;
+    # between terms, asking so often would only waste CPU time.
     return min(max(since_activity / SHARE, least), most)
 
 

@@ -1,7 +1,6 @@
-"""Claims on free ports, so that two sites do not choose the same ones.
+"""Claims on free ports among all processes of a user: no two sites choose the same ones.
 
-Programs take seconds until they listen, and their ports look free until then.  So a site claims its
-ports among all processes of this user with one empty file per port; old files do not count.
+A claim is an empty file for each port; it holds for ``CLAIM_SECONDS``.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ CLAIM_SECONDS = 300.0
 
 def claim(ports: Sequence[int], folder: Path | None = None) -> bool:
     """Claim all these ports; return False and claim none if one is claimed already."""
+    # A program takes seconds until it listens, and its port looks free until then.
     place = folder if folder is not None else _shared_folder()
     made: list[Path] = []
     for port in ports:
@@ -30,7 +30,7 @@ def claim(ports: Sequence[int], folder: Path | None = None) -> bool:
 
 
 def _make(path: Path) -> bool:
-    """Make an empty file, replacing an old one; return False if there is a recent one."""
+    """Make an empty file in place of an old one; return False if there is a recent one."""
     try:
         if time.time() - path.stat().st_mtime > CLAIM_SECONDS:
             path.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 """Keep a site's programs running: ``python -P -m deploy.processes.supervisor CONFIG.json``.
 
-A program that ends is started again, after a wait that doubles each time.  However this process
-ends, a watchdog ends all that it has started (:mod:`deploy.processes.family`).  When the launcher
-says that the roster has changed, all programs are ended and :mod:`deploy.operating.roster_switch`
-takes over.
+A program that ends is started again (:mod:`deploy.processes.keeping`).  However this process ends,
+a watchdog ends all that it has started (:mod:`deploy.processes.family`).  When the launcher says
+that the roster has changed, all programs are ended, and :mod:`deploy.operating.roster_switch` takes
+over.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import Popen
 from typing import Final
 
 from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import AlreadyLocked, locked
-from deploy.processes.backoff import Backoff
+from deploy.processes.children import Child
 from deploy.processes.config import Strict, load_config
 from deploy.processes.family import ProcessFamily, process_family
+from deploy.processes.keeping import KeptChildren
 from strategies.errors import SrflmError
 
 LOOK_SECONDS = 0.2
@@ -33,7 +33,7 @@ ROSTER_CHANGED: Final = 75
 
 @dataclass(frozen=True)
 class Program:
-    """A program of the site, by the name of its log."""
+    """A program of the site; its log is named after it."""
 
     name: str
     command: Sequence[str]
@@ -49,12 +49,13 @@ class SupervisorConfig(Strict):
     folder: Path
     logs: Path
     notes: Path
-    """Gets the process ids, for ``srflm status`` and ``srflm down``."""
+    """File with the :class:`ProcessTable`, for ``srflm status`` and ``srflm down``."""
     lock: Path
+    """Lock that keeps a second supervisor from this site."""
 
 
 class ProcessTable(Strict):
-    """A running site's process ids and restart counts."""
+    """A running site's process ids and restart counts; ``since`` is in seconds since the epoch."""
 
     supervisor: int
     programs: dict[str, int]
@@ -77,53 +78,29 @@ class Supervisor:
     log: EventLog
     stopping: bool = False
     roster_changed: bool = False
-    _running: dict[str, Popen[bytes]] = field(default_factory=dict)
-    _born: dict[str, float] = field(default_factory=dict)
-    _due: dict[str, float] = field(default_factory=dict)
-    _backoffs: dict[str, Backoff] = field(default_factory=dict)
-    _restarts: dict[str, int] = field(default_factory=dict)
     _since: float = field(default_factory=time.time)
 
     def supervise(self) -> None:
         """Run until :attr:`stopping` or :attr:`roster_changed`."""
+        children = KeptChildren(self.config.programs, self._start, self._note_end)
         while not self.stopping and not self.roster_changed:
-            changed = [self._tend(name) for name in self.config.programs]
-            if any(changed):
-                self._write_notes()
+            if children.tend():
+                self._write_notes(children)
             time.sleep(LOOK_SECONDS)
 
-    def _tend(self, name: str) -> bool:
-        """Start the program, or note that it has ended; return whether something changed."""
-        running = self._running.get(name)
-        if running is not None and running.poll() is None:
-            return False
-        if running is not None:
-            del self._running[name]
-            self.members.children.remove(running)
-            wait = self._backoffs.setdefault(name, Backoff()).after(
-                time.monotonic() - self._born[name]
-            )
-            self._due[name] = time.monotonic() + wait
-            self._restarts[name] = self._restarts.get(name, 0) + 1
-            self.roster_changed |= running.returncode == ROSTER_CHANGED
-            self.log("program-ended", program=name, code=running.returncode, again_in=wait)
-            return True
-        if time.monotonic() < self._due.get(name, 0.0):
-            return False
-        self._running[name] = self.members.start(
-            self.config.programs[name],
-            self.config.environment,
-            self.config.logs / f"{name}.log",
-            self.config.folder,
-        )
-        self._born[name] = time.monotonic()
-        return True
+    def _start(self, name: str) -> Child:
+        config, log = self.config, self.config.logs / f"{name}.log"
+        return self.members.start(config.programs[name], config.environment, log, config.folder)
 
-    def _write_notes(self) -> None:
+    def _note_end(self, name: str, code: int, wait: float) -> None:
+        self.roster_changed |= code == ROSTER_CHANGED
+        self.log("program-ended", program=name, code=code, again_in=wait)
+
+    def _write_notes(self, children: KeptChildren) -> None:
         notes = ProcessTable(
             supervisor=os.getpid(),
-            programs={name: child.pid for name, child in self._running.items()},
-            restarts=self._restarts,
+            programs={name: child.pid for name, child in children.running.items()},
+            restarts=children.restarts,
             since=self._since,
         )
         try:

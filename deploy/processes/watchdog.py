@@ -1,8 +1,7 @@
 """End a family of processes once the process that started it is gone or done.
 
 ``python -P -m deploy.processes.watchdog TAG FOLDER LOG`` waits until its standard input closes,
-then ends the family ``TAG`` and deletes its scratch ``FOLDER``.  ``LOG`` is named only so that a
-list of processes says which run this one belongs to.
+then ends the family ``TAG`` and deletes its scratch ``FOLDER``.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from deploy.processes.family import end_family
 
 def main() -> None:
     """Wait, end, delete."""
+    # LOG is not used: it tells a reader of the list of processes whose watchdog this is.
     sys.stdin.buffer.read()
     end_family(sys.argv[1])
     shutil.rmtree(sys.argv[2], ignore_errors=True)

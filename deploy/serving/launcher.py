@@ -14,12 +14,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from clients.files.event_log import EventLog
 from deploy.edge.clock_check import clock_problems
+from deploy.processes.backoff import Backoff
 from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
 from deploy.processes.supervisor import ROSTER_CHANGED
@@ -102,7 +103,7 @@ class Launcher:
     """Whether this launcher has asked the others what its site has missed."""
     _seen: tuple[int, Seen] | None = None
     _retry_at: float = 0.0
-    _failures: int = 0
+    _retries: Backoff = field(default_factory=lambda: Backoff(MIN_RETRY, MAX_RETRY))
     _over_since: float | None = None
     _asked: float = -ASK_SECONDS
 
@@ -148,7 +149,7 @@ class Launcher:
         term, granted = votes.term, votes.granted
         if self._seen is None or self._seen[0] != term:
             self._seen = (term, Seen(granted, now))
-            self._failures, self._retry_at = 0, 0.0
+            self._retries, self._retry_at = Backoff(MIN_RETRY, MAX_RETRY), 0.0
         elif granted > self._seen[1].attempt:
             self._seen = (term, Seen(granted, now))
         return self._seen[1]
@@ -217,12 +218,11 @@ class Launcher:
             self.synced |= outcome.result == "synced"
 
     def _failed(self, now: float, problem: str) -> None:
-        """Log a failure and double the wait before the next try, up to a limit."""
-        # Others may serve in the meantime.  A site that is not synced yet retries sooner.
+        """Log a failure and set the time of the next try."""
         self.problem = problem
-        most = MAX_RETRY if self.synced else MAX_SYNC_RETRY
-        self._retry_at = now + min(MIN_RETRY * 2**self._failures, most)
-        self._failures += 1
+        wait = self._retries.after()
+        # Until a site is synced it can serve no term, so it retries sooner.
+        self._retry_at = now + (wait if self.synced else min(wait, MAX_SYNC_RETRY))
         self.log("failed", problem=problem)
 
 

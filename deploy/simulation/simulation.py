@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from clients.files.lines import complete_lines, size_of
 from deploy.flower.app import SIMULATED, write_app
 from deploy.flower.environment import flower_environment
 from deploy.flower.programs import program
@@ -94,16 +95,10 @@ class EventTail:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._position = path.stat().st_size if path.exists() else 0
+        self._position = size_of(path)
 
     def forward(self, on_event: OnEvent) -> None:
         """Hand on every complete line that is new."""
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                self._position += len(line)
-                on_event(json.loads(line))
+        for line in complete_lines(self._path, self._position):
+            self._position += len(line)
+            on_event(json.loads(line))

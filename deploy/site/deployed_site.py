@@ -25,7 +25,6 @@ from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import SiteSettings, load_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.site.learner import vendor_learner
-from srflm_flower.site.policy import SitePolicy
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
 from srflm_flower.site.state import SiteState
@@ -104,7 +103,7 @@ class DeployedSite:
     @cached_property
     def site(self) -> Site:
         """The site that answers messages; its data is read when it is first needed."""
-        federation, policy = self.federation, self.settings.policy
+        federation = self.federation
         return Site(
             self.vendor,
             federation,
@@ -113,7 +112,7 @@ class DeployedSite:
             self.state,
             self.models,
             self.keys,
-            SitePolicy(policy.shares_personalised, policy.runs_from, needs_order=True),
+            self.settings.policy,
         )
 
     @property

@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from clients.files.durable import append_durably
+from clients.files.lines import complete_lines, size_of
 from clients.files.locks import locked
 from strategies.errors import LedgerError
 from strategies.protocol.records import canonical_json
@@ -37,22 +37,18 @@ class MessageLog:
 
     def _last_line(self) -> bytes:
         """Return the last complete line, and truncate an incomplete one after it."""
-        if not self._path.exists():
-            return b""
-        with self._path.open("rb+") as file:
-            start = file.seek(0, os.SEEK_END)
-            tail = b""
-            while start > 0 and tail.count(b"\n") < 2:
-                step = min(TAIL_BYTES, start)
-                start -= step
-                file.seek(start)
-                tail = file.read(step) + tail
-            complete = tail[: tail.rfind(b"\n") + 1]
-            # A crash left an incomplete line; its event was never acknowledged.
-            if len(complete) < len(tail):
-                file.truncate(start + len(complete))
-        lines = complete.splitlines()
-        return lines[-1] if lines else b""
+        size, reach = size_of(self._path), TAIL_BYTES
+        while True:
+            start = max(0, size - reach)
+            lines = list(complete_lines(self._path, start))
+            if start == 0 or len(lines) > 1:  # else the only line may be the end of a longer one
+                break
+            reach *= 2
+        end = start + sum(map(len, lines))
+        # A crash left an incomplete line; its event was never acknowledged.
+        if end < size:
+            os.truncate(self._path, end)
+        return lines[-1].rstrip(b"\n") if lines else b""
 
 
 def check_message_log(path: Path) -> int:
@@ -61,7 +57,8 @@ def check_message_log(path: Path) -> int:
     A last line that a crash cut short is not counted.
     """
     before, count = b"", 0
-    for line in _lines(path):
+    for whole in complete_lines(path):
+        line = whole.rstrip(b"\n")
         expected = hashlib.sha256(before).hexdigest() if before else GENESIS
         try:
             after = json.loads(line)["after"]
@@ -75,11 +72,3 @@ def check_message_log(path: Path) -> int:
             )
         before, count = line, count + 1
     return count
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    if path.exists():
-        with path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield line.rstrip(b"\n")

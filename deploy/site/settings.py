@@ -12,24 +12,12 @@ from clients.privacy.ledger.policy import PrivacyPolicy
 from clients.settings import PhantomData
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
+from srflm_flower.site.policy import SitePolicy
 from strategies.errors import ConfigurationError
 from strategies.settings import Settings
 
 SitePath = Annotated[Path, Strict(False)]
 SITE_FILE = "site.toml"
-
-
-class PolicySettings(Settings):
-    """The site's own policy, which no federation or server can override."""
-
-    shares_personalised: bool = Field(
-        default=False,
-        description="Whether this site sends its personalised model to a server that asks for it.",
-    )
-    runs_from: Annotated[tuple[str, ...], Strict(False)] | None = Field(
-        default=None,
-        description="Vendors whose run orders this site follows; left out, all members.",
-    )
 
 
 class TimeoutSettings(Settings):
@@ -100,8 +88,8 @@ class SiteSettings(Settings):
         description='Whether one process with everything loaded answers all messages ("warm"), or'
         ' a new process each message, as in stock Flower ("stock").',
     )
-    policy: PolicySettings = Field(
-        default=PolicySettings(), description="What this site shares, and whose orders it follows."
+    policy: SitePolicy = Field(
+        default=SitePolicy(), description="What this site shares, and whose orders it follows."
     )
     privacy: PrivacyPolicy = Field(
         default=PrivacyPolicy(), description="This site's own limits for its records."

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from clients.files.durable import append_durably, write_durably
+from clients.files.lines import complete_lines, size_of
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_follows
 from strategies.protocol.records import TermRecord, canonical_json
@@ -65,19 +66,15 @@ class Ledger:
 
     def _read_on(self) -> None:
         """Read the complete lines that were appended since the last call."""
-        size = self._path.stat().st_size if self._path.exists() else 0
+        size = size_of(self._path)
         if size == self._end:
             return
         if size < self._end:  # the file was replaced: read it from the start
             self._recent.clear()
             self._hashes.clear()
             self._end = 0
-        with self._path.open("rb") as file:
-            file.seek(self._end)
-            for line in file:
-                if not line.endswith(b"\n"):  # still being written, or cut short by a crash
-                    break
-                self._take(line)
+        for line in complete_lines(self._path, self._end):
+            self._take(line)
 
     def _take(self, line: bytes) -> None:
         try:

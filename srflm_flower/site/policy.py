@@ -1,28 +1,30 @@
-"""The settings that a site chooses for itself, and its part in the protocol under them."""
+"""What a site decides for itself, and its part in the protocol under that policy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, Strict
 
 from srflm_flower.federation.federation import Federation
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.participant import Genesis, Participant
 from strategies.election import first_ranking
 from strategies.protocol.signatures import Keys
+from strategies.settings import Settings
 
 
-@dataclass(frozen=True)
-class SitePolicy:
-    """The settings that a site chooses for itself.
+class SitePolicy(Settings):
+    """The site's own policy, which no federation or server can override."""
 
-    ``shares_best``: send the personalised model when asked.  ``obeys``: the vendors whose run
-    orders the site follows; None means all.  ``needs_order``: take part in a term only under a run
-    order.
-    """
-
-    shares_best: bool = True
-    obeys: tuple[str, ...] | None = None
-    needs_order: bool = False
+    shares_personalised: bool = Field(
+        default=False,
+        description="Whether this site sends its personalised model to a server that asks for it.",
+    )
+    runs_from: Annotated[tuple[str, ...], Strict(False)] | None = Field(
+        default=None,
+        description="Vendors whose run orders this site follows; left out, all members.",
+    )
 
 
 def participant_of(
@@ -31,14 +33,18 @@ def participant_of(
     initial: str,
     ledger: TermLedger,
     keys: Keys,
-    policy: SitePolicy,
+    policy: SitePolicy | None,
 ) -> Participant:
-    """Return the vendor's part in the protocol; ``initial`` is the hash of the initial model."""
+    """Return the vendor's part in the protocol; ``initial`` is the hash of the initial model.
+
+    A site with a policy takes part in a term only under a run order; a simulated one has neither.
+    """
     election = federation.election_policy()
     genesis = Genesis(
         edition=federation.first_edition,
         ranking=first_ranking(election, federation.first_edition.roster),
         model=initial,
     )
-    own = federation.as_edition
-    return Participant(vendor, genesis, ledger, keys, own, policy.obeys, policy.needs_order)
+    obeys = policy.runs_from if policy is not None else None
+    own, needs_order = federation.as_edition, policy is not None
+    return Participant(vendor, genesis, ledger, keys, own, obeys, needs_order)

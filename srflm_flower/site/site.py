@@ -42,7 +42,10 @@ Handler = Callable[[Any, Message], RecordDict]
 
 
 class Site:
-    """One vendor's site.  ``find_learner`` reads the vendor's data and returns its learner."""
+    """One vendor's site.  ``find_learner`` reads the vendor's data and returns its learner.
+
+    A simulated site has no ``policy``: it shares its personalised model, and needs no run order.
+    """
 
     def __init__(
         self,
@@ -57,11 +60,11 @@ class Site:
     ) -> None:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
         self.initial, self.state, self.models = initial, state, models
-        self.policy = policy or SitePolicy()
+        self._shares_best = policy is None or policy.shares_personalised
         self._told_through = 0
         keys = keys or NoKeys()
         self.participant = participant_of(
-            vendor, federation, self.initial.hash, state.ledger, keys, self.policy
+            vendor, federation, self.initial.hash, state.ledger, keys, policy
         )
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
             wire.OPEN: (wire.OpenAttempt, "server-of-any-term", self._open),
@@ -285,7 +288,7 @@ class Site:
         best, privacy = self.state.best(), self.federation.privacy
         # Exact validation metrics chose the model; unless they may leave, the choice may not.
         chosen_by_records = privacy.private and privacy.metrics != "exact"
-        if best is None or chosen_by_records or not self.policy.shares_best:
+        if best is None or chosen_by_records or not self._shares_best:
             raise MessageRefused(
                 "a request for the personalised model",
                 "that this site has one and shares it",

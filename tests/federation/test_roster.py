@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.membership.joining import assemble, assemble_change, join, new_site
+from deploy.membership.consortium import assemble, assemble_change
+from deploy.membership.joining import join, new_site
 from deploy.membership.roster import approve, describe_roster
 from deploy.operating.control import bring_down, prepare, read_notes, start_detached
 from deploy.operating.local_consortium import unseen

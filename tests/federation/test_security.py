@@ -23,12 +23,8 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from deploy.flower.bundle import write_bundle_folder
 from deploy.flower.internals import bundle_of
-from deploy.identity.pki import (
-    create_consortium,
-    install_certificate,
-    make_identity,
-    sign_site_certificate,
-)
+from deploy.identity.authority import create_consortium, sign_site_certificate
+from deploy.identity.identity import install_certificate, make_identity
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.status import tail
 from deploy.serving.job import ServerJob

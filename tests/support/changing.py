@@ -9,12 +9,8 @@ from pathlib import Path
 
 import tomlkit
 
-from deploy.identity.pki import (
-    create_consortium,
-    install_certificate,
-    make_identity,
-    sign_site_certificate,
-)
+from deploy.identity.authority import create_consortium, sign_site_certificate
+from deploy.identity.identity import install_certificate, make_identity
 from deploy.membership.roster import approve, edition_file, standing_at, with_current_edition
 from deploy.site.deployed_site import DeployedSite, site_anew
 from srflm_flower.federation.federation import Federation

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flwr.app import Context, Message
 
-from deploy.membership.consortium import make_local_sites
+from deploy.operating.local_consortium import make_local_sites
 from deploy.serving.term_server import JobOutcome, ServerJob, perform
 from deploy.site.deployed_site import DeployedSite, _sites, site_at
 from srflm_flower.client_app import answer_at

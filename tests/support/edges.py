@@ -27,7 +27,7 @@ from deploy.edge.nginx import (
     split_address,
     write_configuration,
 )
-from deploy.identity.pki import PublicIdentity
+from deploy.identity.identity import PublicIdentity
 from deploy.simulation.private_superlink import free_port
 from strategies.errors import ConfigurationError
 from tests.support.waiting import PATIENCE_SECONDS, wait_for

@@ -8,12 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.identity.pki import (
-    create_consortium,
-    install_certificate,
-    make_identity,
-    sign_site_certificate,
-)
+from deploy.identity.authority import create_consortium, sign_site_certificate
+from deploy.identity.identity import install_certificate, make_identity
 from tests.support.edges import MEMBERS, Pki, Sites, edge_of, port_of, running, stand_in
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.edge.clock_check import clock_difference, clock_problems
-from deploy.identity.pki import make_identity
+from deploy.identity.identity import make_identity
 from deploy.simulation.private_superlink import free_port
 
 

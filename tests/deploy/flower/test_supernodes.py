@@ -8,7 +8,6 @@ import pytest
 
 from deploy.flower.supernodes import hooks, options
 from deploy.flower.supernodes_config import SupernodesConfig
-from deploy.processes.backoff import Backoff
 from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
 from deploy.processes.pace import MAX_SECONDS
@@ -37,12 +36,6 @@ def config(tmp_path: Path, **changes: Any) -> SupernodesConfig:
     return load_config(SupernodesConfig, path)
 
 
-def test_supernode_that_keeps_ending_is_started_ever_more_seldom() -> None:
-    backoff = Backoff()
-    assert [backoff.after(lived=1.0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
-    assert [backoff.after(lived=100.0), backoff.after(lived=1.0)] == [0.5, 1]
-
-
 def test_runtime_api_is_encrypted_and_closed_to_strangers(tmp_path: Path) -> None:
     tls = {"certificate": "c", "key": "k", "root": "r"}
     whole = config(tmp_path, tls=tls, secret="s")
@@ -60,12 +53,12 @@ def test_stock_executor_gets_no_secret_as_it_could_not_use_it(tmp_path: Path) ->
 @pytest.mark.parametrize("peer", ["../b", "", ".b", "a/b", "b\n"])
 def test_peer_whose_name_is_no_file_name_is_refused(tmp_path: Path, peer: str) -> None:
     with pytest.raises(ConfigurationError):
-        config(tmp_path, edge={"peer": peer})
+        config(tmp_path, link={"peer": peer})
 
 
 def test_peer_may_not_be_called_like_the_workers_bell(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="worker"):
-        config(tmp_path, edge={"peer": "worker"})
+        config(tmp_path, link={"peer": "worker"})
 
 
 def test_unknown_key_is_refused(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_worker_has_one_thread_and_the_prepared_data_when_it_forks(tmp_path: Pat
         "warm_up(config(preload=('numpy',), prepare='site_data:prepare'))\n"
         "import os, site_data\n"
         "print(threads(), flush=True)\n"
-        "os.waitpid(fork_child(lambda: print(site_data.kept)), 0)\n",
+        "os.waitpid(fork_child(lambda: print(site_data.kept)).pid, 0)\n",
     )
     assert out.split("\n")[:2] == ["1", "[7]"], err
 
@@ -72,7 +72,7 @@ def test_children_do_not_draw_the_same_numbers(tmp_path: Path) -> None:
         tmp_path,
         "import os, random, numpy\n"
         "def draw(): print(random.random(), numpy.random.rand())\n"
-        "for _ in range(3): os.waitpid(fork_child(draw), 0)\n",
+        "for _ in range(3): os.waitpid(fork_child(draw).pid, 0)\n",
     )
     assert len(set(out.split())) == 6, err
 
@@ -80,12 +80,13 @@ def test_children_do_not_draw_the_same_numbers(tmp_path: Path) -> None:
 def test_child_keeps_its_exit_code_and_writes_to_its_own_log(tmp_path: Path) -> None:
     out, _ = run(
         tmp_path,
-        "import os, sys\n"
+        "import sys, time\n"
         "def end(how):\n"
         "    print('mine', flush=True); raise how\n"
         "for how in (SystemExit(0), SystemExit(3), SystemExit('text'), ValueError('wrong')):\n"
         "    child = fork_child(lambda: end(how), Path('child.log'))\n"
-        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n",
+        "    while child.poll() is None: time.sleep(0.01)\n"
+        "    print(child.poll())\n",
     )
     assert out.split() == ["0", "3", "1", "1"]
     text = (tmp_path / "child.log").read_text()
@@ -101,7 +102,7 @@ def test_child_ends_with_its_parent(tmp_path: Path, deaf: bool) -> None:
         "import deploy.processes.children as children\n"
         "children.GOODBYE_SECONDS = 1.0\n"
         f"def live(): {ignore} Path('ready').touch(); time.sleep(600)\n"
-        "print(fork_child(live), flush=True)\n"
+        "print(fork_child(live).pid, flush=True)\n"
         "time.sleep(600)\n",
     )
     assert parent.stdout is not None
@@ -115,17 +116,16 @@ def test_child_ends_with_its_parent(tmp_path: Path, deaf: bool) -> None:
 def test_children_that_do_not_end_when_asked_are_killed(tmp_path: Path) -> None:
     out, err = run(
         tmp_path,
-        "import os, signal, time\n"
+        "import signal, time\n"
         "import deploy.processes.children as children\n"
         "children.GOODBYE_SECONDS = 3.0\n"  # the polite child must end within it
         "def live(name, deaf):\n"
         "    if deaf: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "    Path(name).touch(); time.sleep(600)\n"
-        "running = {fork_child(lambda n=n: live(n, n == 'deaf')): n for n in ('polite', 'deaf')}\n"
+        "running = {n: fork_child(lambda n=n: live(n, n == 'deaf')) for n in ('polite', 'deaf')}\n"
         "while not (Path('polite').exists() and Path('deaf').exists()): time.sleep(0.01)\n"
         "def reap():\n"
-        "    child, status = os.waitpid(-1, os.WNOHANG)\n"
-        "    if child: print(running.pop(child), os.waitstatus_to_exitcode(status))\n"
+        "    for name, code in children.take_ended(running): print(name, code)\n"
         "children.end_children(running, reap)\n",
     )
     assert out.splitlines() == ["polite -15", "deaf -9"], err

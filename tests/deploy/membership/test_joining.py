@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.identity.pki import check_identity
-from deploy.membership.joining import assemble, assemble_change, join, new_site
+from deploy.identity.checks import check_identity
+from deploy.membership.consortium import assemble, assemble_change
+from deploy.membership.joining import join, new_site
 from srflm_flower.federation.loading import built_in_federation, load_federation
 from srflm_flower.federation.successor import check_successor, difference
 from strategies.errors import ConfigurationError

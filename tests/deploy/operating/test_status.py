@@ -14,13 +14,11 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.cli.status import show_status
-from deploy.identity.pki import (
-    HOW_TO_RENEW,
-    install_certificate,
-    load_consortium,
-    sign_site_certificate,
-)
-from deploy.membership.joining import MEMBERSHIP, assemble, join, new_site
+from deploy.identity.authority import load_consortium, sign_site_certificate
+from deploy.identity.checks import HOW_TO_RENEW
+from deploy.identity.identity import install_certificate
+from deploy.membership.consortium import assemble
+from deploy.membership.joining import MEMBERSHIP, join, new_site
 from deploy.operating.status import SiteStatus, expiring, site_status
 from deploy.site.deployed_site import site_at
 from srflm_flower.federation.loading import built_in_federation, load_federation

@@ -164,6 +164,16 @@ def test_failures_are_retried_ever_more_slowly(elected: Bench) -> None:
     assert gaps[-1] > gaps[1]
 
 
+def test_launcher_that_fails_for_hours_goes_on_trying(elected: Bench) -> None:
+    elected.order(3)
+    elected.runs.refuses = True
+    for retry in range(1100):
+        elected.at(1.0 + 16.0 * retry)
+    assert elected.events.count("failed") == 1100
+    elected.runs.refuses = False
+    assert elected.at(1.0 + 16.0 * 1100)
+
+
 def test_server_that_is_outvoted_leaves_the_term_to_the_other(elected: Bench) -> None:
     elected.order(3)
     elected.at(1.0)

@@ -310,6 +310,13 @@ def test_order_with_a_higher_number_holds_and_fewer_rounds_end_the_run(
     assert all(sites.site(vendor).state.ledger.open_order() is None for vendor in NAMES)
 
 
+def test_no_term_is_opened_once_the_ordered_rounds_are_done(sites: QuickFederation) -> None:
+    sites.run_to(3)
+    outcome = sites.perform(sites.site("a").site.participant.view().ranking[0])
+    assert outcome.result == "failed" and MessageRefused.NO_ORDER in outcome.text
+    assert [len(sites.records(vendor)) for vendor in NAMES] == [3, 3, 3]
+
+
 def test_damaged_ledger_fails_the_task_and_nothing_is_raised(sites: QuickFederation) -> None:
     sites.disconnect()
     (sites.folders["a"] / "state" / "ledger.sqlite").write_bytes(b"no database" * 1000)

@@ -14,18 +14,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_ssh_public_key
 from flwr.supernode.cli.flower_supernode import load_ssh_private_key
 
-from deploy.identity.certificates import read_signing_key
-from deploy.identity.pki import (
+from deploy.identity.authority import (
     Consortium,
-    check_identity,
     create_consortium,
-    expires_within,
-    install_certificate,
     load_consortium,
-    make_identity,
     sign_site_certificate,
 )
-from strategies.errors import ConfigurationError, IdentityError
+from deploy.identity.checks import check_identity, expires_within
+from deploy.identity.identity import install_certificate, make_identity
+from deploy.identity.keys import read_signing_key, write_private
+from strategies.errors import ConfigurationError, IdentityError, RunFolderError
 
 ROSTER = ("aster", "borealis", "cygnus")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -80,6 +78,19 @@ def test_private_keys_are_for_their_owner_only(made: Path) -> None:
         keys = {name: mode for name, mode in modes(folder).items() if name.endswith(".key")}
         assert keys and set(keys.values()) == {0o600}
     assert not list(made.rglob(".*")), "no temporary files"
+
+
+def test_private_file_is_never_overwritten(tmp_path: Path) -> None:
+    write_private(tmp_path / "x.key", b"first")
+    with pytest.raises(IdentityError, match="exists"):
+        write_private(tmp_path / "x.key", b"second")
+    assert (tmp_path / "x.key").read_bytes() == b"first"
+
+
+def test_key_that_cannot_be_written_is_an_error_about_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "identity").write_text("no folder")
+    with pytest.raises(RunFolderError, match="correct the folder's owner"):
+        write_private(tmp_path / "identity" / "x.key", b"key")
 
 
 def test_public_identity_is_what_the_files_say(identity: Path) -> None:
