@@ -18,8 +18,8 @@ from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import locked
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, outcome_path
-from deploy.serving.journal import SiteJournal
 from deploy.site.deployed_site import DeployedSite
+from srflm_flower.site.journal import SiteJournal
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import Accepted, Votes, has_majority, refusal, silent_through

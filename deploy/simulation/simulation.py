@@ -19,6 +19,8 @@ from deploy.simulation.private_superlink import CONNECTION, start_private_superl
 from srflm_flower.federation.federation import Federation
 from srflm_flower.results.summary import RunSummary
 from srflm_flower.run.folder import RunFolder
+from srflm_flower.run.ledger import Ledger
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import SimulationError
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -32,12 +34,16 @@ def simulate(
 
     Every event of the run goes to ``on_event`` as it happens.  ``cpus`` and ``gpus`` are what the
     vendors share; one vendor computes on one CPU.  Raises :class:`SimulationError` when the run
-    ended without a summary of its own.
+    ended without a summary of its own, and :class:`LedgerError` when the folder's ledgers
+    contradict each other.
     """
     with folder.launched():
         with folder.locked():  # refuse before anything is started; the ServerApp takes it next
+            federation = folder.federation()
+            server_ledger = TermLedger(folder.server_ledger, federation.hash)
+            Ledger(folder.ledger, federation.hash).catch_up(server_ledger.records())
             before = _version(folder.summary)
-        resources = simulation_resources(folder.federation(), cpus, gpus)
+        resources = simulation_resources(federation, cpus, gpus)
         log = folder.path / "flower.log"
         events = EventTail(folder.events)
         with process_family(os.environ, log) as members:

@@ -26,7 +26,7 @@ from clients.privacy.settings import PrivacySettings
 from srflm_flower.client_app import answer_at
 from srflm_flower.federation.federation import Federation
 from srflm_flower.run.folder import RunFolder
-from srflm_flower.run.journal import RunJournal
+from srflm_flower.run.journal import run_journal
 from srflm_flower.run.memory_grid import Deliver, MemoryGrid
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
@@ -182,7 +182,7 @@ def run_canaries(federation: Federation, canaries: Canaries, folder: Path) -> Le
         federation.term_plan(),
         federation.election_policy(),
         federation.aggregation,
-        RunJournal(run, federation, initial),
+        run_journal(run, federation, initial),
     )
     grid = MemoryGrid(answer, len(sites), folder, tap)
     strategy.start(grid, to_arrays(initial.weights), federation.run.rounds)

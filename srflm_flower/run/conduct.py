@@ -14,7 +14,8 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.report import write_report
 from srflm_flower.results.summary import RunSummary, summarise
 from srflm_flower.run.folder import RunFolder
-from srflm_flower.run.journal import RunJournal
+from srflm_flower.run.journal import run_journal
+from srflm_flower.site.journal import SiteJournal
 from strategies.errors import FederationStopped, SrflmError
 from strategies.server_rotating import ServerRotating
 from strategies.term.closing import Closing, close_run
@@ -38,7 +39,8 @@ class Run:
         """Run the remaining terms, then write models, summary, and report.
 
         If the federation cannot go on, the summary says so, and the :class:`SrflmError` is raised
-        again.  Committed terms stay in the folder, and the run can be resumed.
+        again.  Committed terms stay in the folder, and the run can be resumed.  Raises
+        :class:`LedgerError` without a summary if the folder's ledgers contradict each other.
         """
         started = time.monotonic()
         federation = self.federation
@@ -48,7 +50,7 @@ class Run:
                 initial_network(federation.network_settings, federation.task, federation.seed)
             )
         )
-        journal = RunJournal(self.folder, federation, initial)
+        journal = run_journal(self.folder, federation, initial)
         # All nodes are there, and a busy machine may need minutes to start their processes.
         patience = federation.run.work_deadline
         strategy = ServerRotating(
@@ -105,7 +107,11 @@ class Run:
         return closing
 
     def _finish(
-        self, journal: RunJournal, started: float, closing: Closing, stopped: tuple[str, str] | None
+        self,
+        journal: SiteJournal,
+        started: float,
+        closing: Closing,
+        stopped: tuple[str, str] | None,
     ) -> RunSummary:
         seconds = time.monotonic() - started
         records = journal.records()

@@ -7,7 +7,7 @@
     models/                global.safetensors and <vendor>.safetensors
     report.html, summary.json
     events.jsonl           the events of the run, in order
-    state/                 state for resuming the run (sites, models of the open term)
+    state/                 state for resuming the run (sites, the server with its own ledger)
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ class RunFolder:
         return self.path / "state" / "server"
 
     @property
-    def proposal(self) -> Path:
-        """The proposal of the open term."""
-        return self.server / "proposal.json"
+    def server_ledger(self) -> Path:
+        """The server's own ledger, with its proposals in the open term."""
+        return self.server / "ledger.sqlite"
 
     @property
     def server_store(self) -> Path:

@@ -1,137 +1,93 @@
-"""The journal of a run in its folder: ledger, proposal, and the models they name."""
+"""The journal of a simulated run's server, and what each commit writes into the run's folder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile, read_model_file
 from clients.models.model_store import ModelStore
 from clients.models.moving_average import AverageFile
 from srflm_flower.federation.federation import Federation
-from srflm_flower.results.release import Release, averaged_through, released
+from srflm_flower.results.release import Release, averaged_through, better_of, released
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.ledger import Ledger
-from strategies.protocol.records import (
-    Approval,
-    Certificate,
-    Committed,
-    Noun,
-    Proposal,
-    TermRecord,
-    canonical_json,
-)
+from srflm_flower.site.journal import SiteJournal
+from srflm_flower.site.ledger import TermLedger
+from strategies.protocol.records import TermRecord
+from strategies.protocol.signatures import NoKeys
 from strategies.weights import Model, Weights
 
 
-class _Stored(Noun):
-    """The content of the proposal's file."""
+def run_journal(folder: RunFolder, federation: Federation, initial: Model) -> SiteJournal:
+    """Return the journal of the run's server; ``ledger.jsonl`` is brought up to date with it.
 
-    attempt: int
-    proposal: Proposal
+    Raises :class:`LedgerError` if ``ledger.jsonl`` contradicts the server's own ledger.
+    """
+    exported = Ledger(folder.ledger, federation.hash)
+    ledger = TermLedger(folder.server_ledger, federation.hash)
+    committed = ledger.records()
+    exported.catch_up(committed)
+    models = ModelStore(folder.server_store)
+    best = released(committed, federation.task.metric)
+    results = _Results(folder, federation, models, exported, best)
+    return SiteJournal(
+        ledger, models, initial, federation.as_edition, NoKeys(), results.brought_up_to
+    )
 
 
-class RunJournal:
-    """Implements :class:`strategies.term.plan.TermJournal` on disk, in a :class:`RunFolder`."""
+@dataclass
+class _Results:
+    """The results in a run's folder, brought up to date at each commit."""
 
-    def __init__(self, folder: RunFolder, federation: Federation, initial: Model) -> None:
-        self._folder, self._federation = folder, federation
-        self._ledger = Ledger(folder.ledger, federation.hash)
-        self._store = ModelStore(folder.server_store)
-        self._average = AverageFile(
-            folder.server / "average.safetensors", federation.network_settings, federation.task
-        )
-        self._initial = initial
-        self._at_hand: dict[str, Model] = {}
+    folder: RunFolder
+    federation: Federation
+    models: ModelStore
+    exported: Ledger
+    best: Release | None
 
-    def records(self) -> Sequence[TermRecord]:
-        """Return all committed records, oldest first."""
-        return self._ledger.records()
-
-    def genesis(self) -> str:
-        """Return the hash of the initial model."""
-        return self._initial.hash
-
-    def model(self, name: str) -> Model:
-        """Return the head's model, the initial one, or one of the proposal's, by hash."""
-        if name == self._initial.hash:
-            return self._initial
-        return self._at_hand.get(name) or self._store.get(name)
-
-    def committed(self, first: int) -> Sequence[Committed]:
-        """Return the records from term ``first`` on, with empty signatures as in a simulation."""
-        accepted = dict.fromkeys(self._federation.roster, "")
-        return [
-            Committed(
-                record=record,
-                certificate=Certificate(attempt=record.attempt, acceptances=accepted),
-            )
-            for record in self.records()[first - 1 :]
-        ]
-
-    def roster_change(self, approvals: Iterable[Approval]) -> None:
-        """Return None: in a simulation the roster never changes."""
-
-    def sign(self, record: TermRecord) -> Proposal:
-        """Return the record without a signature: a simulation needs none."""
-        return Proposal(record=record)
-
-    def proposal(self) -> tuple[int, Proposal] | None:
-        """Return the last proposal of the open term with its attempt, if there is one."""
-        if not self._folder.proposal.exists():
-            return None
-        stored = _Stored.model_validate_json(self._folder.proposal.read_bytes())
-        # A crash between the append of a record and this file's removal leaves an old proposal.
-        if stored.proposal.record.term != len(self.records()) + 1:
-            return None
-        return stored.attempt, stored.proposal
-
-    def propose(self, attempt: int, proposal: Proposal, models: Iterable[Model]) -> Proposal:
-        """Store a proposal and its models durably; the folder's lock excludes other writers."""
-        # Models first: a stored proposal must be able to be committed after a crash.
-        for model in models:
-            self._store.put(model)
-            self._at_hand[model.hash] = model
-        stored = _Stored(attempt=attempt, proposal=proposal)
-        write_durably(self._folder.proposal, canonical_json(stored.model_dump(mode="json")))
-        return proposal
-
-    def commit(self, committed: Committed) -> None:
-        """Release the best global model so far, append the record, and drop the proposal.
+    @contextmanager
+    def brought_up_to(self, record: TermRecord) -> Iterator[None]:
+        """Release the best global model so far; once the record counts, export it.
 
         With a moving average, the average is released instead of the best model.
         """
-        # The model is written before its record, and the proposal is dropped last: after a crash in
-        # between, the stored proposal is committed once more.
-        record = committed.record
-        if self._federation.aggregation.moving_average:
+        # The model comes before its record: after a crash in between, the stored proposal is
+        # committed once more.  The export comes after it: a crash loses no line, as a run that is
+        # resumed appends what is missing.
+        if self.federation.aggregation.moving_average:
             self._release_average(record)
         else:
-            self._release([*self.records(), record])
-        self._ledger.append(record)
-        self._folder.proposal.unlink(missing_ok=True)
-        self._at_hand = {record.model: self.model(record.model)}
-        self._store.keep_only({each.model for each in self.records()[-2:]})
+            self._release_best(record)
+        yield
+        self.exported.append(record)
+        self.models.keep_only({each.model for each in self.exported.records()[-2:]})
 
-    def _release(self, records: Sequence[TermRecord]) -> None:
-        best = released(records, self._federation.task.metric)
-        if best is None or best.term != records[-1].term:
+    def _release_best(self, record: TermRecord) -> None:
+        self.best = better_of(self.best, [record], self.federation.task.metric)
+        if self.best is None or self.best.term != record.term:
             return
-        path = self._folder.global_model
-        if path.exists() and read_model_file(path).hash == best.model:  # written before a crash
+        path = self.folder.global_model
+        if path.exists() and read_model_file(path).hash == self.best.model:  # before a crash
             return
-        self._write_global(best, self.model(best.model).weights)
+        self._write_global(self.best, self.models.get(self.best.model).weights)
 
     def _release_average(self, record: TermRecord) -> None:
         """Advance the moving average by the record's model, and release it."""
-        decay, model = self._federation.aggregation.moving_average, self.model(record.model)
+        file = AverageFile(
+            self.folder.server / "average.safetensors",
+            self.federation.network_settings,
+            self.federation.task,
+        )
+        model = self.models.get(record.model)
         # A term that the average has is skipped, so a repeat after a crash counts no model twice.
-        self._average.take_in([(record.term, model.weights)], decay)
-        average = self._average.read()
+        file.take_in([(record.term, model.weights)], self.federation.aggregation.moving_average)
+        average = file.read()
         if average is not None:
             self._write_global(averaged_through(average.term), average.weights)
 
     def _write_global(self, release: Release, weights: Weights) -> None:
-        notes = {"term": release.term, "kind": release.kind, **self._federation.model_notes()}
-        file = ModelFile(self._federation.network_settings, self._federation.task, weights, notes)
-        file.write(self._folder.global_model)
+        notes = {"term": release.term, "kind": release.kind, **self.federation.model_notes()}
+        file = ModelFile(self.federation.network_settings, self.federation.task, weights, notes)
+        file.write(self.folder.global_model)

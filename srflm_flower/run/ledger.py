@@ -1,8 +1,7 @@
-"""The ledger: the hash-chained list of committed term records, one JSON line each."""
+"""The ledger that a run exports for its readers: the committed term records, one JSON line each."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,30 +17,19 @@ from strategies.protocol.records import TermRecord, canonical_json
 class Ledger:
     """A ledger in a file: appended to durably, every link checked as it is read.
 
-    Each access reads only the lines that were appended since the last one.  With ``keep`` only that
-    many of the latest records stay in memory.  A last line that a crash cut short is not read, and
-    the next :meth:`append` removes it.
+    Each access reads only the lines that were appended since the last one.  A last line that a
+    crash cut short is not read, and the next :meth:`append` removes it.
     """
 
-    def __init__(self, path: Path, federation: str, keep: int | None = None) -> None:
+    def __init__(self, path: Path, federation: str) -> None:
         self._path, self._federation = path, federation
-        self._recent: deque[TermRecord] = deque(maxlen=keep)
-        self._hashes: list[str] = []
+        self._records: list[TermRecord] = []
         self._end = 0
 
-    def __len__(self) -> int:
-        self._read_on()
-        return len(self._hashes)
-
     def records(self) -> Sequence[TermRecord]:
-        """Return the records, oldest first: all of them, or the latest ``keep``."""
+        """Return the records, oldest first."""
         self._read_on()
-        return tuple(self._recent)
-
-    def last(self) -> TermRecord | None:
-        """Return the latest record."""
-        self._read_on()
-        return self._recent[-1] if self._recent else None
+        return tuple(self._records)
 
     def append(self, record: TermRecord) -> None:
         """Append the next record durably; do nothing if the ledger has it already.
@@ -50,16 +38,36 @@ class Ledger:
         :class:`strategies.errors.RunFolderError` when the file cannot be written.
         """
         self._read_on()
-        if record.term <= len(self._hashes) and self._hashes[record.term - 1] == record.hash:
+        if record in self._records[record.term - 1 : record.term]:
             return
-        check_follows(self.last(), record, self._federation)
+        self._check_follows(record)
         self._cut_off_rest()
         append_durably(self._path, canonical_json(record.model_dump(mode="json")))
         self._read_on()
 
+    def catch_up(self, committed: Sequence[TermRecord]) -> None:
+        """Append those records of the server's own ledger that are missing here.
+
+        Raises :class:`LedgerError` if the records here are not the first of ``committed``.
+        """
+        ours = self.records()
+        if ours != tuple(committed[: len(ours)]):
+            # Lines are written after their records count, so these were not written by this run.
+            raise LedgerError(
+                f"{self._path} has {len(ours)} term records that are not in the server's own"
+                f" ledger, which has {len(committed)}",
+                "the records of the server's own ledger, or the first of them",
+                "move the file away and resume the run, which then writes it again"
+                if committed
+                else "resume the run with the version that began it, or start a new run: this"
+                " version cannot go on without state/server/ledger.sqlite",
+            )
+        for record in committed[len(ours) :]:
+            self.append(record)
+
     def _cut_off_rest(self) -> None:
         """Remove a last line that a crash cut short."""
-        # Such a line was never acknowledged, so nobody relies on it.
+        # The record of such a line is in the server's own ledger, so the line is written again.
         if self._path.exists() and self._path.stat().st_size > self._end:
             with self._path.open("rb") as file:
                 write_durably(self._path, file.read(self._end))
@@ -70,8 +78,7 @@ class Ledger:
         if size == self._end:
             return
         if size < self._end:  # the file was replaced: read it from the start
-            self._recent.clear()
-            self._hashes.clear()
+            self._records.clear()
             self._end = 0
         for line in complete_lines(self._path, self._end):
             self._take(line)
@@ -83,9 +90,12 @@ class Ledger:
             raise LedgerError(
                 f"{self._path} has a line that is no term record of schema version 1",
                 "a ledger written by this version of srflm-flower",
-                "restore the ledger from another site, or install the version that wrote it",
+                "move the file away and resume the run, which then writes it again, or install the"
+                " version that wrote it",
             ) from error
-        check_follows(self._recent[-1] if self._recent else None, record, self._federation)
-        self._recent.append(record)
-        self._hashes.append(record.hash)
+        self._check_follows(record)
+        self._records.append(record)
         self._end += len(line)
+
+    def _check_follows(self, record: TermRecord) -> None:
+        check_follows(self._records[-1] if self._records else None, record, self._federation)

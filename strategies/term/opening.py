@@ -44,7 +44,7 @@ def ahead_of_server(behind: Behind) -> LedgerError:
     return LedgerError(
         f"a site ({behind.vendor}) whose ledger is ahead of the server's",
         "a server that has every committed term record",
-        "restore the run's ledger.jsonl from a copy, or start a new run",
+        "restore the whole run folder from a copy, or start a new run",
     )
 
 

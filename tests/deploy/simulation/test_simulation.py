@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from deploy.processes.family import ProcessFamily
 from deploy.simulation import simulation
 from deploy.simulation.simulation import simulate, simulation_resources
 from srflm_flower.run.folder import RunFolder
-from strategies.errors import RunFolderError, SimulationError
+from strategies.errors import LedgerError, RunFolderError, SimulationError
 from tests.support.tiny import conduct, new_run, tiny_federation
 
 NOTHING = [sys.executable, "-c", ""]
@@ -37,6 +38,16 @@ def test_second_launcher_is_refused_before_flower_is_started(
     with finished.launched(), pytest.raises(RunFolderError) as caught:
         simulate(finished, lambda _: None)
     assert caught.value.code == RunFolderError.BUSY
+
+
+def test_run_of_an_older_version_is_refused_before_flower_is_started(
+    finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "process_family", None)
+    run = RunFolder(shutil.copytree(finished.path, tmp_path / "run"))
+    run.server_ledger.unlink()
+    with pytest.raises(LedgerError, match="not in the server's own ledger"):
+        simulate(run, lambda _: None)
 
 
 def test_run_that_does_not_start_keeps_the_old_summary_and_is_an_error(

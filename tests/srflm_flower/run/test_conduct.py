@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from clients.models import model_file
 from clients.models.model_file import read_model_file
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.release import released
-from srflm_flower.run import journal, ledger
+from srflm_flower.run import ledger
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.site.ledger import TermLedger
 from strategies.errors import RunFolderError, SrflmError
@@ -54,9 +55,7 @@ def test_state_does_not_grow_with_the_rounds(tmp_path: Path) -> None:
     assert models_kept(8) <= models_kept(4)
 
 
-@pytest.mark.parametrize(
-    ("where", "terms"), [("ledger.jsonl", 1), ("proposal.json", 1), ("global.safetensors", 0)]
-)
+@pytest.mark.parametrize(("where", "terms"), [("ledger.jsonl", 1), ("global.safetensors", 0)])
 def test_full_disk_stops_the_run_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, terms: int
 ) -> None:
@@ -76,10 +75,8 @@ def test_full_disk_stops_the_run_and_loses_nothing(
         return writing
 
     with monkeypatch.context() as patched:
-        for module in (ledger, journal, model_file):
-            for name in ("write_durably", "append_durably"):
-                if hasattr(module, name):
-                    patched.setattr(module, name, full(getattr(durable, name)))
+        patched.setattr(ledger, "append_durably", full(durable.append_durably))
+        patched.setattr(model_file, "write_durably", full(durable.write_durably))
         with pytest.raises(RunFolderError, match="No space left") as error:
             conduct(run)
     assert "free space" in error.value.mend
@@ -87,6 +84,30 @@ def test_full_disk_stops_the_run_and_loses_nothing(
     assert json.loads(run.summary.read_text())["status"] == "stopped"
     assert conduct(run).status == "completed"
     assert [record.term for record in records_of(run)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("writes", range(3))
+def test_full_disk_of_the_server_s_ledger_stops_the_run_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """Its writes in a term are the proposal and the record."""
+    run = run_in(tmp_path, run__rounds=2)
+    deciding, seen = TermLedger.deciding, 0
+
+    def full(ledger: TermLedger) -> AbstractContextManager[sqlite3.Connection]:
+        nonlocal seen
+        seen += ledger._path == run.server_ledger
+        if seen > writes:
+            raise durable.not_writable(ledger._path, OSError(errno.ENOSPC, "No space left"))
+        return deciding(ledger)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TermLedger, "deciding", full)
+        with pytest.raises(RunFolderError, match="No space left"):
+            conduct(run)
+    assert json.loads(run.summary.read_text())["status"] == "stopped"
+    assert conduct(run).status == "completed"
+    assert [record.term for record in records_of(run)] == [1, 2]
 
 
 def test_file_size_limit_of_the_system_is_reported_as_a_full_disk(tmp_path: Path) -> None:

@@ -185,17 +185,6 @@ def test_reading_changes_nothing_on_the_disk(tmp_path: Path) -> None:
     assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
 
 
-def test_ledger_that_keeps_few_records_checks_them_all_the_same(tmp_path: Path) -> None:
-    path = written(tmp_path, CHAIN[:3])
-    ledger = Ledger(path, FEDERATION, keep=2)
-    assert (len(ledger), list(ledger.records())) == (3, CHAIN[1:3])
-    ledger.append(CHAIN[0])  # known already: left as it is
-    ledger.append(CHAIN[3])
-    assert (len(ledger), ledger.last()) == (4, CHAIN[3])
-    with pytest.raises(LedgerError):
-        ledger.append(CHAIN[1].model_copy(update={"server": "b"}))
-
-
 def test_growth_by_another_process_is_seen(tmp_path: Path) -> None:
     path = written(tmp_path, CHAIN[:2])
     reader = Ledger(path, FEDERATION)

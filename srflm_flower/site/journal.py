@@ -1,8 +1,9 @@
-"""The journal of a deployed server: its own site's ledger and models."""
+"""The journal of a server, deployed or simulated: a term ledger and the models that it names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from clients.models.model_store import ModelStore
 from srflm_flower.site.ledger import TermLedger
@@ -19,11 +20,21 @@ from strategies.protocol.roster_change import agreed_change, check_decided
 from strategies.protocol.signatures import Keys, sign_proposal
 from strategies.weights import Model
 
+Around = Callable[[TermRecord], AbstractContextManager[None]]
+"""Makes a context that is entered before a record is committed, and left when it counts."""
+
+
+def nothing_around(record: TermRecord) -> AbstractContextManager[None]:
+    """Do nothing before or after a commit."""
+    return nullcontext()
+
 
 class SiteJournal:
-    """Implements :class:`strategies.term.plan.TermJournal` on a site's own state.
+    """Implements :class:`strategies.term.plan.TermJournal` on disk.
 
-    The server's commits go to the same ledger as those of the site's node.
+    At a deployed site the ledger is that of the site's node, and ``edition`` is the one with whose
+    ``keys`` the server signs and verifies.  Each commit happens inside the context that ``around``
+    makes for its record.
     """
 
     def __init__(
@@ -33,13 +44,18 @@ class SiteJournal:
         initial: Model,
         edition: Edition,
         keys: Keys,
+        around: Around = nothing_around,
     ) -> None:
         self._ledger, self._models, self._edition, self._keys = ledger, models, edition, keys
         self._initial = initial
+        self._around = around
+        self._records: list[TermRecord] = []
 
     def records(self) -> Sequence[TermRecord]:
         """Return all committed records, oldest first."""
-        return self._ledger.records()
+        # A ledger only grows: records that were read once are not read again.
+        self._records += self._ledger.records(len(self._records) + 1)
+        return tuple(self._records)
 
     def genesis(self) -> str:
         """Return the hash of the initial model."""
@@ -89,4 +105,5 @@ class SiteJournal:
         """
         # No other site would follow a record without a majority.
         check_decided(committed, self._edition, self._keys)
-        self._ledger.append(committed)
+        with self._around(committed.record):
+            self._ledger.append(committed)
