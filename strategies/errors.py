@@ -150,6 +150,12 @@ class MessageRefused(SrflmError):
     SECOND_SUM: Final = "SRFLM-P13"
     """The server asked for the sum of a second set of clients.  Nothing needs to be done: the next
     vendor in the ranking serves."""
+    PLAN: Final = "SRFLM-P14"
+    """A server asked for work that the agreed plan does not have.  Compare the sites' federation
+    files; if they are equal, look into the server that sent it."""
+    RECORD: Final = "SRFLM-P15"
+    """A proposed term record says something else than this site computes from its own ledger, or
+    than it has answered.  Nothing was signed.  Look into the server that proposed it."""
 
 
 MENDED_BY_OPENING: Final = frozenset(

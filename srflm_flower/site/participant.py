@@ -18,6 +18,7 @@ from strategies.protocol.admission import (
     check_envelope,
     check_sender,
     require_near,
+    require_obliged,
     require_vote,
 )
 from strategies.protocol.chain import check_follows
@@ -226,6 +227,7 @@ class Participant:
                 edition.roster,
                 keys,
             )
+            require_obliged(proposed.grants, record.hash)
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
         """Store the proposal durably, then sign its acceptance.

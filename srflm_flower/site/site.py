@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Literal
 
 from flwr.app import Message, RecordDict
 
-from clients.learner import Learner, Trained
+from clients.learner import Learner
 from clients.models.model_store import ModelStore
-from clients.privacy.noise import private_randomness
-from clients.privacy.update_level import protect_update
-from clients.training import Work
 from srflm_flower.federation.federation import Federation
+from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, find_models
 from srflm_flower.site.outgoing import check_outgoing
+from srflm_flower.site.own_training import OwnTraining, is_of, notes_of
 from srflm_flower.site.personalisation import Personalisation, stored_models
 from srflm_flower.site.policy import SitePolicy, participant_of
-from srflm_flower.site.privacy import check_told
 from srflm_flower.site.released_metrics import released_metrics
 from srflm_flower.site.released_so_far import released_so_far
 from srflm_flower.site.secure_sum import secure_site
@@ -34,7 +32,6 @@ from strategies.protocol import messages as wire
 from strategies.protocol.records import Ballot, VendorPrivacy
 from strategies.protocol.signatures import Keys, NoKeys
 from strategies.secure_aggregation.messages import SecureRequest
-from strategies.settings import Role
 from strategies.weights import Model, Weights
 
 From = Literal["server", "server-of-any-term", "member"]
@@ -61,7 +58,7 @@ class Site:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
         self.initial, self.state, self.models = initial, state, models
         self._shares_best = policy is None or policy.shares_personalised
-        self._told_through = 0
+        self._agreement = Agreement(vendor, federation, initial, state, in_steps=policy is None)
         keys = keys or NoKeys()
         self.participant = participant_of(
             vendor, federation, self.initial.hash, state.ledger, keys, policy
@@ -89,6 +86,11 @@ class Site:
     def learner(self) -> Learner:
         """The vendor's learner; the first use reads the vendor's data."""
         return self._find_learner()
+
+    @cached_property
+    def training(self) -> OwnTraining:
+        """The work on the vendor's own data."""
+        return OwnTraining(self.vendor, self.federation, self.state, self.learner)
 
     @cached_property
     def personalisation(self) -> Personalisation:
@@ -140,7 +142,7 @@ class Site:
     ) -> tuple[Weights, UpdateNotes] | None:
         """Return the site's client update for this term, round, and start model, if it exists."""
         stored = self.state.update(asked.envelope.term, asked.round)
-        return stored if stored is not None and _is_of(asked, stored[1]) else None
+        return stored if stored is not None and is_of(asked, stored[1]) else None
 
     # ---- the phases --------------------------------------------------------------------------
 
@@ -151,42 +153,21 @@ class Site:
         """Train once per round and start model; every later request gets the stored update."""
         # Two servers of one term may ask at the same time; the second waits for the first.
         with self.state.training():
+            stored = self.state.update(work.envelope.term, work.round)
+            self._agreement.check_work(work, "client", stored[1] if stored else None)
             weights, notes = self._stored_update(work) or self._train_anew(
                 work, self._find(message, work.model).weights
             )
         if self.federation.aggregation.secure:  # the update itself leaves only masked
-            return self._reply(ballot=notes.ballot, steps=notes.steps)
-        return self._update_reply(Model.of(weights), notes.ballot, notes.steps)
+            return self._noted(work, self._done(ballot=notes.ballot, steps=notes.steps), True)
+        return self._update_reply(work, Model.of(weights), notes.ballot, notes.steps, trained=True)
 
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
-        trained = self._trained(work, start, "client")
-        notes = _notes(work, trained)
+        trained = self.training.train(work, start, "client")
+        notes = notes_of(work, trained)
         self.personalisation.consider_local(trained.weights, work.envelope.term)
         self.state.store_update(trained.weights, notes)
         return trained.weights, notes
-
-    def _trained(self, work: wire.Train, start: Weights, role: Role) -> Trained:
-        """Train, resuming from the checkpoint that an interruption has left of the same work."""
-        key = f"{role} {work.model_dump_json(exclude={'envelope'})}"  # the same in any attempt
-        self._check_told()
-        checkpoint = self.state.checkpoint(role, key)
-        term = work.envelope.term
-        trained = self.learner.train(start, _work(work), role, work.round, checkpoint, term)
-        checkpoint.drop()
-        privacy = self.federation.privacy
-        if privacy.update_clip is None:
-            return trained
-        noise = privacy.update_noise, private_randomness(privacy.random)
-        return replace(
-            trained, weights=protect_update(start, trained.weights, privacy.update_clip, *noise)
-        )
-
-    def _check_told(self) -> None:
-        """Check that the privacy ledger lists all training in records since the last check."""
-        if self.learner.spender is not None:
-            records = self.state.ledger.records(self._told_through + 1)
-            check_told(self.learner.spender, self.vendor, records)
-            self._told_through += len(records)
 
     def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
         self._check_own(recall.envelope)
@@ -194,29 +175,31 @@ class Site:
         if stored is None and not recall.or_initial:
             return self._reply()
         if stored is None:
-            return self._update_reply(self.initial, None, 0)
+            return self._update_reply(recall, self.initial, None, 0)
         weights, notes = stored
         # A vendor that replaced the server may have trained as a client in this term: count it.
         fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
-        return self._update_reply(Model.of(weights), notes.ballot, notes.steps if fresh else 0)
+        steps = notes.steps if fresh else 0
+        return self._update_reply(recall, Model.of(weights), notes.ballot, steps)
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         """Fine-tune once; a restarted server that asks again gets the same model."""
         self._check_own(work.envelope)
+        self._agreement.check_work(work, "server", None)
         start = self._find(message, work.model)
         self.models.put(start)
         with self.state.training():
             stored = self.state.finetuned()
-            if stored is None or not _is_of(work, stored[1]):
-                trained = self._trained(work, start.weights, "server")
-                stored = trained.weights, _notes(work, trained)
+            if stored is None or not is_of(work, stored[1]):
+                trained = self.training.train(work, start.weights, "server")
+                stored = trained.weights, notes_of(work, trained)
                 self.state.store_finetuned(*stored)
         finetuned, notes = Model.of(stored[0]), stored[1]
         self.models.put(finetuned)
-        return self._update_reply(finetuned, notes.ballot, notes.steps)
+        return self._update_reply(work, finetuned, notes.ballot, notes.steps)
 
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
-        self._check_told()
+        self.training.check_told()
         models = self._find_all(message, evaluation.models.values())
         term, metrics = evaluation.envelope.term, {}
         for name, hash_ in evaluation.models.items():
@@ -233,7 +216,7 @@ class Site:
                 best.metrics if chosen_on else self.learner.evaluate(best.weights, evaluation.split)
             )
         released = released_metrics(self.learner, metrics, evaluation.split, term)
-        return self._reply(metrics=released, privacy=self._privacy())
+        return self._noted(evaluation, self._done(metrics=released, privacy=self._privacy()))
 
     def _privacy(self) -> VendorPrivacy | None:
         spender = self.learner.spender
@@ -241,7 +224,11 @@ class Site:
 
     def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
         self.participant.check_acceptable(proposed)
-        self.models.put(self._find(message, proposed.proposal.record.model))
+        record = proposed.proposal.record
+        model = self._find(message, record.model)
+        if record.term > len(self.state.ledger):
+            self._agreement.check_record(record, model)
+        self.models.put(model)
         return wire.pack(self.participant.accept(proposed))
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
@@ -259,6 +246,7 @@ class Site:
         """Delete updates and models that no term needs; ``kept`` are the newest models' hashes."""
         self.state.forget_updates()
         self.state.secure_notes.forget_through(head_term)
+        self.state.answered.forget_through(head_term)
         ledger = self.state.ledger
         release = released_so_far(ledger, self._metric)
         if release is not None:
@@ -295,7 +283,7 @@ class Site:
                 "nothing: personalised models stay at their sites unless a site shares them",
                 MessageRefused.NOT_SHARED,
             )
-        return self._update_reply(Model.of(best.weights), None, 0)
+        return self._update_reply(share, Model.of(best.weights), None, 0)
 
     def _check_own(self, envelope: wire.Envelope) -> None:
         """Check that the weights of this single vendor go to its own server only."""
@@ -317,30 +305,24 @@ class Site:
     def _find_all(self, message: Message, names: Iterable[str]) -> dict[str, Model]:
         return find_models(message, names, {self.initial.hash: self.initial}, self.models)
 
+    def _done(self, **fields: object) -> wire.Reply:
+        return wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)
+
     def _reply(self, **fields: object) -> RecordDict:
-        return wire.pack(
-            wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)
-        )
+        return wire.pack(self._done(**fields))
 
-    def _update_reply(self, model: Model, ballot: Ballot | None, steps: int) -> RecordDict:
-        reply = self._reply(update=model.hash, ballot=ballot, steps=steps)
-        return wire.with_models(reply, [model])
+    def _noted(self, asked: wire.Request, reply: wire.Reply, trained: bool = False) -> RecordDict:
+        """Note what a record may quote of this answer, before it leaves."""
+        self.state.answered.keep(asked.envelope.term, reply, trained)
+        return wire.pack(reply)
 
-
-def _notes(work: wire.Train, trained: Trained) -> UpdateNotes:
-    return UpdateNotes(
-        term=work.envelope.term,
-        round=work.round,
-        start=work.model,
-        ballot=Ballot(examples=trained.examples, loss=trained.loss),
-        steps=trained.steps,
-    )
-
-
-def _is_of(work: wire.Train | SecureRequest, notes: UpdateNotes) -> bool:
-    done = notes.term, notes.round, notes.start
-    return done == (work.envelope.term, work.round, work.model)
-
-
-def _work(work: wire.Train) -> Work:
-    return Work(work.learning_rate, work.epochs, work.steps)
+    def _update_reply(
+        self,
+        asked: wire.Request,
+        model: Model,
+        ballot: Ballot | None,
+        steps: int,
+        trained: bool = False,
+    ) -> RecordDict:
+        reply = self._done(update=model.hash, ballot=ballot, steps=steps)
+        return wire.with_models(self._noted(asked, reply, trained), [model])

@@ -29,6 +29,7 @@ from clients.files.locks import locked
 from clients.models.model_file import ModelFile, read_model_file
 from clients.models.moving_average import AverageFile
 from clients.settings import ModelSettings, TaskSettings
+from srflm_flower.site.answered import AnswersOnDisk
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.secure_secrets import SecretsOnDisk
 from strategies.protocol.records import Ballot, Metrics
@@ -36,7 +37,10 @@ from strategies.weights import Weights
 
 
 class UpdateNotes(BaseModel):
-    """The work that led to an update (``start`` is the start model's hash), and its ballot."""
+    """The work that led to an update (``start`` is the start model's hash), and its ballot.
+
+    ``server`` is the vendor that asked for it; empty in files of older versions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,6 +49,7 @@ class UpdateNotes(BaseModel):
     start: str
     ballot: Ballot
     steps: int
+    server: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class SiteState:
         self._folder, self._model, self._task = folder, model, task
         self.ledger = TermLedger(folder / "ledger.sqlite", federation)
         self.secure_notes = SecretsOnDisk(folder / "secure")
+        self.answered = AnswersOnDisk(folder / "answered")
         self.average = AverageFile(folder / "average.safetensors", model, task)
         self.local_average = AverageFile(folder / "local-average.safetensors", model, task)
 

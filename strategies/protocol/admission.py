@@ -5,11 +5,13 @@ A SuperLink can start any run, so a site has to check every message itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from strategies.errors import MessageRefused
 from strategies.protocol.messages import Envelope
-from strategies.protocol.quorum import Refusal, owner
+from strategies.protocol.quorum import Accepted, Refusal, must_propose, owner
+from strategies.protocol.records import Grant
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,23 @@ def require_near(attempt: int, granted: int) -> None:
             f"at most {MAX_ATTEMPTS_AHEAD} more",
             "look into the site that sent it",
             MessageRefused.ATTEMPT,
+        )
+
+
+def require_obliged(grants: Iterable[Grant], record: str) -> None:
+    """Check that ``grants`` leave the server free, or oblige it to propose this very ``record``.
+
+    ``record`` is a hash.  Raises :class:`MessageRefused`.
+    """
+    told = (Accepted(each.accepted_attempt, each.accepted) for each in grants if each.accepted)
+    obliged = must_propose(told)
+    # A majority may have committed that record already: another one would fork the ledger.
+    if obliged is not None and obliged.record != record:
+        raise MessageRefused(
+            "another record than the one that the shown grants name",
+            "the record accepted under the highest attempt",
+            "look into the server that proposed it",
+            MessageRefused.RECORD,
         )
 
 

@@ -88,16 +88,15 @@ class OpenAttempt(Request):
 
 
 class Train(Request):
-    """Phases 2 and 3: train ``model`` on the site's own data.
+    """Phases 2 and 3: train ``model`` on the site's own data, in ``round`` of the agreed plan.
 
-    Work is given in epochs, or in gradient steps where ``steps`` is set.
+    The site takes learning rate and epochs from its own plan.  Only a comparison of methods in a
+    simulation counts work in gradient ``steps``.
     """
 
-    round: int
+    round: int = Field(ge=1, le=MAX_NUMBER)
     model: str
-    learning_rate: float
-    epochs: int
-    steps: int | None = None
+    steps: int | None = Field(default=None, ge=0, le=MAX_NUMBER)
 
 
 class RecallUpdate(Request):

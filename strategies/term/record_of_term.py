@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from strategies.election import Election, ElectionPolicy, Readiness, among
+from strategies.election import Election, ElectionPolicy, Ranking, Readiness, among
 from strategies.eligibility import reason_to_end
-from strategies.protocol.records import RosterChange, TermRecord, VendorPrivacy, lost_servers
+from strategies.protocol.records import RosterChange, TermRecord
 from strategies.term.attempt import Attempt
 from strategies.term.plan import TermPlan
 from strategies.weights import Model
@@ -28,26 +28,13 @@ def make_record(
     # A vendor that did not answer keeps the privacy report of the record before.
     roster, before = term.roster, history[-1].privacy if history else {}
     privacy = {v: each for v in roster if (each := term.privacy.get(v, before.get(v)))}
-    ballots = {v: term.ballots[v] for v in roster if v in term.ballots}
-    election = Election(
-        roster=roster,
-        ballots=ballots,
-        history=history,
-        server=term.server,
-        term=term.envelope.term + 1,
-        round=last_round + 1,
-        lost_servers=lost_servers(term.absences, term.envelope.attempt),
-        readiness=_readiness(privacy),
-    )
-    ranking = policy.rank(election)
-    return TermRecord(
+    made = TermRecord(
         **term.envelope.model_dump(),
         round=last_round,
         clients=term.clients,
         stale_server=term.stale_server,
-        ballots=ballots,
-        # The new roster decides the next term, so the ranking must be an order of it.
-        ranking=among(change.edition.roster, ranking) if change is not None else ranking,
+        ballots={v: term.ballots[v] for v in roster if v in term.ballots},
+        ranking=(),
         absences=tuple(term.absences),
         learning_rate=plan.learning_rate_in(last_round),
         steps={v: term.steps[v] for v in roster if v in term.steps},
@@ -55,12 +42,33 @@ def make_record(
         model=models["finetuned"].hash,
         metrics={v: term.metrics[v] for v in roster if v in term.metrics},
         privacy=privacy,
-        ended=reason_to_end(election, plan.server_terms, plan.min_clients) or "",
         cost=dict(term.meter.phases),
         parent=term.parent,
         roster_change=change,
     )
+    ranking, ended = next_term(made, history, plan, policy)
+    return made.model_copy(update={"ranking": ranking, "ended": ended})
 
 
-def _readiness(privacy: Mapping[str, VendorPrivacy]) -> dict[str, Readiness]:
-    return {v: Readiness(each.can_serve, each.can_train) for v, each in privacy.items()}
+def next_term(
+    record: TermRecord, history: Sequence[TermRecord], plan: TermPlan, policy: ElectionPolicy
+) -> tuple[Ranking, str]:
+    """Return the ranking that ``record`` elects, and why no term can follow it ("" if one can).
+
+    Every site computes both from the record, so a server cannot choose them.
+    """
+    election = Election(
+        roster=plan.roster,
+        # In the roster's order, which decides the rounding of sums.
+        ballots={v: record.ballots[v] for v in plan.roster if v in record.ballots},
+        history=history,
+        server=record.server,
+        term=record.term + 1,
+        round=record.round + 1,
+        lost_servers=record.lost_servers,
+        readiness={v: Readiness(p.can_serve, p.can_train) for v, p in record.privacy.items()},
+    )
+    ranking, change = policy.rank(election), record.roster_change
+    # A new roster decides the next term, so the ranking must be an order of it.
+    ranking = among(change.edition.roster, ranking) if change is not None else ranking
+    return ranking, reason_to_end(election, plan.server_terms, plan.min_clients) or ""

@@ -22,8 +22,6 @@ def work(
         envelope=term.envelope,
         round=round_number,
         model=model.hash,
-        learning_rate=plan.learning_rate_in(round_number),
-        epochs=plan.client_epochs if role == "client" else plan.server_epochs,
         steps=plan.steps(vendor, round_number, role) if plan.steps is not None else None,
     )
 

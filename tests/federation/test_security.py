@@ -95,13 +95,7 @@ def test_forged_envelopes_of_a_member_that_is_not_elected(sites: Sites) -> None:
 
 
 def training(envelope: wire.Envelope, head: TermRecord, model: str | None = None) -> wire.Train:
-    return wire.Train(
-        envelope=envelope,
-        round=head.round + 1,
-        model=model or head.model,
-        learning_rate=0.1,
-        epochs=1,
-    )
+    return wire.Train(envelope=envelope, round=head.round + 1, model=model or head.model)
 
 
 def next_record(head: TermRecord, server: str, **changes: object) -> TermRecord:

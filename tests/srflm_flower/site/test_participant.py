@@ -262,7 +262,7 @@ def test_commit_of_several_is_taken_whole_or_not_at_all(stage: Stage) -> None:
 def test_other_messages_that_do_not_fit_are_refused(stage: Stage) -> None:
     now, sender = stage.second.envelope, stage.second.envelope.server
     old = now.model_copy(update={"term": 1, "attempt": 0, "server": "a"})
-    train = {"round": 2, "model": stage.model.hash, "learning_rate": 0.1, "epochs": 1}
+    train = {"round": 2, "model": stage.model.hash}
     head = stage.sites.records("a")[0]
     order = RunOrder(number=5, federation=now.federation, rounds=9, vendor="x")
     forged = sign_order(order.model_copy(update={"vendor": "a"}), stage.sites.site("b").keys)

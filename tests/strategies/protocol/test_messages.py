@@ -17,7 +17,7 @@ from tests.support.records import make_committed, make_record
 ENVELOPE = wire.Envelope(federation="f", term=3, attempt=1, server="a")
 NOUNS = [
     wire.OpenAttempt(envelope=ENVELOPE, parent="p", model="m"),
-    wire.Train(envelope=ENVELOPE, round=3, model="m", learning_rate=0.1 + 0.2, epochs=2, steps=5),
+    wire.Train(envelope=ENVELOPE, round=3, model="m", steps=5),
     wire.RecallUpdate(envelope=ENVELOPE, round=1, or_initial=True),
     wire.EvaluateModels(envelope=ENVELOPE, models={"averaged": "m"}, split="test", select=False),
     wire.Accept(

@@ -1,0 +1,60 @@
+"""Hold every request of a server against the agreed plan and this site's own memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from srflm_flower.federation.federation import Federation
+from srflm_flower.site.state import SiteState, UpdateNotes
+from strategies.protocol import messages as wire
+from strategies.protocol.records import TermRecord
+from strategies.settings import Role
+from strategies.term.agreed_work import check_counted_in, check_round, check_start, second_training
+from strategies.term.record_check import check_agreed, check_quoted
+from strategies.weights import Model, check_like
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The federation as one vendor's site holds servers to it.
+
+    ``in_steps`` allows work that is counted in gradient steps, as in a comparison of methods.
+    """
+
+    vendor: str
+    federation: Federation
+    initial: Model
+    state: SiteState
+    in_steps: bool
+
+    def check_work(self, work: wire.Train, role: Role, done: UpdateNotes | None) -> None:
+        """Check a request to train; ``done`` is the update of this round that the site has.
+
+        Raises :class:`strategies.errors.MessageRefused`.
+        """
+        plan, head = self.federation.term_plan(), self.state.ledger.last()
+        check_counted_in(work, self.in_steps)
+        check_round(work, head, plan)
+        if role == "server":  # only the own server asks for it, on the average that it has made
+            return
+        check_start(work, head, self.initial.hash, plan)
+        if done is not None and done.start != work.model and done.server == work.envelope.server:
+            raise second_training()
+
+    def check_record(self, record: TermRecord, model: Model) -> None:
+        """Check a proposed record of the next term and its model.
+
+        Raises :class:`strategies.errors.MessageRefused`, and
+        :class:`strategies.errors.UpdateRejected` for a model that is none of this network.
+        """
+        ledger = self.state.ledger
+        accepted = ledger.accepted(record.term)
+        if accepted is not None and accepted.record.hash == record.hash:
+            return  # checked before, when this site first accepted it
+        check_like(model.weights, self.initial.weights)
+        history = ledger.records()
+        check_agreed(
+            record, history, self.federation.term_plan(), self.federation.election_policy()
+        )
+        before = history[-1].privacy.get(self.vendor) if history else None
+        check_quoted(record, self.state.answered.of(record.term, self.vendor), before)

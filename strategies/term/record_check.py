@@ -1,0 +1,92 @@
+"""What a site checks before it signs a term record: a server is believed in nothing it can compute.
+
+Two checks: against the site's ledger and plan (:func:`check_agreed`), and against the answers that
+the site itself gave in the term (:func:`check_quoted`).  Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from strategies.election import ElectionPolicy
+from strategies.errors import MessageRefused
+from strategies.protocol.records import Ballot, Metrics, TermRecord, VendorPrivacy, canonical_json
+from strategies.term.agreed_work import rounds_of_next_term
+from strategies.term.plan import TermPlan
+from strategies.term.record_of_term import next_term
+
+RECORD_BYTES = 65_536
+RECORD_BYTES_OF_A_VENDOR = 4096
+"""A record takes about 1 KiB for each vendor; every site keeps it for ever."""
+
+
+@dataclass(frozen=True)
+class OwnPart:
+    """The answers that one vendor gave in a term: ``trained`` says whether it sent an update."""
+
+    vendor: str
+    trained: bool = False
+    ballots: tuple[Ballot, ...] = ()
+    metrics: tuple[Metrics, ...] = ()
+    privacy: tuple[VendorPrivacy, ...] = ()
+
+
+def check_agreed(
+    record: TermRecord, history: Sequence[TermRecord], plan: TermPlan, policy: ElectionPolicy
+) -> None:
+    """Check everything in ``record`` that follows from the plan and the committed ``history``.
+
+    Raises :class:`MessageRefused`.
+    """
+    most = RECORD_BYTES + RECORD_BYTES_OF_A_VENDOR * len(plan.roster)
+    size = len(canonical_json(record.model_dump(mode="json")))
+    if size > most:
+        raise _refused(f"a record of {size} bytes", f"at most {most}")
+    head = history[-1] if history else None
+    last = rounds_of_next_term(head, plan)[-1]
+    if record.round != last:
+        raise _refused(f"a record through round {record.round}", f"through round {last}")
+    rate = plan.learning_rate_in(last)
+    if record.learning_rate != rate:
+        raise _refused(f"the learning rate {record.learning_rate}", f"{rate}")
+    named = {*record.clients, *record.ballots, *record.steps, *record.metrics, *record.privacy}
+    strangers = named - set(plan.roster)
+    if strangers or record.server in record.clients:
+        raise _refused("a record of strangers, or of its server as a client", "members")
+    if len(set(record.clients)) < max(plan.min_clients, 1):
+        raise _refused(f"{len(set(record.clients))} clients", f"at least {plan.min_clients}")
+    ranking, ended = next_term(record, history, plan, policy)
+    if record.ranking != ranking:
+        raise _refused("another ranking than the ballots give", "the agreed election's")
+    if record.ended != ended:
+        raise _refused("another end of the run than follows from the record", ended or "no end")
+
+
+def check_quoted(record: TermRecord, own: OwnPart, before: VendorPrivacy | None) -> None:
+    """Check that ``record`` quotes this vendor as it answered; it may leave an answer out.
+
+    ``before`` is the vendor's report on privacy in the record before, which is carried on when a
+    vendor did not answer.  Raises :class:`MessageRefused`.
+    """
+    vendor = own.vendor
+    if vendor in record.clients and not own.trained:
+        raise _refused("this vendor named as a client", "only vendors that sent an update")
+    if vendor in record.ballots and record.ballots[vendor] not in own.ballots:
+        raise _refused("a ballot in this vendor's name", "one that it has sent")
+    quoted = record.metrics.get(vendor)
+    told = [each for each in (quoted.model_dump().values() if quoted else ()) if each]
+    if any(each not in own.metrics for each in told):
+        raise _refused("metrics in this vendor's name", "those that it has sent")
+    privacy = record.privacy.get(vendor)
+    if privacy is not None and privacy not in (*own.privacy, before):
+        raise _refused("a privacy report in this vendor's name", "one that it has sent")
+
+
+def _refused(found: str, expected: str) -> MessageRefused:
+    return MessageRefused(
+        f"{found} in a proposed term record",
+        expected,
+        "look into the server that proposed it: this site has signed nothing",
+        MessageRefused.RECORD,
+    )
