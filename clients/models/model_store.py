@@ -1,4 +1,4 @@
-"""Models on disk, named by the hash of their content, so that equal models are stored once."""
+"""Store models on disk under the hash of their content: equal models take space once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from strategies.weights import Weights, decode_weights, encode_weights, hash_enc
 
 
 class ModelStore:
-    """A folder of ``<sha256>.safetensors`` files.
+    """A folder of ``<sha256>.safetensors`` files."""
 
-    In a simulation the vendors share one folder; what a vendor may *use* is still decided by the
-    messages that it gets.
-    """
-
+    # In a simulation all vendors share one folder. A vendor still uses only the models whose
+    # hashes its messages name.
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -28,7 +26,11 @@ class ModelStore:
         return self.path(model).is_file()
 
     def put(self, weights: Weights, known_as: str | None = None) -> str:
-        """Store ``weights`` durably; return their hash, which need not be computed if known."""
+        """Store ``weights`` durably; return their hash.
+
+        ``known_as`` is the hash if the caller knows it already.
+        """
+        # Encoding and hashing takes long for a large model.
         if known_as is not None and known_as in self:
             return known_as
         data = encode_weights(weights)
@@ -38,21 +40,21 @@ class ModelStore:
         return name
 
     def find(self, model: str) -> Weights | None:
-        """Return the weights called ``model``, or ``None`` when they are missing or damaged."""
+        """Return the weights with the hash ``model``, or None if they are missing or damaged."""
         try:
             return self.get(model)
         except LedgerError:
             return None
 
     def get(self, model: str) -> Weights:
-        """Return the weights called ``model``, checked against their name.
+        """Return the weights with the hash ``model``, after checking it.
 
-        Raises :class:`LedgerError` when the file is missing or damaged.
+        Raises :class:`LedgerError` if the file is missing or damaged.
         """
         try:
             data = self.path(model).read_bytes()
         except FileNotFoundError:
-            data = b""
+            data = b""  # its hash is never a model's, so the check below refuses it
         if hash_encoded(data) != model:
             raise LedgerError(
                 f"the stored model {model[:12]}… is missing or damaged",
@@ -62,7 +64,7 @@ class ModelStore:
         return decode_weights(data)
 
     def keep_only(self, models: Collection[str]) -> None:
-        """Delete all other models."""
+        """Delete all models but these."""
         for path in self._folder.glob("*.safetensors"):
             if path.stem not in models:
                 path.unlink(missing_ok=True)
