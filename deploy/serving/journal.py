@@ -1,4 +1,4 @@
-"""The journal of a deployed server: its own site's ledger and models."""
+"""The journal that a deployed server writes: its own site's ledger and models."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ from strategies.weights import Weights, hash_weights
 
 
 class SiteJournal:
-    """Implements :class:`strategies.term.plan.TermJournal` on a site's own state.
+    """Implements :class:`strategies.term.plan.TermJournal` on a site's own state."""
 
-    The server's commits go to the same ledger as those of the site's node.
-    """
-
+    # The site's node commits to the same ledger in another process; its transactions keep order.
     def __init__(
         self,
         ledger: TermLedger,
@@ -46,7 +44,7 @@ class SiteJournal:
         return self._genesis
 
     def weights(self, model: str) -> Weights:
-        """Return the weights of a model by its hash: the head's, the initial or the proposed."""
+        """Return the weights with the hash ``model``: the head's, the initial, or the proposed."""
         return self._initial if model == self._genesis else self._models.get(model)
 
     def committed(self, first: int) -> Sequence[Committed]:
@@ -58,18 +56,19 @@ class SiteJournal:
         return agreed_change(approvals, self._edition, self._keys)
 
     def sign(self, record: TermRecord) -> Proposal:
-        """Sign a record that this server has made."""
+        """Sign this server's record."""
         return sign_proposal(record, self._keys)
 
     def proposal(self) -> tuple[int, Proposal] | None:
-        """Return the last proposal in the open term and its attempt, or None."""
+        """Return this server's last proposal in the open term with its attempt, or None."""
         return self._ledger.proposal(len(self._ledger) + 1)
 
     def propose(self, attempt: int, proposal: Proposal, models: Mapping[str, Weights]) -> Proposal:
         """Store a proposal and its models durably; return the first proposal of this attempt.
 
-        Raises :class:`MessageRefused` at a site that may have forgotten what it proposed before.
+        Raises :class:`MessageRefused` at a site that may have forgotten an earlier proposal.
         """
+        # Two records under one attempt could both get a majority.
         if self._ledger.votes(proposal.record.term).forgetful:
             raise MessageRefused(
                 "a proposal by a site that has lost its state",
@@ -85,8 +84,8 @@ class SiteJournal:
     def commit(self, committed: Committed) -> None:
         """Append a committed record to the ledger, durably.
 
-        Raises :class:`MessageRefused` if fewer than a majority have signed it.
+        Raises :class:`MessageRefused` without the signatures of a majority.
         """
-        # No other site would follow a record without a majority.
+        # No other site would accept a record without a majority.
         check_decided(committed, self._edition, self._keys)
         self._ledger.append(committed)

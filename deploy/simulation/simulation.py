@@ -1,4 +1,4 @@
-"""Run a federation in Flower's simulation engine, and say truly how it ended."""
+"""Run a federation in Flower's simulation engine, and report how it really ended."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ POLL_SECONDS = 0.2
 def simulate(
     folder: RunFolder, on_event: OnEvent, cpus: int | None = None, gpus: int = 0
 ) -> RunSummary:
-    """Conduct or resume the run in ``folder``; return its summary once everything has ended.
+    """Start or resume the run in ``folder``; return its summary after all processes have ended.
 
-    Every event of the run goes to ``on_event`` as it happens.  ``cpus`` and ``gpus`` are what the
-    vendors share; one vendor computes on one CPU.  Raises :class:`SimulationError` when the run
-    ended without a summary of its own.
+    Every event of the run goes to ``on_event`` as it happens. The vendors share ``cpus`` and
+    ``gpus``; one vendor computes on one CPU. Raises :class:`SimulationError` if the run ended
+    without a summary.
     """
     with folder.launched():
-        with folder.locked():  # refuse before anything is started; the ServerApp takes it next
+        # Refuse a run in use before anything starts; later the ServerApp takes this lock.
+        with folder.locked():
             before = _version(folder.summary)
         resources = simulation_resources(folder.federation(), cpus, gpus)
         log = folder.path / "flower.log"
         events = EventTail(folder.events)
         with process_family(os.environ, log) as members:
             run = _start_flower(folder, members, resources, log)
+            # The end is a new summary, not Flower's exit: its code 0 means only "submitted".
             while run.poll() is None and _version(folder.summary) == before:
                 events.forward(on_event)
                 time.sleep(POLL_SECONDS)
@@ -56,7 +58,7 @@ def simulate(
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """Return what changes when the file is replaced; None when there is no file."""
+    """Return a value that changes with every replacement of the file, or None without a file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -67,7 +69,8 @@ def _version(path: Path) -> tuple[int, int] | None:
 def _start_flower(
     folder: RunFolder, members: ProcessFamily, resources: str, log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a SuperLink and the run on it; Flower's own files go with the family's scratch."""
+    """Start a SuperLink and the run on it."""
+    # In the family's scratch folder, which is deleted with the family's end.
     home = members.scratch / "flower"
     settings = {"federation": "", "out": str(folder.path), "rounds": 0, "seed": 0}
     app = write_app(home / "app", SIMULATED, settings)
@@ -78,9 +81,10 @@ def _start_flower(
 
 
 def simulation_resources(federation: Federation, cpus: int | None, gpus: int) -> str:
-    """Return Flower's federation configuration: a node and a CPU a vendor, a share of the GPUs."""
+    """Return Flower's federation configuration: per vendor a node, a CPU, a share of the GPUs."""
     cpus = cpus or os.cpu_count() or 1
     vendors = len(federation.roster)
+    # At most min(cpus, vendors) vendors compute at a time, and share the GPUs.
     share = min(1.0, gpus / min(cpus, vendors)) if gpus else 0.0
     return (
         f"num-supernodes={vendors} client-resources-num-cpus=1"
@@ -90,20 +94,20 @@ def simulation_resources(federation: Federation, cpus: int | None, gpus: int) ->
 
 
 class EventTail:
-    """Reads the events that a run appends to its file, from where the file ended at the start."""
+    """Reads the events that a run appends to its file after this object was made."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = path.stat().st_size if path.exists() else 0
 
     def forward(self, on_event: OnEvent) -> None:
-        """Hand on every complete line that is new."""
+        """Pass every new complete line to ``on_event``."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
             file.seek(self._position)
             for line in file:
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n"):  # the run is writing this line; it comes next time
                     break
                 self._position += len(line)
                 on_event(json.loads(line))
