@@ -1,4 +1,4 @@
-"""``srflm config``: check a federation file and its data, or show it with every default."""
+"""``srflm config``: check a federation file and its data, or print it with all defaults."""
 
 from __future__ import annotations
 

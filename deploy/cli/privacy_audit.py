@@ -1,4 +1,4 @@
-"""``srflm privacy audit``: attack private training, and compare with the accounted ε."""
+"""``srflm privacy audit``: attack private training, and compare the result with the ledger's ε."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from srflm_flower.attacks.membership_inference import Attacked
     from srflm_flower.federation.federation import Federation
 
-FEWEST, MOST = 100, 4096
-MAX_EPSILON = 20.0
-FALSE_ALARM = 0.05
-"""The probability that a build without fault is refuted, over all audits of a call."""
+FEWEST, MOST = 100, 4096  # canaries
+MAX_EPSILON = 20.0  # even a perfect attack with MOST canaries cannot refute more
+FALSE_ALARM = 0.05  # probability of refuting a correct build, over all audits of one call
 
 
 class Attack(StrEnum):
-    """What to attack with."""
+    """The kinds of attack."""
 
     DIRAC = "dirac"
     LIRA = "lira"
@@ -95,6 +94,7 @@ def _dirac(
     rng = np.random.default_rng(seed)
     results = []
     for target in targets:
+        # The probability of a false alarm is shared by the audits (Bonferroni).
         with console.status(f"Attacking at ε = {target:g}"):
             what = Audit(target, canaries, level=FALSE_ALARM / len(targets))
             results.append(audit_training(what, federation.privacy, rng))
@@ -152,6 +152,7 @@ def _lira(
     for target in (None, *targets):
         what = "without privacy" if target is None else f"at ε = {target:g}"
         with console.status(f"Training {models} models {what}"):
+            # The same seed each time: every ε is attacked with the same division of records.
             rng = np.random.default_rng(seed)
             shadows = Shadows(vendor, models, steps)
             results.append(attack_training(federation, shadows, target, rng))

@@ -1,4 +1,4 @@
-"""``srflm site``: make a site with its own keys, and let it join a consortium."""
+"""``srflm site``: make a new site with its own keys, and let it join a consortium."""
 
 from __future__ import annotations
 
