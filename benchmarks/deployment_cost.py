@@ -227,7 +227,7 @@ def measure_stock(folder: Path) -> list[float]:
 
 
 def measure_wire(folder: Path, rounds: int) -> tuple[int, float, float]:
-    """Return a large model's bytes, what the wire carries over 2·(N−1) of it, seconds a round."""
+    """Return a large model's bytes, the bytes on the wire over 2·(N−1) models, seconds a round."""
     # Without an evaluation of the averaged model, which would have to travel too.
     heavy = with_changes(small_federation(4), model__network="resnet18", evaluate_averaged=False)
 

@@ -202,7 +202,7 @@ class VendorSettings(Settings):
 
 
 class SplitSettings(Settings):
-    """How data that comes without splits is divided, and what is asked of a vendor's data."""
+    """The division of data without splits, and the requirements for a vendor's data."""
 
     validation: float = Field(
         default=0.2,

@@ -30,8 +30,8 @@ def compare(
 ) -> None:
     """Compare methods with the same model, data, partition, and number of gradient steps.
 
-    In a private federation every method's noise is planned anew, for the same ε; ``pooled`` is not
-    private, and the table says so.
+    In a private federation each method gets the noise that it needs for the same ε; ``pooled`` is
+    not private, and the table says so.
     """
     from srflm_flower.comparison import compare as comparison
     from srflm_flower.comparison.methods import METHODS, MethodResult

@@ -50,11 +50,11 @@ def audit(
     seed: Annotated[int, typer.Option(help="for the choice of records, not for noise")] = 0,
     out: Annotated[Path | None, typer.Option(help="a JSON file to write")] = None,
 ) -> None:
-    """Attack private training: exit code 1 when it loses more privacy than is accounted for.
+    """Attack private training: exit code 1 if it loses more privacy than is accounted for.
 
-    dirac: what leaves a site in both roles of whole rounds, against the site's own privacy ledger;
-    with the federation's clipping, gradients, and source of randomness, on made-up records.  lira:
-    a vendor's training on its own records, with privacy and without; a report, with no verdict.
+    dirac: attack all messages of a site in both roles of whole rounds, and compare with its own
+    privacy ledger; on made-up records, with the federation's clipping, gradients, and randomness.
+    lira: attack a vendor's training on its own records, with privacy and without; no verdict.
     """
     _check(epsilon or [], shadows)
     federation = chosen_federation(federation_file)

@@ -27,7 +27,7 @@ def plan(
     out: Annotated[Path | None, typer.Option(help="a PNG of the trade-off to write")] = None,
     write: Annotated[bool, typer.Option("--write", help="put it into the federation file")] = False,
 ) -> None:
-    """Solve for each vendor's noise, in both roles, and show what it comes to."""
+    """Solve for each vendor's noise, in both roles, and show the resulting ε."""
     from srflm_flower.privacy.plan import plan_federation, write_plan
 
     console = Console(highlight=False)

@@ -21,7 +21,7 @@ def show(
     site: Annotated[Path, typer.Argument(help="a site's folder", show_default=".")] = HERE,
     delta: Annotated[float | None, typer.Option(help="instead of the agreed δ")] = None,
 ) -> None:
-    """Verify the privacy ledger and show, for each data set, what was spent in which role."""
+    """Verify the privacy ledger and show, for each data set, the ε spent in each role."""
     from clients.privacy.ledger.ledger import LEDGER_FILE
     from deploy.site.privacy_files import site_ledger
     from deploy.site.settings import load_site

@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """Order the federation to run; any one site may, and a majority must follow.
 
-    Ctrl-C stops watching, not the run.  Exit code 1 when fewer rounds than ordered were run.
+    Ctrl-C stops watching, not the run. Exit code 1 means fewer rounds than ordered.
     """
     from deploy.operating.run_orders import follow, order_rounds
     from deploy.operating.status import site_status

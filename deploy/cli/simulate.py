@@ -121,7 +121,7 @@ class _display:  # noqa: N801 — a context manager, used like a function
 
 
 def show_summary(summary: RunSummary, folder: RunFolder, console: Console) -> None:
-    """Print what happened, the final table, and where the results are."""
+    """Print the final table, the end of the run in words, and the places of the results."""
     from srflm_flower.privacy.statement import NOT_PRIVATE, spent_line
 
     table = Table(title=f"{summary.metric} on each vendor's own test split")

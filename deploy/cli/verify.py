@@ -17,7 +17,7 @@ def verify(
         list[Path] | None, typer.Argument(help="one site's folder, or several to compare")
     ] = None,
 ) -> None:
-    """Verify chain, signatures, head model, and audit of each site; then that none contradict."""
+    """Verify chain, signatures, head model, and audit of each site; then compare the ledgers."""
     from deploy.site.deployed_site import site_at
     from deploy.site.verification import verify_site
 

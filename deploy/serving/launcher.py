@@ -105,7 +105,7 @@ class Launcher:
     _asked: float = -ASK_SECONDS
 
     def step(self) -> Turn | None:
-        """Look at the ledger once and do what is due; return this vendor's next turn, if any."""
+        """Look at the ledger once and act on it; return this vendor's next turn, if any."""
         head, now = self.ledger.last(), self.clock()
         term = head.term + 1 if head is not None else 1
         self._follow_run(term, now)
