@@ -1,1 +1,1 @@
-"""Every figure of docs/results.md: `make bench` measures them all."""
+"""Measure the figures of docs/results.md; `make bench` runs all benchmarks."""

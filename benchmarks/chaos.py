@@ -1,9 +1,9 @@
 """A federation of real sites under thirty faults: is every term committed, once, everywhere?
 
-Four sites on this machine run 20 terms of trivial work.  Meanwhile, at random instants: kill -9 of
-any process of any site, of the whole serving site, of a supervisor; a site stopped for a minute; a
-link cut (the edge lets nothing through); a full disk where this user may mount one.  At the end all
-ledgers must be equal and verified.
+Four sites on this machine run 20 terms of trivial work. Meanwhile, at random times, single
+processes, the serving site, or a whole other site are killed, a site is stopped for a minute, a
+link is cut, or a disk is full (if this user may mount one). At the end all ledgers must be equal
+and verified.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes
 
 SEED = 14
+# The kinds of thirty faults; a quick run draws a few of them.
 KINDS = (
     *("program",) * 12,
     *("task",) * 5,
@@ -47,15 +48,14 @@ KINDS = (
     *("cut",) * 2,
     *("disk",) * 2,
 )
-"""What thirty faults are; fewer are drawn from them."""
 LONGEST_SECONDS = 2400.0
+# The next fault strikes after this wait, even if the term has not ended: faults may overlap.
 LONGEST_WAIT_SECONDS = 60.0
-"""For a term to end, before the next fault strikes all the same."""
 
 
 @dataclass
 class Chaos:
-    """What was done, and what became of it."""
+    """The faults of a run and its results; times in seconds."""
 
     sites: dict[str, DeployedSite]
     wanted_faults: int
@@ -69,11 +69,12 @@ class Chaos:
     standins: int = 0
 
     def strike(self, kind: str, chooser: random.Random) -> None:
-        """Do one fault to a random victim and mend what does not mend itself."""
+        """Cause one fault at a random site, and repair it unless it repairs itself."""
         if kind == "disk" and self.full_disk is None:
             kind = "cut"
         serving = serving_now(self.sites)
         victim = chooser.choice(sorted(self.sites))
+        # Faults at the serving site are the hard ones: they force a handover.
         if kind in ("serving-site", "task") and serving is not None:
             victim = serving
         site = self.sites[victim]
@@ -86,7 +87,7 @@ class Chaos:
                 kind = f"kill {kill_program(site, chooser, 'task')}"
             case "serving-site" | "site":
                 kill_site(site)
-                time.sleep(chooser.uniform(1, 25))
+                time.sleep(chooser.uniform(1, 25))  # back before or after others take over
                 bring_back(site)
             case "freeze":
                 freeze(site, self.freeze_seconds)
@@ -100,13 +101,14 @@ class Chaos:
         print(f"fault {len(self.faults)}: {kind} at {site.vendor} in term {term}", file=sys.stderr)
 
     def run(self) -> None:
-        """Strike while the terms run, evenly over them; then wait until all sites agree."""
+        """Cause the faults evenly over the terms; then wait until all sites agree."""
         chooser, started = random.Random(SEED), time.monotonic()
         order_rounds(next(iter(self.sites.values())), self.wanted_terms)
         kinds = chooser.sample(KINDS, self.wanted_faults)
         for number, kind in enumerate(kinds):
+            # By terms, not by time: a slow machine would get all faults in the first terms.
             self._wait_for_term(number * self.wanted_terms // self.wanted_faults)
-            time.sleep(chooser.uniform(0.0, 4.0))
+            time.sleep(chooser.uniform(0.0, 4.0))  # to strike in any phase of the term
             self.strike(kind, chooser)
         while not self._equal() and time.monotonic() - started < LONGEST_SECONDS:
             time.sleep(1.0)
@@ -123,7 +125,7 @@ class Chaos:
         return [len(site.state.ledger) for site in self.sites.values()]
 
     def _wait_for_term(self, term: int) -> None:
-        """Wait until ``term`` is committed somewhere, unless that takes too long."""
+        """Wait until ``term`` is committed at some site, or LONGEST_WAIT_SECONDS are over."""
         until = time.monotonic() + LONGEST_WAIT_SECONDS
         while max(self._terms()) < term and time.monotonic() < until:
             time.sleep(0.2)
@@ -139,6 +141,7 @@ class Chaos:
             event["time"] - fault.at
             for vendor, site in self.sites.items()
             if vendor != fault.site
+            # Messages of other servers, in the audit logs of the sites that stayed alive.
             for event in map(json.loads, (site.settings.state / "audit.jsonl").open())
             if event["type"] in ("query.open", "train.local", "train.recall")
             and event["vendor"] != fault.site
@@ -170,13 +173,14 @@ class Chaos:
 
 
 def small_federation(vendors: int) -> Federation:
-    """Return the phantom with hardly any work: what is measured is the protocol."""
+    """Return the phantom federation with hardly any training, to measure the protocol alone."""
     return with_changes(
         built_in_federation(vendors),
         data__examples=60,
         data__image_size=32,
         training__client_epochs=1,
         training__server_epochs=1,
+        # Short deadlines: a dead site must not hold up every term for minutes.
         run__answer_deadline=20.0,
         run__work_deadline=60.0,
     )
@@ -187,6 +191,7 @@ def run(quick: bool, folder: Path) -> Chaos:
     federation = small_federation(4)
     victim = federation.roster[-1]
     sites = make_or_open(folder / "sites", federation)
+    # Mounted before the site's first start, which writes into the folder.
     with small_disk(sites[victim].settings.state, 64) as mounted:
         try:
             unseen = bring_up_all(sites)

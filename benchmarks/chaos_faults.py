@@ -1,7 +1,6 @@
-"""Faults for a federation of real sites: what may break at a hospital, done on purpose.
+"""Faults for a federation of real sites: failures of a hospital's machines, caused on purpose.
 
-Every fault picks its victim by the given generator, strikes, waits, and mends what does not mend
-itself (a site that is down is brought up, a stopped process goes on, space is freed).
+The longer faults repair themselves at their end: a stopped process continues, space is freed.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ PROGRAMS = ("superlink", "supernodes", "supernode", "worker", "task", "launcher"
 
 @dataclass(frozen=True)
 class Fault:
-    """What was done to whom, when (seconds since the epoch), and in which term."""
+    """The kind of a fault, its site, its time (seconds since the epoch), and its term."""
 
     kind: str
     site: str
@@ -48,7 +47,7 @@ def processes_of(site: DeployedSite) -> dict[str, list[psutil.Process]]:
             found[name] = [process]
             children = process.children(recursive=True)
             if name == "edge":
-                found[name] = children or [process]
+                found[name] = children or [process]  # nginx itself; its parent is only a shell
             elif name == "supernodes":
                 found["supernode"] = children
             elif name == "worker":
@@ -57,14 +56,14 @@ def processes_of(site: DeployedSite) -> dict[str, list[psutil.Process]]:
 
 
 def serving_now(sites: dict[str, DeployedSite]) -> str | None:
-    """Return who serves the open term, as the site that is furthest sees it."""
+    """Return the vendor that serves the open term, as seen by the site furthest ahead."""
     best = max(sites.values(), key=lambda site: len(site.state.ledger))
     view = best.site.participant.view()
     return owner(view.attempt, view.ranking) if view.attempt >= 0 else None
 
 
 def kill_program(site: DeployedSite, chooser: random.Random, kind: str | None = None) -> str:
-    """Kill a random process of a site; its supervisor starts it again.  Return what it was."""
+    """Kill a random process of a site and return its name; the supervisor starts it again."""
     found = processes_of(site)
     name = kind if kind in found else chooser.choice(sorted(found))
     with contextlib.suppress(psutil.Error):
@@ -73,7 +72,8 @@ def kill_program(site: DeployedSite, chooser: random.Random, kind: str | None = 
 
 
 def kill_site(site: DeployedSite) -> None:
-    """Kill every process of a site at once, its supervisor first, as a power cut does."""
+    """Kill every process of a site at once, as a power cut does."""
+    # The supervisor first: otherwise it would start the others again.
     notes = read_notes(Layout.of(site.settings))
     if notes is None:
         return
@@ -82,6 +82,7 @@ def kill_site(site: DeployedSite) -> None:
         for child in members[0].children():
             with contextlib.suppress(psutil.Error):
                 members += [child, *child.children(recursive=True)]
+                # Processes whose parents have ended are not below the supervisor any more.
                 members += list(family(child.environ().get(TAG, "")))
         for process in dict.fromkeys(members):
             with contextlib.suppress(psutil.Error):
@@ -89,7 +90,8 @@ def kill_site(site: DeployedSite) -> None:
 
 
 def bring_back(site: DeployedSite, within: float = 60.0) -> None:
-    """Bring a killed site up again, once the last of its processes has let go of its files."""
+    """Bring a killed site up again, within ``within`` seconds."""
+    # The start is refused until the last killed process has released its locks.
     until = time.monotonic() + within
     while True:
         try:
@@ -116,23 +118,25 @@ def stopped(processes: list[psutil.Process]) -> Iterator[None]:
 
 
 def freeze(site: DeployedSite, seconds: float) -> None:
-    """Stop every process of a site for a while, as a suspended virtual machine."""
+    """Stop every process of a site for some seconds, like a suspended virtual machine."""
     everything = [each for group in processes_of(site).values() for each in group]
     with stopped(everything):
         time.sleep(seconds)
 
 
 def cut_off(site: DeployedSite, seconds: float) -> None:
-    """Let nothing through the site's edge for a while: packets vanish in both directions."""
+    """Cut a site off for some seconds: packets vanish in both directions."""
+    # A stopped nginx keeps its connections open and does not answer, unlike a killed one.
     with stopped(processes_of(site).get("edge", [])):
         time.sleep(seconds)
 
 
 def fill_disk(folder: Path, seconds: float) -> None:
-    """Leave no byte free on the file system of ``folder`` for a while."""
+    """Leave no byte free on the file system of ``folder`` for some seconds."""
     filler = folder / "filler"
     try:
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            # Unbuffered: the last write fills the rest, and the next one raises OSError.
             while file.write(b"\0" * 65_536):
                 pass
         time.sleep(seconds)
@@ -142,7 +146,7 @@ def fill_disk(folder: Path, seconds: float) -> None:
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
-    """Give ``folder`` a file system of its own, where this user may; say whether it was so."""
+    """Mount a small file system on ``folder``, and give whether this user was allowed to."""
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     try:
@@ -153,4 +157,4 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
         yield mounted
     finally:
         if mounted:
-            subprocess.run(["umount", "-l", str(folder)], check=False)
+            subprocess.run(["umount", "-l", str(folder)], check=False)  # -l: files may be open

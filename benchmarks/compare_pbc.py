@@ -1,9 +1,8 @@
 """SRFLM beside its baselines on blood cells (three partitions) and on the built-in phantom.
 
-``srflm_flower.comparison.compare`` with all methods and three seeds: every method has the same
-model, data, partition, and number of gradient steps.  Metrics are on the vendors' test splits,
-mean ± standard deviation over the seeds.  A federation whose data file is not there is left out,
-and the result says so.
+All methods with three seeds: every method has the same model, data, partition, and number of
+gradient steps. Metrics are on the vendors' test splits, mean ± standard deviation over the seeds.
+A federation without its data file is left out, and the result says so.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from srflm_flower.federation.loading import built_in_federation, load_federation
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "pbc"
 PARTITIONS = ("dirichlet-0.5", "by-class", "dirichlet-1.0")
-PROXIMAL = 0.1
+PROXIMAL = 0.1  # FedProx's μ
 QUICK_METHODS: tuple[Method, ...] = ("srflm", "fedavg", "local")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One federation: how long it ran, what its metric is, and the table; or why there is none."""
+    """One federation's rounds, seeds, metric, and table, or the reason for a missing table."""
 
     name: str
     metric: str
@@ -38,7 +37,7 @@ class Compared:
     missing: str = ""
 
     def as_markdown(self) -> str:
-        """Return the table, or the message that there is none."""
+        """Return the table, or the reason for a missing table."""
         if self.missing:
             return f"### {self.name}\n\nLeft out: {self.missing}\n"
         seeds = f"{self.seeds} seed{'s' if self.seeds != 1 else ''}"
@@ -79,6 +78,7 @@ def _compared(
         table = tabulate(
             methods,
             compare(
+                # On the CPU the runs of several methods can go on side by side.
                 with_changes(federation, run__device="cpu"),
                 methods,
                 [federation.seed + n for n in range(count)],
@@ -94,7 +94,7 @@ def _compared(
 
 
 def missing_data(federation: Federation) -> str:
-    """Return what is missing for a federation whose data is in a file; empty if nothing is."""
+    """Return a message about a missing data file, or ""."""
     data = federation.data
     if isinstance(data, NpzData) and not data.path.is_file():
         return f"its data file {data.path.name} is not there (examples/pbc says what it is)"

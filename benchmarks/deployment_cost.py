@@ -1,8 +1,8 @@
-"""What a deployed term costs: four real sites on this machine, keys, mutual TLS, and all.
+"""The cost of a deployed term: four real sites on this machine, with keys and mutual TLS.
 
-Seconds a term with trivial work (warm workers, and stock ones), from a commit to the next server's
-first message, bytes on the wire for a model of 45 MB, idle memory and CPU of a site, and a rotating
-term against one with a fixed server.
+The figures are the seconds of a term with trivial work (warm workers, and stock ones), the seconds
+from a commit to the next server's first message, the bytes on the wire for a model of 45 MB, idle
+memory and CPU of a site, and the time of a rotating term against one with a fixed server.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from srflm_flower.federation.loading import with_changes
 
 Sites = Mapping[str, DeployedSite]
 Found = TypeVar("Found")
-PATIENCE = 900.0
-IDLE_SECONDS = 20.0
+PATIENCE = 900.0  # seconds
+IDLE_SECONDS = 20.0  # over which the CPU use is averaged
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Idle:
 
 @dataclass(frozen=True)
 class DeploymentCost:
-    """What was measured; seconds are medians over terms."""
+    """The figures; seconds are medians over terms."""
 
     warm: float
     stock: float
@@ -105,7 +105,7 @@ def with_sites(
 
 
 def run_terms(sites: Sites, terms: int) -> list[float]:
-    """Run terms; return the seconds from each commit to the next, at the servers."""
+    """Run terms; return the seconds between consecutive commits at the servers."""
     first = next(iter(sites.values()))
     wanted, until = len(first.state.ledger) + terms, time.monotonic() + PATIENCE
     started = time.time()
@@ -113,13 +113,13 @@ def run_terms(sites: Sites, terms: int) -> list[float]:
     while any(len(site.state.ledger) < wanted for site in sites.values()):
         assert time.monotonic() < until, "the terms did not end"
         time.sleep(0.2)
-    time.sleep(2.0)  # the last server is telling the others
+    time.sleep(2.0)  # the last server is still telling the others
     ends = sorted(e["time"] for e in events(sites, started) if e["event"] == "term-committed")
     return [later - earlier for earlier, later in pairwise(ends)]
 
 
 def events(sites: Sites, since: float) -> list[dict[str, Any]]:
-    """Return what the servers noted since then (seconds since 1970), in order."""
+    """Return the servers' events after ``since`` (seconds since 1970), in order of time."""
     found = []
     for site in sites.values():
         path = site.settings.logs / "events.jsonl"
@@ -130,7 +130,7 @@ def events(sites: Sites, since: float) -> list[dict[str, Any]]:
 
 
 def handovers(sites: Sites, since: float) -> list[float]:
-    """Return the seconds from each commit to the opening of the next term, since then."""
+    """Return the seconds from each commit after ``since`` to the opening of the next term."""
     seconds, committed = [], None
     for event in events(sites, since):
         if event["event"] == "term-committed":
@@ -142,13 +142,14 @@ def handovers(sites: Sites, since: float) -> list[float]:
 
 
 def measure_idle(sites: Sites) -> Idle:
-    """Measure one site that has nothing to do."""
-    time.sleep(60.0)  # polling slows down
+    """Measure one site without work."""
+    time.sleep(60.0)  # polling slows down only some time after the last message
     site = next(iter(sites.values()))
     groups = dict(processes_of(site))
     notes = read_notes(Layout.of(site.settings))
     assert notes is not None
     supervisor = psutil.Process(notes.supervisor)
+    # The supervisor's own helper is not among the site's programs.
     own = [p for p in supervisor.children() if "watchdog" in " ".join(p.cmdline())]
     groups["supervisor"] = [supervisor, *own]
     processes = [process for group in groups.values() for process in group]
@@ -166,7 +167,8 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 def wire_bytes(sites: Sites) -> int:
-    """Return the bytes that have crossed the edges inwards and back, as nginx counts them."""
+    """Return the bytes through the edges so far, requests and answers, as nginx counts them."""
+    # Inbound logs alone: every call is inbound at exactly one site.
     total = 0
     for site in sites.values():
         log = Layout.of(site.settings).edge / "logs" / "in.jsonl"
@@ -200,7 +202,7 @@ def measure_warm(folder: Path, terms: int) -> tuple[list[float], list[float], Id
     """Return seconds a term with trivial work, seconds from commit to opening, and a site idle."""
 
     def work(sites: Sites) -> tuple[list[float], list[float], Idle]:
-        run_terms(sites, 1)  # everything is imported once
+        run_terms(sites, 1)  # the first term pays for imports
         started = time.time()
         seconds = run_terms(sites, terms)
         return seconds, handovers(sites, started), measure_idle(sites)
@@ -212,10 +214,8 @@ def measure_warm(folder: Path, terms: int) -> tuple[list[float], list[float], Id
 
 
 def measure_stock(folder: Path) -> list[float]:
-    """Return seconds a term of workers that start Python and torch for every message.
-
-    All of that on few cores takes so long that the deadlines have to be longer.
-    """
+    """Return the seconds of terms with workers that start Python and torch for every message."""
+    # On few cores these starts exceed the usual deadlines.
     patient = with_changes(
         small_federation(4), run__answer_deadline=120.0, run__work_deadline=600.0
     )
@@ -226,7 +226,8 @@ def measure_stock(folder: Path) -> list[float]:
 
 
 def measure_wire(folder: Path, rounds: int) -> tuple[int, float, float]:
-    """Return a large model's bytes, what the wire carries over 2·(N−1) of it, seconds a round."""
+    """Return a large model's bytes, the bytes on the wire over 2·(N−1) models, seconds a round."""
+    # Without an evaluation of the averaged model, which would have to travel too.
     heavy = with_changes(small_federation(4), model__network="resnet18", evaluate_averaged=False)
 
     def work(sites: Sites) -> tuple[int, float, float]:
@@ -251,6 +252,7 @@ def measure_rotation(folder: Path, terms: int) -> tuple[list[float], list[float]
         training__server_epochs=12,
     )
     fixed = with_changes(rotating, election__policy="fixed", election__server=rotating.roster[0])
+    # One term more, as n commits have n − 1 intervals.
     one, other = (
         with_sites(folder / name, federation, lambda sites: run_terms(sites, terms + 1))
         for name, federation in (("rotating", rotating), ("fixed", fixed))
@@ -259,7 +261,7 @@ def measure_rotation(folder: Path, terms: int) -> tuple[list[float], list[float]
 
 
 def _tell(what: str, found: Found) -> Found:
-    """Tell what is known so far: the rest takes minutes, and may fail."""
+    """Print a result at once, as the rest takes minutes and may fail; return it."""
     print(f"{what}: {found}", file=sys.stderr, flush=True)
     return found
 

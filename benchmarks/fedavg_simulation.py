@@ -1,4 +1,4 @@
-"""Run the FedAvg app in Flower's simulation engine, started just as ``srflm simulate`` starts."""
+"""Run the FedAvg app in Flower's simulation engine, in the same way as ``srflm simulate``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[1]
 def simulate_fedavg(folder: RunFolder, cpus: int) -> list[RoundEnd]:
     """Run FedAvg on the federation in ``folder``; return the ends of its rounds, the start first.
 
-    Raises :class:`SimulationError` when the run ended early.
+    Raises :class:`SimulationError` if the run ended early.
     """
     federation = folder.federation()
     log, ends_file = folder.path / "flower.log", folder.path / ROUNDS_FILE
@@ -39,6 +39,7 @@ def simulate_fedavg(folder: RunFolder, cpus: int) -> list[RoundEnd]:
         command = [program("flwr"), "run", str(app), CONNECTION, "--stream"]
         command += ["--federation-config", simulation_resources(federation, cpus, 0)]
         run = members.start(command, environment, log)
+        # "<=", because the file has the start as round 0.
         while run.poll() is None and len(read_round_ends(ends_file)) <= federation.run.rounds:
             time.sleep(POLL_SECONDS)
     ends = read_round_ends(ends_file)

@@ -24,16 +24,15 @@ from srflm_flower.federation.loading import load_federation, with_changes
 from strategies.protocol.records import TermRecord
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "dirichlet-0.5.toml"
-KILLED_AFTER = (2, 5)
-"""Terms after which the next server is killed."""
+KILLED_AFTER = (2, 5)  # terms after which the next server is killed
 INTO_THE_TERM_SECONDS = 1.5
-AWAY_SECONDS = 15.0
+AWAY_SECONDS = 15.0  # long enough for another vendor to take over
 LONGEST_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
 class KilledServers:
-    """What became of the terms; ``equal`` says that all ledgers are verified and the same."""
+    """The terms of the run; ``equal`` is true if all ledgers are verified and the same."""
 
     seconds: float
     killed: tuple[tuple[str, int], ...]
@@ -44,7 +43,7 @@ class KilledServers:
     missing: str = ""
 
     def as_markdown(self) -> str:
-        """Return the terms, with who was absent and how well the vendors' own models did."""
+        """Return the terms with absent vendors and the metric of the personalised models."""
         if self.missing:
             return f"Left out: {self.missing}\n"
         done = self.equal and len(self.records) == self.wanted
@@ -74,6 +73,7 @@ def run(quick: bool, folder: Path) -> KilledServers:
     federation = load_federation(EXAMPLE)
     if quick:
         federation = with_changes(federation, data__max_examples=800)
+    # Three more terms after the last kill show that the federation works again.
     wanted, metric = KILLED_AFTER[-1] + 3, federation.task.metric
     if missing := missing_data(federation):
         return KilledServers(0.0, (), (), wanted, False, metric, missing)
@@ -97,13 +97,13 @@ def run(quick: bool, folder: Path) -> KilledServers:
 
 
 def _kill_server(sites: dict[str, DeployedSite], after: int) -> tuple[str, int]:
-    """Kill who serves next after term ``after``; return who and in which term."""
+    """Kill the server after term ``after`` and bring it back; return its name and its term."""
     until = time.monotonic() + LONGEST_SECONDS
     while max(map(_terms, sites.values())) < after or (serving := serving_now(sites)) is None:
         assert time.monotonic() < until, "no vendor serves"
         time.sleep(0.1)
     time.sleep(INTO_THE_TERM_SECONDS)
-    serving = serving_now(sites) or serving
+    serving = serving_now(sites) or serving  # another vendor may have taken over meanwhile
     term = max(map(_terms, sites.values())) + 1
     kill_site(sites[serving])
     print(f"killed {serving}, which served term {term}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on, in a line."""
+"""Describe the machine of a measurement in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 @dataclass(frozen=True)
 class Machine:
-    """What figures depend on; ``load`` is how busy the machine was already (1-minute average)."""
+    """The machine of a measurement; ``load`` is its 1-minute load average before the start."""
 
     cores: int
     cpu: str
@@ -37,7 +37,8 @@ def this_machine() -> Machine:
 
 
 def _cores() -> int:
-    """Return the cores that this process may use."""
+    """Return the number of cores that this process may use."""
+    # In a container cpu_count() is the host's number.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

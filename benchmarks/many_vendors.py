@@ -1,10 +1,9 @@
 """Fifty vendors on one machine: seconds a round, and whether memory or disk use grows.
 
-A federation of 50 vendors, 40 phantom slices each, runs in Flower's simulation engine.  At the end
-of every round the resident memory of all the run's processes is added up (on Linux as PSS: shared
-pages count once), and the size of the run's folder.  After the fourth round every process has
-loaded all the data; a line is fitted through the rounds from there on.  Memory grows if the slope
-is a MiB a round or more and is also significantly different from zero (p < 0.05).
+A federation of 50 vendors, 40 phantom slices each, runs in Flower's simulation engine. At the end
+of every round the resident memory of all its processes is added up (on Linux as PSS: shared pages
+count once), and the size of the run's folder. A line is fitted through the rounds after the fourth.
+Memory grows if its slope is at least one MiB per round and significant (p < 0.05).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from srflm_flower.federation.loading import built_in_federation, with_changes
 from srflm_flower.run.folder import create_run_folder
 from strategies.errors import SimulationError
 
-SETTLED_AFTER = 4
+SETTLED_AFTER = 4  # by then every process has loaded all vendors' data
 TOLERATED_MIB = 1.0
 
 
@@ -41,7 +40,7 @@ class AtRoundEnd:
 
 @dataclass(frozen=True)
 class ManyVendors:
-    """What a run took, round by round."""
+    """The time, memory, and disk use of a run, round by round."""
 
     vendors: int
     rounds: tuple[AtRoundEnd, ...]
@@ -63,7 +62,7 @@ class ManyVendors:
 
     @property
     def verdict(self) -> str:
-        """Say whether memory grows."""
+        """Return a sentence about the growth of memory."""
         memory = self.memory_trend
         word = "grows" if memory.grows(TOLERATED_MIB) else "does not grow"
         return (
@@ -98,14 +97,14 @@ def small_federation(vendors: int, rounds: int) -> Federation:
         training__batch_size=4,
         training__client_epochs=1,
         training__server_epochs=1,
-        splits__allow_one_class=True,
+        splits__allow_one_class=True,  # 40 slices may by chance be of one class
         run__rounds=rounds,
         run__device="cpu",
     )
 
 
 def measure(federation: Federation, out: Path) -> ManyVendors:
-    """Run a federation and look at its processes and folder at the end of every round."""
+    """Run a federation, and measure its processes and its folder at the end of every round."""
     rounds: list[AtRoundEnd] = []
 
     def on_event(event: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; raises :class:`ValueError` for a row of another length."""
+    """Return a Markdown table; raise :class:`ValueError` for a row of another length."""
     lines = [_line(columns), "|" + "---|" * len(columns)]
     for row in rows:
         if len(row) != len(columns):

@@ -1,4 +1,4 @@
-"""The PyTorch training loop that everybody writes: what our own is measured against."""
+"""An ordinary PyTorch training loop, with which our own is compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def plain_train(
     device: torch.device,
     half_precision: bool,
 ) -> None:
-    """Train ``network`` in place by SGD with momentum; shuffle anew in every epoch."""
+    """Train ``network`` in place by SGD with momentum; every epoch has its own order."""
+    # The same generator and seed as in clients.training, so that both see the same batches.
     generator = torch.Generator().manual_seed(seed)
     network.to(device).train()
     images, labels = images.to(device), labels.to(device)

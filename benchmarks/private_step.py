@@ -1,10 +1,10 @@
 """Time and memory of a private training step against a non-private one, per network and mode.
 
 Both do one step on the same 64 images of 64×64 by SGD with momentum, on one CPU thread, or on CUDA
-where it is.  The non-private one is of the network as it is (batch normalisation), the private one
-of the network made ready, with all that belongs to a step: per-record gradients, clipping, noise.
-Times are A B A B …; the ratio is that of neighbours.  Peak memory is what a step adds to a fresh
-process.
+if there is any. The non-private step trains the network as it is (with batch normalisation), the
+private one the network after ``make_dp_ready``, with per-record gradients, clipping, and noise.
+Steps alternate (A B A B …), and ratios are of neighbours. Peak memory is the memory that a step
+adds to a fresh process.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PrivateStep:
 
     @property
     def memory_ratio(self) -> float:
-        """Return the private step's peak memory over the other's."""
+        """Return the ratio of the peak memories, private to plain."""
         return self.private_memory / self.plain_memory
 
 
@@ -128,13 +128,13 @@ def times_of(
 ) -> tuple[str, list[float], list[float]]:
     """Return the mode's name and the seconds of private and plain steps, in pairs."""
     private, plain = Step(network, way), Step(network, "plain")
-    private.do(), plain.do()
+    private.do(), plain.do()  # warm-up: the first step allocates, and chooses algorithms
     ours, theirs = alternate(lambda _: private.seconds(), lambda _: plain.seconds(), pairs)
     return private.name, ours, theirs
 
 
 def memory_of(network: Network, way: Way) -> float:
-    """Return the MiB that a first step adds to this process at its peak (CUDA: to the device)."""
+    """Return the MiB that a first step adds at its peak to this process, or to the CUDA device."""
     step = Step(network, way)
     if step.device.type == "cuda":
         before = torch.cuda.memory_allocated()
@@ -143,16 +143,16 @@ def memory_of(network: Network, way: Way) -> float:
         return (torch.cuda.max_memory_allocated() - before) / MIB
     _give_back_freed_memory()
     before = psutil.Process().memory_info().rss
-    Path("/proc/self/clear_refs").write_text("5")  # from here on the peak is counted anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, the kernel's peak of memory
     step.do()
     return (_peak() - before) / MIB
 
 
 class Step:
-    """A training step of one network, plain or private by a mode, that can be repeated."""
+    """A repeatable training step of one network, plain or private."""
 
     def __init__(self, network: Network, way: Way) -> None:
-        torch.set_num_threads(1)
+        torch.set_num_threads(1)  # as a vendor has in a simulation
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.name: str = way
         self.do: Callable[[], None]
@@ -201,26 +201,28 @@ class Step:
         )
 
     def seconds(self) -> float:
-        """Do the step; return how long it took."""
+        """Do the step; return its seconds."""
         started = time.perf_counter()
         self.do()
-        if self.device.type == "cuda":
+        if self.device.type == "cuda":  # CUDA works asynchronously
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
 
 def _in_fresh_process(work: Callable[..., Result], *arguments: object) -> Result:
+    # "spawn", because a fork would inherit this process' memory, and its CUDA state.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as processes:
         return processes.submit(work, *arguments).result()
 
 
 def _give_back_freed_memory() -> None:
+    # Memory that glibc has kept could be used again without adding to the peak.
     ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _peak() -> int:
-    """Return the most bytes that this process has held since it was last asked to forget."""
+    """Return this process' peak memory in bytes since the last reset."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     kibibytes = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
     return int(kibibytes) * 1024

@@ -1,12 +1,9 @@
-"""What differential privacy costs in accuracy: PBC, Dirichlet(0.5), ε = 8, 4, 1 and without.
+"""The cost of differential privacy in accuracy: PBC, Dirichlet(0.5), ε = 8, 4, 1 and without.
 
-The federation is ``examples/pbc/private.toml``.  Every seed has its own division of the data; for
-each, every method's noise is planned anew (``srflm_flower.comparison.private_plans``) and the
-vendors' privacy ledgers say what was spent in the end.  Without privacy the same data, rounds, and
-methods have the settings that suit them: batch norm, small batches, momentum, several epochs.
-
-Models are selected by exact validation metrics (``privacy.metrics = "exact"``), which the ε of
-training records does not cover: this is a researcher's simulation, not what a hospital would send.
+The federation is ``examples/pbc/private.toml``. Every seed has its own division of the data, and
+for each the noise of every method is planned (``srflm_flower.comparison.private_plans``). The ε
+spent is from the vendors' privacy ledgers. Without privacy, the same data, rounds, and methods have
+suitable settings: batch norm, small batches, momentum, several epochs.
 """
 
 from __future__ import annotations
@@ -25,12 +22,11 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "private.toml"
-LEARNING_RATES = {8.0: 1.5, 4.0: 0.7, 1.0: 0.7}
-"""ε → learning rate: more noise asks for smaller steps."""
+LEARNING_RATES = {8.0: 1.5, 4.0: 0.7, 1.0: 0.7}  # ε → rate: more noise needs smaller steps
 METHODS: tuple[Method, ...] = ("srflm", "fedavg", "local")
 SEEDS = 3
-PROXIMAL = 0.1
-MAX_LOST = 0.05
+PROXIMAL = 0.1  # FedProx's μ
+MAX_LOST = 0.05  # of accuracy, at the largest ε
 PERSONALISED, GLOBAL = "personalised", "global on all test"
 
 
@@ -52,7 +48,7 @@ class Utility:
 
 @dataclass(frozen=True)
 class PrivateUtility:
-    """The table over all budgets, or why there is none."""
+    """The table over all budgets, or the reason for a missing table."""
 
     rows: tuple[Utility, ...]
     delta: float
@@ -61,7 +57,7 @@ class PrivateUtility:
     missing: str = ""
 
     def as_markdown(self) -> str:
-        """Return the table, and whether the goals at the largest ε are met."""
+        """Return the table, and the verdicts about the goals at the largest ε."""
         if self.missing:
             return f"Left out: {self.missing}\n"
         columns = ("ε planned", "largest ε spent", "method", PERSONALISED, "global")
@@ -124,6 +120,8 @@ def _measure(federation: Federation, epsilon: float | None, seeds: int, folder: 
         changed = with_changes(
             federation,
             privacy__epsilon=epsilon,
+            # Models are chosen by exact validation metrics, which no ε covers: a researcher's
+            # simulation, and no setting for a hospital.
             privacy__metrics="exact",
             training__learning_rate=LEARNING_RATES[epsilon],
         )
@@ -141,7 +139,8 @@ def _measure(federation: Federation, epsilon: float | None, seeds: int, folder: 
 
 
 def without_privacy(federation: Federation) -> Federation:
-    """Return the federation without privacy, with settings that suit it: noise asks for others."""
+    """Return the federation without privacy, with settings that suit it."""
+    # With the private settings (large steps, one epoch, group norm) the comparison would be unfair.
     vendors = [
         member.model_dump(mode="python") | {"client_noise": None, "server_noise": None}
         for member in federation.vendors

@@ -1,4 +1,4 @@
-"""The memory of all processes that a simulation has started, and the disk use of its folder."""
+"""Measure the memory of a simulation's processes, and the disk use of its folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def own_simulations() -> set[str]:
     for child in psutil.Process().children():
         try:
             tag = child.environ().get(TAG)
-        except psutil.Error:
+        except psutil.Error:  # it has ended meanwhile
             continue
         if tag:
             tags.add(tag)
@@ -26,28 +26,26 @@ def own_simulations() -> set[str]:
 
 
 def simulation_memory() -> float:
-    """Return the resident memory (MiB) of the simulations that this process has started.
-
-    Where the system tells it (Linux) a page that several processes share counts once.
-    """
+    """Return the resident memory (MiB) of all simulations started by this process."""
     members = set[psutil.Process]().union(*(family(tag) for tag in own_simulations()))
     return resident(members) / MIB
 
 
 def resident(processes: Iterable[psutil.Process]) -> int:
-    """Return the bytes that the processes hold; those that have ended hold nothing."""
+    """Return the resident bytes of the processes; ended ones count as 0."""
     total = 0
     for process in processes:
         try:
             memory = process.memory_full_info()
-        except psutil.Error:
+        except psutil.Error:  # it has ended meanwhile
             continue
+        # PSS, which Linux has, counts a page shared by n processes as 1/n in each of them.
         total += getattr(memory, "pss", memory.rss)
     return total
 
 
 def disk_use(folder: Path) -> float:
-    """Return the size (MiB) of the files in a folder; those that vanish meanwhile count nothing."""
+    """Return the size (MiB) of the files in a folder; files that vanish meanwhile count as 0."""
     total = 0
     for path in folder.rglob("*"):
         try:

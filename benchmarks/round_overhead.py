@@ -1,16 +1,15 @@
 """The wall time of an SRFLM round against a stock Flower FedAvg round with the same training.
 
-Both run in Flower's simulation engine, with the same vendors, phantom data, network, CPUs, and
-gradient steps (the counted steps are compared, and must be equal), and both evaluate on the
-vendors' validation splits.  FedAvg is ``flwr.serverapp.strategy.FedAvg().start(...)`` unchanged
-over a ClientApp that trains, evaluates, and keeps nothing.  An SRFLM round has more to do: it opens
-the term, lets the server fine-tune after the clients, evaluates two models and keeps personalised
-ones, and commits to every vendor's ledger; files are written durably.
+Both run in Flower's simulation engine with the same vendors, phantom data, network, CPUs, and
+gradient steps (counted, and required to be equal), and both evaluate on the vendors' validation
+splits. FedAvg is Flower's own, ``flwr.serverapp.strategy.FedAvg().start(...)``, over a ClientApp
+that trains, evaluates, and keeps nothing. An SRFLM round does more: it opens the term, fine-tunes
+at the server after the clients, evaluates two models, keeps personalised ones, and commits durably
+to every vendor's ledger.
 
-The paper's demo trains ten epochs at the clients and twenty at the server; here it is fifteen at
-all, of 96 training images a vendor.  Seconds a round are the median time between the ends of
-consecutive rounds after the first two.  Every case is measured A B A B; the ratio is that of
-neighbours.
+Clients and server train ten epochs each, on 96 images per vendor. The seconds of a round are the
+median time between the ends of consecutive rounds after the first two. Every case is measured in
+turn (A B A B), and ratios are of neighbours.
 """
 
 from __future__ import annotations
@@ -36,17 +35,16 @@ from strategies.errors import SimulationError
 TARGET = 1.10
 PHASES = ("open", "train", "finetune", "evaluate")
 EPOCHS = 10
-EXAMPLES = 160
-"""A vendor, over all splits."""
+EXAMPLES = 160  # of each vendor, over all splits: 96 for training
 COMMIT = "commit and the rest"
 
 
 @dataclass(frozen=True)
 class Case:
-    """So many vendors on so many CPUs.
+    """A number of vendors on a number of CPUs.
 
-    The clients train in waves of as many as there are CPUs, and the server after them; unless
-    the number of waves is the same, the two methods differ by construction.
+    Clients train in waves of as many as there are CPUs, and SRFLM's server after them. The times
+    can be compared only if both methods have the same number of waves.
     """
 
     vendors: int
@@ -60,10 +58,12 @@ class Case:
     @property
     def is_like_for_like(self) -> bool:
         """Return whether both methods have the same number of waves."""
+        # With another number of waves the methods differ by construction, not by overhead.
         ours, theirs = self.waves
         return ours == theirs
 
 
+# The third has three waves against two, and shows the price of the server's turn.
 CASES = (Case(4, 1), Case(5, 2), Case(4, 2))
 
 
@@ -75,7 +75,7 @@ class SrflmTimes:
     costs: list[dict[str, float]]
 
     def phases(self) -> dict[str, float]:
-        """Return the median seconds of the phases, and of the commit with all between phases."""
+        """Return the median seconds of each phase, and of the commit and all between phases."""
         rounds = list(zip(pairwise(self.ends), self.costs[1:], strict=True))[WARM_UP_ROUNDS - 1 :]
         found = {name: median(cost.get(name, 0.0) for _, cost in rounds) for name in PHASES}
         rest = [now.time - then.time - sum(cost.values()) for (then, now), cost in rounds]
@@ -84,7 +84,7 @@ class SrflmTimes:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case: gradient steps a round, seconds a round of both, their ratio, SRFLM's phases."""
+    """One case: gradient steps and seconds per round, their ratio, and SRFLM's phases."""
 
     case: Case
     steps: int
@@ -95,7 +95,7 @@ class CaseResult:
 
     @property
     def verdict(self) -> str:
-        """Say whether the target is met, where there is one."""
+        """Return "met" or "missed", or that the case has no target."""
         if not self.case.is_like_for_like:
             return "differs by construction"
         return "met" if self.ratio.median <= TARGET else "missed"
@@ -108,7 +108,7 @@ class RoundOverhead:
     cases: tuple[CaseResult, ...]
 
     def as_markdown(self) -> str:
-        """Return the times and ratios, and below them where SRFLM's time goes."""
+        """Return the times and ratios, and below them the seconds of SRFLM's phases."""
         times = table(
             (
                 "vendors",
@@ -178,12 +178,12 @@ def measure(case: Case, pairs: int, rounds: int, folder: Path) -> CaseResult:
 
 
 def same_work_federation(vendors: int, rounds: int) -> Federation:
-    """Return the phantom federation in which a server trains as much as a client."""
+    """Return the phantom federation with equal epochs at server and clients."""
     return with_changes(
         built_in_federation(vendors),
         data__examples=EXAMPLES,
         training__client_epochs=EPOCHS,
-        training__server_epochs=EPOCHS,
+        training__server_epochs=EPOCHS,  # as in FedAvg, where all vendors are clients
         run__rounds=rounds,
         run__device="cpu",
     )

@@ -1,4 +1,4 @@
-"""When the rounds of a run ended and how much was trained in them: seconds a round, equal work."""
+"""The ends of a run's rounds: seconds per round, and a check of equal work in two runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-WARM_UP_ROUNDS = 2
-"""The first rounds load the data and import torch: they are not counted."""
+WARM_UP_ROUNDS = 2  # not counted, as they load the data and import torch
 
 
 @dataclass(frozen=True)
 class RoundEnd:
-    """The end of a round (0: the start of the first), in seconds of the clock; its steps."""
+    """The end of a round (round 0: the start), in seconds since 1970, and its gradient steps."""
 
     round: int
     time: float
@@ -23,7 +22,7 @@ class RoundEnd:
 
 
 class UnequalWork(Exception):
-    """Two runs that are to be compared did not take the same gradient steps."""
+    """Two runs cannot be compared because their gradient steps differ."""
 
 
 def append_round_end(path: Path, end: RoundEnd) -> None:
@@ -33,7 +32,7 @@ def append_round_end(path: Path, end: RoundEnd) -> None:
 
 
 def read_round_ends(path: Path) -> list[RoundEnd]:
-    """Return the round ends in a file; an unfinished last line is left out."""
+    """Return the round ends in a file, without an unfinished last line."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -43,7 +42,7 @@ def read_round_ends(path: Path) -> list[RoundEnd]:
 def seconds_a_round(ends: Sequence[RoundEnd]) -> float:
     """Return the median time between consecutive round ends, after the first two rounds.
 
-    Raises :class:`ValueError` when there are not that many.
+    Raises :class:`ValueError` if there are too few.
     """
     gaps = [now.time - then.time for then, now in pairwise(ends) if now.round > WARM_UP_ROUNDS]
     if not gaps:

@@ -44,8 +44,9 @@ PRIVATE = Path("runs") / "benchmarks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the command line names."""
+    """Run the benchmarks named on the command line."""
     chosen = _parser().parse_args(arguments)
+    # Only a complete run may replace the published figures.
     whole = not chosen.quick and set(chosen.only) == set(BENCHMARKS)
     out: Path = chosen.out or (PUBLISHED if whole else PRIVATE)
     failed = run_all(chosen.only, bool(chosen.quick), out / "results.md", print)
@@ -62,18 +63,19 @@ def run_all(
     show: Callable[[str], None],
     benchmarks: Mapping[str, Benchmark] = BENCHMARKS,
 ) -> list[str]:
-    """Run benchmarks by name; write ``results`` after each one.  Return the names that failed."""
+    """Run benchmarks by name, and write ``results`` after each; return the names of failed ones."""
     sections, failed = [HEAD], []
     results.parent.mkdir(parents=True, exist_ok=True)
     for name in names:
         try:
             text = measure(name, benchmarks[name], quick)
-        except Exception as error:  # the figures of the others are wanted all the same
+        except Exception as error:  # the other benchmarks still run
             traceback.print_exception(error)
             text = section(name, quick, this_machine(), f"Failed: {type(error).__name__}.")
             failed.append(name)
         show(text)
         sections.append(text)
+        # After every benchmark: an hour's figures must not depend on the last one.
         results.write_text("\n".join(sections), encoding="utf-8")
     return failed
 

@@ -1,4 +1,4 @@
-"""What every benchmark is: a function that measures, and a result that can be read."""
+"""The common part of all benchmarks: run one, and print its section of the results."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from benchmarks.machine import Machine, this_machine
 
 
 class Result(Protocol):
-    """What was measured."""
+    """The figures of a benchmark."""
 
     def as_markdown(self) -> str:
-        """Return the figures as a Markdown table, with a line on what they say."""
+        """Return the figures as a Markdown table, with a line about their meaning."""
         ...
 
 
-Benchmark = Callable[[bool, Path], Result]
-"""(quick, an empty folder for its runs) → result"""
+Benchmark = Callable[[bool, Path], Result]  # (quick, an empty folder for its runs) → result
 
 
 def section(name: str, quick: bool, machine: Machine, body: str) -> str:
@@ -31,8 +30,8 @@ def section(name: str, quick: bool, machine: Machine, body: str) -> str:
 
 
 def measure(name: str, benchmark: Benchmark, quick: bool) -> str:
-    """Run a benchmark in a folder that is deleted afterwards; return its section."""
-    machine = this_machine()
+    """Run a benchmark in a temporary folder; return its section."""
+    machine = this_machine()  # before the run, whose own load must not be in the load average
     with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
         result = benchmark(quick, Path(folder))
     return section(name, quick, machine, result.as_markdown())

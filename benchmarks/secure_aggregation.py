@@ -1,10 +1,10 @@
 """Secure aggregation against plain: bytes and seconds for a model of 45 MB.
 
-A federation in memory, with real sites, keys, files, and messages: clients that have trained are
-asked for their updates, until the server has the mean.  Nothing is trained and nothing travels over
-a network: what is measured is what secure aggregation costs besides.  Clients are asked one after
-another on this machine, so their seconds are given for one of them (the slowest).  The means must
-be equal up to the rounding step.  A B A B …; the lost client does not send its masked update.
+In a federation in memory, with real sites, keys, files, and messages, a server asks trained clients
+for their updates and computes the mean. There is no training and no network, so the figures are the
+extra cost of secure aggregation. Clients answer one after another on this machine; the seconds are
+those of the slowest one. The means must be equal up to the rounding step. The ways are measured in
+turn; the lost client does not send its masked update.
 """
 
 from __future__ import annotations
@@ -47,15 +47,14 @@ from strategies.term.requests import training_requests
 from strategies.term.secure_averaging import secure_mean
 from strategies.weights import Model, Weights
 
-PARAMETERS = 11_250_000
-"""Of single precision: 45 MB."""
+PARAMETERS = 11_250_000  # in single precision 45 MB, as a ResNet-18
 
 DEADLINE = 60.0
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One way for one number of vendors."""
+    """Bytes and seconds of one way of aggregating, for one number of vendors."""
 
     vendors: int
     way: str
@@ -101,7 +100,7 @@ def run(quick: bool, folder: Path) -> SecureAggregation:
 
 @dataclass
 class _Sample:
-    """What one aggregation took."""
+    """The mean of one aggregation, its bytes, and its seconds."""
 
     mean: Weights
     sent: int
@@ -111,7 +110,7 @@ class _Sample:
 
 
 def measure(vendors: int, parameters: int, pairs: int, folder: Path) -> list[Measured]:
-    """Measure all ways in turn; raise :class:`UnequalWork` when their means differ."""
+    """Measure all ways in turn; raise :class:`UnequalWork` if their means differ."""
     start = {"w": np.zeros(parameters, np.float32)}
     ways: dict[str, Callable[[], _Sample]] = {}
     for way in ("plain", "secure", "secure, a client lost"):
@@ -121,6 +120,7 @@ def measure(vendors: int, parameters: int, pairs: int, folder: Path) -> list[Mea
     for _ in range(pairs):
         for way, once in ways.items():
             samples[way].append(once())
+        # The third way's mean lacks the lost client, so it is not compared.
         step = agreed_quantiser(64.0, vendors).step
         _check_same(samples["secure"][-1].mean, samples["plain"][-1].mean, step)
     return [
@@ -140,13 +140,13 @@ def _check_same(securely: Weights, plainly: Weights, step: float) -> None:
     """Raise :class:`UnequalWork` unless the means agree up to half a step and rounding."""
     for name, array in plainly.items():
         difference = float(np.abs(securely[name] - array).max())
-        if not difference <= step / 2 + 1e-7:
+        if not difference <= step / 2 + 1e-7:  # written so that NaN fails too
             raise UnequalWork(f"the means {name} differ by {difference}")
 
 
 @dataclass
 class _Timed:
-    """A site; adds up the seconds that it takes to answer."""
+    """A site that adds up the seconds of its answers."""
 
     site: Site
     seconds: Counter[str] = field(default_factory=Counter)
@@ -162,14 +162,14 @@ class _Timed:
         return reply
 
     def log(self, text: str) -> None:
-        raise RuntimeError(text)
+        raise RuntimeError(text)  # a site logs only errors here, and an error spoils the figures
 
     def highest_attempt(self) -> int:
         return 0
 
 
 class _Sites:
-    """Sites that have trained round 1; the first vendor serves."""
+    """Sites after the training of round 1; the first vendor serves."""
 
     def __init__(
         self, vendors: int, start: Weights, folder: Path, securely: bool, one_lost: bool
@@ -178,7 +178,7 @@ class _Sites:
             built_in_federation(vendors),
             evaluate_averaged=False,
             aggregation__secure=securely,
-            aggregation__include_stale_server="never",
+            aggregation__include_stale_server="never",  # a mean of the clients' updates alone
             run__work_deadline=DEADLINE,
         )
         self._start = Model.of(start)
@@ -194,7 +194,7 @@ class _Sites:
         self._lost = vendors if one_lost else 0
 
     def aggregate(self) -> _Sample:
-        """Ask for the updates; return their mean and what it took."""
+        """Ask for the updates; return their mean with bytes and seconds."""
         self._seconds.clear()
         federation, plan = self._federation, self._federation.term_plan()
         grid = MemoryGrid(self._answer, len(self._sites), Path(), self._fault)  # type: ignore[arg-type]
@@ -221,6 +221,7 @@ class _Sites:
             sum(cost.bytes_sent for cost in meter.phases.values()),
             sum(cost.bytes_received for cost in meter.phases.values()),
             max(self._seconds.values()),
+            # The clients ran in this process, so their seconds are within the whole.
             whole - sum(self._seconds.values()),
         )
 
@@ -244,7 +245,7 @@ def _trained(
     folder: Path,
     keys: VendorKeys,
 ) -> Site:
-    """Return a site with an update for round 1: noise that depends on the vendor only."""
+    """Return a site with a stored update for round 1, made of noise that depends on the vendor."""
     rng = np.random.default_rng(number)
     update = {n: a + rng.normal(0, 0.01, a.shape).astype(a.dtype) for n, a in start.weights.items()}
     state = SiteState(

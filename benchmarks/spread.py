@@ -1,4 +1,4 @@
-"""Medians with their range, and a trend with its uncertainty: what is said about noisy times."""
+"""Summarise noisy measurements: medians with their range, and trends with their uncertainty."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some measurements, and the smallest and the largest of them."""
+    """The median, the smallest, and the largest of some measurements."""
 
     median: float
     low: float
@@ -28,28 +28,30 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return median and range; raises :class:`ValueError` when there are no values."""
+    """Return median and range; raise :class:`ValueError` without values."""
     if not values:
         raise ValueError("found no measurements; expected at least one")
     return Spread(median(values), min(values), max(values), len(values))
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Return the spread of ours ÷ theirs over pairs that were measured one after the other."""
+    """Return the spread of ours ÷ theirs over pairs of consecutive measurements."""
+    # Ratios within a pair, as a machine's speed changes over minutes.
     return spread([one / other for one, other in zip(ours, theirs, strict=True)])
 
 
 def alternate(
     ours: Callable[[int], Ours], theirs: Callable[[int], Theirs], pairs: int
 ) -> tuple[list[Ours], list[Theirs]]:
-    """Measure A B A B …, so that a machine that slows down does so for both."""
+    """Measure ``ours`` and ``theirs`` in turn (A B A B …) ``pairs`` times."""
+    # A machine that slows down then does so for both.
     measured = [(ours(pair), theirs(pair)) for pair in range(pairs)]
     return [one for one, _ in measured], [other for _, other in measured]
 
 
 @dataclass(frozen=True)
 class Trend:
-    """The slope of a least-squares line, and the p value of its being zero."""
+    """The slope of a least-squares line, and its p-value against a slope of zero."""
 
     slope: float
     p_value: float
@@ -60,7 +62,7 @@ class Trend:
 
 
 def trend(values: Sequence[float]) -> Trend:
-    """Return the trend of values that are one step apart; needs at least three."""
+    """Return the trend of values one step apart; raise :class:`ValueError` for fewer than 3."""
     if len(values) < 3:
         raise ValueError(f"found {len(values)} values; expected at least 3 for a trend")
     line = linregress(range(len(values)), values)

@@ -1,10 +1,10 @@
 """Training throughput of our loop against a plain PyTorch loop over the same tensors.
 
-Both train the same network from the same weights on the same 64×64 images in the same order,
-batches of 16, SGD with momentum; ours adds its bookkeeping (mean loss, check that all is finite,
-random state kept apart).  On the CPU the weights at the end must be equal, so the work is the same.
-One CPU thread, as a vendor has in a simulation.  A B A B …, at least five pairs; the ratio is that
-of neighbours.  Where there is CUDA the same is measured on it, in single and in mixed precision.
+Both train the same network from the same weights on the same 64×64 images in the same order, with
+batches of 16 and SGD with momentum. Our loop adds its bookkeeping: mean loss, check for finite
+numbers, random state kept apart. On the CPU the final weights must be equal, as a proof of equal
+work. Both use one CPU thread, as a vendor in a simulation does, and are measured in turn (A B A B);
+ratios are of neighbours. With CUDA the same is measured in single and in mixed precision.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from strategies.weights import Weights
 
 TARGET = 0.95
 BATCH, SIZE, SEED = 16, 64, 65
+# Batches in an epoch, which takes two to four seconds on one CPU.
 BATCHES: dict[Network, int] = {"resnet18": 4, "densenet121": 6, "small-cnn": 100}
-"""In an epoch, which takes two to four seconds on one CPU."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def run(quick: bool, folder: Path) -> Throughputs:
         devices += [(torch.device("cuda"), False), (torch.device("cuda"), True)]
     measured = []
     for device, half in devices:
-        more = 1 if device.type == "cpu" else 20
+        more = 1 if device.type == "cpu" else 20  # for epochs of seconds on a fast GPU, too
         for network, batches in BATCHES.items():
             images = BATCH * max(1, more * batches // shrink)
             measured.append(measure(network, images, pairs, device, half))
@@ -109,10 +109,11 @@ def measure(
         return images / _seconds(work, device)
 
     with _one_thread():
+        # The first runs are a warm-up, and show that both loops do the same work.
         rate(ours)
         after_ours = get_weights(network)
         rate(plain)
-        if device.type == "cpu":
+        if device.type == "cpu":  # CUDA adds in varying order
             _check_same(name, after_ours, get_weights(network))
         mine, theirs = alternate(lambda _: rate(ours), lambda _: rate(plain), pairs)
     return Throughput(
@@ -126,7 +127,7 @@ def measure(
 
 
 def _noise(images: int, task: TaskSettings) -> Split:
-    """Return images of noise: how fast they are trained on does not depend on what they show."""
+    """Return images of noise, because the speed does not depend on the content of images."""
     generator = torch.Generator().manual_seed(SEED)
     shape = (images, task.channels, SIZE, SIZE)
     labels = torch.randint(0, len(task.classes), (images,), generator=generator)
@@ -135,7 +136,7 @@ def _noise(images: int, task: TaskSettings) -> Split:
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:
     def wait() -> None:
-        if device.type == "cuda":
+        if device.type == "cuda":  # CUDA works asynchronously
             torch.cuda.synchronize(device)
 
     wait()

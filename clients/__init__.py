@@ -1,1 +1,1 @@
-"""The vendors of the federation: their data, models and training."""
+"""All that touches a vendor's data: reading it, training on it, evaluating, and privacy."""

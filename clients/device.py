@@ -12,7 +12,7 @@ from strategies.errors import ConfigurationError
 def choose_device(name: str) -> torch.device:
     """Return the device called ``name``; ``auto`` takes CUDA, then MPS, then the CPU.
 
-    Raises :class:`ConfigurationError` when the named device is not there.
+    Raises :class:`ConfigurationError` if this machine does not have the named device.
     """
     available = {
         "cuda": torch.cuda.is_available(),
@@ -31,10 +31,8 @@ def choose_device(name: str) -> torch.device:
 
 
 def mixed_precision(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
-    """Return a context for forward passes: bfloat16 autocast where CUDA has it, else nothing.
-
-    Not float16, which would need its gradients scaled, nor bfloat16 that is only emulated.
-    """
+    """Return a context for forward passes: bfloat16 if wanted and in hardware, else float32."""
+    # float16 would need scaled gradients, and emulated bfloat16 saves no time.
     if wanted and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from clients.data.vendor_data import Split
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 256  # images in one forward pass: bounds the memory
 
 
 @torch.no_grad()
@@ -23,7 +23,7 @@ def predict_logits(network: nn.Module, images: torch.Tensor, device: torch.devic
 
 
 def evaluate(network: nn.Module, data: Split, device: torch.device) -> dict[str, float]:
-    """Return the metrics of ``network`` on ``data``; those that are undefined are left out."""
+    """Return the metrics of ``network`` on ``data``, without those that are undefined there."""
     logits = predict_logits(network, data.images, device)
     loss = float(functional.cross_entropy(logits, data.labels))
     metrics = classification_metrics(logits.softmax(1), data.labels)
@@ -35,20 +35,21 @@ def evaluate(network: nn.Module, data: Split, device: torch.device) -> dict[str,
 def classification_metrics(probabilities: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     """Return accuracy, balanced accuracy, and AUC from (n, classes) probabilities.
 
-    Balanced accuracy is the mean recall, and AUC the mean one-against-rest AUC, over the classes
-    for which they are defined on ``labels``.
+    Balanced accuracy is the mean recall of the classes, AUC the mean of their one-against-rest
+    AUCs. Classes without a defined value on ``labels`` do not count.
     """
     classes = probabilities.shape[1]
     truth = functional.one_hot(labels, classes)
     guess = functional.one_hot(probabilities.argmax(1), classes)
     confusion = get_confusion_matrix(guess, truth, include_background=True).double().sum(0)
-    true_positive, false_negative = confusion[:, 0], confusion[:, 3]
+    true_positive, false_negative = confusion[:, 0], confusion[:, 3]  # MONAI's order: TP FP TN FN
     present = true_positive + false_negative > 0
     recall = true_positive[present] / (true_positive + false_negative)[present]
     metrics = {
         "accuracy": float(true_positive.sum() / len(labels)),
         "balanced-accuracy": float(recall.mean()),
     }
+    # AUC needs examples of the class and of the rest.
     separable = present & (truth.sum(0) < len(labels))
     if separable.any():
         auc = compute_roc_auc(probabilities[:, separable], truth[:, separable], average="none")

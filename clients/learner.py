@@ -1,4 +1,4 @@
-"""A vendor that learns: its data, the agreed network, and the work it is asked to do."""
+"""Train and evaluate the agreed network on one vendor's data, privately if the settings say so."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from strategies.weights import Weights
 
 @dataclass(frozen=True)
 class Trained:
-    """What local work gives: new weights, the mean training loss, examples n_v, gradient steps."""
+    """Result of local training: new weights, mean loss, examples n_v, gradient steps."""
 
     weights: Weights
     loss: float
@@ -33,14 +33,11 @@ class Trained:
 
 @dataclass(frozen=True)
 class Learner:
-    """Trains and evaluates one vendor's data.
-
-    ``network`` is scratch space: every call loads the weights that it is given, so learners of
-    one process may share it.  With a ``spender`` training is differentially private.
-    """
+    """Trains and evaluates models on one vendor's data; with a ``spender``, privately."""
 
     vendor: str
     data: VendorData
+    # Scratch space: every call loads its own weights first, so learners may share a network.
     network: nn.Module
     settings: TrainingSettings
     seed: int
@@ -59,10 +56,10 @@ class Learner:
     ) -> Trained:
         """Train ``weights`` on the vendor's own data.
 
-        The result depends on nothing but the arguments and the seed: doing it again after a crash
-        gives the same weights, and so does going on from a ``checkpoint``.  Private training is
-        different every time, and spends.  Raises :class:`strategies.errors.TrainingDiverged`,
-        :class:`strategies.errors.PrivacyError`.
+        The result depends on the arguments and the seed only: repeating it after a crash, or
+        continuing from a ``checkpoint``, gives the same weights. Private training is different
+        every time, and each time spends budget. Raises
+        :class:`strategies.errors.TrainingDiverged` and :class:`strategies.errors.PrivacyError`.
         """
         set_weights(self.network, weights)
         if self.spender is not None:
@@ -85,7 +82,7 @@ class Learner:
     def _train_privately(
         self, spender: Spender, work: Work, role: Role, term: int, round_number: int
     ) -> Trained:
-        """Train by the agreed mechanism; what is told of the data is noisy or public."""
+        """Train by the agreed mechanism; the result holds noisy or public numbers only."""
         with spender.spending(role, term, round_number) as mechanism:
             outcome = train_privately(
                 self.network,
@@ -98,6 +95,7 @@ class Learner:
                 groups=patients_of(self.data.train) if spender.budget.unit == "patient" else None,
                 proximal=work.proximal,
             )
+        # The public size, not the true number of records, which no noise protects.
         return Trained(get_weights(self.network), outcome.loss, spender.size, outcome.steps)
 
     def evaluate(self, weights: Weights, split: SplitName) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""MONAI networks by name, with initial weights that every site computes alike."""
+"""Build the MONAI network that a federation names, with the same initial weights at every site."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from clients.seeds import derive_seed
 from clients.settings import ModelSettings, TaskSettings
 from strategies.weights import Weights
 
+# DenseNet and EfficientNet halve their images five times: 32 pixels become one.
 SMALLEST_SIDE = 32
-"""DenseNet and EfficientNet halve their images five times; smaller ones are padded to this."""
 
 
 class SmallCNN(nn.Module):
-    """Three strided convolutions (MONAI blocks, by default of 32–64–128 channels), pooling, one
-    linear layer.
+    """A small network: three strided MONAI convolutions, global pooling, one linear layer.
 
-    Global mean and maximum are both kept: a lesion is small, and a mean alone hardly shows it.
-
-    Input (batch, channels, *space), any size from 8 up; output (batch, classes).
+    The convolutions have ``width``, 2 and 4 times ``width`` channels. Input (batch, channels,
+    *space) of side 8 or more; output logits (batch, classes).
     """
 
     def __init__(
@@ -42,7 +40,7 @@ class SmallCNN(nn.Module):
                     wide_out,
                     strides=2,
                     norm=("group", {"num_groups": 8}) if norm == "group" else "batch",
-                    act=("relu", {"inplace": False}),
+                    act=("relu", {"inplace": False}),  # Opacus' hooks refuse in-place operations
                     bias=False,
                 )
                 for wide_in, wide_out in itertools.pairwise(widths)
@@ -53,12 +51,13 @@ class SmallCNN(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits."""
         features = self.features(images).flatten(2)
+        # Mean and maximum: a lesion is small, and the mean alone hardly shows it.
         pooled = torch.cat([features.mean(2), features.amax(2)], dim=1)
         return torch.as_tensor(self.classifier(pooled))
 
 
 def build_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
-    """Return the network that ``model`` names, for the images and classes of ``task``."""
+    """Return the network named in ``model`` for the images and classes of ``task``."""
     network = _stock_network(model, task)
     if not model.dp_ready:
         if model.weight_standardisation:
@@ -83,7 +82,7 @@ def _stock_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
         case "efficientnet-b0":
             network = EfficientNetBN(
                 "efficientnet-b0",
-                pretrained=False,
+                pretrained=False,  # MONAI's default downloads weights
                 spatial_dims=dims,
                 in_channels=channels,
                 num_classes=classes,
@@ -100,12 +99,13 @@ def pad_small_images(
     missing = [max(0, SMALLEST_SIDE - side) for side in images.shape[2:]]
     if not any(missing):
         return inputs
+    # functional.pad counts axes from the last one.
     padding = [part for each in reversed(missing) for part in (each // 2, each - each // 2)]
     return (functional.pad(images, padding, mode="replicate"), *others)
 
 
 def initial_network(model: ModelSettings, task: TaskSettings, seed: int) -> nn.Module:
-    """Return the network with the initial weights that follow from ``seed``, on the CPU."""
+    """Return the network on the CPU, its initial weights drawn from ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initial-model"))
         return build_network(model, task)
@@ -113,6 +113,7 @@ def initial_network(model: ModelSettings, task: TaskSettings, seed: int) -> nn.M
 
 def get_weights(network: nn.Module) -> Weights:
     """Return copies of the network's floating-point parameters and buffers by name."""
+    # Integer buffers (batch norm's num_batches_tracked) would become floats in an average.
     return {
         name: tensor.detach().cpu().numpy().copy()
         for name, tensor in network.state_dict().items()
@@ -121,9 +122,9 @@ def get_weights(network: nn.Module) -> Weights:
 
 
 def set_weights(network: nn.Module, weights: Weights) -> None:
-    """Load ``weights``; integer buffers keep their values.
+    """Load ``weights`` into the network; integer buffers keep their values.
 
-    Raises :class:`KeyError` when a name is missing or unknown.
+    Raises :class:`KeyError` if a name is missing or unknown.
     """
     state = network.state_dict()
     floating = {name for name, tensor in state.items() if tensor.is_floating_point()}

@@ -25,10 +25,10 @@ def predict_file(
 ) -> list[float]:
     """Return the probability of every class for the image in ``path``.
 
-    The image is prepared as in training.  ``trained_size`` is the side of the training images,
-    where it is known; an image of another size is refused unless ``image_size`` resizes it.
+    The image is prepared as in training. ``trained_size`` is the side of the training images, if
+    known: an image of another size is refused unless ``image_size`` resizes it.
 
-    Raises :class:`DataError` when the image cannot be used.
+    Raises :class:`DataError` if the image cannot be used.
     """
     if not path.is_file():
         raise DataError(f"no file {path}", "an image file", "correct the path", DataError.MISSING)

@@ -1,4 +1,4 @@
-"""Settings of what touches a vendor's data, as they stand in ``federation.toml``."""
+"""The tables of ``federation.toml`` about data, task, network, and training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from strategies.settings import Settings
 Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
 ClassificationMetric = Literal["accuracy", "balanced-accuracy", "auc"]
 
+# Models and files of a run have these names, so a vendor must not.
 RESERVED_NAMES = ("global", "averaged", "finetuned", "personalised", "pooled")
-"""Models and files of a run have these names; a vendor may not."""
 
+# Largest fraction of a vendor's data for validation and test together.
 MAX_HELD_OUT = 0.8
-"""The largest part of a vendor's data that validation and test may take together."""
 
 
 def _usable_path(value: object) -> object:
@@ -202,7 +202,7 @@ class VendorSettings(Settings):
 
 
 class SplitSettings(Settings):
-    """How data that comes without splits is divided, and what is asked of a vendor's data."""
+    """The division of data without splits, and the requirements for a vendor's data."""
 
     validation: float = Field(
         default=0.2,
@@ -225,6 +225,7 @@ class SplitSettings(Settings):
     @classmethod
     def _enough_left_for_training(cls, test: float, info: ValidationInfo) -> float:
         validation = info.data.get("validation", 0.0)
+        # Rounded: a sum of 0.8 must not be refused for an error in its last bit.
         if round(validation + test, 9) > MAX_HELD_OUT:
             raise ValueError(
                 f"expected at most {MAX_HELD_OUT} together with splits.validation ({validation}),"

@@ -1,4 +1,4 @@
-"""The local training loop of both roles: mini-batch gradient descent over data in memory."""
+"""Train a network on a vendor's own data, as client or as server, without privacy."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from strategies.errors import TrainingDiverged
 
 @dataclass(frozen=True)
 class Work:
-    """How much to train, and how: either ``epochs``, or ``steps`` where it is set.
+    """One piece of training: ``steps`` gradient steps, or ``epochs`` epochs if ``steps`` is None.
 
-    ``proximal`` is FedProx's μ (Li et al., MLSys 2020): it adds μ/2·‖w − w₀‖² to the loss, w₀ the
-    weights at the start.
+    ``proximal`` is FedProx's μ (Li et al., MLSys 2020): the loss gets the extra term
+    μ/2·‖w − w₀‖², where w₀ are the weights at the start.
     """
 
     learning_rate: float
@@ -32,15 +32,13 @@ class Work:
     proximal: float = 0.0
 
     def gradient_steps(self, examples: int, batch_size: int) -> int:
-        """Return the number of gradient steps this work takes on ``examples`` examples."""
+        """Return the number of gradient steps for ``examples`` training examples."""
         return self.steps if self.steps is not None else self.epochs * batches(examples, batch_size)
 
 
 def batches(examples: int, batch_size: int) -> int:
-    """Return the mini-batches in an epoch; a last batch of a single example is left out.
-
-    (Normalisation over a batch has no meaning for one example.)
-    """
+    """Return the number of mini-batches in an epoch, without a last batch of one example."""
+    # Batch normalisation is undefined for a single example.
     whole, rest = divmod(examples, batch_size)
     return whole + (1 if rest > 1 or whole == 0 else 0)
 
@@ -48,7 +46,7 @@ def batches(examples: int, batch_size: int) -> int:
 def batch_indices(
     examples: int, batch_size: int, steps: int, generator: torch.Generator
 ) -> Iterator[torch.Tensor]:
-    """Yield the example indices of ``steps`` mini-batches, shuffled anew in every epoch."""
+    """Yield the example indices of ``steps`` mini-batches; every epoch has its own order."""
     done = 0
     while done < steps:
         order = torch.randperm(examples, generator=generator)
@@ -60,7 +58,8 @@ def batch_indices(
 def make_optimizer(
     network: nn.Module, settings: TrainingSettings, lr: float
 ) -> torch.optim.Optimizer:
-    """Return a fresh optimizer: no state is carried over rounds, so a restart changes nothing."""
+    """Return a new optimizer for the trainable parameters of ``network``."""
+    # No state is carried from round to round, so a restart between rounds changes nothing.
     parameters = [p for p in network.parameters() if p.requires_grad]
     match settings.optimizer:
         case "sgd":
@@ -85,9 +84,9 @@ def train(
 ) -> float:
     """Train ``network`` in place; return the mean loss over all examples seen.
 
-    The order of the examples and the network's own randomness follow from ``seed`` alone; with a
-    ``checkpoint`` the work goes on from the last epoch that it holds.  Raises
-    :class:`TrainingDiverged` when the loss or a weight is not finite at the end.
+    The order of the examples and the network's own randomness depend on ``seed`` only. With a
+    ``checkpoint``, training continues after the last epoch stored in it. Raises
+    :class:`TrainingDiverged` if the loss or a weight is not finite at the end.
     """
     generator = torch.Generator().manual_seed(seed)
     network.to(device).train()
@@ -102,10 +101,12 @@ def train(
         if checkpoint is not None:
             progress.resume(checkpoint, network, optimizer, device)
         order = batch_indices(len(data), settings.batch_size, steps, generator)
+        # The batches before the checkpoint are drawn too, and skipped: the rest stay the same.
         for indices in islice(order, progress.steps, None):
             chosen = indices.to(device)
             with mixed_precision(device, half_precision):
                 loss = functional.cross_entropy(network(images[chosen]), labels[chosen])
+            # The reported loss, which the election compares, is without FedProx's term.
             progress.note(loss.detach(), len(indices))
             if anchor:
                 loss = loss + work.proximal / 2 * _squared_distance(network, anchor)
@@ -126,9 +127,9 @@ def train(
 
 @dataclass
 class _Progress:
-    """How far the training is: the sum of losses over examples seen, and the steps done."""
+    """The sum of losses over the examples seen, their number, and the steps done."""
 
-    total: torch.Tensor
+    total: torch.Tensor  # on the device: a Python float would wait for the GPU in every step
     seen: int = 0
     steps: int = 0
 
@@ -144,6 +145,7 @@ class _Progress:
         optimizer: torch.optim.Optimizer,
         device: torch.device,
     ) -> None:
+        # With the generators' states, dropout continues as if there had been no interruption.
         checkpoint.keep(
             {
                 "network": network.state_dict(),

@@ -1,1 +1,1 @@
-"""A stock Flower app, for comparison: ``FedAvg`` as Flower has it, over the same learners."""
+"""A stock Flower app for comparison: Flower's own ``FedAvg`` over the same learners."""

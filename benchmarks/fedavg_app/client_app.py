@@ -1,6 +1,6 @@
-"""A ClientApp as Flower's tutorials have it: train, evaluate, keep nothing.
+"""A ClientApp like those in Flower's tutorials: train, evaluate, keep nothing.
 
-What learns is the same :class:`clients.learner.Learner` on the same data as in an SRFLM run.
+It trains with the same :class:`clients.learner.Learner` on the same data as an SRFLM run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def train(message: Message, context: Context) -> Message:
     learner = _learner(context)
     round_number = int(str(message.content.config_records["config"]["server-round"]))
     settings = learner.settings
-    rate = settings.learning_rate * settings.decay ** (round_number - 1)
+    rate = settings.learning_rate * settings.decay ** (round_number - 1)  # SRFLM's η_r
     start = from_arrays(message.content.array_records["arrays"])
     work = Work(rate, settings.client_epochs)
     trained = learner.train(start, work, "client", round_number)

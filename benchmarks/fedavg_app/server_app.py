@@ -1,4 +1,4 @@
-"""A ServerApp that runs Flower's own ``FedAvg`` and notes when every round ended."""
+"""A ServerApp that runs Flower's own ``FedAvg`` and notes the end of every round."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUNDS_FILE = "rounds.jsonl"
 
 
 class RoundNotes:
-    """Writes a line a round, through the two functions that Flower's strategies call back."""
+    """Writes a line for each round, through two callbacks of Flower's strategies."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._steps = path, 0
@@ -31,18 +31,19 @@ class RoundNotes:
         return MetricRecord({"steps": self._steps})
 
     def round_ended(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
-        """Note the time; Flower calls this last in a round, and once as round 0."""
+        """Note the time; Flower calls this at the end of each round, and first as round 0."""
         append_round_end(self._path, RoundEnd(server_round, time.time(), self._steps))
         return None
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run FedAvg for as many rounds as the federation in the run's folder says."""
+    """Run FedAvg for the number of rounds in the run folder's federation."""
     out = Path(str(context.run_config["out"]))
     federation = RunFolder(out).federation()
     notes = RoundNotes(out / ROUNDS_FILE)
     network = initial_network(federation.network_settings, federation.task, federation.seed)
+    # FedAvg begins with two nodes by default; here it must wait for all.
     strategy = FedAvg(
         min_available_nodes=len(federation.roster), train_metrics_aggr_fn=notes.trained
     )

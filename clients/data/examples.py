@@ -1,4 +1,4 @@
-"""Images as they were read, with what tells records and patients apart for the privacy ledger."""
+"""Images as they were read, with hashes by which the privacy ledger recognises them later."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Texts = NDArray[np.str_]
-COLOURS = (3, 4)
+COLOURS = (3, 4)  # channels of RGB, and of RGB with transparency
 
 
 class Examples(NamedTuple):
-    """Images (n, …), labels (n,) or (n, 1), and, where they are known, names of both.
+    """Images (n, …) and labels (n,) or (n, 1), with hashes of records and patients if known.
 
-    ``records`` (n,) are the images' :func:`record_name`, for a reader that has changed the images;
-    ``patients`` (n,) are what names each image's patient, hashed.
+    ``records`` (n,) is each image's :func:`record_name`, set by a reader that changed the pixels;
+    ``patients`` (n,) is the hash of each patient's name (:func:`patient_names`).
     """
 
     images: NDArray[np.generic]
@@ -33,11 +33,12 @@ class Examples(NamedTuple):
 
 
 def record_name(pixels: NDArray[np.generic]) -> str:
-    """Return SHA-256 (hex) of an image as it was read, of the file's type.
+    """Return SHA-256 (hex) of an image's pixels in the file's own type, before any scaling.
 
-    It is taken before resizing and scaling, and does not depend on how the axes are understood:
-    colours may be the first axis or the last, and axes of length 1 do not count.
+    It is the same with the colours on the first or the last axis, and with axes of length 1 or
+    without.
     """
+    # The same image, in .npz or .png, resized or not, must count as one record in the ledger.
     pixels = pixels.squeeze()
     if pixels.ndim > 2 and pixels.shape[-1] in COLOURS and pixels.shape[0] not in COLOURS:
         pixels = np.moveaxis(pixels, -1, 0)
@@ -52,7 +53,7 @@ def record_names(images: Iterable[NDArray[np.generic]]) -> Texts:
 
 
 def patient_names(names: Iterable[Any]) -> Texts:
-    """Return SHA-256 (hex) of what names patients: the names themselves are not kept."""
+    """Return SHA-256 (hex) of each patient's name or number."""
     return np.array(
         [hashlib.sha256(f"patient {name}".encode()).hexdigest() for name in names], dtype=np.str_
     )

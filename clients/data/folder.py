@@ -1,10 +1,9 @@
-"""Read a folder with one sub-folder of images per class, by MONAI's readers.
+"""Read a folder with one sub-folder of images per class.
 
-``<folder>/<class>/*`` is divided at random; ``<folder>/<train|val|test>/<class>/*`` is taken as
-it stands.  Images of one patient may lie in ``<class>/<patient>/*``: they stay together.  Formats:
-PNG, JPEG, and BMP by Pillow, NPY without pickled objects, and all else that
-``monai.transforms.LoadImage`` reads with what is installed (DICOM and NIfTI with
-``pip install "monai[itk]"``).
+``<folder>/<class>/*`` is divided into splits at random; ``<folder>/<train|val|test>/<class>/*`` is
+divided already. Images in a common folder ``<class>/<patient>/`` stay in one split. Formats: PNG,
+JPEG, and BMP by Pillow, NPY without pickled objects, and every format for which
+``monai.transforms.LoadImage`` has a reader (DICOM and NIfTI with ``pip install "monai[itk]"``).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from strategies.errors import DataError
 _SPLIT_FOLDERS: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
 _NUMPY_SUFFIXES = {".npy", ".npz"}
-_PICTURE_MODES = {"L", "RGB", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+_PICTURE_MODES = {"L", "RGB", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}  # Pillow's: grey, RGB
 
 
 def read_folder(
@@ -39,10 +38,10 @@ def read_folder(
     splits: SplitSettings,
     rng: np.random.Generator,
 ) -> Arrays:
-    """Return split → (images (n, channels, *space) in [0, 1], labels (n,)).
+    """Return split → examples: images (n, channels, *space) in [0, 1], labels (n,).
 
-    Raises :class:`DataError` for a missing folder, a class folder that is not in ``classes``, an
-    unreadable image, or images of different shapes without ``image_size``.
+    Raises :class:`DataError` for a missing folder, a class folder without a name in ``classes``,
+    an unreadable image, or images of different shapes without ``image_size``.
     """
     if not folder.is_dir():
         raise DataError(
@@ -85,7 +84,7 @@ def _read_classes(folder: Path, classes: Sequence[str], image_size: int | None) 
     records, images = [], []
     for path, _, _ in files:
         pixels = read_pixels(path)
-        records.append(record_name(pixels))
+        records.append(record_name(pixels))  # before resizing: the ledger knows original images
         images.append(prepare_image(pixels, path, image_size))
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
@@ -104,14 +103,15 @@ def _read_classes(folder: Path, classes: Sequence[str], image_size: int | None) 
 
 
 def _patients(found: Sequence[str], records: Sequence[str]) -> Texts | None:
-    """Return the images' patients: those ``found``; an image without is a patient of its own."""
+    """Return the hashed patient of each image, or None if no image has one."""
     if not any(found):
         return None
+    # An image without a patient counts as a patient of its own.
     return patient_names(name or record for name, record in zip(found, records, strict=True))
 
 
 def _images_in(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield a class's image files, each with its patient: the name of the sub-folder, or ""."""
+    """Yield each image file of a class with its patient: the sub-folder's name, or ""."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
@@ -123,24 +123,25 @@ def _images_in(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def read_image(path: Path, image_size: int | None) -> NDArray[np.float32]:
-    """Return one image as (channels, *space) in [0, 1]; training and ``predict`` both read so.
+    """Return one image as (channels, *space) in [0, 1].
 
     Raises :class:`DataError` as :func:`read_pixels` and :func:`prepare_image` do.
     """
+    # Training and `srflm predict` share these steps: a model must see images alike in both.
     return prepare_image(read_pixels(path), path, image_size)
 
 
 def read_pixels(path: Path) -> NDArray[np.generic]:
-    """Return the stored pixels, channels first, in the type that the file has.
+    """Return the stored pixels, channels first, in the file's own type.
 
-    PNG, JPEG, and BMP come out as (channels, height, width), not transposed: 1 channel for grey, 3
-    for RGB.  Raises :class:`DataError` for what is unreadable, has a palette or transparency.
+    PNG, JPEG, and BMP give (channels, height, width), not transposed: 1 channel for grey, 3 for
+    RGB. Raises :class:`DataError` for an unreadable file, a palette, or transparency.
     """
     try:
         return _decode(path)
     except DataError:
         raise
-    except Exception as error:  # the readers raise whatever the format's library raises
+    except Exception as error:  # each format's library has exceptions of its own
         raise DataError(
             f"{path} cannot be read ({type(error).__name__})",
             "an image that MONAI's LoadImage reads",
@@ -152,11 +153,11 @@ def read_pixels(path: Path) -> NDArray[np.generic]:
 def prepare_image(
     pixels: NDArray[np.generic], path: Path, image_size: int | None
 ) -> NDArray[np.float32]:
-    """Return pixels (channels, *space) in [0, 1], with ``image_size`` resized to it on every side.
+    """Return pixels as float32 (channels, *space) in [0, 1].
 
-    Pixels of 8 bits without sign are divided by 255, as in ``.npz`` files; all other types (uint16,
-    int16 of DICOM and NIfTI, floats) are scaled by the image's own range.  Raises
-    :class:`DataError` for what is no image, or not finite.
+    ``image_size`` is the length to which every side is resized. uint8 is divided by 255; other
+    types (uint16, int16 of DICOM and NIfTI, floats) are scaled by the image's own range. Raises
+    :class:`DataError` for pixels that are not an image, or not finite.
     """
     image = _to_unit_range(pixels, path)
     if image_size is not None:
@@ -167,11 +168,13 @@ def prepare_image(
 
 def _decode(path: Path) -> NDArray[np.generic]:
     suffixes = {suffix.lower() for suffix in path.suffixes}
-    if suffixes & _NUMPY_SUFFIXES:  # MONAI's reader would unpickle objects
+    # MONAI's reader would unpickle objects, and so run code from the file.
+    if suffixes & _NUMPY_SUFFIXES:
         with path.open("rb") as file:
             array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
         return array[None]
-    if path.suffix.lower() in _PICTURE_SUFFIXES:  # MONAI's reader would transpose them
+    # MONAI's reader would transpose pictures.
+    if path.suffix.lower() in _PICTURE_SUFFIXES:
         return _decode_picture(path)
     return _decode_by_monai(path)
 
@@ -180,7 +183,9 @@ def _decode_by_monai(path: Path) -> NDArray[np.generic]:
     load = partial(LoadImage, image_only=True, ensure_channel_first=True)
     try:
         return np.asarray(load(dtype=None)(path))
-    except ValueError:  # torch takes no array of foreign byte order; then it is not uint8 either
+    except ValueError:
+        # Torch refuses arrays of foreign byte order. They are never uint8, so that float32 here
+        # does not change how the image is scaled.
         return np.asarray(load(dtype=np.float32)(path))
 
 
@@ -210,6 +215,7 @@ def _to_unit_range(pixels: NDArray[np.generic], path: Path) -> NDArray[np.float3
     values: NDArray[np.float64] = pixels.astype(np.float64)
     low, high = float(values.min()), float(values.max())
     if pixels.dtype == np.uint8:
-        low, high = 0.0, 255.0
+        low, high = 0.0, 255.0  # as in .npz files
+    # An image of one value has no range; it becomes 0 throughout.
     scaled: NDArray[np.float32] = ((values - low) / ((high - low) or 1.0)).astype(np.float32)
     return scaled

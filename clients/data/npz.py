@@ -13,7 +13,7 @@ from clients.data.vendor_data import SplitName, flat_labels
 from strategies.errors import DataError
 
 Arrays = dict[SplitName, Examples]
-_TOLERANCE = 1e-3
+_TOLERANCE = 1e-3  # floats in [0, 1] may be off by rounding
 _PREFIX: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
 
 
@@ -21,11 +21,11 @@ def read_npz(path: Path) -> Arrays:
     """Return split → examples of a file with keys ``train_images``, ``train_labels``….
 
     Images are uint8, or float32 in [0, 1]; labels are int64, from (n,) or (n, 1) in the file.
-    ``train_patients``… (n,), numbers or texts, may name the images' patients.  A process decodes a
-    file that has not changed once: do not write into the arrays.
+    ``train_patients``… (n,), numbers or texts, may name the images' patients. Do not write into
+    the arrays: later calls return the same ones.
 
-    Raises :class:`DataError` when the file is missing, damaged, lacks a key, or has arrays of
-    another kind or such that do not belong together.
+    Raises :class:`DataError` if the file is missing or damaged, lacks a key, or has arrays of
+    another type or of lengths that do not match.
     """
     if not path.is_file():
         raise DataError(
@@ -35,17 +35,18 @@ def read_npz(path: Path) -> Arrays:
             DataError.MISSING,
         )
     state = path.stat()
+    # The vendors of a simulation share one file: it is decoded once, until it changes.
     return dict(_decoded(path, state.st_mtime_ns, state.st_size))
 
 
 def forget_decoded_files() -> None:
-    """Drop the files that are kept decoded."""
+    """Drop the decoded files from memory."""
     _decoded.cache_clear()
 
 
 @lru_cache(maxsize=2)
 def _decoded(path: Path, changed: int, size: int) -> Arrays:
-    """Decode and check; ``changed`` (ns) and ``size`` tell a file that was written again."""
+    """Decode and check a file; ``changed`` (ns) and ``size`` serve as keys of the cache only."""
     raw = _unpacked(path)
     for split, examples in raw.items():
         _check_pair(examples.images, examples.labels, split, path)
@@ -79,7 +80,7 @@ def _unpacked(path: Path) -> Arrays:
             "write the file again with these names",
             DataError.UNREADABLE,
         ) from error
-    except Exception as error:  # a damaged archive makes NumPy, zipfile, or zlib raise anything
+    except Exception as error:  # for a damaged archive NumPy, zipfile, and zlib raise many kinds
         raise DataError(
             f"{path} cannot be read as .npz ({type(error).__name__})",
             "a complete .npz file of plain arrays",
@@ -120,12 +121,13 @@ def _hashed_patients(
             "write the file again",
             DataError.SHAPE,
         )
+    # Bytes become text first: else b"7" and "7" would be two patients.
     named = patients.astype(np.str_) if patients.dtype.kind == "S" else patients
     return patient_names(named.tolist())
 
 
 def _usable_pixels(images: NDArray[np.generic], split: str, path: Path) -> NDArray[np.generic]:
-    """Return uint8 as it stands, and floats in [0, 1] as float32 of this machine's byte order."""
+    """Return uint8 unchanged, and floats in [0, 1] as float32 of this machine's byte order."""
     if images.dtype == np.uint8:
         return images
     fits = images.dtype.kind == "f"

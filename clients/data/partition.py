@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from strategies.errors import ConfigurationError
 
 Indices = NDArray[np.int64]
-MAX_DRAWS = 1000
+MAX_DRAWS = 1000  # a division that exists is found in a few draws; this ends hopeless searches
 
 
 def dirichlet_proportions(
@@ -23,7 +23,7 @@ def dirichlet_proportions(
 def divide_by_proportions(
     labels: Indices, proportions: NDArray[np.float64], rng: np.random.Generator
 ) -> list[Indices]:
-    """Return one sorted index array a vendor; together they hold every example exactly once."""
+    """Return a sorted index array for each vendor; together they hold each example exactly once."""
     parts: list[list[Indices]] = [[] for _ in range(proportions.shape[1])]
     for label, shares in enumerate(proportions):
         members = rng.permutation(np.flatnonzero(labels == label))
@@ -42,13 +42,14 @@ def draw_dirichlet(
     min_train: int,
     min_classes: int,
 ) -> list[list[Indices]]:
-    """Divide several splits by the *same* proportions, so that a vendor's splits are alike.
+    """Divide several splits among the vendors by random proportions; return [split][vendor].
 
-    ``labels`` are the labels of train, validation, and test.  Proportions are drawn again until
-    every vendor has ``min_train`` training examples of ``min_classes`` classes, and one example
-    in every other split.  Returns [split][vendor] → indices.
+    ``labels`` are the labels of train, validation, and test. Proportions are drawn again until
+    every vendor has ``min_train`` training examples of ``min_classes`` classes, and at least one
+    example in every other split.
     """
     for _ in range(MAX_DRAWS):
+        # The same proportions for all splits: a vendor is tested on the mix it trained on.
         proportions = dirichlet_proportions(classes, vendors, alpha, rng)
         parts = [divide_by_proportions(split, proportions, rng) for split in labels]
         train = [labels[0][part] for part in parts[0]]
@@ -69,7 +70,7 @@ def draw_dirichlet(
 def divide_by_class(
     labels: Indices, classes_of: Sequence[Sequence[int]], rng: np.random.Generator
 ) -> list[Indices]:
-    """Give every vendor its classes; a class of several vendors is shared evenly among them."""
+    """Give every vendor its classes; vendors with a class in common share it evenly."""
     parts: list[list[Indices]] = [[] for _ in classes_of]
     for label in sorted({label for classes in classes_of for label in classes}):
         owners = [vendor for vendor, classes in enumerate(classes_of) if label in classes]
@@ -81,9 +82,11 @@ def divide_by_class(
 
 
 def stratified_subset(labels: Indices, limit: int | None, rng: np.random.Generator) -> Indices:
-    """Return at most ``limit`` indices in which every class keeps its share (sorted)."""
+    """Return at most ``limit`` sorted indices in which every class keeps its share."""
     if limit is None or limit >= len(labels):
         return np.arange(len(labels))
+    # Each class is spread evenly over ranks from 0 to 1. The lowest ranks then hold every class in
+    # proportion, whatever the limit is.
     order = rng.permutation(len(labels))
     rank = np.empty(len(labels))
     for label in np.unique(labels):
@@ -99,7 +102,10 @@ def random_splits_of(
     test: float,
     rng: np.random.Generator,
 ) -> tuple[Indices, Indices, Indices]:
-    """Divide ``count`` examples at random, those of one of the ``groups`` (count,) together."""
+    """Divide ``count`` examples at random; examples of one group (``groups``, (count,)) together.
+
+    Returns train, validation, and test. Fractions count groups, not examples.
+    """
     if groups is None:
         return random_splits(count, validation, test, rng)
     names, group = np.unique(groups, return_inverse=True)

@@ -1,4 +1,6 @@
-"""What determines every vendor's data: light, as the launcher reads it without torch or MONAI."""
+"""The settings that determine every vendor's data."""
+
+# Without torch or MONAI, which take seconds to import: the launcher imports this file.
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from clients.settings import DataSettings, SplitSettings, TaskSettings, VendorSe
 
 @dataclass(frozen=True)
 class DataPlan:
-    """All that determines every vendor's data; equal plans give equal data."""
+    """All settings that determine the vendors' data; equal plans give equal data."""
 
     data: DataSettings
     task: TaskSettings

@@ -18,13 +18,13 @@ from clients.data.vendor_data import Split
 from clients.files.durable import not_writable
 from clients.settings import PhantomData
 
-MAX_VENDORS, MAX_CLASSES, INCH = 8, 10, 1.35
+MAX_VENDORS, MAX_CLASSES, INCH = 8, 10, 1.35  # INCH: side of a picture
 
 
 def write_data_preview(path: Path, plan: DataPlan) -> None:
     """Write a PNG of the first vendors' training images; for the phantom, of its scanners.
 
-    Makes the folder where there is none; raises :class:`RunFolderError` when the file cannot be
+    The folder is made if it is missing. Raises :class:`RunFolderError` if the file cannot be
     written.
     """
     names = [vendor.name for vendor in plan.vendors][:MAX_VENDORS]
@@ -64,7 +64,7 @@ def write_data_preview(path: Path, plan: DataPlan) -> None:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Make the file's folder; what fails inside becomes a :class:`RunFolderError`."""
+    """Make the file's folder; turn an OSError in the block into :class:`RunFolderError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -73,7 +73,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _picture(split: Split, index: int) -> NDArray[np.float32]:
-    """Return an image as Matplotlib draws it; of a volume, the middle slice."""
+    """Return an image, or the middle slice of a volume, in the layout that Matplotlib draws."""
     image: NDArray[np.float32] = (split.images[index] / 2 + 0.5).numpy()
     while image.ndim > 3:
         image = image[:, image.shape[1] // 2]

@@ -1,4 +1,4 @@
-"""One vendor's data from the source that the federation names, checked and cached in memory."""
+"""Load a vendor's data from the source named in ``federation.toml``, check it, and cache it."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ _cache: dict[tuple[str, str], VendorData] = {}
 
 
 def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
-    """Return the vendor's data; it stays in memory between rounds, for all vendors of a process.
+    """Return the vendor's data, which stays in memory for later calls.
 
-    Raises :class:`DataError` or :class:`ConfigurationError` when it cannot be used.
+    Raises :class:`DataError` or :class:`ConfigurationError` if it cannot be used.
     """
+    # A process of a simulation serves many vendors and rounds; reading each time would dominate.
     key = (repr(plan), vendor)
     if key not in _cache:
         arrays = read_vendor_arrays(plan, vendor)
@@ -66,7 +67,7 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
 
 
 def forget_cached_data() -> None:
-    """Drop all cached data: the next use reads the files again."""
+    """Drop all cached data; the next call reads the files again."""
     _cache.clear()
     forget_decoded_files()
 
@@ -75,6 +76,8 @@ def read_vendor_arrays(plan: DataPlan, vendor: str) -> Arrays:
     """Return the vendor's raw images and labels by split."""
     index = [each.name for each in plan.vendors].index(vendor)
     settings = plan.vendors[index]
+    # The place in the roster changes when another vendor leaves; a fixed number does not, and
+    # keeps this vendor's training and test images apart for good.
     number = settings.number if settings.number is not None else index
     match plan.data:
         case PhantomData() as data:
@@ -85,6 +88,7 @@ def read_vendor_arrays(plan: DataPlan, vendor: str) -> Arrays:
             return _own_file(data, plan, settings, number)
 
 
+# Every draw has a generator of its own, named by its purpose. An added draw cannot shift others.
 def _rng(plan: DataPlan, *words: object) -> np.random.Generator:
     return np.random.default_rng(derive_seed(plan.seed, "data", *words))
 
@@ -146,7 +150,7 @@ def _check_labels(labels: Indices, split: str, classes: int, data: NpzData) -> N
 def _partition(
     labels: dict[SplitName, Indices], data: NpzData, plan: DataPlan
 ) -> dict[SplitName, list[Indices]]:
-    """Return split → one index array a vendor."""
+    """Return split → an index array for each vendor."""
     rng = _rng(plan, "partition")
     match data.partition:
         case DirichletPartition(alpha=alpha):

@@ -20,8 +20,9 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 class Split:
     """Images, float32 in [−1, 1], shape (n, channels, *space); labels, int64, shape (n,).
 
-    ``records`` and ``patients`` are hashes of every image as it was read and of what names its
-    patient; empty where images are as they were made, and each its own patient.
+    ``records`` and ``patients`` are hashes of each image as it was read and of its patient's name.
+    Empty ``records`` mean that the images themselves can be hashed, empty ``patients`` that each
+    image is from another patient.
     """
 
     images: torch.Tensor
@@ -35,7 +36,7 @@ class Split:
 
 @dataclass(frozen=True)
 class VendorData:
-    """The three splits of one vendor.  They never leave its site."""
+    """The three splits of one vendor, which never leave its site."""
 
     train: Split
     validation: Split
@@ -47,13 +48,14 @@ class VendorData:
 
 
 def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
-    """Return raw arrays as a split: channels first, [−1, 1], labels flat.
+    """Return raw arrays as a split: channels first, scaled to [−1, 1], labels of shape (n,).
 
     Images are uint8 in 0…255 or floats in [0, 1], with shape (n, *space), (n, *space, c) as
-    MedMNIST has it, or (n, c, *space); labels have shape (n,) or (n, 1).  The channel axis is the
-    second, or else the last, that is ``channels`` long.
+    MedMNIST has it, or (n, c, *space); labels have shape (n,) or (n, 1). The channel axis is the
+    second if it has length ``channels``, otherwise the last.
     """
     images, labels, records, patients = examples
+    # Named before scaling: the ledger must recognise an image under other preprocessing.
     names = record_names(images) if records is None else records
     if images.ndim == spatial_dims + 1:
         images = np.expand_dims(images, 1)
@@ -83,7 +85,7 @@ def check_vendor_data(
     batch_size: int,
     allow_one_class: bool,
 ) -> None:
-    """Raise :class:`DataError`, saying how to mend it, when ``data`` cannot be trained on."""
+    """Raise :class:`DataError`, with a way to mend it, if ``data`` cannot be trained on."""
     for name in SPLITS:
         split = data.split(name)
         if len(split) == 0:
@@ -121,6 +123,7 @@ def check_vendor_data(
 
 
 def _check_patients(data: VendorData, vendor: str) -> None:
+    # Images of a patient in training and in test would make the test result look too good.
     known: set[str] = set()
     for name in SPLITS:
         patients = set(data.split(name).patients)

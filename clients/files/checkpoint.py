@@ -1,7 +1,7 @@
-"""Interrupted training goes on from its last epoch: what a checkpoint holds, and where it lies.
+"""Checkpoints, from which interrupted training continues after its last stored epoch.
 
-A checkpoint is of one piece of work and of no other: its key names it.  What is continued gives the
-same weights, to the bit, as what was never interrupted.
+A checkpoint belongs to one piece of work, named by its key. Continued training gives the same
+weights, to the bit, as training without an interruption.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ import torch
 
 from clients.files.durable import write_durably
 
-SECONDS_BETWEEN = 10.0
+SECONDS_BETWEEN = 10.0  # writing more often would take longer than repeating the epoch
 
 
 @dataclass
 class Checkpoint:
-    """The checkpoint file of one piece of work, named by ``key``.
+    """The checkpoint file of the piece of work named ``key``.
 
-    An epoch that ends less than ``seconds`` after the last one was kept is not kept: writing would
-    take longer than doing it again.
+    It is written at most once in ``seconds`` seconds.
     """
 
     path: Path
@@ -33,17 +32,17 @@ class Checkpoint:
     _kept: float = field(default_factory=time.monotonic)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return what was kept for this piece of work; None when there is nothing usable."""
+        """Return the state stored for this piece of work, or None if there is no usable one."""
         try:
             kept = torch.load(self.path, map_location=device, weights_only=True)
         except FileNotFoundError:
             return None
-        except Exception:  # damaged, or of another version: the work is done from the start
+        except Exception:  # damaged, or of another version: training starts from the beginning
             return None
         return kept if isinstance(kept, dict) and kept.get("key") == self.key else None
 
     def keep(self, state: dict[str, Any]) -> None:
-        """Store ``state`` durably, unless the last one is recent enough."""
+        """Store ``state`` durably, unless the last one is less than ``seconds`` old."""
         if time.monotonic() - self._kept < self.seconds:
             return
         data = io.BytesIO()
@@ -52,5 +51,5 @@ class Checkpoint:
         self._kept = time.monotonic()
 
     def drop(self) -> None:
-        """Delete the file: the work is done."""
+        """Delete the file once the work is done."""
         self.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Write files so that a crash at any instant leaves the old content or the new, never a mixture."""
+"""Write files safely: after a crash at any instant a file has its old or its new content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from strategies.errors import RunFolderError
 
-TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")  # names that write_durably gives
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 RESUME = "free space or choose another folder, then resume the run: committed terms are kept"
 
@@ -27,13 +27,14 @@ def write_durably(path: Path, data: bytes, private: bool = False, mend: str = RE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        # The mode is set when the file is made: a later chmod would leave a moment for readers.
         mode = 0o600 if private else 0o666
         with os.fdopen(os.open(temporary, _NEW, mode), "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the rename, else a crash can leave an empty file
         temporary.replace(path)
-        sync_folder(path.parent)
+        sync_folder(path.parent)  # the rename itself is durable only now
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -41,15 +42,16 @@ def write_durably(path: Path, data: bytes, private: bool = False, mend: str = RE
 
 
 def append_durably(path: Path, line: bytes) -> None:
-    """Append one line and fsync; when that fails the file is cut back to what it was."""
+    """Append one line durably; if that fails, cut the file back to its old length."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
-        with path.open("ab", buffering=0) as file:  # else closing would write what did not fit
+        # Without a buffer: Python would write the rest of a line that did not fit on closing.
+        with path.open("ab", buffering=0) as file:
             before = file.tell()
             try:
                 rest = memoryview(line + b"\n")
-                while rest:
+                while rest:  # an unbuffered write may write only a part
                     rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except OSError:
@@ -71,11 +73,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Delete what :func:`write_durably` left in ``folder`` when its process was killed.
+    """Delete temporary files of :func:`write_durably` whose process was killed.
 
-    Only for those who know that nobody else writes there.
+    The caller must know that nobody else writes in ``folder``.
     """
-    with suppress(OSError):  # what cannot be deleted takes space and does no harm
+    with suppress(OSError):  # a file that cannot be deleted takes space and does no harm
         for path in sorted(folder.rglob(".*")):
             if TEMPORARY.fullmatch(path.name) and path.is_file():
                 path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Events of a run, one JSON object a line: the live table and people who debug read them."""
+"""Log a run's events as JSON lines, for the live table and for people who debug."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class EventLog:
-    """An observer that appends to a file.  Events help people; nothing depends on them."""
+    """An observer that appends events to a file. No part of the protocol reads them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -20,4 +20,4 @@ class EventLog:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError:
-            return  # a full disk stops the run where it matters: at the ledger
+            return  # a full disk stops the run at the ledger, where it matters

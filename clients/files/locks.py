@@ -1,4 +1,4 @@
-"""Locks between processes.  A lock goes with its process, so a crash leaves nothing behind."""
+"""Locks between processes; the operating system releases them when a process ends or dies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clients.files.durable import not_writable
 
 
 class AlreadyLocked(Exception):
-    """Another process has the lock; ``holder`` is its id."""
+    """Another process holds the lock; ``holder`` is its process id."""
 
     def __init__(self, holder: str) -> None:
         self.holder = holder
@@ -21,13 +21,14 @@ class AlreadyLocked(Exception):
 
 @contextmanager
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
-    """Hold the lock ``path``; ``wait`` until it is free, or raise :class:`AlreadyLocked`.
+    """Hold the lock file ``path`` inside the block.
 
-    Raises :class:`strategies.errors.RunFolderError` when the file cannot be made.
+    If another process has it, wait for it (``wait``) or raise :class:`AlreadyLocked`. Raises
+    :class:`strategies.errors.RunFolderError` if the file cannot be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = path.open("a+", encoding="utf-8")  # "w" would erase the holder's id
     except OSError as error:
         raise not_writable(path, error) from error
     with file:
@@ -41,4 +42,4 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
             raise AlreadyLocked(file.read().strip() or "unknown") from error
         except OSError as error:
             raise not_writable(path, error) from error
-        yield
+        yield  # closing the file releases the lock; the file stays, as deleting it would race

@@ -1,4 +1,4 @@
-"""Model files that say what they are: safetensors with the network's settings in the header."""
+"""Model files: safetensors with the network's settings in the header, so they can be rebuilt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FORMAT = "srflm-model-1"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Weights with the settings of their network, and notes on where they come from."""
+    """Weights, the settings of their network, and notes about their origin."""
 
     model: ModelSettings
     task: TaskSettings
@@ -33,7 +33,7 @@ class ModelFile:
 
     @property
     def hash(self) -> str:
-        """The weights' hash, as ledgers name them."""
+        """The hash of the weights, by which ledgers name models."""
         return hash_weights(self.weights)
 
     def write(self, path: Path) -> None:
@@ -44,6 +44,7 @@ class ModelFile:
             "task": self.task.model_dump_json(by_alias=True),
             "notes": json.dumps(self.notes),
         }
+        # safetensors stores the raw memory, in whatever order it is.
         arrays = {name: np.asarray(array, order="C") for name, array in self.weights.items()}
         write_durably(path, save(arrays, metadata=metadata))
 
@@ -51,7 +52,7 @@ class ModelFile:
 def read_model_file(path: str | Path) -> ModelFile:
     """Read a model file.
 
-    Raises :class:`RunFolderError` when ``path`` is missing, damaged, or something else.
+    Raises :class:`RunFolderError` if ``path`` is missing, damaged, or not a model file.
     """
     try:
         with safe_open(str(path), framework="numpy") as file:
@@ -75,8 +76,8 @@ def read_model_file(path: str | Path) -> ModelFile:
 def load_model(path: str | Path) -> nn.Module:
     """Return the network in ``path`` with its weights, in ``eval`` mode on the CPU.
 
-    Raises :class:`RunFolderError` as :func:`read_model_file` does, and when the weights are not
-    those of the network that the file names.
+    Raises :class:`RunFolderError` as :func:`read_model_file` does, and if the weights do not fit
+    the network named in the file.
     """
     from clients.networks import build_network, get_weights, set_weights  # torch takes seconds
 

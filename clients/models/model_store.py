@@ -1,4 +1,4 @@
-"""Models on disk, named by the hash of their content, so that equal models are stored once."""
+"""Store models on disk under the hash of their content: equal models take space once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from strategies.weights import Model
 
 
 class ModelStore:
-    """A folder of ``<sha256>.safetensors`` files.
+    """A folder of ``<sha256>.safetensors`` files."""
 
-    In a simulation the vendors share one folder; what a vendor may *use* is still decided by the
-    messages that it gets.
-    """
-
+    # In a simulation all vendors share one folder. A vendor still uses only the models whose
+    # hashes its messages name.
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -57,7 +55,7 @@ class ModelStore:
         return model
 
     def keep_only(self, models: Collection[str]) -> None:
-        """Delete all other models."""
+        """Delete all models but these."""
         for path in self._folder.glob("*.safetensors"):
             if path.stem not in models:
                 path.unlink(missing_ok=True)

@@ -1,10 +1,12 @@
-"""Moving averages of models, of the committed global ones above all: every site keeps its own.
+"""Moving averages of models, mostly of the committed global ones; every site keeps its own.
 
 a_n = a_{n−1} + w_n·(m_n − a_{n−1}), with w_n = (1 − β) / (1 − βⁿ) for the n-th model m_n and the
 decay β: an exponential moving average without bias towards the first model (Kingma & Ba, ICLR
-2015, section 3).  It is post-processing of models that everybody has, so it costs no privacy, and
-it takes away noise, and the lean towards the data of whoever served last.
+2015, section 3).
 """
+
+# Averaging reduces the noise, and the bias towards the data of the vendor that served last. It
+# costs no privacy: it is post-processing of models that everybody has.
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from strategies.weights import Weights
 
 @dataclass(frozen=True)
 class MovingAverage:
-    """The average of ``models`` models, the last of them that of ``term``."""
+    """Average of ``models`` models; the model of ``term`` is the latest one included."""
 
     weights: Weights
     models: int
@@ -31,10 +33,9 @@ class MovingAverage:
 def advanced(
     average: MovingAverage | None, model: Weights, term: int, decay: float
 ) -> MovingAverage:
-    """Return the average with one more model; the first one begins it.
+    """Return ``average`` with one more model, or a new average if it is None.
 
-    ``decay`` is β, from 0 (the latest model alone) to below 1.  Sums are in float64, the result in
-    the model's own types: sites that saw the same models have the same bits.
+    ``decay`` is β, from 0 (the latest model alone) to below 1. The result has the model's types.
     """
     if average is None:
         return MovingAverage(model, 1, term)
@@ -48,15 +49,13 @@ def advanced(
 
 
 def _between(old: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
+    # Always in float64: sites with the same models must get the same bits.
     start = old.astype(np.float64)
     return np.asarray(start + share * (new.astype(np.float64) - start))
 
 
 class AverageFile:
-    """An average on disk; durable before a write returns.
-
-    A site that has missed models, or has lost the file, goes on with what it has.
-    """
+    """A moving average on disk, written durably."""
 
     def __init__(self, path: Path, model: ModelSettings, task: TaskSettings) -> None:
         self._path, self._model, self._task = path, model, task
@@ -71,12 +70,13 @@ class AverageFile:
     def take_in(
         self, models: Iterable[tuple[int, Weights | None]], decay: float
     ) -> MovingAverage | None:
-        """Advance by models with their terms, in order; return the average if any was new.
+        """Add models, given as (term, weights) in order; return the average if any was new.
 
-        Models that are there already, and those that the site lacks (None), are passed over.
+        Terms that are already included are skipped, and so are models that the site lacks (None).
         """
         known = average = self.read()
         for term, weights in models:
+            # A site that missed models, or lost the file, continues with the models that it has.
             if weights is not None and (average is None or term > average.term):
                 average = advanced(average, weights, term, decay)
         if average is None or average is known:

@@ -1,1 +1,1 @@
-"""Differential privacy of a vendor's records: what is promised, what is done, what was spent."""
+"""Differential privacy of a vendor's records: training, accounting, the ledger, and audits."""

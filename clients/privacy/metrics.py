@@ -1,8 +1,4 @@
-"""Metrics that leave a site: accuracies with noise, counted against the records behind them.
-
-A record contributes to each model's number of right answers at most once, and once to the number of
-records: k + 1 counts that change by at most 1 each, a vector of norm √(k + 1).
-"""
+"""Add noise to the accuracies that leave a site."""
 
 from __future__ import annotations
 
@@ -17,16 +13,19 @@ from clients.privacy.noise import Randomness
 def noisy_accuracies(
     accuracies: Mapping[str, float], examples: int, noise_multiplier: float, randomness: Randomness
 ) -> tuple[dict[str, float], float]:
-    """Return the accuracies and the number of examples, as one release of the Gaussian mechanism.
+    """Return noisy accuracies and number of examples, as one release of the Gaussian mechanism.
 
-    The models must have been chosen without these records: whichever was chosen by them may change
-    altogether with one record, and must be left out.
+    The models must have been chosen without these records; leave out all others.
     """
+    # One record more may change which model is the best, and so an accuracy by any amount. This
+    # noise does not cover such a change, hence the rule about chosen models.
     exact = [value * examples for value in accuracies.values()]
     counts = torch.tensor([*exact, float(examples)], dtype=torch.float64)
+    # A record changes each of k numbers of right answers, and the number of records, by at most 1:
+    # the sensitivity of the k + 1 counts together is √(k + 1).
     deviation = noise_multiplier * math.sqrt(len(counts))
     noisy = (counts + randomness.gaussian(counts, deviation)).tolist()
-    found = max(noisy.pop(), 1.0)
+    found = max(noisy.pop(), 1.0)  # the divisor; noise may make it 0 or less
     shares = {
         name: min(max(n / found, 0.0), 1.0) for name, n in zip(accuracies, noisy, strict=True)
     }

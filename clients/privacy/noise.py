@@ -1,13 +1,13 @@
-"""Private randomness: the noise and the choice of records, which nobody else may know or repeat.
+"""Private randomness, for the noise and the choice of records; nobody may know or repeat it.
 
-A seed that others know makes the noise known, and then nothing is private.  So generators take
-their state from the operating system once per process; they are never seeded, logged, stored, or
-copied, and a forked process gets its own.
-
-``system`` is PyTorch's generator.  It is fast but not cryptographic: whoever saw some noise exactly
-could predict the rest.  ``secure`` is AES-256 in counter mode, Gaussian by Box and Muller in double
-precision, four draws added so that the bits of a float tell nothing (Holohan & Braghin, 2021).
+There are two kinds. ``system`` is PyTorch's generator: fast but not cryptographic, so that exactly
+known noise predicts all later noise. ``secure`` is AES-256 in counter mode with Gaussians by Box
+and Muller in double precision.
 """
+
+# A seed that others know makes the noise known, and then nothing is private. So generators take
+# their state from the operating system once per process; they are never seeded, logged, stored, or
+# copied, and a forked process gets its own.
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Kind = Literal["system", "secure"]
 
 
 class Randomness(Protocol):
-    """Where noise and the choice of records come from."""
+    """A source of noise and of random choices."""
 
     def gaussian(self, like: torch.Tensor, deviation: float) -> torch.Tensor:
         """Return independent N(0, deviation²) in the shape, type, and place of ``like``."""
@@ -39,12 +39,12 @@ class Randomness(Protocol):
 
 def private_randomness(kind: Kind) -> Randomness:
     """Return this process' private generator of a kind; the first call makes it."""
-    with _LOCK:
+    with _LOCK:  # functools.cache may call a function twice when threads race
         return _of_this_process(kind)
 
 
 def not_private_randomness(kind: Kind, not_private_seed: int) -> Randomness:
-    """Return a generator that anybody can repeat: for tests.  What it protects is NOT PRIVATE."""
+    """Return a repeatable generator for tests; data behind its noise is NOT PRIVATE."""
     return _make(kind, hashlib.shake_256(not_private_seed.to_bytes(16, "big", signed=True)).digest)
 
 
@@ -61,9 +61,10 @@ _LOCK = threading.Lock()
 
 
 def _forget_after_fork() -> None:
-    """Let a forked process draw its own state: its parent's would give the same noise twice."""
+    """Let a forked process draw a state of its own."""
+    # With the parent's state both would draw equal noise, which a difference cancels.
     global _LOCK
-    _LOCK = threading.Lock()
+    _LOCK = threading.Lock()  # another thread of the parent may have held the old one
     _of_this_process.cache_clear()
 
 
@@ -75,7 +76,7 @@ class _Entropy(Protocol):
 
 
 class _NeverCopied:
-    """Refuses to be copied or stored: a copy would repeat the noise."""
+    """Refuses to be copied or stored, because a copy would repeat the noise."""
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("expected private randomness to stay in its process; make another one")
@@ -108,20 +109,20 @@ class SystemRandomness(_NeverCopied):
         return self._others[device]
 
 
-STATE_WORDS = 624
-STATE_BEGINS = 24
-"""Byte at which the words of the Mersenne twister begin in the state of a CPU generator."""
+STATE_WORDS = 624  # of the Mersenne twister MT19937
+STATE_BEGINS = 24  # byte of a CPU generator's state at which these words begin
 
 
 def fully_seeded(entropy: _Entropy) -> torch.Generator:
-    """Return a CPU generator of which all 19 937 bits of state are random.
+    """Return a CPU generator with all 19 937 bits of its state random.
 
-    ``manual_seed`` uses 32 bits on the CPU, which can all be tried.  Raises
-    :class:`RuntimeError` when PyTorch stores the state in another way than is known here.
+    Raises :class:`RuntimeError` if this version of PyTorch stores the state in an unknown layout.
     """
+    # manual_seed would use 32 bits on the CPU, and an attacker can try all 2^32 seeds.
     generator = torch.Generator().manual_seed(5)
     state = generator.get_state()
     words = state.numpy()[STATE_BEGINS : STATE_BEGINS + 8 * STATE_WORDS].view(np.uint64)
+    # The first two words for the seed 5, by Knuth's recurrence, confirm the layout.
     if words[0] != 5 or words[1] != (1812433253 * 5 + 1) % 2**32:
         raise RuntimeError('unknown state of torch.Generator; set privacy.random = "secure"')
     words[:] = np.frombuffer(entropy(4 * STATE_WORDS), np.uint32)
@@ -129,9 +130,10 @@ def fully_seeded(entropy: _Entropy) -> torch.Generator:
     return generator
 
 
-CHUNK = 2**18
-"""Numbers made at once, so that double precision needs little memory."""
+CHUNK = 2**18  # numbers made at once: bounds the memory of double precision
 
+# The last bits of a single float Gaussian can reveal the value under the noise; the sum of four
+# cannot (Holohan & Braghin, 2021).
 SUMMANDS = 4
 
 
@@ -153,13 +155,13 @@ class SecureRandomness(_NeverCopied):
     def uniform(self, count: int) -> torch.Tensor:
         """Return ``count`` independent numbers, uniform in [0, 1): float64, on the CPU."""
         with self._one_at_a_time:
-            data = self._stream.update(bytes(8 * count))
-        whole = np.frombuffer(data, np.uint64) >> np.uint64(11)
+            data = self._stream.update(bytes(8 * count))  # encrypted zeros are the key stream
+        whole = np.frombuffer(data, np.uint64) >> np.uint64(11)  # 53 bits, as many as a double has
         return torch.from_numpy(whole.astype(np.float64) * 2.0**-53)
 
     def _normal(self, count: int) -> torch.Tensor:
         """Return ``count`` standard normal numbers, float64 (Box & Muller, 1958)."""
         half = (count + 1) // 2
-        radius = (-2.0 * torch.log(1.0 - self.uniform(half))).sqrt()
+        radius = (-2.0 * torch.log(1.0 - self.uniform(half))).sqrt()  # 1 − u is never 0
         angle = 2.0 * math.pi * self.uniform(half)
         return torch.cat([radius * angle.cos(), radius * angle.sin()])[:count]

@@ -1,4 +1,4 @@
-"""``[privacy]`` of ``federation.toml``: what all vendors agree to do for their records' privacy."""
+"""The ``[privacy]`` table of ``federation.toml``, on which all vendors agree."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import Field
 from clients.privacy.accounting.mechanism import Mechanism
 from strategies.settings import Role, Settings
 
+# The unit of protection: one image, or all images of one person.
 Unit = Literal["record", "patient"]
-"""What is protected: an image, or all images of a person."""
 
 GradientMode = Literal["auto", "vmap", "loop", "ghost"]
 
@@ -140,9 +140,9 @@ class PrivacySettings(Settings):
         return self.batch_size / size
 
     def mechanism(self, size: int, role: Role, noise: float | None = None) -> Mechanism:
-        """Return what one round in ``role`` spends at a vendor of the public ``size``.
+        """Return the mechanism of one round in ``role`` at a vendor of the public ``size``.
 
-        ``noise`` is the vendor's own noise multiplier in this role, if it has one.
+        ``noise`` is the vendor's own noise multiplier in this role, or None for the federation's.
         """
         if noise is None:
             noise = self.client_noise if role == "client" else self.server_noise

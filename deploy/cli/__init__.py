@@ -1,4 +1,7 @@
-"""The command line ``srflm``: one file a command."""
+"""The command line ``srflm``, with one file for each command."""
+
+# Commands import torch, Flower, and MONAI inside their functions: these take seconds, and
+# `srflm --help` must answer at once.
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ from strategies.errors import ConfigurationError, SrflmError
 
 app = typer.Typer(
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
+    pretty_exceptions_enable=False,  # they can show local variables, and so paths and names
     help="Server-rotating federated learning for medical imaging on Flower.",
 )
 app.command("simulate")(simulate.simulate)
@@ -53,7 +56,7 @@ app.add_typer(privacy.app, name="privacy")
 
 
 def main() -> None:
-    """Run ``srflm``; a known error is shown in three lines and becomes the exit code.
+    """Run ``srflm``; print a known error in three lines and exit with its code.
 
     Exit codes: 0 done; 1 the run stopped or failed; 2 wrong usage; 130 interrupted.
     """
@@ -63,11 +66,13 @@ def main() -> None:
         show_error(error)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(130)  # 128 + SIGINT, as shells have it
 
 
 def show_error(error: SrflmError) -> None:
-    """Print what was found, what was expected, and how to mend it."""
+    """Print an error's code, finding, expectation, and remedy on stderr."""
+    # soft_wrap leaves long lines to the terminal, so that paths and commands can be copied. escape
+    # keeps "[…]" in a text from being read as Rich's markup.
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[bold red]Error {error.code}[/]")
     for title, text in (

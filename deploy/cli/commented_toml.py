@@ -1,4 +1,4 @@
-"""Settings as TOML in which a comment above each setting says what it means."""
+"""Print settings as TOML, each setting with its description as a comment above it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ COMMENT_COLUMNS = 96
 def commented_toml(settings: BaseModel) -> str:
     """Return settings as TOML, with each setting's description as a comment above it.
 
-    A setting without a value is a comment too.  The text loads as equal settings.
+    A setting without a value becomes a comment. Loading the text gives equal settings.
     """
     return "\n".join(_lines(settings, (), set())) + "\n"
 
 
 def _lines(table: BaseModel, path: tuple[str, ...], explained: set[type]) -> Iterator[str]:
-    """Yield a table's lines: its values, then its sub-tables; a kind of table is explained once."""
+    """Yield a table's lines: its values, then its sub-tables."""
+    # Fifty vendors have fifty equal tables; only the first is explained.
     explain = type(table) not in explained
     explained.add(type(table))
     named = {field.alias or name: name for name, field in type(table).model_fields.items()}
@@ -33,7 +34,9 @@ def _lines(table: BaseModel, path: tuple[str, ...], explained: set[type]) -> Ite
         if key not in tables:
             field = type(table).model_fields[name]
             yield from _setting(key, values[key], field if explain else None)
-    for key in sorted(tables, key=lambda key: isinstance(values[key], list)):  # roster last
+    # Values come before tables, as TOML counts every line after a header to that table. The roster
+    # is last, because it is long.
+    for key in sorted(tables, key=lambda key: isinstance(values[key], list)):
         if explain:
             yield from ("", *_comment(type(table).model_fields[named[key]]))
         yield from _tables(getattr(table, named[key]), (*path, key), explained)
@@ -45,17 +48,17 @@ def _is_table(value: object) -> bool:
 
 
 def _setting(key: str, value: Any, field: FieldInfo | None) -> Iterator[str]:
-    """Yield the lines of one setting, with a comment where ``field`` describes it."""
+    """Yield the lines of one setting, with a comment if ``field`` describes it."""
     if field is not None:
         yield from _comment(field)
-    if value is not None:
+    if value is not None:  # TOML has no null
         yield tomlkit.dumps({key: value}).rstrip("\n")
     elif field is not None:
         yield f"# {key} = (left out)"
 
 
 def _tables(value: Any, path: tuple[str, ...], explained: set[type]) -> Iterator[str]:
-    """Yield a table of settings, each of several, or a table whose keys are names."""
+    """Yield one table of settings, several tables of one kind, or a table with names as keys."""
     name = ".".join(path)
     if isinstance(value, dict):
         yield from (f"[{name}]", tomlkit.dumps(value).rstrip("\n"))
@@ -68,12 +71,13 @@ def _tables(value: Any, path: tuple[str, ...], explained: set[type]) -> Iterator
 
 
 def _comment(field: FieldInfo) -> list[str]:
-    """Return what a setting means, and the values that it may have where they are few."""
+    """Return a setting's description as comment lines, with its possible values if it has few."""
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     allowed = ", ".join(json.dumps(choice) for choice in choices)
     texts = [field.description or ""] + ([f"One of {allowed}."] if len(choices) > 1 else [])
     return [
         f"# {line}"
         for text in texts
+        # Names of settings have hyphens, and must stay whole for a search.
         for line in textwrap.wrap(text, COMMENT_COLUMNS - 2, break_on_hyphens=False)
     ]

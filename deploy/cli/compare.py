@@ -1,4 +1,4 @@
-"""``srflm compare``: SRFLM beside its baselines."""
+"""``srflm compare``: train with SRFLM and with its baselines, and print a table of results."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def compare(
 ) -> None:
     """Compare methods with the same model, data, partition, and number of gradient steps.
 
-    In a private federation every method's noise is planned anew, for the same ε; ``pooled`` is not
-    private, and the table says so.
+    In a private federation each method gets the noise that it needs for the same ε; ``pooled`` is
+    not private, and the table says so.
     """
     from srflm_flower.comparison import compare as comparison
     from srflm_flower.comparison.methods import METHODS, MethodResult
     from srflm_flower.federation.preflight import check_before_simulation
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
-    chosen = [method for method in METHODS if method in names]
+    chosen = [method for method in METHODS if method in names]  # in the table's usual order
     unknown = [name for name in names if name not in METHODS]
     if unknown or not chosen:
         raise ConfigurationError(
@@ -49,7 +49,7 @@ def compare(
     federation = chosen_federation(federation_file, rounds)
     check_before_simulation(federation)
     base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-compare-{federation.name}"
-    folder = (out or base).resolve()
+    folder = (out or base).resolve()  # absolute, because the runs are other processes
     console = Console(highlight=False)
 
     def show(result: MethodResult) -> None:

@@ -1,4 +1,4 @@
-"""``srflm config``: check a federation file and its data, or show it with every default."""
+"""``srflm config``: check a federation file and its data, or print it with all defaults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="Check and show federation files.")
 
 @app.command()
 def check(federation_file: FederationFile = None) -> None:
-    """Check the file and every vendor's data; show who has how much of what."""
+    """Check the file and every vendor's data; show the numbers of examples by split and class."""
     from srflm_flower.federation.preflight import count_examples
 
     federation = chosen_federation(federation_file)
@@ -31,7 +31,7 @@ def check(federation_file: FederationFile = None) -> None:
 
 @app.command()
 def show(federation_file: FederationFile = None) -> None:
-    """Print the federation with every setting and what it means, as TOML."""
+    """Print the federation as TOML, with all settings and their meanings."""
     from deploy.cli.commented_toml import commented_toml
 
     typer.echo(commented_toml(chosen_federation(federation_file)), nl=False)

@@ -14,6 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Run a consortium's certification a
 @app.callback()
 def consortium() -> None:
     """Keep ``assemble`` a command of its own."""
+    # Without a callback typer turns a group of one command into that command.
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``srflm data``: look at the vendors' data."""
+"""``srflm data``: draw a picture of the vendors' images."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at the vendors' data.")
 @app.callback()
 def _group() -> None:
     """Keep ``preview`` a command of its own."""
+    # Without a callback typer turns a group of one command into that command.
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``srflm down``: stop a site's programs; nothing that is committed or promised is lost."""
+"""``srflm down``: stop a site's programs, without loss of committed terms or promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``srflm export``: a deployed site's models, ledger, and report as files."""
+"""``srflm export``: write a deployed site's models, ledger, and report to files."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ def export(
     export = export_site(site, out)
     metric, console = site.federation.task.metric, Console(highlight=False, soft_wrap=True)
     for name, metrics in export.test.items():
-        value = metrics.get(metric)
+        value = metrics.get(metric)  # missing if undefined, such as AUC with one class in the test
         figure = "undefined" if value is None else f"{value:.3f}"
         console.print(f"{name}: {metric} {figure} on this site's test images")
+    # The release is chosen from the metrics in the ledger; with no metrics told, the latest model.
     release = export.release
     console.print(
         f"global: the moving average of the models that this site has seen, through term"

@@ -21,7 +21,7 @@ Seed = Annotated[int | None, typer.Option(help="instead of the federation's seed
 def chosen_federation(
     path: Path | None, rounds: int | None = None, seed: int | None = None
 ) -> Federation:
-    """Return the federation that the options name."""
+    """Return the federation of a file, or the built-in one, changed by the other options."""
     from srflm_flower.federation.loading import (
         built_in_federation,
         load_federation,
@@ -31,7 +31,7 @@ def chosen_federation(
     federation = load_federation(path) if path is not None else built_in_federation()
     changes: dict[str, object] = {}
     if rounds is not None:
-        changes["run__rounds"] = rounds
+        changes["run__rounds"] = rounds  # two underscores lead into a table, here [run]
     if seed is not None:
         changes["seed"] = seed
     return with_changes(federation, **changes) if changes else federation

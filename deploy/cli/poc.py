@@ -1,4 +1,4 @@
-"""``srflm poc``: a whole consortium on one machine, with real processes, keys, and mutual TLS."""
+"""``srflm poc``: try a whole consortium on one machine, with real processes, keys, and TLS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def up(
 
     chosen = load_federation(federation) if federation else built_in_federation(vendors)
     console = Console(highlight=False, soft_wrap=True)
-    sites = make_or_open(folder, chosen)
+    sites = make_or_open(folder, chosen)  # sites of an earlier call keep their keys and ledgers
     with console.status("Starting the sites …"):
         missing = bring_up_all(sites)
     table = Table(title=f"{chosen.name}: {len(sites)} sites")
@@ -64,5 +64,6 @@ def down(
         )
     for site in sites:
         console.print(f"{site.name}: {'down' if bring_down(site) else 'was not up'}")
+    # Only after all sites are down: a running site would go on with deleted files.
     if delete:
         shutil.rmtree(folder)

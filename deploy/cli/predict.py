@@ -1,4 +1,4 @@
-"""``srflm predict``: classify images with a model that a run has left."""
+"""``srflm predict``: classify image files with a model from a run."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def predict(
     from clients.prediction import predict_file
 
     network, file = load_model(model), read_model_file(model)
+    # The model file says how to prepare images, so no federation file is needed.
     task, trained_size = file.task, file.notes.get("image-size")
     paths = _files(images)
     failures: list[DataError] = []
@@ -38,6 +39,7 @@ def predict(
     )
     writer, written = csv.writer(sys.stdout), 0
     for path, probabilities in rows:
+        # Written late: a call in which nothing can be classified prints an error and no table.
         if not written:
             writer.writerow(["file", "class", *task.classes])
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
@@ -52,9 +54,9 @@ def predict(
 
 
 def _files(paths: list[Path]) -> list[tuple[Path, bool]]:
-    """Return the files, each with whether it is hidden in a folder that was named.
+    """Return all files under ``paths``, each with a flag for a hidden file in a folder.
 
-    Raises :class:`DataError` when a path leads nowhere.
+    Raises :class:`DataError` if a path does not exist.
     """
     found: list[tuple[Path, bool]] = []
     for path in paths:
@@ -65,6 +67,7 @@ def _files(paths: list[Path]) -> list[tuple[Path, bool]]:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         for each in inside:
             if each.is_file():
+                # Relative to the named folder: a hidden folder above it is the user's choice.
                 names = each.relative_to(path).parts
                 found.append((each, any(name.startswith(".") for name in names)))
     return found
@@ -75,9 +78,10 @@ def _classified(
     classify: Callable[[Path], list[float]],
     failures: list[DataError],
 ) -> Iterator[tuple[Path, list[float]]]:
-    """Yield each file's probabilities; what cannot be classified is put in ``failures``."""
+    """Yield each file's probabilities; add the errors of all other files to ``failures``."""
     for path, hidden in paths:
         try:
+            # Named among the failures, so that every file of a folder appears in the result.
             if hidden:
                 raise DataError(
                     f"{path} is hidden",

@@ -1,4 +1,4 @@
-"""``srflm privacy``: plan what a federation spends, show what a site has spent, attack it."""
+"""``srflm privacy``: plan a federation's spending, show a site's, give data up, and attack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``srflm privacy audit``: attack private training, and compare with the accounted ε."""
+"""``srflm privacy audit``: attack private training, and compare the result with the ledger's ε."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from srflm_flower.attacks.membership_inference import Attacked
     from srflm_flower.federation.federation import Federation
 
-FEWEST, MOST = 100, 4096
-MAX_EPSILON = 20.0
-FALSE_ALARM = 0.05
-"""The probability that a build without fault is refuted, over all audits of a call."""
+FEWEST, MOST = 100, 4096  # canaries
+MAX_EPSILON = 20.0  # even a perfect attack with MOST canaries cannot refute more
+FALSE_ALARM = 0.05  # probability of refuting a correct build, over all audits of one call
 
 
 class Attack(StrEnum):
-    """What to attack with."""
+    """The kinds of attack."""
 
     DIRAC = "dirac"
     LIRA = "lira"
@@ -51,11 +50,11 @@ def audit(
     seed: Annotated[int, typer.Option(help="for the choice of records, not for noise")] = 0,
     out: Annotated[Path | None, typer.Option(help="a JSON file to write")] = None,
 ) -> None:
-    """Attack private training: exit code 1 when it loses more privacy than is accounted for.
+    """Attack private training: exit code 1 if it loses more privacy than is accounted for.
 
-    dirac: what leaves a site in both roles of whole rounds, against the site's own privacy ledger;
-    with the federation's clipping, gradients, and source of randomness, on made-up records.  lira:
-    a vendor's training on its own records, with privacy and without; a report, with no verdict.
+    dirac: attack all messages of a site in both roles of whole rounds, and compare with its own
+    privacy ledger; on made-up records, with the federation's clipping, gradients, and randomness.
+    lira: attack a vendor's training on its own records, with privacy and without; no verdict.
     """
     _check(epsilon or [], shadows)
     federation = chosen_federation(federation_file)
@@ -95,6 +94,7 @@ def _dirac(
     rng = np.random.default_rng(seed)
     results = []
     for target in targets:
+        # The probability of a false alarm is shared by the audits (Bonferroni).
         with console.status(f"Attacking at ε = {target:g}"):
             what = Audit(target, canaries, level=FALSE_ALARM / len(targets))
             results.append(audit_training(what, federation.privacy, rng))
@@ -152,6 +152,7 @@ def _lira(
     for target in (None, *targets):
         what = "without privacy" if target is None else f"at ε = {target:g}"
         with console.status(f"Training {models} models {what}"):
+            # The same seed each time: every ε is attacked with the same division of records.
             rng = np.random.default_rng(seed)
             shadows = Shadows(vendor, models, steps)
             results.append(attack_training(federation, shadows, target, rng))

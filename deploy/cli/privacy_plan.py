@@ -1,4 +1,4 @@
-"""``srflm privacy plan``: the noise with which a budget lasts for the planned rounds."""
+"""``srflm privacy plan``: find the noise with which a budget lasts for the planned rounds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plan(
     out: Annotated[Path | None, typer.Option(help="a PNG of the trade-off to write")] = None,
     write: Annotated[bool, typer.Option("--write", help="put it into the federation file")] = False,
 ) -> None:
-    """Solve for each vendor's noise, in both roles, and show what it comes to."""
+    """Solve for each vendor's noise, in both roles, and show the resulting ε."""
     from srflm_flower.privacy.plan import plan_federation, write_plan
 
     console = Console(highlight=False)
@@ -35,6 +35,8 @@ def plan(
     with console.status("Solving for the noise"):
         found = plan_federation(federation, epsilon, server_terms, spare)
     console.print(_table(found, federation.run.rounds, spare))
+    # Terms per vendor if all take turns, rounded up. With a lower cap the run ends early, because
+    # no vendor is electable any more.
     turns = -(-federation.run.rounds // (federation.rounds_per_term * len(federation.roster)))
     if found.server_terms < turns:
         console.print(
@@ -47,6 +49,7 @@ def plan(
             _draw(found, out)
         console.print(f"Wrote {out.resolve()}", soft_wrap=True)
     if write:
+        # The noise is part of the federation's hash, so that all sites must have the same.
         write_plan(federation_file, found)
         console.print(
             f"Wrote the plan into {federation_file}."

@@ -1,4 +1,4 @@
-"""``srflm privacy retire``: give up the data whose past is not known, so that the site goes on."""
+"""``srflm privacy retire``: give up data with an unknown past, so that a site can continue."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def retire(
 ) -> None:
     """Give up this site's present data, and all data that its privacy ledger still knows.
 
-    For a ledger that is lost, damaged, or an older copy, with no newer one to restore.  Data that
-    is given up never trains with differential privacy again; new data that shares no record with
-    it does.
+    For a ledger that is lost, damaged, or an older copy, without a newer one to restore. Data that
+    is given up never trains with differential privacy again; new data without a record in common
+    does.
     """
     from clients.data.sources import load_vendor_data
     from clients.privacy.ledger.manifest import manifest_of
@@ -31,6 +31,7 @@ def retire(
     if not yes:
         typer.confirm("Give up this site's present data for ever?", abort=True)
     data = load_vendor_data(settings.load_federation().data_plan(), settings.vendor)
+    # Validation and test too: their records pay for noisy metrics from the same ledger.
     manifests = [manifest_of(split) for split in (data.train, data.validation, data.test)]
     kept = give_up(ledger_path(settings), anchor_path(settings), manifests, "srflm privacy retire")
     console = Console(highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``srflm privacy show``: what a site's records have been through, and what is not counted."""
+"""``srflm privacy show``: print the ε that a site's records have spent, and what ε leaves out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def show(
     site: Annotated[Path, typer.Argument(help="a site's folder", show_default=".")] = HERE,
     delta: Annotated[float | None, typer.Option(help="instead of the agreed δ")] = None,
 ) -> None:
-    """Verify the privacy ledger and show, for each data set, what was spent in which role."""
+    """Verify the privacy ledger and show, for each data set, the ε spent in each role."""
     from clients.privacy.ledger.ledger import LEDGER_FILE
     from deploy.site.privacy_files import site_ledger
     from deploy.site.settings import load_site
@@ -29,7 +29,7 @@ def show(
 
     settings = load_site(site.resolve())
     federation = settings.load_federation()
-    agreed = min(federation.privacy.delta, settings.privacy.delta or 1.0)
+    agreed = min(federation.privacy.delta, settings.privacy.delta or 1.0)  # δ never exceeds 1
     at = agreed if delta is None else delta
     books = site_ledger(settings).books()
     console = Console(highlight=False)
@@ -49,6 +49,7 @@ def _table(books: Books, vendor: str, delta: float) -> Table:
     from clients.privacy.ledger.ledger import spent_in
 
     table = Table(title=f"{vendor}: spent at δ = {delta:g}; {len(books.rows)} rows, all verified")
+    # "ε in all" composes all uses, and is usually less than the sum of the column "ε alone".
     for heading in ("data set", "records", "what for", "uses", "steps", "ε alone", "ε in all"):
         right = heading not in ("data set", "what for")
         table.add_column(heading, justify="right" if right else "left")

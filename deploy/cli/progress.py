@@ -1,4 +1,4 @@
-"""What the live table shows: a state that events change, and its drawing."""
+"""The live table of a run: its state, changed by events, and its drawing."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Progress:
     server: str = ""
     phase: str = "starting Flower and the vendors"
     started: float = field(default_factory=time.monotonic)
-    first_round_at: float | None = None
-    rounds_before: int = 0
+    first_round_at: float | None = None  # monotonic seconds; Flower's start-up is not in the pace
+    rounds_before: int = 0  # of a resumed run; they were not done at today's pace
     rows: dict[str, VendorRow] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
@@ -47,6 +47,7 @@ class Progress:
 
     def on_event(self, event: dict[str, Any]) -> None:
         """Change the state by one event; a finished term adds a line to ``lines``."""
+        # Unknown events are ignored: the log has more kinds than this table shows.
         match event["event"]:
             case "term-opened":
                 self.term, self.server = event["term"], event["server"]
@@ -85,7 +86,7 @@ class Progress:
         self.lines.append(term_line(record, self.metric))
 
     def seconds_left(self) -> float | None:
-        """Return the seconds to go at the pace so far, once a round is done."""
+        """Return the seconds left at the pace so far, or None before the first round's end."""
         done = self.rounds_done - self.rounds_before
         if done < 1 or self.first_round_at is None:
             return None

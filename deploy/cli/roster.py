@@ -1,4 +1,4 @@
-"""``srflm roster``: approve a new edition of the federation file: who joins, who leaves."""
+"""``srflm roster``: approve a new edition of the federation file, or withdraw the approval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``srflm run`` and ``srflm stop``: order the federation to run, and to end after its open term."""
+"""``srflm run`` and ``srflm stop``: order the federation to run, or to end after its open term."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """Order the federation to run; any one site may, and a majority must follow.
 
-    Ctrl-C stops watching, not the run.  Exit code 1 when fewer rounds than ordered were run.
+    Ctrl-C stops watching, not the run. Exit code 1 means fewer rounds than ordered.
     """
     from deploy.operating.run_orders import follow, order_rounds
     from deploy.operating.status import site_status
@@ -34,6 +34,7 @@ def run(
 
     site = site_at(folder.resolve())
     console = Console(highlight=False, soft_wrap=True)
+    # An order names the last round, not a number of rounds: spreading it again adds nothing.
     done = site.state.ledger.rounds()
     order = order_rounds(site, done + (rounds or site.federation.run.rounds))
     console.print(f"A majority follows order {order.number}: until round {order.rounds}.")
@@ -43,6 +44,7 @@ def run(
     def show(record: TermRecord) -> None:
         console.print(escape(term_line(record, site.federation.task.metric)))
 
+    # The order in force at the end may be a newer one, from another site.
     fulfilled = follow(site, order, show)
     console.print(escape(site_status(site).what_happened))
     if fulfilled.rounds < order.rounds:
@@ -59,6 +61,7 @@ def stop(folder: SiteFolder = HERE) -> None:
     ledger = site.state.ledger
     head = ledger.last()
     term, rounds = (head.term + 1, head.round) if head is not None else (1, 0)
+    # An open term is finished: its clients may have trained already, and have spent budget on it.
     if ledger.votes(term).granted >= 0:
         rounds += site.federation.rounds_per_term
     order_rounds(site, rounds)

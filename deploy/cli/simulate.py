@@ -68,15 +68,15 @@ def _folder(
     seed: int | None,
     resume: Path | None,
 ) -> RunFolder:
-    """Return the run's folder; nothing is made when a check finds that the run could not start."""
+    """Return the run's folder, after checks that the run can start."""
     from srflm_flower.federation.preflight import check_before_simulation
     from srflm_flower.run.folder import create_run_folder, open_run_folder
 
     if resume is None:
         federation = chosen_federation(federation_file, rounds, seed)
-        check_before_simulation(federation)
+        check_before_simulation(federation)  # before the folder is made, to leave no empty one
         return create_run_folder(federation, out, Path("runs"))
-    if federation_file or out or rounds or seed is not None:
+    if federation_file or out or rounds or seed is not None:  # 0 is a seed
         raise ConfigurationError(
             "--resume together with a federation file, --out, --rounds, or --seed",
             "--resume alone: the run's folder has all of these",
@@ -88,16 +88,19 @@ def _folder(
 
 
 def _gpus(device: str) -> int:
+    # Flower's engine must know of GPUs, or it hides them from the vendors' processes. Apple's MPS
+    # needs no such permission.
     import torch
 
     return torch.cuda.device_count() if device in ("auto", "cuda") else 0
 
 
 class _display:  # noqa: N801 — a context manager, used like a function
-    """Shows the live table in a terminal, and a line a term elsewhere."""
+    """Shows the live table in a terminal, and one line per term elsewhere."""
 
     def __init__(self, progress: Progress, console: Console) -> None:
         self._progress, self._console = progress, console
+        # transient: the summary replaces the live table at the end.
         self._live = Live(progress, console=console, refresh_per_second=4, transient=True)
         self._printed = 0
 
@@ -118,7 +121,7 @@ class _display:  # noqa: N801 — a context manager, used like a function
 
 
 def show_summary(summary: RunSummary, folder: RunFolder, console: Console) -> None:
-    """Print what happened, the final table, and where the results are."""
+    """Print the final table, the end of the run in words, and the places of the results."""
     from srflm_flower.privacy.statement import NOT_PRIVATE, spent_line
 
     table = Table(title=f"{summary.metric} on each vendor's own test split")
@@ -161,7 +164,9 @@ def _metric(metrics: dict[str, float], name: str) -> str:
 
 
 def _show_site_logs(folder: RunFolder, roster: tuple[str, ...], console: Console) -> None:
-    """Print the ends of the sites' own logs: in a simulation they are the user's own."""
+    """Print the last lines of the sites' own logs."""
+    # Error texts stay in these logs, as they may hold paths and names. In a simulation all sites
+    # are the user's own.
     for vendor in roster:
         log = folder.site(vendor) / "site.log"
         if log.exists():

@@ -1,4 +1,4 @@
-"""``srflm site``: make a site with its own keys, and let it join a consortium."""
+"""``srflm site``: make a new site with its own keys, and let it join a consortium."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def new(
     address: Annotated[str, typer.Option(help="host:port at which the others reach this site")],
     listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "0.0.0.0:8443",
 ) -> None:
-    """Make keys and a site.toml; print what to send to the consortium (public parts only)."""
+    """Make keys and a site.toml; name the file for the consortium, which has public parts only."""
     from deploy.membership.joining import new_site
 
     names = [name.strip() for name in roster.split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""``srflm status``: who serves now and next, how far the run is, who is there, what went wrong."""
+"""``srflm status``: print a site's state: servers, progress, peers, budget, and problems."""
 
 from __future__ import annotations
 

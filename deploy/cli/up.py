@@ -24,13 +24,14 @@ def up(
     console = Console(highlight=False, soft_wrap=True)
     config = prepare(folder)
     site = site_at(folder.resolve())
+    # A warning only: the edge looks names up at each call, and the peer may get its name later.
     for peer in unresolved(site):
         console.print(f"[yellow]The address of {peer} does not resolve at the moment.[/]")
     console.print(
         f"{site.vendor} of federation {site.federation.name}, listening on {site.settings.listen}"
     )
     if not detach:
-        supervise_here(config)
+        supervise_here(config)  # it does not return
     notes = start_detached(config, folder)
     console.print(
         f"Up (process {notes.supervisor}). `srflm status {folder}`, `srflm down {folder}`"

@@ -1,4 +1,4 @@
-"""``srflm verify``: check every link and signature of sites' ledgers, and that they agree."""
+"""``srflm verify``: check all links and signatures of sites' ledgers, and compare the ledgers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def verify(
         list[Path] | None, typer.Argument(help="one site's folder, or several to compare")
     ] = None,
 ) -> None:
-    """Verify chain, signatures, head model, and audit of each site; then that none contradict."""
+    """Verify chain, signatures, head model, and audit of each site; then compare the ledgers."""
     from deploy.site.deployed_site import site_at
     from deploy.site.verification import verify_site
 
@@ -34,6 +34,8 @@ def verify(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
             f" majority valid; head model {found.head_model[:12]}; {found.audited} messages audited"
         )
+    # A forked ledger is valid in itself; only the comparison with another site's shows it. Sites
+    # that are behind are not in contradiction.
     longest = max(chains.values(), key=len, default=())
     for vendor, hashes in chains.items():
         if longest[: len(hashes)] != hashes:

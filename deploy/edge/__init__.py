@@ -1,4 +1,4 @@
-"""nginx, the only program of a site on the network: its configuration, its process, clocks.
+"""nginx, a site's only program on the network: its configuration, its process, the clock check.
 
 It may import ``processes`` and ``identity``.
 """

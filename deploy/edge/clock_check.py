@@ -1,7 +1,4 @@
-"""Compare the members' clocks: Flower rejects a SuperNode whose clock is five minutes off.
-
-Every answer of a peer's edge carries its time, even the refusal of an unsigned call.
-"""
+"""Compare the clocks of the members; Flower rejects SuperNodes with a clock five minutes off."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-TOLERATED_SECONDS = 60.0
+TOLERATED_SECONDS = 60.0  # a warning long before Flower's limit of 300 s
 PATIENCE_SECONDS = 5.0
 CALL = "/v1/fleet/send-node-heartbeat"
 
 
 def clock_difference(port: int, root_certificate: Path) -> float | None:
-    """Return how many seconds a peer's clock is ahead of this site's; None if it is silent.
+    """Return the seconds by which a peer's clock is ahead of this site's, or None without answer.
 
     ``port`` is the loopback port of this site's edge that leads to the peer.
     """
@@ -28,10 +25,11 @@ def clock_difference(port: int, root_certificate: Path) -> float | None:
     )
     try:
         before = time.time()
+        # Unsigned, so the peer's edge refuses it; but every answer, even a refusal, has a date.
         connection.request("POST", CALL, body=b"")
         answer = connection.getresponse()
-        now = (before + time.time()) / 2
-        if answer.status >= 500:  # our own edge speaks for a peer that it cannot reach
+        now = (before + time.time()) / 2  # the peer answered about halfway
+        if answer.status >= 500:  # from this site's own edge, which cannot reach the peer
             return None
         date = answer.getheader("Date")
         return parsedate_to_datetime(date).timestamp() - now if date else None
@@ -42,7 +40,7 @@ def clock_difference(port: int, root_certificate: Path) -> float | None:
 
 
 def clock_problems(ports: Mapping[str, int], root_certificate: Path) -> dict[str, str]:
-    """Return peer → what is wrong with its clock, or with this site's."""
+    """Return peer → a message about the difference of its clock; without peers in order."""
     problems = {}
     for peer, port in ports.items():
         ahead = clock_difference(port, root_certificate)

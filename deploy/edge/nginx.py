@@ -1,20 +1,18 @@
 """The edge: nginx between a site's Flower and the other sites.
 
-Flower's one port carries the Fleet API, which peers need, and the Control and Runtime APIs, with
-which whoever reaches them can run code.  So the SuperLink listens on the loopback interface, and
-the edge lets only the calls of a SuperNode through::
+Flower has one port for the Fleet API, which peers need, and for the Control and Runtime APIs, which
+let a caller run code. So the SuperLink listens on the loopback interface, and the edge forwards
+only the calls of a SuperNode::
 
     b's SuperNode ─▶ b's edge (loopback) ══ mutual TLS ══▶ a's edge (network) ─▶ a's SuperLink
                      one listener a peer                   one listener
 
-Inbound, the certificate must be a roster member's and Flower's node key the same member's: a
-captured header is worth nothing to another peer.  What is forwarded is never the path that came
-but one of :data:`FLEET_CALLS`.  The site's own SuperNode does not pass the edge.  What shall be
-tried again is refused with 503: a SuperNode exits at 401 and gives the message up at 429.
+Inbound, the certificate must belong to a roster member, and Flower's node key to the same member,
+so that no other peer can use a captured header. The edge never forwards the path of a request, but
+one of :data:`FLEET_CALLS`. The site's own SuperNode does not pass the edge.
 
-``edge.conf.j2`` beside this file is what nginx is told, and why.
-
-The edge guards the network only: local users reach the SuperLink and the outbound listeners.
+``edge.conf.j2`` beside this file is the configuration, with its reasons. The edge guards the
+network only: local users can still reach the SuperLink and the outbound listeners.
 """
 
 from __future__ import annotations
@@ -44,6 +42,7 @@ from deploy.identity.keys import NIST_CURVES
 from deploy.identity.names import HOST, VENDOR, internal_name
 from strategies.errors import ConfigurationError
 
+# All calls of a SuperNode. register-node is missing: the site's operator registers the nodes.
 FLEET_CALLS: Final = (
     "activate-node",
     "deactivate-node",
@@ -56,20 +55,20 @@ FLEET_CALLS: Final = (
     "push-object",
     "confirm-message-received",
 )
-"""All that a SuperNode calls; nodes are registered by the site's operator, not by themselves."""
 
+# Flower's server closes idle connections after 5 s. The edge must close them earlier, or it sends
+# calls into closing connections.
 SUPERLINK_IDLE_SECONDS: Final = 3
-"""Flower's server closes idle connections after 5 s: the edge must be first, or calls get lost."""
 
+# Shorter than the 75 s of the peer's edge, for the same reason.
 PEER_IDLE_SECONDS: Final = 60
-"""Shorter than the 75 s of the peer's edge, for the same reason."""
 
 # Debian's users do not have /usr/sbin in their PATH.
 NGINX_FOLDERS: Final = (Path("/usr/sbin"), Path("/usr/local/sbin"), Path("/opt/homebrew/bin"))
 
-# nginx overwrites its environment, by which `deploy.processes.family` would find it; its parent
-# keeps it.
-# The signals for end and reload are handed on, and the exit status is nginx's.
+# A shell as nginx's parent: nginx overwrites its own environment, by which
+# `deploy.processes.family` finds processes. The shell passes signals on, and returns nginx's exit
+# status; a `wait` that a signal has interrupted is repeated.
 FOREGROUND: Final = (
     '"$@" & for s in TERM INT QUIT HUP; do trap "kill -$s $!" $s; done;'
     " while :; do wait $!; code=$?; kill -0 $! 2>/dev/null || exit $code; done"
@@ -78,10 +77,10 @@ FOREGROUND: Final = (
 
 @dataclass(frozen=True)
 class Peer:
-    """Another member: where its edge is, the loopback port that leads there, its node key here.
+    """Another member: its edge's address, the loopback port that leads there, and its node key.
 
-    ``address`` is ``host:port``; ``node_key`` is the OpenSSH public key with which the peer's
-    SuperNode comes to *this* site's SuperLink.
+    ``address`` is ``host:port``; ``node_key`` is the OpenSSH public key of the peer's SuperNode at
+    *this* site's SuperLink.
     """
 
     address: str
@@ -93,8 +92,8 @@ class Peer:
 class Edge:
     """One site's edge; ``peers`` are all members of the roster but the vendor itself.
 
-    ``listen`` is ``ip:port`` on the network.  ``rate`` (requests a second), ``burst``, and
-    ``connections`` hold for each peer.  Raises :class:`ConfigurationError`.
+    ``listen`` is ``ip:port`` on the network. ``rate`` (requests per second), ``burst``, and
+    ``connections`` hold for each peer. Raises :class:`ConfigurationError` for invalid values.
     """
 
     vendor: str
@@ -109,6 +108,7 @@ class Edge:
     connections: int = 16
 
     def __post_init__(self) -> None:
+        # All values enter the configuration unescaped, so each is checked here.
         for name in (self.vendor, *self.peers):
             _require(VENDOR.fullmatch(name), f"the name {name!r}", f"one like {VENDOR.pattern}")
         _require(self.vendor not in self.peers, f"{self.vendor} as its own peer", "other members")
@@ -126,17 +126,17 @@ class Edge:
         )
         limits = (self.rate, self.burst, self.connections)
         _require(min(limits) > 0, f"the limits {limits}", "positive numbers")
-        for path in (self.prefix, self.identity):  # quoted in the configuration
+        for path in (self.prefix, self.identity):  # they are between quotes in the configuration
             strange = re.search(r'["\\$\x00-\x1f]', str(path))
             _require(not strange, f"the path {str(path)!r}", 'a path without " \\ $')
 
 
 @dataclass(frozen=True)
 class Route:
-    """What the configuration says about a peer; all of it is checked.
+    """A peer's values in the configuration, all checked.
 
-    ``key_header`` is what its SuperNode sends as its key, ``port`` the loopback port that leads to
-    it.  ``addresses`` are ``ip:port``; where there are none, nginx resolves ``address``.
+    ``key_header`` is its SuperNode's header with the key, ``port`` the loopback port that leads to
+    it. ``addresses`` are ``ip:port``; without any, nginx resolves ``address``.
     """
 
     peer: str
@@ -148,7 +148,7 @@ class Route:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of ``host:port`` or ``[ipv6]:port``; raises ConfigurationError."""
+    """Return host and port of ``host:port`` or ``[ipv6]:port``; raise ConfigurationError."""
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:\s]+)):(\d{1,5})", address)
     host = (match[1] or match[2]).lower().rstrip(".") if match else ""
     port = int(match[3]) if match else 0
@@ -176,9 +176,10 @@ def nginx_configuration(
 ) -> str:
     """Return the text of nginx.conf; ``hosts`` and ``resolv_conf`` are this machine's if None.
 
-    A peer's name is looked up in ``hosts`` now, else by nginx whenever it is called: a name that
-    does not resolve is no reason not to start.  Raises :class:`ConfigurationError`.
+    A peer's name is looked up in ``hosts`` now, and otherwise by nginx at each call. Raises
+    :class:`ConfigurationError`.
     """
+    # At each call, because nginx refuses to start with a fixed name that does not resolve.
     hosts = _text(Path("/etc/hosts")) if hosts is None else hosts
     resolv_conf = _text(Path("/etc/resolv.conf")) if resolv_conf is None else resolv_conf
     routes = [_route(name, peer, hosts) for name, peer in edge.peers.items()]
@@ -210,7 +211,7 @@ def _route(name: str, peer: Peer, hosts: str) -> Route:
 
 
 def flower_key_header(node_key: str) -> str:
-    """Return what a SuperNode with this key sends as ``flwr-public-key``: base64 of the PEM.
+    """Return a SuperNode's header ``flwr-public-key`` for this key: base64 of the PEM.
 
     Raises :class:`ConfigurationError` unless it is an OpenSSH public key of a NIST curve.
     """
@@ -233,6 +234,7 @@ def _bracketed(address: str) -> str:
 
 def addresses_in_hosts(host: str, hosts: str) -> list[str]:
     """Return the addresses of ``host`` in the text of /etc/hosts, which nginx does not read."""
+    # An address with "%" has a zone (fe80::1%eth0), which nginx does not understand.
     rows = [line.partition("#")[0].lower().split() for line in hosts.splitlines()]
     found = [row[0] for row in rows if host in row[1:] and _is_ip(row[0]) and "%" not in row[0]]
     return list(dict.fromkeys(found))
@@ -256,7 +258,7 @@ def _text(path: Path) -> str:
 
 
 def find_nginx() -> str:
-    """Return the path of nginx; raises :class:`ConfigurationError` with how to install it."""
+    """Return the path of nginx; raise :class:`ConfigurationError` if it is not installed."""
     beside = [str(folder / "nginx") for folder in NGINX_FOLDERS]
     found = next(filter(None, map(shutil.which, ["nginx", *beside])), None)
     if found is None:
@@ -276,7 +278,7 @@ def write_configuration(edge: Edge) -> Path:
 
 
 def check_configuration(nginx: str, prefix: Path) -> None:
-    """Let nginx read its configuration, keys included; raises :class:`ConfigurationError`."""
+    """Let nginx check its configuration and keys; raise :class:`ConfigurationError` on a fault."""
     tested = subprocess.run(
         [*_nginx(nginx, prefix), "-t", "-q"], capture_output=True, text=True, check=False
     )
@@ -291,7 +293,7 @@ def check_configuration(nginx: str, prefix: Path) -> None:
 def nginx_command(nginx: str, prefix: Path) -> list[str]:
     """Return the command that runs the edge in the foreground.
 
-    TERM ends it, QUIT lets running calls finish first, HUP reads the configuration again.
+    TERM ends nginx, QUIT lets running calls finish first, HUP makes it reload its configuration.
     """
     return ["/bin/sh", "-c", FOREGROUND, "srflm-edge", *_nginx(nginx, prefix)]
 

@@ -1,7 +1,7 @@
-"""Start an edge where an earlier one may still live: ``python -P -m deploy.edge.process PREFIX …``.
+"""End an earlier edge, then start a new one: ``python -P -m deploy.edge.process PREFIX COMMAND …``.
 
-When nginx's master is killed its workers live on with the port, without a name of their own and
-with nobody to end them.  They are known by their logs under the prefix.
+After a kill of nginx's master its workers live on and keep the port. They are found by their open
+log files under the prefix.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import psutil
 from deploy.processes.family import kill_all
 
 WAIT_SECONDS = 5.0
-PASSES = 5
-"""A master that loses its workers starts new ones: what is found is ended until nothing is."""
+PASSES = 5  # a master that lost its workers starts new ones, so the search is repeated
 
 
 def end_edge(prefix: Path) -> None:
-    """End every nginx of ``prefix``."""
+    """End every nginx process of ``prefix``."""
     for _ in range(PASSES):
         left = [each for each in psutil.process_iter(["name"]) if _is_of(each, prefix)]
         if not left:
@@ -39,8 +38,9 @@ def _is_of(process: psutil.Process, prefix: Path) -> bool:
 
 
 def main() -> None:
-    """End what is left, then become the command."""
+    """End an earlier edge, then become the command."""
     end_edge(Path(sys.argv[1]))
+    # exec keeps the process id, by which the supervisor knows the edge.
     os.execv(sys.argv[2], sys.argv[2:])
 
 

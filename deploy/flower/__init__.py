@@ -1,4 +1,4 @@
-"""Everything that knows Flower's inside: its programs, SuperNodes, the warm worker, the bundle.
+"""Flower's programs, SuperNodes, the warm worker, and the bundle: all that knows Flower's inside.
 
-It may import ``processes``; the pins say which version of Flower is expected.
+It may import ``processes``. Its file ``pins`` names the expected version of Flower.
 """

@@ -1,4 +1,4 @@
-"""The folder that Flower takes for an app: a ``pyproject.toml`` that names the installed code."""
+"""Write a Flower app: a folder with a ``pyproject.toml`` that names the installed code."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def write_app(
 ) -> Path:
     """Write the app into ``folder`` and return it; equal arguments give equal bytes.
 
-    ``settings`` are what a run may set, with their defaults; ``tools`` are further tables below
-    ``[tool]``.  The app holds names only: the code is installed.
+    ``settings`` are the settings of a run with their defaults; ``tools`` are further tables below
+    ``[tool]``. The app holds names only: the code is installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     app = {
         "publisher": "srflm",
         "components": {"serverapp": components.server, "clientapp": components.client},
-        "config": dict(settings),
+        "config": dict(settings),  # Flower lets a run override only the keys that are here
     }
     tree = {
         "project": {"name": "srflm-flower", "version": __version__, "license": "Apache-2.0"},

@@ -1,8 +1,7 @@
-"""The Flower app that every site has installed, as a bundle whose hash the federation agrees on.
+"""Build the bundle of the installed Flower app; all members agree on its hash.
 
-The bundle holds only names and a digest of the installed package, which holds the code.
-So two sites with different code have different hashes, and a site that is handed any other bundle
-refuses it.
+The bundle holds names and a digest of the installed code, but no code. So two sites with different
+code have different hashes, and a site refuses every bundle but its own.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from deploy.flower.app import DEPLOYED, write_app
 from deploy.flower.internals import bundle_of
 
 PACKAGES = (strategies, clients, srflm_flower)
-ROOMS = ("serving", "site", "processes")
-"""The folders of ``deploy`` whose code answers messages; the others only run a site."""
 
+# The folders of ``deploy`` whose code answers messages; the others only run a site.
+ROOMS = ("serving", "site", "processes")
+
+# The settings that a run may change; all others are in the site's files.
 RUN_SETTINGS = ("task",)
-"""The settings that a run may change; all others are in the site's files."""
 
 
 def digested_files() -> list[Path]:
@@ -38,6 +38,7 @@ def code_digest() -> str:
     digest, root = hashlib.sha256(), _folder(deploy).parent
     for path in digested_files():
         name = path.relative_to(root).as_posix()
+        # The zero bytes separate names from contents: moving text between them changes the digest.
         digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -1,8 +1,8 @@
-"""The check that a site only takes part in runs of the bundle that all sites agreed on.
+"""Refuse runs of any bundle but the one that all sites agreed on. This file imports no Flower.
 
-A bundle is code.  A peer's SuperLink names a bundle and hands it over; it must not be parsed,
-unpacked or imported before its bytes are known to have the agreed hash.  The peer also chooses the
-run's name and settings, so they are checked too.  This module does not import Flower.
+A bundle is code, and a peer's SuperLink supplies it. Nothing of it may be parsed, unpacked, or
+imported before its bytes have the agreed hash. The peer also chooses the run's name and settings,
+so they are checked too.
 """
 
 from __future__ import annotations
@@ -33,12 +33,10 @@ class DescribedRun(Protocol):
 class BundleGuard:
     """Passes runs and bundles, or raises :class:`BundleRefused`; a refused run stays refused."""
 
-    agreed: str
-    """SHA-256 of the bundle, in hexadecimal."""
+    agreed: str  # SHA-256 of the bundle, in hexadecimal
+    # Called once per refused run, with its id and the wrong hash or another reason.
     on_refusal: Callable[[int, str], None]
-    """Gets a refused run's id and the wrong hash or other reason; called once per refused run."""
-    settings: Collection[str] = ()
-    """Names of settings that a peer may change in a run."""
+    settings: Collection[str] = ()  # names of the settings that a peer may change in a run
     _runs: dict[int, DescribedRun] = field(default_factory=dict)
     _refused: set[int] = field(default_factory=set)
 
@@ -65,7 +63,7 @@ class BundleGuard:
         if found != self.agreed:
             self._refuse(run_id, found)
         run = self._runs.pop(run_id, None)
-        # Id, version and hash as *named* choose the folder that the app is loaded from later.
+        # Flower later loads the app from a folder chosen by id, version, and hash as *named*.
         if run is None or name != self.agreed or read(content) != (run.fab_id, run.fab_version):
             self._refuse(run_id, "the agreed bundle under another name")
 
@@ -74,15 +72,15 @@ class BundleGuard:
             raise _refusal(f"run {run_id} again", self.agreed)
 
     def _refuse(self, run_id: int, found: str) -> None:
-        self._refused.add(run_id)
+        self._refused.add(run_id)  # first: a failing callback must not let the run through
         self.on_refusal(run_id, found)
         raise _refusal(found, self.agreed)
 
 
 def installing_only(agreed: str, install: Callable[..., Path]) -> Callable[..., Path]:
-    """Return ``install`` (of a bundle's bytes) with a check of the hash before it.
+    """Return ``install``, which unpacks a bundle's bytes, with a check of their hash before it.
 
-    The returned function raises :class:`BundleRefused` for any other bundle.
+    The returned function raises :class:`BundleRefused` for any bundle but the agreed one.
     """
 
     def checked(content: bytes, **options: Any) -> Path:

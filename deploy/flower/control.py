@@ -1,8 +1,9 @@
-"""The own SuperLink's Control API without Flower's command line, for ``flwr==1.42.*``.
+"""Call the Control API of the site's own SuperLink directly, for ``flwr==1.42.*``.
 
-A call of the command line takes a second or more; a call of this takes some hundredths.  Only this
-file and :mod:`deploy.flower.internals` use Flower's non-public interfaces here.
+Only this file and :mod:`deploy.flower.internals` use non-public interfaces of Flower.
 """
+
+# Flower's command line takes a second or more for each call; this takes some hundredths.
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from strategies.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Control:
-    """The own SuperLink's Control API; every method raises httpx.HTTPError when it does not answer.
+    """The Control API; every method raises httpx.HTTPError if the SuperLink does not answer.
 
     Without a root certificate the connection is not encrypted.
     """
@@ -41,6 +42,7 @@ class Control:
     @contextmanager
     def _client(self) -> Iterator[ControlHttpClient]:
         root = self.root_certificate.read_bytes() if self.root_certificate else None
+        # The same version header as from Flower's own command line.
         interceptors = [RuntimeVersionHttpInterceptor("flwr CLI")]
         with ControlHttpClient.from_server_address(
             self.address, root is None, root, interceptors
@@ -50,9 +52,9 @@ class Control:
     def start_run(
         self, bundle: bytes, settings: Mapping[str, bool | int | float | str] | None = None
     ) -> int:
-        """Submit a run of a bundle and return its id; the run itself starts with its task.
+        """Submit a run of a bundle and return its id; an executor starts it later.
 
-        Raises :class:`ConfigurationError` when the SuperLink does not take it.
+        Raises :class:`ConfigurationError` if the SuperLink does not accept it.
         """
         fab = Fab(hashlib.sha256(bundle).hexdigest(), bundle, {})
         request = control_pb2.StartRunRequest(
@@ -77,7 +79,7 @@ class Control:
             raise
 
     def runs(self, run_id: int | None = None) -> list[RunStatus]:
-        """Return the runs that the SuperLink knows, newest last, or the one with ``run_id``."""
+        """Return the SuperLink's runs, newest last, or only the run with ``run_id``."""
         with self._client() as client:
             answer = client.ListRuns(control_pb2.ListRunsRequest(run_id=run_id))
         found = sorted(answer.run_dict.values(), key=lambda run: run.pending_at)
@@ -92,7 +94,7 @@ class Control:
         ]
 
     def register_node(self, public_key: Path, name: str) -> bool:
-        """Let the SuperNode with this OpenSSH public key in; return whether it is new here."""
+        """Admit the SuperNode with this OpenSSH public key; return whether it is new here."""
         key: Any = load_ssh_public_key(public_key.read_bytes())
         request = control_pb2.RegisterNodeRequest(public_key=public_key_to_bytes(key), name=name)
         try:
@@ -118,6 +120,6 @@ class Control:
 
 
 def _code(error: httpx.HTTPStatusError) -> int | None:
-    """Return Flower's code of an error that its API answered with."""
+    """Return Flower's own error code in an answer of its API, or None."""
     found = FlowerError.from_json(error.response.text)
     return None if found is None else int(found.code)

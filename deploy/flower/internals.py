@@ -1,14 +1,14 @@
-"""The non-public interfaces of Flower that a deployed site uses, for ``flwr==1.42.*``.
+"""A deployed site's uses of Flower's non-public interfaces, for ``flwr==1.42.*``.
 
-A stock SuperNode runs whatever bundle a SuperLink hands it, polls every three seconds, and has a
-new Python started for each message.  This module changes that:
+A stock SuperNode runs every bundle that a SuperLink hands it, polls every three seconds, and starts
+a new Python for each message. This module changes that:
 
-* :func:`run_supernode`: the stock SuperNode in this process, guarded, and with a pace of our own;
-* :class:`RuntimeApi`: takes tasks and runs them in this process, so that a warm one can be forked;
-* :func:`bundle_of`: the bundle of an app folder and the hash that all sites agree on.
+* :func:`run_supernode`: the stock SuperNode in this process, with a guard and its own pace;
+* :class:`RuntimeApi`: takes tasks and runs them in this process, for use by forks of a warm one;
+* :func:`bundle_of`: the bundle of an app folder and the hash on which all sites agree.
 
-:mod:`deploy.flower.pins` refuses any other Flower.  A site can run without the warm worker, as
-stock Flower does (``isolation = "subprocess"``), but there is no option to run without the guard.
+:mod:`deploy.flower.pins` refuses any other version of Flower. A site can run without the warm
+worker, as stock Flower does (``isolation = "subprocess"``), but never without the guard.
 """
 
 from __future__ import annotations
@@ -49,17 +49,18 @@ from strategies.errors import BundleRefused, ConfigurationError
 
 CRASHED = Error(ErrorCode.CLIENT_APP_CRASHED, "The ClientApp's process ended without a reply.")
 ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
-LONGEST_RETRY_SECONDS = 3  # until an unreachable SuperLink is tried again; Flower's is twenty
+LONGEST_RETRY_SECONDS = 3  # between calls of an unreachable SuperLink; in Flower it is twenty
 
 
 def bundle_of(app_folder: Path) -> tuple[bytes, str]:
     """Return the Flower App Bundle of a folder, as ``flwr build`` makes it, and its SHA-256.
 
-    The files are stored, not compressed, in sorted order and with a fixed date: the same folder
-    gives the same bytes on every machine.  Raises :class:`ConfigurationError` for an invalid app.
+    The same folder gives the same bytes on every machine: files are stored without compression, in
+    sorted order, with a fixed date. Raises :class:`ConfigurationError` for an invalid app.
     """
     try:
-        with warnings.catch_warnings():  # Flower names its patterns in a way that is deprecated
+        # Flower names its file patterns in a way that a library has deprecated.
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             content = build_fab_from_disk(app_folder)
     except (ValueError, OSError) as error:
@@ -70,10 +71,8 @@ def bundle_of(app_folder: Path) -> tuple[bytes, str]:
 
 
 def install_bundle(app_folder: Path, agreed: str) -> None:
-    """Unpack a folder's bundle before the first task, so that no two tasks unpack it at once.
-
-    Raises :class:`BundleRefused` when the folder's bundle is not the agreed one.
-    """
+    """Unpack a folder's bundle; raise :class:`BundleRefused` if it is not the agreed one."""
+    # Done before the first task: two tasks must not unpack into one folder at once.
     installing_only(agreed, install_from_fab)(bundle_of(app_folder)[0], skip_prompt=True)
 
 
@@ -86,10 +85,12 @@ def run_supernode(
 ) -> None:
     """Run the stock ``flower-supernode`` with ``options`` in this process, until it exits.
 
-    ``note`` is a file for the node's id: with it, a SuperNode first signs its predecessor off.
-    Raises :class:`ConfigurationError` with another Flower, SystemExit when the SuperNode ends.
+    ``note`` is a file for the node's id; with it, a SuperNode first signs off its predecessor.
+    Raises :class:`ConfigurationError` for another version of Flower, and SystemExit at the end.
     """
     pins.require_supported()
+    # Flower has no options for these. Its loop looks the names up at each call, so replacing them
+    # in the module is enough.
     loop: Any = importlib.import_module(pins.SUPERNODE_LOOP)
     retries: Any = importlib.import_module(pins.RETRIES)
     loop._init_connection = guarded(loop._init_connection, guard, hooks, note, size)
@@ -108,13 +109,13 @@ def guarded(
     note: Path | None,
     size: SizeGuard | None = None,
 ) -> Callable[..., Any]:
-    """Return ``connect``, a SuperNode's way to its SuperLink, with the guards in between."""
+    """Return ``connect``, which opens a SuperNode's connection to its SuperLink, with guards."""
     size = size or SizeGuard(None, lambda run, found: None)
 
     @contextmanager
     def connection(**options: Any) -> Iterator[tuple[Any, ...]]:
         if note is not None:
-            # Else the SuperLink would reject this node for a minute after a killed predecessor.
+            # Otherwise the SuperLink rejects this node for a minute after a killed predecessor.
             _sign_off(note, options)
         with connect(**options) as (node, *calls):
             if tuple(call.__name__ for call in calls) != pins.CONNECTION:
@@ -123,6 +124,7 @@ def guarded(
             receive, get_run, get_fab = call["receive"], call["get_run"], call["get_fab"]
             pull, confirm = call["pull_object"], call["confirm_message_received"]
 
+            # Confirming is the last call for a message: it is complete, and the worker can begin.
             def confirm_and_tell(run_id: int, message: str) -> None:
                 with _cleaned_up_when_over():
                     confirm(run_id, message)
@@ -135,7 +137,7 @@ def guarded(
             def pull_object(run_id: int, name: str) -> bytes:
                 with _cleaned_up_when_over():
                     part: bytes = pull(run_id, name)
-                size.count(run_id, len(part))
+                size.count(run_id, len(part))  # part by part, before the whole fills the memory
                 return part
 
             def get_agreed_run(run_id: int) -> Run:
@@ -162,9 +164,9 @@ def guarded(
 
 @contextmanager
 def _cleaned_up_when_over() -> Iterator[None]:
-    """Let the loop clean up after a message whose run ends while it is received."""
-    # Flower's loop cleans up after other exceptions, but not after `RunNotRunningException`.
-    # Without this the message stays queued and every later reply is off by one.
+    """Make the loop clean up if a message's run ends while the message is received."""
+    # Flower's loop cleans up after other exceptions, but not after `RunNotRunningException`. Then
+    # the message stays in the queue, and every later reply goes to the wrong message.
     try:
         yield
     except RunNotRunningException as over:
@@ -173,7 +175,7 @@ def _cleaned_up_when_over() -> Iterator[None]:
 
 @contextmanager
 def _ignored_when_refused() -> Iterator[None]:
-    """Turn a refusal into the exception on which the SuperNode's loop drops the message."""
+    """Turn a refusal into the exception that makes the SuperNode's loop drop the message."""
     try:
         yield
     except BundleRefused as refusal:
@@ -181,7 +183,7 @@ def _ignored_when_refused() -> Iterator[None]:
 
 
 def _sign_off(note: Path, options: Mapping[str, Any]) -> None:
-    """Tell the SuperLink that the SuperNode that wrote ``note`` is gone; ignore any failure."""
+    """Tell the SuperLink that the node in ``note`` is gone; ignore any failure."""
     if not note.exists() or options["authentication_keys"] is None:
         return
     with suppress(httpx.HTTPError, ValueError):
@@ -202,15 +204,15 @@ TYPES: dict[Kind, str] = {"client": TaskType.CLIENT_APP.value, "server": TaskTyp
 class RuntimeApi:
     """The source of tasks: the site's own SuperLink (``server``) or a SuperNode (``client``).
 
-    Without a root certificate the connection is not encrypted: use that on the loopback interface
-    only.  ``secret`` is the file given to the program as --superexec-auth-secret-file.
+    Without a root certificate the connection is not encrypted; use that on the loopback interface
+    only. ``secret`` is the program's file for --superexec-auth-secret-file.
     """
 
     def __init__(
         self, address: str, kind: Kind, root_certificate: Path | None, secret: Path | None = None
     ) -> None:
         self.address, self.kind = address, kind
-        self.problem = ""  # why the last question failed; empty when it did not
+        self.problem = ""  # the reason why the last call failed, or ""
         self._root = root_certificate.read_bytes() if root_certificate else None
         interceptors: list[Any] = [RuntimeVersionHttpInterceptor("SuperExec")]
         if secret is not None:
@@ -219,13 +221,13 @@ class RuntimeApi:
             interceptors.append(
                 SuperExecAuthHttpInterceptor(master_secret=master, protected_methods=[ACQUIRE])
             )
-        # No retries: one address that does not answer must not keep the others waiting.
+        # No retries: a silent address must not delay the worker's calls of the others.
         self._client = RuntimeHttpClient.from_server_address(
             address, self._root is None, self._root, interceptors
         )
 
     def acquire(self) -> FlowerTask | None:
-        """Take the oldest waiting task; return None if no task waits or the API is silent."""
+        """Take the oldest waiting task; return None if there is none or the API does not answer."""
         request = runtime_pb2.AcquireTaskRequest(supported_task_types=[TYPES[self.kind]])
         try:
             answer = self._client.AcquireTask(request)
@@ -243,9 +245,9 @@ class RuntimeApi:
         self._client.close()
 
     def run_task_in_this_process(self, task: FlowerTask, agreed: str) -> None:
-        """Run the task as Flower's own program would; raises SystemExit when it is over.
+        """Run the task as Flower's own program would; it ends with SystemExit.
 
-        A bundle without the ``agreed`` hash fails the task before it is unpacked.
+        A bundle without the ``agreed`` hash fails the task before unpacking.
         """
         name = {"client": pins.CLIENT_TASK, "server": pins.SERVER_TASK}[task.kind]
         module: Any = importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""The data that a deployed site and Flower exchange, in types that do not depend on Flower."""
+"""The data between a deployed site and Flower, in types that do not depend on Flower."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ Kind = Literal["client", "server"]
 
 @dataclass(frozen=True)
 class Hooks:
-    """The functions that a SuperNode calls to wait, and when a message has arrived."""
+    """Functions that a SuperNode calls to wait, and after a message has arrived."""
 
     on_message: Callable[[], None]
-    idle: Callable[[], None]
-    """Waits before the SuperLink is asked for messages again."""
-    waiting: Callable[[], None]
-    """Waits before looking again whether the ClientApp has answered."""
+    idle: Callable[[], None]  # waits before the next call for messages at the SuperLink
+    waiting: Callable[[], None]  # waits before the next look for the ClientApp's reply
 
 
 @dataclass(frozen=True)
 class FlowerTask:
-    """A task that this process has acquired: one message to answer, or one ServerApp to run."""
+    """An acquired task: one message to answer, or one ServerApp to run."""
 
     kind: Kind
     run_id: int
     bundle: str
-    token: str = field(repr=False)
+    token: str = field(repr=False)  # it gives access to the run, so it must not reach a log
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run as the SuperLink lists it; ``status`` is as in ``running``, ``finished:completed``."""
+    """A run in the SuperLink's list; ``status`` is e.g. ``running`` or ``finished:completed``."""
 
     run_id: int
     status: str

@@ -1,7 +1,7 @@
-"""What ``deploy.flower.internals`` expects of the installed Flower, and whether it is so.
+"""Check that the installed Flower has the names and parameters that this package relies on.
 
-Names and parameters are looked at when a site starts.  That the installed code also *does* what is
-expected is for the tests, which run against it.
+A site checks them at its start. The behaviour behind them is checked by the tests, which run
+against the installed Flower.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ SERVER_TASK = "flwr.superlink.runtime.run_serverapp"
 RETRIES = "flwr.supercore.retry.http_retry"
 OBJECTS = "flwr.supercore.inflatable.inflatable_utils"
 
+# The functions of a SuperNode's connection in their order, after the node's id.
 CONNECTION = (
     "receive",
     "send",
@@ -29,11 +30,11 @@ CONNECTION = (
     "push_object",
     "confirm_message_received",
 )
-"""What a SuperNode's connection consists of, after the node's id."""
 
 _PULL = "max_concurrent_pulls max_time max_tries_per_object initial_backoff backoff_cap"
 _TASK = "runtime_api_address {} token insecure certificates parent_pid runtime_dependency_install"
 
+# ``module:attribute`` → its parameters in order, or None if the package only replaces it.
 EXPECTED = {
     f"{SUPERNODE_MAIN}:flower_supernode": "",
     f"{SUPERNODE_LOOP}:_init_connection": "server_address insecure root_certificates"
@@ -51,11 +52,10 @@ EXPECTED = {
     f"{SERVER_TASK}:run_serverapp": _TASK.format("log_queue"),
     f"{SERVER_TASK}:install_from_fab": "fab_file install_dir skip_prompt",
 }
-"""``module:attribute`` → its parameters in order; None for what is not called."""
 
 
 def require_supported() -> None:
-    """Raise :class:`ConfigurationError` naming what differs in the installed Flower."""
+    """Raise :class:`ConfigurationError` with all differences of the installed Flower, if any."""
     if found := differences():
         raise ConfigurationError(
             "; ".join(found), f"flwr {FLOWER}", f'pip install "flwr[simulation]=={FLOWER}.*"'
@@ -63,8 +63,9 @@ def require_supported() -> None:
 
 
 def differences() -> list[str]:
-    """Return in words how the installed Flower differs from what is expected; empty when not."""
+    """Return the differences of the installed Flower from the expected one, in words."""
     version = metadata.version("flwr")
+    # For another version its number says enough; the list of names would be long.
     if not version.startswith(f"{FLOWER}."):
         return [f"flwr {version}"]
     pairs = [(name, _parameters(name), expected) for name, expected in EXPECTED.items()]
@@ -76,7 +77,7 @@ def differences() -> list[str]:
 
 
 def _parameters(name: str) -> str | None:
-    """Return the parameters of ``module:attribute``, nothing for a value; None when missing."""
+    """Return the parameters of ``module:attribute``, "" for a value, or None if it is missing."""
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)

@@ -11,7 +11,8 @@ from strategies.errors import SimulationError
 
 
 def program(name: str) -> str:
-    """Return the path of one of Flower's programs, from the environment that runs this."""
+    """Return the path of one of Flower's programs."""
+    # First beside this Python: PATH may lead to another environment with another Flower.
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:

@@ -1,4 +1,4 @@
-"""The size limit of a peer's messages: a larger one is dropped before it fills the memory."""
+"""Limit the size of a peer's messages, so that a huge one cannot fill the memory."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from threading import Lock
 
 
 class MessageTooLarge(Exception):
-    """A message has more bytes than the largest that this federation sends."""
+    """A message has more bytes than this federation's largest message."""
 
 
 class SizeGuard:
-    """Counts the bytes of one message after another; ``limit`` None lets all through."""
+    """Counts the bytes of one message after another; ``limit`` None accepts every size."""
 
     def __init__(self, limit: int | None, on_refusal: Callable[[int, int], None]) -> None:
         self._limit, self._on_refusal = limit, on_refusal
-        self._lock = Lock()
+        self._lock = Lock()  # Flower pulls the parts of a message in several threads
         self._bytes = 0
 
     def begin(self) -> None:
-        """Begin a message."""
+        """Begin counting a new message."""
         with self._lock:
             self._bytes = 0
 
     def count(self, run: int, size: int) -> None:
         """Count a part of ``size`` bytes.
 
-        Raises :class:`MessageTooLarge` over the limit; reports it once per message.
+        Raises :class:`MessageTooLarge` over the limit, and reports it once per message.
         """
         with self._lock:
             before, self._bytes = self._bytes, self._bytes + size

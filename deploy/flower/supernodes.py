@@ -1,8 +1,7 @@
-"""All SuperNodes of a site: ``python -P -m deploy.flower.supernodes CONFIG.json``.
+"""Run all SuperNodes of a site: ``python -P -m deploy.flower.supernodes CONFIG.json``.
 
-Flower is imported once and one child per peer is forked from that, so the children share its
-memory.  Each runs the stock SuperNode behind the guard of :mod:`deploy.flower.internals`.  A child
-that ends is started again; all end with this process.
+There is one child process per peer, with the stock SuperNode behind the guard of
+:mod:`deploy.flower.internals`. A child that ends is started again; all end with this process.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from deploy.processes.keeping import KeptChildren
 from deploy.processes.pace import pause, rest
 from strategies.errors import SrflmError
 
+# Imported once before the forks, so that the children share this memory.
 NEEDED_BY_ALL = (
     "deploy.flower.internals",
     "flwr.supernode.main",
@@ -38,7 +38,7 @@ NEEDED_BY_ALL = (
     "uvicorn.protocols.http.auto",
     "uvicorn.lifespan.on",
 )
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.25  # between two looks for ended children
 MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
 
 
@@ -71,7 +71,7 @@ def _print_end(peer: str, code: int, wait: float) -> None:
 
 
 def serve(config: SupernodesConfig, link: Link) -> None:
-    """Be the SuperNode of one link; raises SystemExit when it ends."""
+    """Run the SuperNode of one link in this process; it ends with SystemExit."""
     from deploy.flower.internals import run_supernode  # imported before the fork, without threads
 
     refusals = EventLog(config.refusals)
@@ -89,7 +89,9 @@ def serve(config: SupernodesConfig, link: Link) -> None:
 
 
 def hooks(config: SupernodesConfig, link: Link) -> Hooks:
-    """Return how this SuperNode waits: by its bell, and by how long ago the last message was."""
+    """Return this SuperNode's hooks, which wait for its bell and longer the quieter the peer is."""
+    # The site rings a peer's bell when that peer is about to serve, so that a SuperNode need not
+    # poll often in between.
     own, worker = Bell(config.bells / link.peer), Bell(config.bells / WORKER_BELL)
     last_message = asked = time.time()
 
@@ -151,7 +153,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     gc.collect()
-    gc.freeze()  # else the collector of each child would copy what they share
+    gc.freeze()  # otherwise each child's collector writes to shared pages, and so copies them
     keeper.keep()
 
 

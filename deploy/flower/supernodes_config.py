@@ -1,4 +1,4 @@
-"""The configuration of a site's SuperNodes: one link per peer, written by the site's supervisor."""
+"""The configuration file of a site's SuperNodes, written at the site's start: a link per peer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _no_other_bell(name: str) -> str:
     return name
 
 
+# A peer's name also names its bell and its note, so it must be a plain file name.
 Peer = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=64),
     AfterValidator(_no_other_bell),
 ]
-"""A peer's name also names its bell and its note: it must be a plain file name."""
 
 
 class Tls(Strict):
@@ -38,16 +38,15 @@ class Tls(Strict):
 
 
 class Link(Strict):
-    """A SuperNode of this site: the peer's SuperLink that it asks, and the port for its tasks."""
+    """A SuperNode of this site: the SuperLink of its peer, and the port for its tasks."""
 
     peer: Peer
-    superlink: str
-    """Address ``host:port`` of the peer's SuperLink, or of this site's way out to it."""
+    superlink: str  # host:port of the peer's SuperLink, or of this site's way out to it
     root_certificates: Path
+    # One key per pair of site and SuperLink: Flower signs a time only, so a captured header of a
+    # shared key would work at every SuperLink.
     private_key: Path
-    """This site's node key for this link: one per pair of site and SuperLink."""
-    port: Port
-    """The loopback port on which this SuperNode's Runtime API listens."""
+    port: Port  # on the loopback interface, for this SuperNode's Runtime API
     log: Path
 
 
@@ -56,20 +55,14 @@ class SupernodesConfig(Strict):
 
     links: tuple[Link, ...]
     agreed_bundle: Sha256
-    refusals: Path
-    """Gets one JSON line per refused run."""
+    refusals: Path  # log with one JSON line per refused run
+    # Folder of bells: ``<peer>`` rings when that peer is about to serve, ``worker`` for a message.
     bells: Path
-    """Folder: ``<peer>`` is rung when that peer is about to serve, ``worker`` for a message."""
-    notes: Path
-    """Folder: each SuperNode keeps its node's id in it, for its successor after a restart."""
+    notes: Path  # folder for each SuperNode's node id, read by its successor after a restart
+    # Runner of ClientApps: ``process`` is deploy.flower.worker, ``subprocess`` is stock Flower with
+    # a new process for each message.
     isolation: Literal["process", "subprocess"] = "process"
-    """The runner of ClientApps: ``deploy.flower.worker`` (``process``), or stock Flower with a
-    process per message (``subprocess``)."""
-    tls: Tls | None = None
-    """For the Runtime APIs; without it they are not encrypted."""
-    secret: Path | None = None
-    """File with the secret needed to get a task (isolation ``process`` only)."""
-    largest_message: int | None = None
-    """Bytes; a larger message is dropped while it is being received."""
-    settings: tuple[str, ...] = ()
-    """Names of settings that a peer may change in a run."""
+    tls: Tls | None = None  # for the Runtime APIs; without it they are not encrypted
+    secret: Path | None = None  # file with the secret for taking tasks (isolation ``process`` only)
+    largest_message: int | None = None  # bytes; a larger message is dropped while it is received
+    settings: tuple[str, ...] = ()  # names of the settings that a peer may change in a run

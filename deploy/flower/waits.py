@@ -1,9 +1,8 @@
-"""A SuperNode's waits, and the detection of a reply that will never come.
+"""A SuperNode's waits, and error replies for ClientApps that ended without one.
 
-Flower's loop waits for the reply to a message without a limit, even if the ClientApp's process has
-ended without a reply.  It notices only a process that was killed, after a minute.  A process that
-was asked to end reports its task as failed and sends no reply: without this module its SuperNode
-would never take a message again.
+Flower's loop waits for a reply without a limit. It notices a killed ClientApp after a minute, but
+not one that was asked to end, which reports its task as failed and sends no reply. Without this
+module its SuperNode would never take a message again.
 """
 
 from __future__ import annotations
@@ -13,19 +12,17 @@ from typing import Any
 
 from deploy.flower.nouns import Hooks
 
+# Seconds between tries to get a part of a message while its sender is still sending. Flower begins
+# with one second, in which a small message could travel twice. The shorter waits need more tries,
+# so only Flower's limit of two hours stays.
 OBJECT_SECONDS = {"initial_backoff": 0.03, "backoff_cap": 0.5, "max_tries_per_object": None}
-"""Seconds between tries to get a part of a message that its sender is still sending.
-
-Flower begins with one second, in which a small message could go there and back twice.  Flower
-limits the number of tries and the time; this limits the time alone, to Flower's two hours.
-"""
 UNFINISHED = ("pending", "starting", "running")
 
 
 class Waits:
-    """Replaces the module ``time`` in the SuperNode's loop.
+    """Takes the place of the module ``time`` in the SuperNode's loop.
 
-    It sends ``error`` as the reply of a ClientApp whose process has ended without one.
+    It replies with ``error`` for a ClientApp whose process has ended without a reply.
     """
 
     def __init__(self, hooks: Hooks, error: object) -> None:
@@ -34,7 +31,7 @@ class Waits:
         self._ended_before = False
 
     def watching(self, push: Callable[..., None]) -> Callable[..., None]:
-        """Wrap ``push``, the loop's wait for a reply, and remember the state that it is given."""
+        """Return ``push``, the loop's wait for a reply, wrapped to remember its state."""
 
         def watched(state: Any, **more: Any) -> None:
             self._state, self._ended_before = state, False
@@ -43,8 +40,8 @@ class Waits:
         return watched
 
     def sleep(self, seconds: float) -> None:
-        """Wait as the hooks say; raises RuntimeError, which drops a reply that is incomplete."""
-        # Flower's loop sleeps whole seconds between messages, less while it waits for a reply.
+        """Wait as the hooks say; raise RuntimeError to drop an incomplete reply."""
+        # Flower's loop sleeps whole seconds between messages, and less while it waits for a reply.
         if seconds >= 1:
             self._hooks.idle()
             return
@@ -62,12 +59,13 @@ class Waits:
             if any(entry.message.metadata.reply_to_message_id for entry in entries):
                 raise RuntimeError("the ClientApp's process ended while it sent its reply")
             for entry in entries:
-                entry.is_retrieved = True  # by nobody any more
+                entry.is_retrieved = True  # no ClientApp will fetch it any more
             runs = {entry.message.metadata.run_id for entry in entries}
             state._store_error_replies(runs, self._error)
 
 
 def ask_for_objects_often(objects: Any) -> None:
-    """Shorten, in this process, the waits for the parts of messages; takes Flower's module."""
+    """Shorten this process' waits for the parts of messages; ``objects`` is Flower's module."""
+    # Flower has the waits as keyword defaults only; there is no setting for them.
     for function in (objects.pull_objects, objects.pull_and_inflate_object_from_tree):
         function.__kwdefaults__.update(OBJECT_SECONDS)

@@ -1,8 +1,8 @@
-"""The warm worker of a site: ``python -P -m deploy.flower.worker CONFIG.json``.
+"""Run the warm worker of a site: ``python -P -m deploy.flower.worker CONFIG.json``.
 
 Stock Flower starts a new Python for every message, and importing torch takes longer than most
-messages.  This process imports once, prepares the site's data once, and forks a child per task:
-the child has both in memory already, and nothing that a task does outlives it.
+messages. This process imports torch and prepares the site's data once, and forks a child per task.
+A child has both in memory already, and nothing of a task outlives it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from strategies.errors import ConfigurationError, SrflmError
 if TYPE_CHECKING:
     from deploy.flower.internals import RuntimeApi
 
-MAX_SECONDS = 2.0
+MAX_SECONDS = 2.0  # longest wait between two calls for tasks
 FLOWERS_OWN = (
     "deploy.flower.internals",
     "flwr.supernode.runtime.run_clientapp",
@@ -50,8 +50,7 @@ class Source(Strict):
 
     kind: Kind
     address: str
-    root_certificate: Path | None = None
-    """None when the connection is not encrypted."""
+    root_certificate: Path | None = None  # None: the connection is not encrypted
 
 
 class WorkerConfig(Strict):
@@ -59,18 +58,15 @@ class WorkerConfig(Strict):
 
     sources: tuple[Source, ...]
     bells: Path
-    log: Path
-    """Gets one JSON line per task."""
+    log: Path  # one JSON line per task
     agreed_bundle: Sha256
-    app: Path | None = None
-    """The folder from which the bundle is built and installed once, before the first task."""
+    app: Path | None = None  # folder of the bundle to install once, before the first task
     secret: Path | None = None
-    preload: tuple[str, ...] = ()
-    """Modules to import, ``torch`` first."""
+    preload: tuple[str, ...] = ()  # modules to import, ``torch`` first
+    # ``module:function`` to call once; children inherit its data in memory. It must not use CUDA,
+    # which does not work in a forked child.
     prepare: str | None = None
-    """``module:function`` to call once; what it keeps in memory all children have.  No CUDA."""
-    threads: int | None = None
-    """Torch's threads in a child; None leaves it to torch."""
+    threads: int | None = None  # torch's threads in a child; None: torch's own default
 
 
 @dataclass
@@ -101,13 +97,15 @@ class Worker:
 
     def _rest(self, heard: float) -> None:
         """Wait for the bell, the end of a child, or the time to ask again."""
-        since = 4 * (time.time() - max(self._active, heard))  # the bell tells of every message
+        # Four times as patient as a SuperNode: the bell rings for every message.
+        since = 4 * (time.time() - max(self._active, heard))
         seconds = pause(since, MIN_SECONDS, MAX_SECONDS)
         rest(seconds, lambda: self.stopping or self.bell.rung_since(heard) or self._reap())
 
     def _take(self, source: RuntimeApi) -> bool:
         """Take a task from ``source`` and fork a child for it; return whether there was one."""
         task = source.acquire()
+        # A problem is logged when it changes, not at every call.
         if source.problem != self._problems.get(source.address, ""):
             self._problems[source.address] = source.problem
             self.log("source", address=source.address, problem=source.problem)
@@ -142,9 +140,8 @@ class Worker:
 def warm_up(config: WorkerConfig) -> Callable[[], None]:
     """Import and prepare as configured; return the function that a child calls before its task.
 
-    Raises :class:`ConfigurationError` when threads are running or CUDA is in use afterwards.
+    Raises :class:`ConfigurationError` if threads are running or CUDA is in use afterwards.
     """
-    # Either would make forked children hang or fail.
     usual = None
     with importing_without_threads():
         for name in (*config.preload, *FLOWERS_OWN):
@@ -152,7 +149,7 @@ def warm_up(config: WorkerConfig) -> Callable[[], None]:
             torch: Any = sys.modules.get("torch")
             if torch is not None and usual is None:
                 usual = torch.get_num_threads()
-                torch.set_num_threads(1)
+                torch.set_num_threads(1)  # the preparation must leave no threads behind
         if config.prepare is not None:
             module, _, function = config.prepare.partition(":")
             getattr(_import(module), function)()
@@ -175,6 +172,7 @@ def _import(name: str) -> Any:
 
 
 def _require_forkable() -> None:
+    # Threads would leave locked locks in a forked child, and CUDA refuses to work there.
     torch: Any = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         raise ConfigurationError(
@@ -216,7 +214,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     log("worker-ready", sources=[each.address for each in sources], threads=threads())
     gc.collect()
-    gc.freeze()  # else the collector of each child would copy what they share
+    gc.freeze()  # otherwise each child's collector writes to shared pages, and so copies them
     worker.work()
 
 

@@ -1,7 +1,7 @@
-"""The Flower apps of a deployed site: its ServerApp does one job and ends, its ClientApp answers.
+"""The Flower apps of a deployed site: a ServerApp for one job, and a ClientApp for messages.
 
-The agreed bundle names these two.  The environment variable SRFLM_SITE of the process that runs
-them says which site they belong to; only the site's own supervisor sets it.
+The agreed bundle names these two. The environment variable SRFLM_SITE tells them their site's
+folder; only the site's own supervisor sets it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ server = ServerApp()
 
 @server.main()
 def serve(grid: Grid, context: Context) -> None:
-    """Do the task that the site's launcher has handed over in the run configuration."""
+    """Do the launcher's task, which is in the run configuration."""
     task = ServerJob.model_validate_json(str(context.run_config["task"]))
     log(INFO, "%s", perform(deployed_site(), task, grid).result)
 

@@ -1,4 +1,4 @@
-"""The job that a site's launcher hands to a run of its ServerApp, and the outcome it gets back."""
+"""The launcher's job for one run of the ServerApp, and the outcome of the job, as files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from strategies.protocol.records import Noun, RunOrder
 class ServerJob(Noun):
     """The job of one run of the ServerApp.
 
-    ``serve``: make one attempt at the open term.  ``order``: spread a run order.  ``sync``, when a
-    site comes up: fetch the terms that it has missed and, if it has lost its state, learn when it
-    may vote again.  ``nodes`` maps each vendor to its SuperNode's id on this SuperLink if all
-    members are online, and is empty otherwise.
+    ``serve``: make one attempt at the open term. ``order``: spread a run order. ``sync``: fetch the
+    missed terms after a start and, if the site has lost its state, learn when it may vote again.
+    ``nodes`` maps each vendor to its SuperNode's id on this SuperLink if all members are online,
+    and is empty otherwise.
     """
 
     name: str
@@ -30,10 +30,10 @@ class ServerJob(Noun):
 class JobOutcome(Noun):
     """The outcome of a task.
 
-    ``committed``: the term is in the ledger.  ``outvoted``: ``attempt`` was granted to another
-    server.  ``caught-up``: this site had missed terms and has them now.  ``failed``: see ``code``;
-    the text stays in the site's log.  ``ordered``: a majority follows the order.  ``synced``: the
-    missed terms are here.
+    ``committed``: the term is in the ledger. ``outvoted``: another server was granted ``attempt``.
+    ``caught-up``: this site had missed terms and now has them. ``failed``: see ``code``; the text
+    stays in the site's log. ``ordered``: a majority follows the order. ``synced``: no missed terms
+    are left.
     """
 
     task: str
@@ -49,23 +49,23 @@ def outcome_path(run_folder: Path, task: str) -> Path:
 
 
 def read_outcome(run_folder: Path, task: str) -> JobOutcome | None:
-    """Return the outcome of a task, or None as long as there is no outcome file."""
+    """Return the outcome of a task, or None if there is no outcome file yet."""
     path = outcome_path(run_folder, task)
     return JobOutcome.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def lock_path(run_folder: Path, task: str) -> Path:
-    """Return the path of the lock that a ServerApp holds while it does a task."""
+    """Return the path of the lock that a ServerApp holds during a task."""
     return run_folder / "outcomes" / f"{task}.lock"
 
 
 def was_abandoned(run_folder: Path, task: str) -> bool:
-    """Return whether the process that began a task is gone and has left no outcome."""
+    """Return whether a task's process has ended without an outcome."""
     path = lock_path(run_folder, task)
     if not path.exists():
         return False
     try:
-        # The system frees the lock of a process that dies, however it dies.
+        # The system frees a dead process's lock, even after kill -9.
         with locked(path):
             return read_outcome(run_folder, task) is None
     except AlreadyLocked:

@@ -1,8 +1,8 @@
 """The rotating launcher: ``python -P -m deploy.serving.launcher CONFIG.json``.
 
-It watches its own site's ledger.  When its vendor is elected, or next in the order of succession
-after the time-outs, it starts the ServerApp of exactly one term on the site's own SuperLink, and
-reads the result from the ledger and the outcome file; Flower's exit code says nothing about it.
+It watches its own site's ledger. When its vendor is elected, or is next in the succession after the
+time-outs, it starts the ServerApp of exactly one term on the site's own SuperLink. It reads the
+result from the ledger and the outcome file.
 """
 
 from __future__ import annotations
@@ -41,16 +41,15 @@ from strategies.protocol.succession import (
 )
 
 TICK_SECONDS = 0.05
-LOOK_SECONDS = 1.0
-"""The ledger is read when the bell rings, and this often in any case."""
+LOOK_SECONDS = 1.0  # between two looks at the ledger, if the bell does not ring earlier
+# Seconds between two looks for a run's outcome file, and between two questions to the SuperLink.
 FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
-"""How often the launcher looks for a run's outcome file, and asks the SuperLink about the run."""
 CLOCKS_AFTER_SECONDS, CLOCKS_EVERY_SECONDS = 20.0, 3600.0
-MIN_RETRY, MAX_RETRY, MAX_SYNC_RETRY = 1.0, 15.0, 3.0
+MIN_RETRY, MAX_RETRY, MAX_SYNC_RETRY = 1.0, 15.0, 3.0  # seconds
 
 
 class Runs(Protocol):
-    """The site's own SuperLink: where ServerApps are started."""
+    """The site's own SuperLink, which runs the ServerApps."""
 
     def start(self, task: ServerJob) -> int:
         """Start a run of the ServerApp with ``task``; return its id."""
@@ -65,13 +64,13 @@ class Runs(Protocol):
         ...
 
     def outcome(self, task: str) -> JobOutcome | None:
-        """Return the outcome of a task, or None as long as it is unknown."""
+        """Return the outcome of a task, or None if there is none yet."""
         ...
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A run of the ServerApp that this launcher has started."""
+    """A run of the ServerApp, started by this launcher."""
 
     task: ServerJob
     run: int
@@ -83,9 +82,9 @@ class Serving:
 class Launcher:
     """Decides, from the ledger and a clock, when to start the ServerApp of the open term.
 
-    ``timeouts`` gives the time-outs from the committed records; ``first_ranking`` is the
-    succession of term 1.  ``roster`` watches for changes of the roster, after which the launcher
-    is ``over``: the site must restart.
+    ``timeouts`` returns time-outs learnt from the committed records; ``first_ranking`` is the
+    succession in term 1. ``roster`` watches for changes of the roster; after one, ``over`` is true
+    and the site must restart.
     """
 
     vendor: str
@@ -99,8 +98,7 @@ class Launcher:
     over: bool = False
     serving: Serving | None = None
     problem: str = ""
-    synced: bool = False
-    """Whether this launcher has asked the others what its site has missed."""
+    synced: bool = False  # whether this launcher has fetched the terms that its site had missed
     _seen: tuple[int, Seen] | None = None
     _retry_at: float = 0.0
     _retries: Backoff = field(default_factory=lambda: Backoff(MIN_RETRY, MAX_RETRY))
@@ -108,7 +106,7 @@ class Launcher:
     _asked: float = -ASK_SECONDS
 
     def step(self) -> Turn | None:
-        """Look at the ledger once and do what is due; return this vendor's next turn, if any."""
+        """Look at the ledger once and act on it; return this vendor's next turn, if any."""
         head, now = self.ledger.last(), self.clock()
         term = head.term + 1 if head is not None else 1
         self._follow_run(term, now)
@@ -116,6 +114,7 @@ class Launcher:
         if duty in ("wait", "end"):
             self.over = duty == "end"
             return None
+        # Sync before serving: a site that missed terms would make an attempt at a closed one.
         if duty == "sync" or not self.synced or self.ledger.is_forgetful():
             if self.serving is None and now >= self._retry_at:
                 self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
@@ -125,7 +124,7 @@ class Launcher:
             return None
         votes = self.ledger.votes(term)
         seen = self._look(votes, now)
-        if votes.forgetful:
+        if votes.forgetful:  # it may have promised something in this term, so it must not serve
             return None
         ranking = head.ranking if head is not None else self.first_ranking
         turn = next_turn(self.vendor, ranking, seen, self.timeouts())
@@ -145,7 +144,8 @@ class Launcher:
         return duty
 
     def _look(self, votes: Votes, now: float) -> Seen:
-        """Note the highest attempt that this site has granted, and when it was first seen."""
+        """Note the site's highest granted attempt, and the time of the first look at it."""
+        # A new attempt, granted to another server, starts the time-out again.
         term, granted = votes.term, votes.granted
         if self._seen is None or self._seen[0] != term:
             self._seen = (term, Seen(granted, now))
@@ -165,7 +165,7 @@ class Launcher:
         self.log(what, term=term, attempt=task.attempt, run=run)
 
     def _follow_run(self, term: int, now: float) -> None:
-        """Note the outcome of a run that has ended; stop a run that has no purpose any more."""
+        """Note the outcome of an ended run; stop a run without a purpose."""
         serving = self.serving
         if serving is None:
             return
@@ -179,7 +179,7 @@ class Launcher:
             self.log("stopped-run", term=serving.term, run=serving.run)
         elif now - self._asked < ASK_SECONDS:
             return
-        # Looked at again: the outcome may have been written since the first look.
+        # A second look: the outcome may have been written since the first.
         elif self._ended(serving, now) and self.runs.outcome(serving.task.name) is None:
             self.runs.stop(serving.run)
             self.serving = None
@@ -190,13 +190,13 @@ class Launcher:
         return self.runs.ended(serving.run, serving.task.name)
 
     def _is_over(self, serving: Serving, term: int, now: float) -> bool:
-        """Return whether the run has no purpose any more."""
+        """Return whether the run has lost its purpose."""
         if serving.task.kind == "sync":
             return False
         if term == serving.term:
             # This site has voted for a later attempt, so this run cannot win any more.
             return self.ledger.votes(term).granted > serving.task.attempt
-        # A run that has just committed its term is still telling the others: give it time.
+        # A run that has just committed its term is still telling the others, so it gets time.
         if self._over_since is None:
             self._over_since = now
         return now - self._over_since > self.timeouts().open
@@ -244,7 +244,7 @@ def watch(
             try:
                 before_step()
                 turn = launcher.step()
-            except SrflmError as error:  # a full disk, say: it may pass
+            except SrflmError as error:  # a full disk, for example, which may have space again
                 launcher.problem = f"{error.code}: {error.found}"
                 launcher.log("failed", problem=launcher.problem)
                 time.sleep(LOOK_SECONDS)
@@ -252,7 +252,7 @@ def watch(
 
 
 def _watch_clocks(config: LauncherConfig, log: EventLog) -> None:
-    """Log clocks that disagree: soon after the start, then every hour."""
+    """Log clocks that disagree, soon after the start and then every hour."""
     time.sleep(CLOCKS_AFTER_SECONDS)
     while True:
         for text in clock_problems(config.ways_out, config.root_certificate).values():
@@ -261,7 +261,7 @@ def _watch_clocks(config: LauncherConfig, log: EventLog) -> None:
 
 
 def main() -> None:
-    """Serve the site that the configuration describes, until SIGTERM."""
+    """Serve the site in the configuration until SIGTERM."""
     stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.append(number))
@@ -304,7 +304,7 @@ def main() -> None:
     )
     if launcher.over:
         log("roster-changed")
-        os._exit(ROSTER_CHANGED)  # at once: leaving in order, libraries' threads take five seconds
+        os._exit(ROSTER_CHANGED)  # a normal exit waits five seconds for libraries' threads
 
 
 if __name__ == "__main__":

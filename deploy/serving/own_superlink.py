@@ -1,4 +1,4 @@
-"""A site's own SuperLink as its launcher uses it: register the peers, start and stop ServerApps."""
+"""The launcher's view of its site's own SuperLink: register peers, start and stop ServerApps."""
 
 from __future__ import annotations
 
@@ -23,38 +23,31 @@ RETRY_SECONDS = 0.3
 
 
 class LauncherConfig(Strict):
-    """Everything that ``deploy.serving.launcher`` is told."""
+    """The configuration file of ``deploy.serving.launcher``."""
 
     vendor: str
-    first: Edition
-    own: Edition
-    """The federation's first edition, and the one with which the site runs."""
-    federation: Path
-    """The federation file; the site's other editions are beside it."""
+    first: Edition  # the federation's first edition
+    own: Edition  # the edition with which the site runs
+    federation: Path  # the federation file; the site's other editions are beside it
     first_ranking: tuple[str, ...]
     ledger: Path
     run: Path
     bells: Path
     log: Path
     superlink: str
-    notes: Path
-    """The supervisor's notes about the site's programs."""
+    notes: Path  # the supervisor's notes about the site's programs
     root_certificate: Path
     bundle: Path
-    node_keys: dict[str, Path]
-    """By vendor: the OpenSSH public key with which its SuperNode comes to this SuperLink."""
-    ways_out: dict[str, int]
-    """By peer: the loopback port of this site's edge that leads to it."""
-    open_timeout: float | None = None
+    node_keys: dict[str, Path]  # vendor → OpenSSH public key of its SuperNode at this SuperLink
+    ways_out: dict[str, int]  # peer → loopback port of this site's edge that leads to it
+    open_timeout: float | None = None  # seconds; None: learnt from the last terms
     commit_timeout: float | None = None
-    first_open: float
+    first_open: float  # seconds, until there is a term to learn the time-outs from
     first_commit: float
-    """The time-outs in seconds as long as there is no term to learn them from."""
 
 
 class OwnSuperLink:
-    """Implements :class:`deploy.serving.launcher.Runs` on the Control API, which only this site
-    reaches."""
+    """Implements :class:`deploy.serving.launcher.Runs` on the local Control API."""
 
     def __init__(self, config: LauncherConfig) -> None:
         self._config = config
@@ -65,13 +58,14 @@ class OwnSuperLink:
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Wait for the SuperLink, register the members' SuperNodes, stop an old launcher's runs.
 
-        Raises :class:`TimeoutError` when the SuperLink does not answer.
+        Raises :class:`TimeoutError` if the SuperLink does not answer in time.
         """
         until = time.monotonic() + READY_SECONDS
         while not stopping():
             try:
                 process = self._process_now()
                 self.register()
+                # An old run would compete with this launcher's, and no launcher follows it.
                 for run in self._control.runs():
                     if not run.finished:
                         self._control.stop_run(run.run_id)
@@ -83,8 +77,8 @@ class OwnSuperLink:
                 time.sleep(RETRY_SECONDS)
 
     def was_restarted(self) -> bool:
-        """Return whether the SuperLink process is a different one from the prepared one."""
-        # A SuperLink keeps nothing on disk, so a new process has no member registered.
+        """Return whether the SuperLink has another process than at :meth:`prepare`."""
+        # A SuperLink keeps nothing on disk, so a new process knows no member's node.
         process = self._process_now()
         return process is not None and process != self._process
 
@@ -96,14 +90,15 @@ class OwnSuperLink:
         return notes.programs.get("superlink")
 
     def register(self) -> None:
-        """Register every member's node key; leave keys alone that are registered already."""
+        """Register every member's node key, unless it is registered already."""
         for vendor, key in self._config.node_keys.items():
             self._control.register_node(key, vendor)
 
     def start(self, task: ServerJob) -> int:
-        """Start a run of the ServerApp with ``task``; raises RuntimeError when that fails."""
+        """Start a run of the ServerApp with ``task``; raise RuntimeError if that fails."""
         try:
-            # With all nodes' ids in its task, an elected server need not ask for them.
+            # With all nodes' ids in its task, an elected server can train at once, without a round
+            # of questions.
             if task.kind == "serve" and task.attempt == 0:
                 online = self._control.online()
                 everyone = self._config.node_keys.keys() <= online.keys()
@@ -111,20 +106,20 @@ class OwnSuperLink:
             run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
         except (httpx.HTTPError, SrflmError) as error:
             raise RuntimeError(str(error)) from error
-        Bell(self._config.bells / WORKER_BELL).ring()
+        Bell(self._config.bells / WORKER_BELL).ring()  # otherwise the worker polls up to 2 s later
         return run
 
     def ended(self, run: int, task: str) -> bool:
         """Return whether a run has ended, for any reason, or its process is gone."""
-        # Flower notices only after a minute that a ServerApp was killed; its lock shows it at once.
+        # Flower notices a killed ServerApp only after a minute; its lock tells at once.
         if was_abandoned(self._config.run, task):
             return True
         try:
             found = self._control.runs(run)
         except httpx.HTTPStatusError:
-            return True  # a new database does not know it
+            return True  # a restarted SuperLink does not know the run
         except httpx.HTTPError:
-            return False  # no answer does not mean that the run has ended
+            return False  # a missing answer says nothing about the run
         return not found or found[0].finished
 
     def stop(self, run: int) -> None:
@@ -135,24 +130,24 @@ class OwnSuperLink:
             return
 
     def outcome(self, task: str) -> JobOutcome | None:
-        """Return the outcome of a task, or None as long as it is unknown."""
+        """Return the outcome of a task, or None if there is none yet."""
         return read_outcome(self._config.run, task)
 
     def nodes(self) -> dict[str, str]:
-        """Return vendor → status of its SuperNode here; raises httpx.HTTPError when it is down."""
+        """Return vendor → status of its SuperNode; raise httpx.HTTPError without an answer."""
         return self._control.nodes()
 
 
 def own_superlink(layout: Layout) -> OwnSuperLink:
-    """Return the SuperLink of a site that has been up.
+    """Return the SuperLink of a site, from the files of its last start.
 
-    Raises :class:`SrflmError` or :class:`OSError` when the files of its last start are missing.
+    Raises :class:`SrflmError` or :class:`OSError` if these files are missing.
     """
     return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher")))
 
 
 def nodes_at(layout: Layout) -> dict[str, str]:
-    """Return vendor → status of its SuperNode; empty when the SuperLink does not answer."""
+    """Return vendor → status of its SuperNode; empty if the SuperLink does not answer."""
     try:
         return own_superlink(layout).nodes()
     except (httpx.HTTPError, SrflmError, OSError):

@@ -11,18 +11,18 @@ from srflm_flower.site.edition_standing import standing_of
 from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.records import Edition
 
+# When a change is in the ledger, answers to its commit are still on their way.
 SETTLE_SECONDS: Final = 3.0
-"""Answers to the commit that brought the change are still on their way when it is in the ledger."""
 
 Duty = Literal["serve", "sync", "wait", "end"]
 
 
 @dataclass
 class RosterWatch:
-    """Tells from the ledger whether a site can go on with its current edition.
+    """Tells from the ledger whether a site can continue with its current edition.
 
-    ``first`` is the federation's first edition and ``own`` the edition with which the site was
-    started.  ``file`` returns the path of another edition's file, whether the site has it or not.
+    ``first`` is the federation's first edition, ``own`` the edition of the site's last start.
+    ``file`` returns the path for another edition's file, even if the site does not have it.
     """
 
     vendor: str
@@ -33,10 +33,10 @@ class RosterWatch:
     _since: float | None = None
 
     def duty(self, now: float, is_busy: bool) -> tuple[Duty, str]:
-        """Return the launcher's duty, and a problem (or "") that a person has to solve.
+        """Return the launcher's duty, and a problem that a person must solve, or "".
 
-        ``serve``: work as usual.  ``sync``: the ledger has not reached the site's edition yet.
-        ``end``: the site must restart.  ``wait``: it must restart soon, or it lacks the file of the
+        ``serve``: work as usual. ``sync``: the ledger has not reached the site's edition yet.
+        ``end``: the site must restart. ``wait``: it must restart soon, or it lacks the file of the
         new edition.
         """
         standing = standing_of(self.ledger, self.first, self.own)

@@ -1,8 +1,10 @@
-"""The server side of a deployed site: one ServerApp run does one task, then ends.
+"""The server side of a deployed site: one run of the ServerApp does one task and ends.
 
-The launcher hands the task over in the run configuration of a run on the site's own SuperLink.  It
-reads the result from the outcome file, never from Flower's exit code.
+The launcher passes the task in the run configuration, and reads the result from the outcome file.
 """
+
+# Flower's exit code and run status say nothing about a term: a run in which every client failed is
+# still "finished:completed".
 
 from __future__ import annotations
 
@@ -31,18 +33,17 @@ from strategies.term.exchange import CostMeter, Exchange
 from strategies.term.opening import AttemptTaken, Behind, new_attempt
 
 ORDER_PATIENCE = 30.0
-FIRST_POLL_SECONDS = 0.1
-"""Every look for replies is a request to the SuperLink; a site may have two cores for all."""
+FIRST_POLL_SECONDS = 0.1  # every look for replies is a request to the SuperLink, and costs CPU
 
 
 def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
-    """Do ``task``, write its outcome and return it; a failed task raises no error."""
-    # A lock without an outcome tells the launcher that this process died during the task.
+    """Do ``task``, write its outcome, and return it; a failed task raises no error."""
+    # From a free lock without an outcome the launcher knows that this process died.
     with locked(lock_path(site.settings.run, task.name), wait=True):
         outcome = _perform(site, task, grid)
         path = outcome_path(site.settings.run, task.name)
         write_durably(path, outcome.model_dump_json().encode())
-    with suppress(SrflmError):  # the launcher looks every second in any case
+    with suppress(SrflmError):  # a failed ring costs a second: the launcher looks that often
         site.tell_next()
     return outcome
 
@@ -70,7 +71,8 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         )
     votes = site.state.ledger.votes(len(site.state.ledger) + 1)
     reason = refusal(votes, task.attempt)
-    if reason is not None:  # attempt 0 needs no other's vote, but it does need a memory
+    # Attempt 0 needs no vote, but a site that may have forgotten a promise must not make it.
+    if reason is not None:
         return JobOutcome(
             task=task.name, result="outvoted", attempt=votes.granted, code=MessageRefused.NO_VOTE
         )
@@ -84,7 +86,9 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         journal,
         EventLog(site.settings.logs / "events.jsonl"),
         order,
-        task.nodes if standing.approved is None else {},  # to hear who else approves, it must ask
+        # Known ids save the opening questions. A site that approves a change of the roster asks all
+        # the same, to collect the other approvals.
+        task.nodes if standing.approved is None else {},
     )
     try:
         strategy.serve(grid, task.attempt)
@@ -101,9 +105,9 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
 
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
-    """Catch up with the site that is furthest ahead; if this state was lost, learn when to vote.
+    """Catch up with the site furthest ahead; after a loss of state, learn when to vote again.
 
-    Raises :class:`FederationStopped` when fewer than a majority answer.
+    Raises :class:`FederationStopped` if fewer than a majority answer.
     """
     federation, ledger = site.federation, site.state.ledger
     journal = SiteJournal(ledger, site.models, site.initial, federation.as_edition, site.keys)
@@ -130,7 +134,7 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
             "nothing, if the others are starting; otherwise see `srflm status` at their sites",
             FederationStopped.NO_MAJORITY,
         )
-    told.pop(site.vendor, None)
+    told.pop(site.vendor, None)  # this site's own memory must not count as a witness
     if ledger.is_forgetful():
         _remember(site, told, newest)
     ahead = max(told, key=lambda vendor: told[vendor].term, default="")
@@ -141,13 +145,13 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
 
 def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> None:
-    """Note the term through which a forgetful site does not vote.
+    """Note the last term in which this forgetful site does not vote.
 
-    Raises :class:`FederationStopped` as long as the answers do not determine it.
+    Raises :class:`FederationStopped` if the answers do not determine it yet.
     """
-    # The previous edition's roster accepted the record before this edition's first term, and a
-    # majority of this roster may not know it.  So one answer must come from a site that knows this
-    # edition, and therefore that record.
+    # The previous roster accepted the record before this edition's first term, and a majority of
+    # this roster may not know it. So one answer must come from a site that knows this edition, and
+    # therefore that record.
     through = silent_through(told, site.federation.roster)
     if through is None or newest < site.federation.edition:
         raise FederationStopped(
@@ -162,7 +166,7 @@ def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> Non
 def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """Ask every site to follow a run order.
 
-    Raises :class:`FederationStopped` when no majority follows it.
+    Raises :class:`FederationStopped` if no majority follows it.
     """
     assert task.order is not None
     roster = site.federation.roster

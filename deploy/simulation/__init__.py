@@ -1,4 +1,4 @@
-"""A simulation on one machine: a SuperLink of its own, and no process left behind.
+"""Simulations on one machine, each with its own SuperLink, without processes left behind.
 
 It may import ``processes`` and ``flower``.
 """

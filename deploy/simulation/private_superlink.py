@@ -1,4 +1,7 @@
-"""A private SuperLink for one simulation, with its own port, home and log; it ends with it."""
+"""Start a SuperLink for one simulation, with its own port, home, and log."""
+
+# `flwr run` alone would start a SuperLink on a fixed port that stays alive afterwards. A SuperLink
+# of another user on that port would receive the run.
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class PrivateSuperLink:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
+    """Return a loopback port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -40,11 +43,11 @@ def start_private_superlink(
 ) -> PrivateSuperLink:
     """Start a SuperLink and wait until it answers; write the ``config.toml`` that points to it.
 
-    ``home`` is the FLWR_HOME of ``environment``; what the SuperLink prints goes to ``log``.
-    Another program may take the port between choosing and using it: then the next one is tried.
-    Raises :class:`SimulationError` when it does not start.
+    ``home`` is the FLWR_HOME of ``environment``; the SuperLink's output goes to ``log``. Raises
+    :class:`SimulationError` if it does not start.
     """
     home.mkdir(parents=True, exist_ok=True)
+    # Another program may take a port between its choice and its use, hence several tries.
     for _ in range(5):
         port = free_port()
         process = members.start(
@@ -77,11 +80,12 @@ def start_private_superlink(
 
 def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
     deadline = time.monotonic() + READY_WITHIN_SECONDS
+    # Without the environment's proxy, which cannot reach this loopback interface.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with opener.open(f"http://127.0.0.1:{port}/health", timeout=2.0):
-                return process.poll() is None
+                return process.poll() is None  # the answer may be another program's
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     return False

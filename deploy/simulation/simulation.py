@@ -1,4 +1,4 @@
-"""Run a federation in Flower's simulation engine, and say truly how it ended."""
+"""Run a federation in Flower's simulation engine, and report how it really ended."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POLL_SECONDS = 0.2
 def simulate(
     folder: RunFolder, on_event: OnEvent, cpus: int | None = None, gpus: int = 0
 ) -> RunSummary:
-    """Conduct or resume the run in ``folder``; return its summary once everything has ended.
+    """Start or resume the run in ``folder``; return its summary after all processes have ended.
 
     Every event of the run goes to ``on_event`` as it happens.  ``cpus`` and ``gpus`` are what the
     vendors share; one vendor computes on one CPU.  Raises :class:`SimulationError` when the run
@@ -48,6 +48,7 @@ def simulate(
         events = EventTail(folder.events)
         with process_family(os.environ, log) as members:
             run = _start_flower(folder, members, resources, log)
+            # The end is a new summary, not Flower's exit: its code 0 means only "submitted".
             while run.poll() is None and _version(folder.summary) == before:
                 events.forward(on_event)
                 time.sleep(POLL_SECONDS)
@@ -63,7 +64,7 @@ def simulate(
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """Return what changes when the file is replaced; None when there is no file."""
+    """Return a value that changes with every replacement of the file, or None without a file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -74,7 +75,8 @@ def _version(path: Path) -> tuple[int, int] | None:
 def _start_flower(
     folder: RunFolder, members: ProcessFamily, resources: str, log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a SuperLink and the run on it; Flower's own files go with the family's scratch."""
+    """Start a SuperLink and the run on it."""
+    # In the family's scratch folder, which is deleted with the family's end.
     home = members.scratch / "flower"
     settings = {"federation": "", "out": str(folder.path), "rounds": 0, "seed": 0}
     app = write_app(home / "app", SIMULATED, settings)
@@ -85,9 +87,10 @@ def _start_flower(
 
 
 def simulation_resources(federation: Federation, cpus: int | None, gpus: int) -> str:
-    """Return Flower's federation configuration: a node and a CPU a vendor, a share of the GPUs."""
+    """Return Flower's federation configuration: per vendor a node, a CPU, a share of the GPUs."""
     cpus = cpus or os.cpu_count() or 1
     vendors = len(federation.roster)
+    # At most min(cpus, vendors) vendors compute at a time, and share the GPUs.
     share = min(1.0, gpus / min(cpus, vendors)) if gpus else 0.0
     return (
         f"num-supernodes={vendors} client-resources-num-cpus=1"
@@ -97,7 +100,7 @@ def simulation_resources(federation: Federation, cpus: int | None, gpus: int) ->
 
 
 class EventTail:
-    """Reads the events that a run appends to its file, from where the file ended at the start."""
+    """Reads the events that a run appends to its file after this object was made."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

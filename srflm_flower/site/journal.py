@@ -37,6 +37,7 @@ class SiteJournal:
     makes for its record.
     """
 
+    # The site's node commits to the same ledger in another process; its transactions keep order.
     def __init__(
         self,
         ledger: TermLedger,
@@ -74,18 +75,19 @@ class SiteJournal:
         return agreed_change(approvals, self._edition, self._keys)
 
     def sign(self, record: TermRecord) -> Proposal:
-        """Sign a record that this server has made."""
+        """Sign this server's record."""
         return sign_proposal(record, self._keys)
 
     def proposal(self) -> tuple[int, Proposal] | None:
-        """Return the last proposal in the open term and its attempt, or None."""
+        """Return this server's last proposal in the open term with its attempt, or None."""
         return self._ledger.proposal(len(self._ledger) + 1)
 
     def propose(self, attempt: int, proposal: Proposal, models: Iterable[Model]) -> Proposal:
         """Store a proposal and its models durably; return the first proposal of this attempt.
 
-        Raises :class:`MessageRefused` at a site that may have forgotten what it proposed before.
+        Raises :class:`MessageRefused` at a site that may have forgotten an earlier proposal.
         """
+        # Two records under one attempt could both get a majority.
         if self._ledger.votes(proposal.record.term).forgetful:
             raise MessageRefused(
                 "a proposal by a site that has lost its state",
@@ -101,9 +103,9 @@ class SiteJournal:
     def commit(self, committed: Committed) -> None:
         """Append a committed record to the ledger, durably.
 
-        Raises :class:`MessageRefused` if fewer than a majority have signed it.
+        Raises :class:`MessageRefused` without the signatures of a majority.
         """
-        # No other site would follow a record without a majority.
+        # No other site would accept a record without a majority.
         check_decided(committed, self._edition, self._keys)
         with self._around(committed.record):
             self._ledger.append(committed)

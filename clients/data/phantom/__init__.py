@@ -1,4 +1,4 @@
-"""A cross-vendor CT phantom: the same kind of patients, imaged by physically different scanners."""
+"""A made-up CT data set: the same kind of patients, imaged by a different scanner per vendor."""
 
 from clients.data.phantom.anatomy import Slices, draw_slices
 from clients.data.phantom.dataset import PhantomImages, make_vendor

@@ -1,10 +1,12 @@
-"""Objects to be scanned: random axial slices of the upper abdomen, in Hounsfield units.
+"""Draw random patients: axial slices of the upper abdomen, in Hounsfield units.
 
-A slice is a stack of soft-edged ellipses, painted from the skin inwards.  All geometry is analytic
-and in millimetres (x to the patient's left, y to the back, as on a radiological display), so that
-the same generator state gives the same patient at any matrix size and pixel size.  Attenuation is
+A slice is a stack of soft-edged ellipses, painted from the skin inwards. Geometry is in
+millimetres: x to the patient's left, y to the back, as on a radiological display. Attenuation is
 that of a portal-venous abdominal CT: water 0 HU, air -1000 HU.
 """
+
+# No draw depends on the matrix or the pixel, so that a generator state gives the same patient at
+# any resolution.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +21,16 @@ from clients.data.phantom.organs import VISCERA, Organ, draw_organs
 
 SMALLEST_FIELD_MM = 280.0
 _AIR_HU = -1000.0
-_CAVITY = 3  # place of the abdominal cavity among the ellipses of the wall
+_CAVITY = 3  # index of the abdominal cavity among the ellipses of the wall
 _CHUNK = 32  # slices painted at once: bounds the memory, and fits the processor's cache
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Axial slices with the truth about them.
+    """Axial slices with their true organs and lesions.
 
-    `hounsfield` float32 and `organs` uint8 are (n, size, size), `lesion` int64 (n,): indices into
-    LESION_CLASSES.
+    `hounsfield` float32 and `organs` uint8 are (n, size, size); `lesion` int64 (n,) has indices
+    into LESION_CLASSES; `pixel_mm` is the side of a pixel in mm.
     """
 
     hounsfield: Floats
@@ -48,9 +50,9 @@ def draw_slices(
 ) -> Slices:
     """Draw `count` random slices of `size` x `size` pixels of `pixel_mm` millimetres.
 
-    `lesion_types` gives the class of every slice (index into LESION_CLASSES); without it the
-    classes are drawn from `class_probabilities` (uniform by default). Raises ValueError when an
-    argument is out of its range.
+    `lesion_types` gives the class of every slice (index into LESION_CLASSES); otherwise the
+    classes are drawn from `class_probabilities` (uniform by default). Raises ValueError for an
+    argument out of its range.
     """
     _check_geometry(count, size, pixel_mm)
     lesion = lesion_labels(count, rng, lesion_types, class_probabilities)
@@ -93,7 +95,7 @@ def _draw_patients(
 
 
 def _draw_wall(n: int, rng: np.random.Generator) -> list[Ellipses]:
-    """Skin and subcutaneous fat, the muscular wall, and the cavity filled with visceral fat."""
+    """Draw skin and subcutaneous fat, the muscular wall, and the cavity filled with fat."""
     centre = np.zeros((n, 2), np.float32)
     skin = np.broadcast_to(f32((150, 106)), (n, 2))
     wall = skin - f32(rng.uniform(7, 20, (n, 1)))
@@ -107,7 +109,8 @@ def _draw_wall(n: int, rng: np.random.Generator) -> list[Ellipses]:
 
 
 def _patient_grid(size: int, pixel_mm: float, pose: Floats, scale: Floats) -> tuple[Floats, Floats]:
-    """Give the pixel centres in mm of the mean patient: x and y, each (n, size, size)."""
+    """Return the pixel centres x and y in mm, each (n, size, size), seen by the mean patient."""
+    # The grid moves by the inverse pose; the ellipses stay in the mean patient's coordinates.
     axis = f32((np.arange(size) - (size - 1) / 2) * pixel_mm)
     dx = axis[None, None, :] - pose[:, 0, None, None]
     dy = axis[None, :, None] - pose[:, 1, None, None]

@@ -1,4 +1,4 @@
-"""The images of one vendor: patients drawn for it alone, seen by its own scanner."""
+"""Make the phantom images of one vendor: its own patients, seen by its own scanner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from clients.data.phantom.scanner import (
 
 @dataclass(frozen=True)
 class PhantomImages:
-    """Images with what is known about them, n slices of one scanner.
+    """n slices of one scanner with their true labels.
 
     `images` and `low_dose` (None unless asked for) are float32 (n, 1, size, size) in 0..1,
     `labels` int64 (n,) indices into LESION_CLASSES, `masks` uint8 (n, size, size) labels of Organ.
@@ -41,13 +41,13 @@ def make_vendor(
     class_probabilities: Sequence[float] | None = None,
     pairs: bool = False,
 ) -> PhantomImages:
-    """Make `count` images of vendor `index`, independent of what other vendors there are.
+    """Make `count` images of vendor `index`; with `pairs`, quarter-dose images too.
 
-    The same arguments give the same images. Patients and noise have generators of their own, so
-    that `heterogeneity` changes the scanner but not the patients, and `pairs` adds quarter-dose
-    images without changing the others. Raises ValueError when an argument is out of its range.
+    The same arguments give the same images, whatever other vendors there are. Raises ValueError
+    for an argument out of its range.
     """
     scanner = with_heterogeneity(scanner_for(index), heterogeneity)
+    # Two generators: `heterogeneity` then changes the scanner but not the patients.
     patients, noise = np.random.SeedSequence([seed, index]).spawn(2)
     slices = draw_slices(
         count,

@@ -1,4 +1,4 @@
-"""Soft-edged ellipses, one a slice, painted over one another: what the phantom is made of."""
+"""Soft-edged ellipses, painted over one another: the building blocks of the phantom."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ def f32(values: npt.ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class Ellipses:
-    """One ellipse per slice, with the label and the attenuation (HU) of what it stands for.
+    """One ellipse per slice, with the label and the attenuation (HU) of the organ it depicts.
 
     `centre` and `axes` (half axes) are (n, 2) in mm, `tilt` (n,) in rad; `lobes` (n, 3) are
-    amplitudes of the outline's harmonics 2 to 4; `presence` (n,) is 0 where there is none.
+    amplitudes of the outline's harmonics 2 to 4; `presence` (n,) is 0 for slices without it.
     """
 
     label: int
@@ -33,7 +33,7 @@ class Ellipses:
     presence: Floats
 
     def at(self, rows: slice | npt.NDArray[np.intp]) -> "Ellipses":
-        """Take the ellipses of some slices."""
+        """Return the ellipses of some slices."""
         return replace(self, **{k: v[rows] for k, v in vars(self).items() if k != "label"})
 
 
@@ -46,7 +46,7 @@ def upright(label: int, centre: Floats, axes: Floats, hounsfield: npt.ArrayLike)
 
 
 def draw_lobes(amplitude: Reals, rng: np.random.Generator) -> npt.NDArray[np.complex64]:
-    """Draw the undulation of outlines: `amplitude` (n,), relative to the radius, gives (n, 3)."""
+    """Draw random outlines: `amplitude` (n,), relative to the radius, gives lobes (n, 3)."""
     phases = np.exp(2j * np.pi * rng.random((len(amplitude), 3)))
     size = amplitude[:, None] * (1, 0.8, 0.6) * rng.uniform(0.4, 1, phases.shape)
     return np.asarray(size * phases, np.complex64)
@@ -83,22 +83,24 @@ def paint(
             cover = _coverage(some, x[rows], y[rows], pixel_mm)
             if some.label in confined:
                 cover *= room[rows]
+            # A pixel at the edge is a mixture, as in a real scan (partial volume).
             hounsfield[rows] += cover * (some.hounsfield[:, None, None] - hounsfield[rows])
             labels[rows] = np.where(cover > 0.5, np.uint8(some.label), labels[rows])
     return hounsfield, labels
 
 
 def _coverage(some: Ellipses, x: Floats, y: Floats, pixel_mm: float) -> Floats:
-    """Give the covered share of every pixel: distance inside the outline in pixels, plus 1/2."""
+    """Return the covered share of every pixel: distance inside the outline in pixels, plus 1/2."""
     dx, dy = x - some.centre[:, 0, None, None], y - some.centre[:, 1, None, None]
     u, v = rotated(dx, dy, some.tilt, f32(1 / some.axes))
-    radius = np.sqrt(u * u + v * v) + np.float32(1e-6)
+    radius = np.sqrt(u * u + v * v) + np.float32(1e-6)  # never 0: it is a divisor below
     edge: Floats | np.float32 = np.float32(1)
     if some.lobes.any():
         c, s = u / radius, v / radius
         ck, sk = c, s
         for amplitude in some.lobes.T:
-            ck, sk = ck * c - sk * s, sk * c + ck * s  # cosine and sine of the next multiple
+            # Cosine and sine of the next multiple of the angle, without trigonometry.
+            ck, sk = ck * c - sk * s, sk * c + ck * s
             edge = edge + ck * amplitude.real[:, None, None] - sk * amplitude.imag[:, None, None]
     per_pixel = np.sqrt(some.axes.prod(axis=1))[:, None, None] / np.float32(pixel_mm)
     return f32(np.clip((edge - radius) * per_pixel + np.float32(0.5), 0, 1))

@@ -1,4 +1,4 @@
-"""The lesions: at most one in the liver, the spleen, or a kidney of every slice."""
+"""Draw the lesions: at most one in the liver, the spleen, or a kidney of every slice."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from clients.data.phantom.organs import LESION_HOSTS, Organ
 
 LESION_CLASSES = ("none", "cyst", "solid", "calcified")
 NONE, CYST, SOLID, CALCIFIED = range(len(LESION_CLASSES))
-_HOST_CHANCE = (0.1, 0.7, 0.1, 0.1)
+_HOST_CHANCE = (0.1, 0.7, 0.1, 0.1)  # in the order of LESION_HOSTS: spleen, liver, two kidneys
 
 
 def lesion_labels(
@@ -20,9 +20,9 @@ def lesion_labels(
     types: Sequence[int] | npt.NDArray[np.int64] | None,
     prior: Sequence[float] | None,
 ) -> npt.NDArray[np.int64]:
-    """Return `types` checked, or `count` classes drawn from `prior` (uniform by default).
+    """Return `types` after a check, or `count` classes drawn from `prior` (uniform by default).
 
-    Raises ValueError when an argument does not fit.
+    Raises ValueError if an argument does not fit.
     """
     classes = len(LESION_CLASSES)
     if types is not None:
@@ -49,15 +49,16 @@ def draw_lesions(
     pixel_mm: float,
     rng: np.random.Generator,
 ) -> list[Ellipses]:
-    """Draw the lesions of classes `lesion` (n,) into `organs`; none is smaller than 3 pixels.
+    """Draw lesions of the classes `lesion` (n,) into `organs`.
 
-    A cyst is round and near water, a solid lesion lobulated and denser than its host; a calcified
-    one is a solid lesion with bright specks or, in two of five, a bright rim.  Everything is drawn
-    for every slice, so that slices from the same generator state differ only in the lesion when
-    they differ in its class.
+    A cyst is round and near water; a solid lesion is lobulated and denser than its host; a
+    calcified lesion is a solid one with bright specks or, in two of five, a bright rim.
     """
+    # Cysts, rims, and specks are drawn for every slice and hidden where they do not belong: slices
+    # from one generator state then differ in nothing but the lesion's class.
     n = len(lesion)
     centre, host = _draw_site(n, organs, rng)
+    # At least 3 pixels across: otherwise a coarse image would not show the lesion at all.
     radius = np.maximum(rng.uniform(22, 33, (n, 1)), 1.5 * pixel_mm)
     oval = radius * np.exp(rng.normal(0, 0.12, (n, 2)) * (lesion != CYST)[:, None])
     dense = host + rng.uniform(70, 110, n)
@@ -83,13 +84,13 @@ def _draw_speck(centre: Floats, oval: Reals, rng: np.random.Generator) -> Ellips
 
 
 def _polar(distance: Reals, rng: np.random.Generator) -> Reals:
-    """Points (n, 2) at the given distances (n,) and random angles."""
+    """Return points (n, 2) at the given distances (n,) and random angles."""
     angle = rng.uniform(0, 2 * np.pi, len(distance))
     return np.stack([distance * np.cos(angle), distance * np.sin(angle)], axis=1)
 
 
 def _draw_site(n: int, organs: list[Ellipses], rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Choose a host present in each slice: the lesion's centre (n, 2) and the host's HU (n,)."""
+    """Choose an organ in each slice; return the lesion's centre (n, 2) and the organ's HU (n,)."""
     hosts = [organs[i] for i in LESION_HOSTS]
     chance = np.stack([h.presence for h in hosts], axis=1) * _HOST_CHANCE
     edges = np.cumsum(chance, axis=1) / chance.sum(axis=1, keepdims=True)
@@ -97,5 +98,6 @@ def _draw_site(n: int, organs: list[Ellipses], rng: np.random.Generator) -> tupl
     picked = np.arange(n), chosen
     centre = np.stack([h.centre for h in hosts], axis=1)[picked]
     axes = np.stack([h.axes for h in hosts], axis=1)[picked]
+    # The square root makes the places uniform over the area.
     offset = axes * _polar(0.6 * np.sqrt(rng.random(n)), rng)
     return f32(centre + offset), np.stack([h.hounsfield for h in hosts], axis=1)[picked]

@@ -1,4 +1,4 @@
-"""The organs of the upper abdomen: where they lie, how they vary, and how much they attenuate."""
+"""The organs of the upper abdomen: their places, their variation, and their attenuation."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -26,7 +26,9 @@ class Organ(IntEnum):
 
 @dataclass(frozen=True)
 class _Part:
-    """One kind of organ: mean centre and half axes in mm, HU unenhanced and of full uptake."""
+    """One part of an organ: mean centre and half axes in mm; HU without contrast agent, and the
+    HU that full uptake of the agent adds.
+    """
 
     label: Organ
     centre: tuple[float, float]
@@ -71,17 +73,17 @@ _ORGANS = (
     _Part(Organ.AORTA, (12, 17), (10.5, 10.5), 42, 70, jitter=2.5),
     _Part(Organ.BODY, (-15, 16), (12, 9), 42, 55, jitter=2.5),  # inferior vena cava
 )
+# Organs inside the abdominal cavity, cut off at its outline.
 VISCERA = (Organ.LIVER, Organ.SPLEEN, Organ.KIDNEYS, Organ.LUNGS, Organ.STOMACH)
-"""What lies in the abdominal cavity and does not reach beyond it."""
 
+# Indices in _ORGANS of the parts in which a lesion may grow: spleen, liver, kidneys.
 LESION_HOSTS = (6, 7, 12, 13)
-"""Places among the organs of what a lesion may grow in: spleen, liver, kidneys."""
 
 
 def draw_organs(n: int, rng: np.random.Generator) -> list[Ellipses]:
     """Draw the organs of `n` patients, half of them cut at an upper, half at a lower level."""
     upper = rng.random(n) < 0.5
-    uptake = rng.uniform(0.9, 1.2, n)
+    uptake = rng.uniform(0.9, 1.2, n)  # of contrast agent: one factor for all organs of a patient
     return [_draw_part(part, upper, uptake, rng) for part in _ORGANS]
 
 

@@ -1,4 +1,4 @@
-"""A picture of the phantom: the same patients on every vendor's scanner, and its noise."""
+"""Draw a picture of the phantom: the same patients on each vendor's scanner, and its noise."""
 
 import os
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def _caption(scanner: Scanner) -> str:
 
 
 def _mark_lesion(ax: "Axes", lesion: npt.NDArray[np.bool_]) -> None:
-    """Frame the lesion by the corners of its bounding box, leaving the lesion itself free."""
+    """Mark the corners of the lesion's bounding box, so that the lesion itself stays visible."""
     if not lesion.any():
         return
     margin = lesion.shape[0] / 32

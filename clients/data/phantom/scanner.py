@@ -1,4 +1,4 @@
-"""Image formation of a CT scanner: blur, quantum noise, calibration and display window.
+"""Turn slices into a CT scanner's images: blur, quantum noise, calibration, display window.
 
 The modulation transfer function, with x = f / f50, is
 
@@ -36,7 +36,7 @@ _REFERENCE_PATH = 4.6  # attenuation of a mean abdomen, 240 mm of water
 
 @dataclass(frozen=True)
 class Scanner:
-    """What distinguishes the images of one vendor; ValueError for values no scanner has."""
+    """The properties of one vendor's scanner; ValueError for values that no scanner has."""
 
     name: str
     kernel_cutoff: float  # frequency where the MTF is 1/2, lp/cm at the 512 matrix
@@ -63,11 +63,11 @@ class Scanner:
                 raise ValueError(f"{where} is {value}, but must be >= 0")
 
     def pixel_at(self, size: int) -> float:
-        """Give the pixel (mm) of a `size` x `size` matrix over the scanner's field of view."""
+        """Return the pixel (mm) of a `size` x `size` matrix over the scanner's field of view."""
         return self.pixel_mm * MATRIX / size
 
     def mtf(self, frequency: Reals) -> Reals:
-        """Evaluate the modulation transfer function at frequencies in lp/cm at the 512 matrix."""
+        """Return the modulation transfer function at frequencies in lp/cm at the 512 matrix."""
         x2 = np.square(frequency / self.kernel_cutoff)
         boost = self.kernel_boost
         transfer: Reals = (1 + boost * x2) * np.exp(-x2 * math.log(2 * (1 + boost)))
@@ -82,7 +82,7 @@ class Scanner:
 def acquire(
     slices: Slices, scanner: Scanner, rng: np.random.Generator, dose: float | None = None
 ) -> Floats:
-    """Image the slices at `dose` (the scanner's own by default): (n, 1, size, size) in 0..1."""
+    """Return images (n, 1, size, size) in 0..1 at `dose` (the scanner's own by default)."""
     dose = scanner.dose if dose is None else dose
     clean = noise_free(slices, scanner)
     return scanner.window(clean + quantum_noise(slices, scanner, rng, dose))[:, None]
@@ -91,21 +91,22 @@ def acquire(
 def acquire_pair(
     slices: Slices, scanner: Scanner, rng: np.random.Generator, fraction: float = 0.25
 ) -> tuple[Floats, Floats]:
-    """Image the slices at a `fraction` of the scanner's dose and at all of it: (low, full).
+    """Return images at a `fraction` of the scanner's dose and at its full dose: (low, full).
 
-    The low dose is simulated as in the Mayo/AAPM low-dose data: noise is added to the full
-    dose image until its variance is that of the low dose. The full dose image equals that of
-    `acquire` from the same generator state.
+    The low dose is simulated as in the Mayo/AAPM low-dose data: noise is added to the full-dose
+    image until its variance is that of the low dose. The full-dose image equals that of `acquire`
+    from the same generator state.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"the fraction of the dose is {fraction}, but must be between 0 and 1")
     full = noise_free(slices, scanner) + quantum_noise(slices, scanner, rng, scanner.dose)
+    # Variances add, and each is 1/dose: 1/(f·d) = 1/d + (1/f - 1)/d.
     low = full + quantum_noise(slices, scanner, rng, scanner.dose / (1 / fraction - 1))
     return scanner.window(low)[:, None], scanner.window(full)[:, None]
 
 
 def noise_free(slices: Slices, scanner: Scanner) -> Floats:
-    """Give the expected HU (n, size, size): the slices blurred by the MTF, then calibrated."""
+    """Return the expected HU (n, size, size): the slices blurred by the MTF, then calibrated."""
     transfer = scanner.mtf(_frequencies(slices.hounsfield.shape[-1], scanner))
     blurred = _filtered(slices.hounsfield, transfer)
     return np.float32(scanner.contrast_scale) * blurred + np.float32(scanner.offset_hu)
@@ -134,7 +135,8 @@ def _frequencies(size: int, scanner: Scanner) -> Reals:
 
 
 def _mean_square(half: Reals, size: int) -> float:
-    """Average the square of a half spectrum over the whole one."""
+    """Return the mean square over the whole spectrum, given the half that rfft stores."""
+    # Columns between the first and the middle one count twice, for their mirror images.
     weight = np.full(half.shape[1], 2.0)
     weight[0] = 1
     if size % 2 == 0:
@@ -149,7 +151,7 @@ def _filtered(images: Floats, transfer: Reals) -> Floats:
 
 
 def _path_growth(slices: Slices) -> Floats:
-    """Give the growth of the noise's sd from the horizontal and vertical ray through each pixel."""
+    """Return the factor of the noise's sd at each pixel, from its horizontal and vertical ray."""
     water = np.maximum(slices.hounsfield / np.float32(1000) + 1, 0)
     per_pixel = np.float32(WATER_PER_MM * slices.pixel_mm)
     rows, columns = (water.sum(axis=axis, keepdims=True) * per_pixel for axis in (2, 1))
@@ -171,11 +173,11 @@ _LINEAR = ("kernel_boost", "offset_hu", "window_centre")
 
 
 def scanner_for(index: int) -> Scanner:
-    """Give the scanner of vendor `index`: one of SCANNERS, beyond them one within their ranges.
+    """Return the scanner of vendor `index`: from SCANNERS, or after them a new one in their range.
 
-    The ranges are filled evenly. The sequence is the additive recurrence frac(start + i phi^-j)
-    for parameter j, phi the root of phi^(d + 1) = phi + 1 (M. Roberts, "The unreasonable
-    effectiveness of quasirandom sequences", 2018): no two vendors are alike.
+    The new ones fill the ranges evenly, by the additive recurrence frac(start + i phi^-j) for
+    parameter j, phi the root of phi^(d + 1) = phi + 1 (M. Roberts, "The unreasonable effectiveness
+    of quasirandom sequences", 2018). No two vendors are alike.
     """
     if index < 0:
         raise ValueError(f"the vendor's index is {index}, but vendors count from 0")
@@ -183,7 +185,7 @@ def scanner_for(index: int) -> Scanner:
         return SCANNERS[index]
     low, high = np.array(_LOWEST), np.array(_HIGHEST)
     phi = 2.0
-    for _ in range(40):
+    for _ in range(40):  # the fixed-point iteration converges to double precision well before 40
         phi = (1 + phi) ** (1 / (len(low) + 1))
     steps = phi ** -np.arange(1.0, len(low) + 1)
     values = low + (high - low) * ((_START + (index - len(SCANNERS) + 1) * steps) % 1)
@@ -193,8 +195,8 @@ def scanner_for(index: int) -> Scanner:
 def with_heterogeneity(scanner: Scanner, heterogeneity: float) -> Scanner:
     """Move a scanner from AVERAGE (0) through itself (1) to twice its difference (2).
 
-    It keeps its name. Quantities that must stay positive move geometrically, average * (own /
-    average)^h, the others linearly.
+    The name stays. Positive quantities move geometrically, average * (own / average)^h, all others
+    linearly.
     """
     if not 0 <= heterogeneity <= 2:
         raise ValueError(f"heterogeneity is {heterogeneity}, but must be between 0 and 2")
@@ -205,5 +207,5 @@ def with_heterogeneity(scanner: Scanner, heterogeneity: float) -> Scanner:
             moved[field.name] = mean + heterogeneity * (own - mean)
         else:
             moved[field.name] = mean * (own / mean) ** heterogeneity
-    moved["kernel_boost"] = max(0.0, moved["kernel_boost"])
+    moved["kernel_boost"] = max(0.0, moved["kernel_boost"])  # linear, so h > 1 may pass below 0
     return scanner if heterogeneity == 1 else replace(scanner, **moved)

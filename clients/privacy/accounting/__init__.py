@@ -1,4 +1,4 @@
-"""How much privacy a mechanism costs, and which noise a budget asks for.
+"""Compute the ε that a history of training costs, and the noise that a budget needs.
 
 Pure arithmetic over Google's accounting library; it imports settings and errors only.
 """

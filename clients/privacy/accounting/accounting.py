@@ -1,9 +1,8 @@
-"""What a history of mechanisms amounts to: (ε, δ) with one record added or removed.
+"""Compute the (ε, δ) of a history of mechanisms, with one record added or removed.
 
-The reported figure is that of privacy loss distributions (PLD; Koskela et al., AISTATS 2020;
-Doroshenko et al., PETS 2022, "connect the dots"), rounded up throughout, so never below the truth.
-Rényi accounting (RDP; Mironov, CSF 2017) is the cheap guard above it.  The order of mechanisms
-does not matter: equal ones are merged first, which keeps long histories quick.
+The reported figure comes from privacy loss distributions (PLD; Koskela et al., AISTATS 2020;
+Doroshenko et al., PETS 2022, "connect the dots"), rounded up throughout, so it is never below the
+truth. Rényi accounting (RDP; Mironov, CSF 2017) is a cheap upper bound.
 """
 
 from __future__ import annotations
@@ -28,24 +27,26 @@ from strategies.errors import PrivacyError
 
 History = tuple[Mechanism, ...]
 
+# Widths of the PLD's bins: FINE gives ε to within 0.001, COARSE is ten times as quick.
 FINE, COARSE = 1e-4, 1e-3
-"""Widths of the PLD's bins: FINE is within 0.001 of the limit, COARSE ten times as quick."""
 
+# Above this ε, COARSE is within 0.01 % already.
 FINE_UP_TO = 20.0
-"""Above this ε, of which COARSE is within 0.01 %, nothing is gained by FINE."""
 
+# Above this ε the RDP bound is reported: such an ε promises nothing, and PLD gets slow.
 LARGEST = 150.0
-"""Above this ε the RDP bound is reported: nothing is promised any more, and PLD gets costly."""
 
+# Rényi orders. For whole numbers the divergence is a finite sum, quick and without failures.
 ORDERS = (*range(2, 65), 80, 96, 128, 192, 256, 512, 1024)
-"""Rényi orders; of whole ones the divergence is a finite sum, quick and without failures."""
 
 
 def merged(history: Iterable[Mechanism]) -> History:
-    """Return the history with equal (σ, q) added up, in a fixed order.
+    """Return the history with the steps of equal (σ, q) added up, in a fixed order.
 
-    Raises :class:`PrivacyError` for values that are no mechanism.
+    Raises :class:`PrivacyError` for invalid values.
     """
+    # Composition does not depend on the order. A vendor's two mechanisms alternate, and without
+    # merging, long histories would be slow to account.
     steps: Counter[tuple[float, float]] = Counter()
     for each in history:
         check_mechanism(each)
@@ -66,7 +67,7 @@ def epsilon(history: Iterable[Mechanism], delta: float) -> float:
 
 
 def epsilon_quickly(history: Iterable[Mechanism], delta: float) -> float:
-    """Return ε at ``delta`` in a tenth of the time, some thousandths too much: to draw by."""
+    """Return ε at ``delta``, some thousandths too high, in a tenth of the time."""
     known = merged(history)
     guard = epsilon_upper(known, delta)
     return min(guard, _pld(known, delta, COARSE)) if known and guard <= LARGEST else guard
@@ -80,7 +81,8 @@ def epsilon_upper(history: Iterable[Mechanism], delta: float) -> float:
 
 
 def within(history: Iterable[Mechanism], delta: float, limit: float) -> bool:
-    """Return whether ε at ``delta`` is at most ``limit``, by the cheapest bound that can say so."""
+    """Return whether ε at ``delta`` is at most ``limit``."""
+    # From the cheapest bound to the dearest: all are upper bounds, so the first below decides.
     known = merged(history)
     guard = epsilon_upper(known, delta)
     if guard <= limit:
@@ -91,16 +93,16 @@ def within(history: Iterable[Mechanism], delta: float, limit: float) -> bool:
 
 
 def event_of(history: Iterable[Mechanism]) -> DpEvent:
-    """Return a history in the language of ``dp_accounting``; raises for an empty one."""
+    """Return a history as an event of ``dp_accounting``; it raises for an empty history."""
     return ComposedDpEvent(
         [SelfComposedDpEvent(_step(each), each.steps) for each in merged(history)]
     )
 
 
 def check_mechanism(mechanism: Mechanism, trains: bool = False) -> None:
-    """Raise :class:`PrivacyError` for what is no mechanism, or none that may train.
+    """Raise :class:`PrivacyError` for an invalid mechanism, or one that must not train.
 
-    Training draws batches at random: a sample rate of 1 is for single releases only.
+    Training needs a sample rate below 1; a rate of 1 is for single releases.
     """
     noise, rate, steps = mechanism.noise_multiplier, mechanism.sample_rate, mechanism.steps
     if not (math.isfinite(noise) and noise > 0):
@@ -139,7 +141,7 @@ def _step(mechanism: Mechanism) -> DpEvent:
 
 
 def rdp_accountant() -> RdpAccountant:
-    """Return an accountant for the guard."""
+    """Return an accountant for the RDP bound."""
     return RdpAccountant(ORDERS)
 
 

@@ -1,4 +1,4 @@
-"""The one mechanism that all releases of private data are instances of."""
+"""The Poisson-subsampled Gaussian mechanism, in which every release of private data is cast."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How much noise it takes for a budget to last: solved for each vendor, in both roles at once.
+"""Find the least noise with which a vendor's budget lasts, for both roles together.
 
-A vendor that serves K of R rounds trains in the other R − K as a client.  The least σ_c is sought
-with ε[(σ_c, q)^((R − K)·s_c) ∘ (ρ·σ_c, q)^(K·s_s)](δ) ≤ ε for every K up to the hard cap, where s_c
+A vendor that serves K of R rounds trains in the other R − K as a client. The plan has the least
+σ_c with ε[(σ_c, q)^((R − K)·s_c) ∘ (ρ·σ_c, q)^(K·s_s)](δ) ≤ ε for every K up to the cap, where s_c
 and s_s are the steps of a round in each role and ρ = σ_s / σ_c.
 """
 
@@ -35,15 +35,15 @@ from clients.privacy.accounting.mechanism import Mechanism
 from strategies.errors import PrivacyError
 
 MIN_NOISE, MAX_NOISE = 0.1, 1000.0
-DIGITS = 4
-TOLERANCE = 5e-4
+DIGITS = 4  # decimals of a planned σ, which people copy into federation.toml
+TOLERANCE = 5e-4  # of σ
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a vendor is to do: ``rounds`` rounds, at most ``server_rounds`` of them as the server.
+    """A vendor's planned work: ``rounds`` rounds, at most ``server_rounds`` of them as the server.
 
-    ``noise_ratio`` is ρ = σ_s / σ_c; ``before`` is what its records have been through already.
+    ``noise_ratio`` is ρ = σ_s / σ_c; ``before`` is the history of earlier uses of its records.
     """
 
     size: int
@@ -61,7 +61,7 @@ class Schedule:
         return self.batch_size / self.size
 
     def history(self, client_noise: float, served: int | None = None) -> tuple[Mechanism, ...]:
-        """Return what the records will have been through with ``served`` rounds as the server."""
+        """Return the records' history after the plan, with ``served`` rounds as the server."""
         served = self.server_rounds if served is None else served
         roles = (
             (client_noise, (self.rounds - served) * self.client_steps),
@@ -72,13 +72,13 @@ class Schedule:
         )
 
     def server_noise(self, client_noise: float) -> float:
-        """Return σ_s that goes with σ_c, rounded up."""
+        """Return σ_s = ρ·σ_c, rounded up."""
         return _rounded_up(client_noise * self.noise_ratio)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The noise that a schedule needs, and the ε that it comes to when all of it is done."""
+    """The noise for a schedule, and the ε at its end."""
 
     schedule: Schedule
     client_noise: float
@@ -90,10 +90,11 @@ class Plan:
 def plan(schedule: Schedule, target: float, delta: float) -> Plan:
     """Return the least noise with which the schedule stays within ε = ``target`` at ``delta``.
 
-    The result is checked with :mod:`clients.privacy.accounting.accounting` for every number of
-    rounds as the server up to the cap; it is never above ``target``.  Raises :class:`PrivacyError`
-    for a schedule that is none, or that no noise can make fit.
+    The plan's ε is never above ``target``, whatever number of rounds the vendor serves up to the
+    cap. Raises :class:`PrivacyError` if the schedule is invalid or no noise level meets the budget.
     """
+    # RDP gives a first guess quickly, PLD the exact answer near it. The loop at the end guards
+    # against the tolerance of the search, and against a costlier K than the guess found.
     _check(schedule, target, delta)
     guess = _least_by_rdp(schedule, schedule.server_rounds, target, delta)
     served = _costliest(schedule, guess, delta)
@@ -104,7 +105,7 @@ def plan(schedule: Schedule, target: float, delta: float) -> Plan:
 
 
 def planned(schedule: Schedule, client_noise: float, delta: float) -> Plan:
-    """Return the plan with this noise: ε in the worst case over the rounds as the server."""
+    """Return the plan with this noise; its ε is the worst case over the rounds as the server."""
     served = _costliest(schedule, client_noise, delta)
     return Plan(
         schedule,
@@ -118,7 +119,7 @@ def planned(schedule: Schedule, client_noise: float, delta: float) -> Plan:
 def epsilon_by_rounds(
     schedule: Schedule, client_noise: float, delta: float, rounds: Sequence[int]
 ) -> list[float]:
-    """Return ε after each of so many rounds; the rounds as the server come in proportion."""
+    """Return ε after each number of rounds, with rounds as the server in proportion."""
     return [
         epsilon_quickly(_of_length(schedule, count).history(client_noise), delta) if count else 0.0
         for count in rounds
@@ -160,6 +161,7 @@ def _fits(schedule: Schedule, noise: float, target: float, delta: float) -> bool
 
 def _costliest(schedule: Schedule, noise: float, delta: float) -> int:
     """Return the number of rounds as the server that costs most, by the cheap bound."""
+    # One of the two extremes, as a good guess; _fits checks all numbers in between.
     return max(
         (schedule.server_rounds, 0),
         key=lambda served: epsilon_upper(schedule.history(noise, served), delta),
@@ -178,7 +180,7 @@ def _least_by_rdp(schedule: Schedule, served: int, target: float, delta: float) 
 
 
 def _least_by_pld(schedule: Schedule, served: int, target: float, delta: float) -> float:
-    """Search below what RDP asks for, which is 5 to 10 % too much."""
+    """Return the least σ_c by PLD, which is 5 to 10 % below the one by RDP."""
 
     def event(noise: float) -> DpEvent:
         return event_of(schedule.history(noise, served))
@@ -196,6 +198,7 @@ def _least_by_pld(schedule: Schedule, served: int, target: float, delta: float) 
 
 
 def _rounded_up(noise: float) -> float:
+    # The 1e-9 keeps a number that has DIGITS decimals already from moving to the next one.
     return float(round(math.ceil(noise * 10**DIGITS - 1e-9) / 10**DIGITS, DIGITS))
 
 

@@ -1,1 +1,1 @@
-"""Attacks on private training, to refute what is claimed: they can prove a leak, never privacy."""
+"""Attacks on private training: they can prove a leak, but never that there is none."""

@@ -1,12 +1,11 @@
-"""Dirac canaries: records with orthogonal gradients, so that each moves a weight of its own.
+"""Dirac canaries: made-up records for audits, each with a weight of the network to itself.
 
-The network has one weight for each canary.  Canary i is a one-hot image with gradient e_i · 50
-or more, whatever the weights are (they hardly move); clipped it is e_i · C, and the weight's
-displacement is C plus noise if it was in, noise alone if not.  The first canaries have losses that
-are powers of two, all below Λ, so that a loss without noise tells which of them were in.
+Canary i is a one-hot image with gradient e_i · 50 or more, clipped to e_i · C. If the canary is in,
+weight i moves by C plus noise, otherwise by noise alone. The losses of the first canaries are
+powers of two, all below Λ, so that a sum of losses without noise reveals which of them were in.
 
-A canary that is out leaves a blank record: without gradient and loss it is as if it were not
-there, and the number of records tells nothing.
+A canary that is out is replaced by a blank record, with neither gradient nor loss: the number of
+records must not reveal how many are in.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from torch import nn
 from clients.data.vendor_data import Split, VendorData
 from clients.privacy.audit.one_run import Coins, Scores
 
+# Norm of a canary's gradient at the start: far above every sensible C, so that clipping matters.
 GAIN = 50.0
-"""Norm of a canary's gradient at the start: clipping is of consequence for every C far below."""
 
+# The lowest loss is 2^12: more than log 2 summed over all canaries without a loss of their own.
 FIRST_BIT = 12
-"""The lowest loss is 2^12, above the sum of log 2 over all canaries without a loss of their own."""
 
+# Number of canaries with a loss of their own: their sum fits into a double's 53 bits.
 LOSS_CANARIES = 48
-"""How many canaries have a loss of their own: a double's 53 bits tell their sum."""
 
+# A double's sum of losses may be too small by this much.
 ROUNDING = 2**10
-"""By how much a double's sum may be too small."""
 
 LOSS_BOUND = 2.0 ** (FIRST_BIT + LOSS_CANARIES)
 MAX_CANARIES = 2**FIRST_BIT
-BLANK = -100.0
+BLANK = -100.0  # margin at which loss and gradient vanish: log(1 + e^-200) is 0 in floats
 CLASSES = 2
 
 
@@ -101,11 +100,8 @@ def _zeros(count: int) -> torch.Tensor:
 
 
 def bits_of_loss(sum_of_losses: float) -> Scores:
-    """Return for each canary with a loss of its own whether the sum of losses has its power of two.
-
-    A sum that is not in range, as one with noise, is read modulo the largest power: it is as good
-    as any other guess.
-    """
+    """Return 1 for each canary with a loss of its own whose power of two is in the sum, else 0."""
+    # A noisy sum out of range is read modulo the largest power, which is as good as any guess.
     finite = np.isfinite(sum_of_losses)
     whole = (int(sum_of_losses) + ROUNDING) >> FIRST_BIT if finite else 0
     return np.array([(whole >> bit) & 1 for bit in range(LOSS_CANARIES)], dtype=np.float64)

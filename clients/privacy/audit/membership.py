@@ -1,8 +1,7 @@
-"""Membership inference with shadow models: was this record among those a model was trained on?
+"""Guess whether a model was trained on a record: membership inference with shadow models.
 
 The likelihood-ratio attack (LiRA) of Carlini et al., "Membership Inference Attacks From First
-Principles", IEEE S&P 2022, with one variance for all records, as they do when shadows are few.
-Every model is attacked with all the others as its shadows.  Pure.
+Principles", IEEE S&P 2022. Every model is attacked with all the others as its shadows. Pure.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+# An attack is judged at this rate of false positives: a few records known for certain are worse
+# than many guessed at.
 LOW_RATE = 0.01
-"""The rate of false positives at which an attack is judged: few records, but those for certain."""
 
 Numbers = NDArray[np.float64]
 Members = NDArray[np.bool_]
@@ -22,9 +22,9 @@ Members = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Advantage:
-    """How well an attack tells members from others: 0.5 and 0.01 are no better than guessing.
+    """The success of an attack. Mere guessing has ``auc`` 0.5 and ``true_positives`` 0.01.
 
-    ``true_positives`` is the rate at a rate of false positives of at most :data:`LOW_RATE`.
+    ``true_positives`` is a rate, at a rate of false positives of at most :data:`LOW_RATE`.
     """
 
     auc: float
@@ -32,9 +32,9 @@ class Advantage:
 
 
 def draw_halves(models: int, records: int, rng: np.random.Generator) -> Members:
-    """Return which records each model is trained on, (models, records).
+    """Return the records for each model's training: bool, (models, records).
 
-    Every record is in one half of the models, so that each has shadows with it and without it.
+    Every record is in exactly half of the models.
     """
     if models < 4 or models % 2:
         raise ValueError(f"expected an even number of models, 4 or more: {models}")
@@ -51,7 +51,7 @@ def margins(logits: Numbers, labels: NDArray[np.int64]) -> Numbers:
 def likelihood_ratios(confidence: Numbers, trained_on: Members) -> Numbers:
     """Return log p(confidence | in) − log p(confidence | out), both arguments (models, records).
 
-    For each model the Gaussians of "in" and "out" are those of the other models.
+    The Gaussians for "in" and "out" are fitted to the other models.
     """
     ratios = np.zeros_like(confidence)
     for target in range(len(confidence)):
@@ -60,6 +60,7 @@ def likelihood_ratios(confidence: Numbers, trained_on: Members) -> Numbers:
             _mean_of(confidence[others], trained_on[others] == side) for side in (True, False)
         )
         centre = np.where(trained_on[others], with_it, without)
+        # One variance for all records, as the authors advise for few shadows.
         variance = float(((confidence[others] - centre) ** 2).mean()) + 1e-12
         ratios[target] = (
             (confidence[target] - without) ** 2 - (confidence[target] - with_it) ** 2
@@ -75,7 +76,7 @@ def advantage(scores: Numbers, members: Members) -> Advantage:
     """Return AUC, and the rate of true positives at a low rate of false ones."""
     scores, members = scores.ravel(), members.ravel()
     inside, outside = int(members.sum()), int((~members).sum())
-    ranks = rankdata(scores)[members].sum()
+    ranks = rankdata(scores)[members].sum()  # AUC by the Mann-Whitney statistic
     auc = (ranks - inside * (inside + 1) / 2) / (inside * outside)
     most = int(LOW_RATE * outside)
     threshold = np.sort(scores[~members])[::-1][most]

@@ -1,7 +1,7 @@
-"""Lower bounds on ε from a single run with many canaries, each in or out by a fair coin.  Pure.
+"""Lower bounds on ε from a single run with many canaries, each in or out by a fair coin. Pure.
 
-An attacker guesses of the canaries it is surest of whether they were in.  How many of its guesses
-can be right is limited by the privacy of what it saw; more right ones refute the claim.
+An attacker guesses for some canaries whether they were in. The claimed privacy limits the number
+of right guesses; more of them refute the claim.
 
 * :func:`epsilon_lower_bound`: for any mechanism that is (ε, δ)-private (Steinke, Nasr & Jagielski,
   "Privacy Auditing with One (1) Training Run", NeurIPS 2023).
@@ -25,12 +25,11 @@ from scipy.stats import binom
 Scores = NDArray[np.float64]
 Coins = NDArray[np.bool_]
 
+# Fractions of the canaries to guess: few sure ones against noise, nearly all where noise is
+# missing. Not all of them, because about half are in, not exactly half.
 SHARES = (0.05, 0.2, 0.9)
-"""Of which part of the canaries is guessed: few against noise, nearly all where there is none.
 
-Not quite all: about half of them were in, not exactly half.
-"""
-
+# Range and precision of the search for a bound.
 LARGEST_EPSILON = 50.0
 LARGEST_MU = 50.0
 PRECISION = 1e-3
@@ -66,7 +65,7 @@ def guesses_above(scores: Scores, included: Coins, threshold: float) -> tuple[Gu
 
 
 def epsilon_p_value(made: Guesses, epsilon: float, delta: float) -> float:
-    """Return the greatest probability of so many right guesses under (ε, δ)-privacy.
+    """Return an upper bound on the probability of so many right guesses under (ε, δ)-privacy.
 
     P[right ≥ v] ≤ β + 2mδα with β = P[B ≥ v], α = max_i P[v − i ≤ B < v] / i, for
     B ~ Binomial(guesses, e^ε / (1 + e^ε)) (Steinke et al., Theorem 5.2 and Appendix D).
@@ -84,9 +83,9 @@ def epsilon_p_value(made: Guesses, epsilon: float, delta: float) -> float:
 def is_mu_refuted(made: Guesses, mu: float, level: float) -> bool:
     """Return whether so many right guesses refute μ-Gaussian privacy at ``level``.
 
-    The recursion of Mahloujifar et al. (Algorithm 3) with the Gaussian trade-off: r and h bound
-    the parts of the probability where a further guess is right and wrong.
+    This is the recursion of Mahloujifar et al. (Algorithm 3) with the Gaussian trade-off.
     """
+    # r and h bound the parts of the probability where a further guess is right and wrong.
     right, wrong = made.correct, made.made - made.correct
     r = level * right / made.canaries
     h = level * wrong / made.canaries
@@ -100,11 +99,11 @@ def is_mu_refuted(made: Guesses, mu: float, level: float) -> bool:
 
 
 def epsilon_lower_bound(attempts: Sequence[Guesses], delta: float, level: float = 0.05) -> float:
-    """Return ε such that all smaller ones are refuted at ``level`` (0.05: 95 % confidence).
+    """Return the ε below which all values are refuted at ``level`` (0.05: 95 % confidence).
 
-    Of several attempts the best counts; that there are several is paid for (Bonferroni).
+    The best of the attempts counts.
     """
-    each = level / len(attempts)
+    each = level / len(attempts)  # Bonferroni: the best of several is right by chance more often
 
     def refuted(made: Guesses, epsilon: float) -> bool:
         return epsilon_p_value(made, epsilon, delta) <= each
@@ -113,7 +112,7 @@ def epsilon_lower_bound(attempts: Sequence[Guesses], delta: float, level: float 
 
 
 def mu_lower_bound(attempts: Sequence[Guesses], level: float = 0.05) -> float:
-    """Return μ such that all smaller ones are refuted at ``level``; attempts as for ε."""
+    """Return the μ below which all values are refuted at ``level``; attempts as for ε."""
     each = level / len(attempts)
 
     def refuted(made: Guesses, mu: float) -> bool:
@@ -123,13 +122,14 @@ def mu_lower_bound(attempts: Sequence[Guesses], level: float = 0.05) -> float:
 
 
 def gaussian_lower_bound(attempts: Sequence[Guesses], delta: float, level: float = 0.05) -> float:
-    """Return the lower bound on ε at ``delta`` that follows from the one on μ."""
+    """Return the lower bound on ε at ``delta`` that follows from the bound on μ."""
     mu = mu_lower_bound(attempts, level)
     return float(get_epsilon_gaussian(1 / mu, delta)) if mu > PRECISION else 0.0
 
 
 def _turn(refuted: Callable[[Guesses, float], bool], made: Guesses, most: float) -> float:
-    """Return where ``refuted`` turns from true to false between 0 and ``most``, from below."""
+    """Return the value between 0 and ``most`` where ``refuted`` turns from true to false."""
+    # By bisection; the lower end is returned, so that the bound never claims too much.
     if not refuted(made, 0.0):
         return 0.0
     low, high = 0.0, most

@@ -1,9 +1,9 @@
-"""The gradient of every record by itself, in several ways that all give the same.
+"""Compute the gradient of every record by itself, in three ways with the same result.
 
-``vmap``   ``torch.func``: any network, batched; needs B × parameters of memory.
+``vmap``   ``torch.func``: most networks, batched; needs B × parameters of memory.
 ``loop``   one record after the other: any network, little memory.
 ``ghost``  Opacus' fast gradient clipping: norms in a first backward pass, the clipped sum in a
-           second; never holds more than one layer's per-record gradients.
+           second; holds the per-record gradients of one layer at a time.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from clients.privacy.gradients.samplers import register_samplers
 from strategies.errors import PrivacyError
 
 Mode = Literal["vmap", "loop", "ghost"]
+# Gradients (B, *shape) of all trained parameters in their order, and losses (B,).
 PerRecord = tuple[list[torch.Tensor], torch.Tensor]
-"""Gradients (B, *shape) of all trained parameters in their order, and losses (B,)."""
 
 
 class Gradients(Protocol):
-    """Adds what the records of a physical batch contribute to a step; ``close`` when done."""
+    """Adds the records of a physical batch to a step's sums; call ``close`` at the end."""
 
     def add(self, optimizer: PrivateOptimizer, images: torch.Tensor, targets: torch.Tensor) -> None:
         """Clip every record's gradient and add it, and its loss, to the optimizer's sums."""
@@ -40,7 +40,7 @@ class Gradients(Protocol):
 
 
 class RecordGradients:
-    """Gradients that exist one by one, so that they can be averaged before they are clipped."""
+    """Gradients held one by one, so that several can be averaged before clipping."""
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         self.network, self.loss = network, loss
@@ -58,7 +58,7 @@ class RecordGradients:
 
 
 class VmapGradients(RecordGradients):
-    """``vmap`` over the gradient of a function of one record."""
+    """The gradient of a function of one record, vectorised by ``vmap``."""
 
     def per_record(self, images: torch.Tensor, targets: torch.Tensor) -> PerRecord:
         """Return every record's gradient and loss."""
@@ -71,6 +71,7 @@ class VmapGradients(RecordGradients):
             weights: dict[str, torch.Tensor], image: torch.Tensor, target: torch.Tensor
         ) -> torch.Tensor:
             inputs = (image.unsqueeze(0),)
+            # tie_weights=True would replace parameters with two names by plain tensors, for good.
             output = functional_call(self.network, {**weights, **others}, inputs, tie_weights=False)
             return self.loss(output_of(output), target.unsqueeze(0))[0]
 
@@ -96,10 +97,9 @@ class LoopGradients(RecordGradients):
 
 
 class GhostGradients:
-    """Opacus' fast gradient clipping.
+    """Opacus' fast gradient clipping."""
 
-    Its norms are in float32; what they lack of the true ones is within the optimizer's margin.
-    """
+    # Its norms are in float32; the optimizer's margin ROUNDING covers their error.
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         register_samplers()
@@ -111,14 +111,15 @@ class GhostGradients:
         """Clip every record's gradient and add it, and its loss, to the optimizer's sums."""
         losses, norms = self.norms(images, targets)
         released = losses.detach().clone()
-        if not bool(norms.isfinite().all()):  # 0 · NaN is NaN, so these records are left out
+        # A clip factor of 0 would not remove a NaN (0 · NaN is NaN), so such records are left out.
+        if not bool(norms.isfinite().all()):
             kept = norms.isfinite()
             if not kept.any():
                 optimizer.accumulate_clipped([torch.zeros_like(p) for p in self._trained], released)
                 return
             losses, norms = self.norms(images[kept], targets[kept])
         factors = optimizer.clip_factors(norms.cpu()).to(losses)
-        self._hooks.disable_hooks()
+        self._hooks.disable_hooks()  # this pass makes the sum; they would collect norms again
         sums = torch.autograd.grad((factors * losses).sum(), self._trained)
         self._hooks.enable_hooks()
         optimizer.accumulate_clipped(list(sums), released)
@@ -145,7 +146,7 @@ MODES: dict[Mode, Callable[[nn.Module, Loss], Gradients]] = {
 
 
 def _attach(network: nn.Module) -> Any:
-    """Attach Opacus' hooks; raises :class:`PrivacyError` for what they cannot do."""
+    """Attach Opacus' hooks; raise :class:`PrivacyError` if they do not support a layer."""
     try:
         return prepare_module(network, "ghost", wrap_model=False, loss_reduction="sum")
     except NotImplementedError as error:
@@ -158,7 +159,8 @@ def _attach(network: nn.Module) -> Any:
 
 
 def _output_with_gradient(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Return outputs; images with a gradient keep PyTorch from warning of hooks without one."""
+    """Return the network's outputs."""
+    # PyTorch warns of backward hooks whose inputs need no gradient.
     return output_of(network(images.detach().requires_grad_()))
 
 

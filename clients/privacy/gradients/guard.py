@@ -1,8 +1,7 @@
-"""The guard before private training: is every output a function of its own record alone?
+"""Refuse private training of a network whose outputs depend on more than their own record."""
 
-Opacus' validator lets pass what breaks the guarantee silently (batch normalisation without
-parameters, or frozen), so every network is checked by its behaviour as well as by its layers.
-"""
+# Opacus' validator accepts batch normalisation without parameters, or frozen, although it breaks
+# the guarantee. So networks are checked by their behaviour as well as by their layers.
 
 from __future__ import annotations
 
@@ -16,18 +15,18 @@ from torch import nn
 from clients.privacy.gradients.networks import BATCH_NORMS, output_of
 from strategies.errors import PrivacyError
 
+# Relative. Rounding differs with the batch size; an influence of other records is far larger.
 TOLERANCE = 1e-3
-"""Relative; rounding differs between batch sizes, influence of other records is far larger."""
 
 MEND = "prepare it with clients.privacy.gradients.networks.make_dp_ready, or take another network"
 
 
 def check_dp_ready(network: nn.Module, probe: torch.Tensor) -> None:
-    """Raise :class:`PrivacyError`, naming the layer and the mend, unless DP-SGD may train it.
+    """Raise :class:`PrivacyError`, with the layer and a way to mend it, unless DP-SGD may train it.
 
-    ``probe`` is a batch (2 or more, channels, *space) of made-up images.  Refused are batch norm of
-    any kind, running statistics, modules that are registered twice, a buffer that a training
-    forward changes, and an output that changes when other records change or go.
+    ``probe`` is a batch (2 or more, channels, *space) of made-up images. The check refuses batch
+    norm of any kind, running statistics, modules registered twice, buffers that change in
+    training, and outputs that change with the other records of the batch.
     """
     if len(probe) < 2:
         raise ValueError("expected a probe of at least two records")
@@ -71,6 +70,7 @@ def _check_buffers(network: nn.Module, probe: torch.Tensor) -> None:
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
     network.train()
     with torch.no_grad():
+        # Shifted and scaled, so that running statistics would change clearly.
         network(probe * 3 + 1)
     for name, buffer in network.named_buffers():
         if not torch.equal(buffer, before[name]):
@@ -82,10 +82,9 @@ def _check_buffers(network: nn.Module, probe: torch.Tensor) -> None:
 
 
 def _check_other_records(network: nn.Module, probe: torch.Tensor) -> None:
-    """Compare record 0's output when the others change, and when they go.
-
-    The first with dropout, drawn alike both times; the second without, as the draws would differ.
-    """
+    """Compare record 0's output with other companions, and alone."""
+    # The first comparison has dropout, with the same draws both times. The second is without: the
+    # draws would differ with the batch size.
     others_changed = probe.clone()
     others_changed[1:] = others_changed[1:].flip(-1) * -7 + 2
     with torch.no_grad():

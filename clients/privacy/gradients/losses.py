@@ -1,4 +1,4 @@
-"""Losses of one number per record, which is what clipping record by record needs."""
+"""Losses with one number per record, as per-record clipping needs them, and checks of others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from strategies.errors import PrivacyError
 
+# (outputs of the network, targets), both with the records first → losses.
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""(outputs of the network, targets), both with the records first → losses."""
 
 MEND = 'build it with reduction="none" and take the mean of each record by itself'
 
@@ -19,12 +19,13 @@ MEND = 'build it with reduction="none" and take the mean of each record by itsel
 def per_record(loss: Loss) -> Loss:
     """Return ``loss`` with a check that it gives one number per record, shape (B,).
 
-    (A Dice loss of shape (B, 1, 1, 1) would break clipping without a word.)  Raises
-    :class:`PrivacyError`.
+    The check raises :class:`PrivacyError`.
     """
 
     def checked(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         losses = loss(outputs, targets)
+        # MONAI's Dice loss gives (B, 1, 1, 1). Times B clip factors that broadcasts to B × B, and
+        # clipping would fail silently.
         if losses.shape != outputs.shape[:1]:
             raise PrivacyError(
                 f"a loss of shape {tuple(losses.shape)} for {len(outputs)} records",
@@ -51,7 +52,7 @@ def cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 def dice_and_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return soft Dice loss + cross-entropy of logits (B, K, *space) and labels (B, *space).
 
-    The Dice loss is the mean over the classes of one record, never over records.
+    The Dice loss of a record is its mean over the classes.
     """
     classes = torch.arange(outputs.shape[1], device=targets.device)
     classes = classes.view(1, -1, *[1] * (targets.ndim - 1))
@@ -74,11 +75,14 @@ def absolute_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor
 
 
 def check_no_coupling(loss: Loss, outputs: torch.Tensor, targets: torch.Tensor) -> None:
-    """Raise :class:`PrivacyError` when a record's loss depends on the other records.
+    """Raise :class:`PrivacyError` if a record's loss depends on the other records.
 
-    Such are means that are weighted by class, or leave out an ignored label, and Dice over a batch.
-    ``outputs`` and ``targets`` are made up, of at least three records that differ.
+    Examples are means weighted by class, means without an ignored label, and Dice over a batch.
+    ``outputs`` and ``targets`` are made up: three or more records, all different.
     """
+    # A coupled loss breaks the bound on each record's contribution, though every gradient is
+    # clipped. Three signs: record 0's loss has a slope at other records' outputs, differs when it
+    # is alone, or changes when the others' outputs and targets do.
     outputs = outputs.detach().clone().requires_grad_()
     losses = per_record(loss)(outputs, targets)
     (slopes,) = torch.autograd.grad(losses[0], outputs)
@@ -102,7 +106,7 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def make_targets(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return made-up targets for ``outputs``, of the kind of ``labels`` (any number, *shape)."""
+    """Return made-up targets for ``outputs``, in type and shape like ``labels`` (n, *shape)."""
     generator = torch.Generator().manual_seed(0)
     shape = (len(outputs), *labels.shape[1:])
     if labels.is_floating_point():

@@ -1,4 +1,4 @@
-"""Which way of computing per-record gradients a network gets, checked against the plainest one."""
+"""Choose how a network's per-record gradients are computed, and check it against the plain loop."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from clients.privacy.gradients.optimizer import record_norms
 from clients.privacy.settings import GradientMode
 from strategies.errors import PrivacyError
 
+# Relative. In float32, values at the kinks of ReLU and max-pooling may fall to the other side.
 TOLERANCE = 1e-2
-"""Relative, in float32: kinks of ReLU and max-pooling may fall to the other side."""
 
+# Bytes for the per-record gradients of a physical batch on a CPU.
 GRADIENT_MEMORY = 2**29
-"""Bytes that the per-record gradients of a physical batch may take on a CPU."""
 
+# Bytes of one record's gradient above which the loop is faster on a CPU, and needs far less memory.
 LARGE = 2**25
-"""Bytes of one record's gradient from which on the loop is the faster one on a CPU."""
 
+# More records at once are slower on a CPU: they no longer fit its caches.
 CPU_BATCH = 16
-"""More records at once are slower on a CPU: they no longer fit its caches."""
 
+# On a GPU the gradients may take a quarter of the free memory.
 GPU_SHARE = 4
-"""On a GPU they may take this part of the free memory (one in so many)."""
 
 
 def choose_mode(
@@ -43,12 +43,10 @@ def choose_mode(
     targets: torch.Tensor,
     loss: Loss,
 ) -> Mode:
-    """Return the mode to use; ``auto`` is ``vmap``, or ``loop`` where that is not to be had.
+    """Return the mode to use; ``auto`` is ``vmap`` if it works and is faster, else ``loop``.
 
-    That is when PyTorch cannot vectorise an operator of the network, or where its gradients are so
-    large that handling many at once takes longer (and far more memory) than one after the other.
-    ``probe`` and ``targets`` are made up, two records or more.  Raises :class:`PrivacyError` when
-    the mode that is named gives other gradients than the loop.
+    ``probe`` and ``targets`` are made up, two records or more. Raises :class:`PrivacyError` if the
+    mode in ``wanted`` gives other gradients than the loop.
     """
     if wanted != "auto":
         check_mode(wanted, network, probe, targets, loss)
@@ -58,7 +56,7 @@ def choose_mode(
     try:
         check_mode("vmap", network, probe, targets, loss)
     except (PrivacyError, RuntimeError, NotImplementedError):
-        return "loop"
+        return "loop"  # PyTorch cannot vectorise an operator of this network
     return "vmap"
 
 
@@ -80,7 +78,7 @@ def check_mode(
 ) -> None:
     """Raise :class:`PrivacyError` unless ``mode`` gives the gradients of the per-record loop.
 
-    For ``ghost``, which never shows them, their norms are compared.
+    For ``ghost``, which never holds whole gradients, the norms are compared.
     """
     if mode == "loop":
         return
@@ -91,7 +89,7 @@ def check_mode(
             error = _difference(gradients, expected, probe, targets)
         finally:
             gradients.close()
-    if not error <= TOLERANCE:
+    if not error <= TOLERANCE:  # written so that NaN fails too
         raise PrivacyError(
             f'per-record gradients of {type(network).__name__} by "{mode}" that differ by'
             f" {error:.1%} from those of one record at a time",
@@ -116,7 +114,9 @@ def _difference(
 
 @contextmanager
 def _nothing_random(network: nn.Module) -> Iterator[None]:
-    """Let only layers with parameters be in training mode: no dropout, and hooks still work."""
+    """Take all layers without parameters out of training mode, dropout above all."""
+    # Dropout would differ between the two computations. Layers with parameters stay in training
+    # mode, because Opacus' hooks ignore layers in evaluation mode.
     modes = {module: module.training for module in network.modules()}
     for module in modes:
         module.training = any(True for _ in module.parameters(recurse=False))

@@ -1,8 +1,8 @@
-"""Turn a network into one that can be trained with differential privacy.
+"""Change a network so that it can be trained with differential privacy.
 
-What stands in the way, and what is done about it: normalisation over the batch mixes records (group
-normalisation takes its place); in-place operations and modules registered twice break per-record
-gradients; parameters that take no part have no gradient to clip.
+Batch normalisation mixes records, so group normalisation replaces it. In-place operations and
+modules registered twice break per-record gradients. Parameters without influence on the output
+have no gradient to clip, and are frozen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 from clients.privacy.gradients.out_of_place import add_out_of_place
 from clients.privacy.gradients.standardised_convolution import standardise_weights
 
-GROUPS = 8
+GROUPS = 8  # of a group norm; fewer where 8 does not divide the channels
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
@@ -26,10 +26,12 @@ def make_dp_ready(
 ) -> nn.Module:
     """Change ``network`` in place so that DP-SGD can train it; return it.
 
-    ``probe`` is a batch (2 or more, channels, *space) of made-up images.  Every layer that is kept
-    keeps its weights, and nothing random is drawn: equal networks stay equal at all sites.
+    ``probe`` is a batch (2 or more, channels, *space) of made-up images. Layers that stay keep
+    their weights.
     """
+    # No step may draw random numbers: equal networks must stay equal at all sites.
     network.to(probe.device)
+    # By type, not by MONAI's norm= argument: many networks pass that to some of their layers only.
     replace_batch_norms(network)
     for module in network.modules():
         if getattr(module, "inplace", False):
@@ -43,7 +45,8 @@ def make_dp_ready(
 
 
 def replace_batch_norms(network: nn.Module) -> None:
-    """Put group norm for batch norm of any kind; take running statistics from instance norm."""
+    """Replace batch norm by group norm, and instance norm by one without running statistics."""
+    # One replacement for each old layer: a layer with two names must stay one layer.
     replaced: dict[nn.Module, nn.Module] = {}
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
@@ -86,11 +89,9 @@ def _with_scale_of(old: nn.Module, new: nn.Module) -> nn.Module:
 
 
 def remove_second_registrations(network: nn.Module) -> None:
-    """Keep one of the two names under which DynUNet registers each block.
-
-    Its forward goes through ``skip_layers``, which holds the same blocks.  Counted twice, their
-    per-record gradients would be twice too large.
-    """
+    """Keep one of the two names under which DynUNet registers each block."""
+    # Its forward runs through skip_layers, which holds the same blocks. Hooks on both names would
+    # make their per-record gradients twice too large, silently.
     for module in network.modules():
         if isinstance(module, DynUNet):
             for name in ("input_block", "downsamples", "bottleneck", "upsamples"):
@@ -99,7 +100,7 @@ def remove_second_registrations(network: nn.Module) -> None:
 
 
 def freeze_unused(network: nn.Module, probe: torch.Tensor) -> list[str]:
-    """Freeze the parameters that the output does not depend on; return their names."""
+    """Freeze the parameters without influence on the output; return their names."""
     gradients = _gradients(network, probe)
     unused = [name for name, gradient in gradients.items() if gradient is None]
     for name in unused:
@@ -121,7 +122,7 @@ def _gradients(network: nn.Module, probe: torch.Tensor) -> dict[str, torch.Tenso
 
 
 def output_of(output: object) -> torch.Tensor:
-    """Return the first tensor of what a network gives (deep supervision gives several)."""
+    """Return the first tensor of a network's output (deep supervision gives several)."""
     while isinstance(output, list | tuple):
         output = output[0]
     if not isinstance(output, torch.Tensor):
@@ -143,12 +144,12 @@ def last_layers(network: nn.Module, probe: torch.Tensor, count: int) -> list[nn.
     finally:
         for hook in hooks:
             hook.remove()
-    latest_first = list(dict.fromkeys(reversed(ran)))
+    latest_first = list(dict.fromkeys(reversed(ran)))  # a layer may run more than once
     chosen = latest_first[:count]
     return [p for layer in chosen for p in layer.parameters(recurse=False) if p.requires_grad]
 
 
 def make_probe(shape: tuple[int, ...], device: torch.device, records: int = 3) -> torch.Tensor:
-    """Return made-up images of ``shape`` (channels, *space), normally distributed, always alike."""
+    """Return made-up images of ``shape`` (channels, *space): standard normal, always the same."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn((records, *shape), generator=generator).to(device)

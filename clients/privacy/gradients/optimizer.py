@@ -1,9 +1,8 @@
 """The Gaussian mechanism of DP-SGD (Abadi et al., CCS 2016), with the loss as one more coordinate.
 
-A record with gradient g and loss ℓ contributes (clip_C(g), (aC/Λ)·min(ℓ, Λ)), of norm at most
-C·√(1 + a²).  One draw of N(0, σ²C²(1 + a²)) for each coordinate, the loss's too, makes the sum one
-release of noise multiplier σ: the loss is known without further privacy loss, and costs a factor
-√(1 + a²) of noise.
+A record with gradient g and loss ℓ contributes (clip_C(g), (aC/Λ)·min(ℓ, Λ)), a vector of norm at
+most C·√(1 + a²). Noise N(0, σ²C²(1 + a²)) on every coordinate makes the sum one release with noise
+multiplier σ. So the loss costs no ε of its own, but a factor √(1 + a²) of noise.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from opacus.optimizers import DPOptimizer
 
 from clients.privacy.noise import Randomness
 
+# Gradients are clipped to C / 1.001: a float32 norm of millions of numbers can be 0.06 % too small,
+# and a contribution must never be larger than C.
 ROUNDING = 1.001
-"""Gradients are clipped to C / 1.001, so that rounding in float32 never makes a contribution larger
-than C (norms of some million numbers come out up to 0.06 % too small)."""
 
-CHUNK = 2**16
+CHUNK = 2**16  # numbers in a partial norm; see record_norms
 
 
 class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
     """An Opacus optimizer that also releases the sum of the clipped losses.
 
-    For every step: ``accumulate`` (or ``accumulate_clipped``) for each physical batch, none when
-    the batch is empty, then ``step`` once, which always adds noise.
+    In every step, call ``accumulate`` (or ``accumulate_clipped``) once for each physical batch, not
+    at all for an empty batch, and then ``step`` once.
     """
 
     def __init__(
@@ -56,7 +55,8 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
 
     @property
     def accumulated_iterations(self) -> int:
-        """Return 1: sums are divided by the expected batch size alone."""
+        """Return 1, the only value that fits here."""
+        # Opacus would divide the sum by it too. The expected batch size is the whole divisor.
         return 1
 
     @property
@@ -66,7 +66,7 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
         return float(self._noisy_losses / (records * self.loss_scale))
 
     def clip_factors(self, norms: torch.Tensor) -> torch.Tensor:
-        """Return by what each record's gradient is multiplied, float64; 0 if it is not finite."""
+        """Return the factor for each record's gradient (B,), float64; 0 if it is not finite."""
         factors = (self.max_grad_norm / ROUNDING / norms.double()).clamp(max=1.0)
         return torch.where(norms.isfinite(), factors, torch.zeros_like(factors))
 
@@ -75,7 +75,7 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
         norms = record_norms(gradients)
         factors = self.clip_factors(norms)
         broken = ~norms.isfinite()
-        if broken.any():  # 0 · NaN is NaN, so these are zeroed themselves
+        if broken.any():  # a factor of 0 would not do, as 0 · NaN is NaN
             gradients = [
                 torch.where(broken.view(-1, *[1] * (g.ndim - 1)).to(g.device), g.new_zeros(()), g)
                 for g in gradients
@@ -96,12 +96,14 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
         self._add_losses(losses)
 
     def _add_losses(self, losses: torch.Tensor) -> None:
+        # NaN passes every clamp; a loss that is NaN counts as the largest one.
         finite = losses.detach().cpu().double().nan_to_num(nan=self.loss_bound)
         clipped = finite.clamp(0.0, self.loss_bound) * self.loss_scale
         self._loss += clipped.sum()
 
     def pre_step(self, closure: object = None) -> bool:
-        """Add noise to the sums, an empty batch's too, and average."""
+        """Add noise to the sums, also to those of an empty batch, and average."""
+        # A step without noise would reveal that no record was drawn.
         self.add_noise()
         self.scale_grad()
         if self.step_hook:
@@ -109,9 +111,10 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
         return True
 
     def add_noise(self) -> None:
-        """Put sum + noise into ``grad``; forget the sums, so that none is released twice."""
+        """Put sum + noise into ``grad`` and forget the sums."""
         for parameter in self.params:
             noise = self.randomness.gaussian(parameter, self.deviation)
+            # Forgotten at once: released twice, with two noises, it would cost twice as much.
             summed, parameter.summed_grad = parameter.summed_grad, None
             parameter.grad = noise if summed is None else noise.add_(summed)
         self._noisy_losses += self._loss + self.randomness.gaussian(self._loss, self.deviation)
@@ -119,7 +122,7 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
         self.steps += 1
 
     def close(self) -> None:
-        """Take off the parameters what was needed for training."""
+        """Remove gradients and sums from the parameters."""
         for parameter in self.params:
             parameter.grad = None
             for name in ("summed_grad", "grad_sample"):
@@ -128,7 +131,8 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
 
 
 def _add_weighted(total: torch.Tensor, gradients: torch.Tensor, factors: torch.Tensor) -> None:
-    """Add Σ factor · gradient to ``total`` in one pass over the gradients (B, *shape)."""
+    """Add Σ factor · gradient to ``total``, for gradients (B, *shape) and factors (B,)."""
+    # Fused operations: scaled copies of the gradients would double the memory.
     if len(gradients) == 1:
         total.add_(gradients[0], alpha=float(factors[0]))
     else:
@@ -136,10 +140,9 @@ def _add_weighted(total: torch.Tensor, gradients: torch.Tensor, factors: torch.T
 
 
 def record_norms(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the Euclidean norm over all parameters for each record: (B,), float64, on the CPU.
-
-    On a CPU partial sums are of at most 65 536 numbers in float32; they are added in float64.
-    """
+    """Return the Euclidean norm over all parameters for each record: (B,), float64, on the CPU."""
+    # float32 sums of millions of numbers come out too small on a CPU, so partial norms of at most
+    # 65 536 numbers are added in float64.
     parts = []
     for gradient in gradients:
         flat = gradient.flatten(1)

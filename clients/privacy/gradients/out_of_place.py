@@ -1,7 +1,6 @@
-"""MONAI's residual blocks, adding out of place: Opacus' hooks do not allow ``+=`` on an output.
+"""MONAI's residual blocks without ``+=``, which Opacus' hooks do not allow on a layer's output.
 
-Each class computes what its base does.  A network's blocks change class and nothing else, so that
-names, weights, and copies stay as they were.
+Each class here computes the same as its base class.
 """
 
 from __future__ import annotations
@@ -64,6 +63,7 @@ class OutOfPlaceUnetResBlock(UnetResBlock):
         return torch.as_tensor(self.lrelu(inner + shortcut))
 
 
+# A block of MONAI (exactly this class) → the same block without ``+=``.
 OUT_OF_PLACE: dict[type[nn.Module], type[nn.Module]] = {
     ResNetBlock: OutOfPlaceResNetBlock,
     ResNetBottleneck: OutOfPlaceResNetBottleneck,
@@ -71,11 +71,11 @@ OUT_OF_PLACE: dict[type[nn.Module], type[nn.Module]] = {
     SegResBlock: OutOfPlaceSegResNetDSBlock,
     UnetResBlock: OutOfPlaceUnetResBlock,
 }
-"""A block of MONAI (exactly this class) → the same block without ``+=``."""
 
 
 def add_out_of_place(network: nn.Module) -> None:
-    """Turn every residual block of ``network`` that adds in place into one that does not."""
+    """Replace every residual block of ``network`` with in-place addition by one without."""
+    # Only the class changes, so that names, weights, and deep copies stay as they were.
     for module in network.modules():
         replacement = OUT_OF_PLACE.get(type(module))
         if replacement is not None:

@@ -1,8 +1,7 @@
-"""Per-record gradients for layers that Opacus' hooks lack, or compute at great cost.
+"""Per-record gradients for layers that Opacus lacks, or computes at great cost.
 
-Transposed convolution and PReLU have no sampler there; a grouped convolution contracts all pairs of
-groups to keep the diagonal (19 × the time for EfficientNet).  Activations (B, C_in, *space) and
-backprops (B, C_out, *space) → gradients (B, *weight shape).
+Every sampler takes activations (B, C_in, *space) and backprops (B, C_out, *space), and returns
+gradients (B, *weight shape).
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ Transposed = nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
 def register_samplers() -> None:
-    """Tell Opacus of the samplers of this file; again is no harm."""
+    """Register the samplers of this file with Opacus; repeated calls do no harm."""
+    # Opacus' fallback for transposed convolution and PReLU crashes on an empty Poisson batch.
     register_grad_sampler([nn.ConvTranspose2d, nn.ConvTranspose3d])(transposed_convolution)
     register_grad_sampler([nn.Conv2d, nn.Conv3d])(convolution)
     register_grad_sampler(nn.PReLU)(prelu)
@@ -30,6 +30,7 @@ def convolution(
     layer: Convolution, activations: list[torch.Tensor], backprops: torch.Tensor
 ) -> Samples:
     """Return per-record gradients of a convolution, group by group."""
+    # Opacus contracts all pairs of groups and keeps the diagonal: 19 × the time for EfficientNet.
     if layer.groups == 1:
         samples: Samples = compute_conv_grad_sample(layer, activations, backprops)
         return samples
@@ -44,11 +45,9 @@ def convolution(
 def transposed_convolution(
     layer: Transposed, activations: list[torch.Tensor], backprops: torch.Tensor
 ) -> Samples:
-    """Return per-record gradients of a transposed convolution.
-
-    Its weight gradient is that of the convolution whose input is ``backprops`` and whose output
-    gradient is the activations.
-    """
+    """Return per-record gradients of a transposed convolution."""
+    # Its weight gradient equals that of a convolution with the roles swapped: ``backprops`` is the
+    # input, and the activations are the gradient of the output.
     inputs = activations[0].to(backprops.dtype).flatten(2)
     records, places, groups = len(inputs), inputs.shape[-1], layer.groups
     patches = _patches(layer, backprops)[..., :places]
@@ -61,7 +60,7 @@ def transposed_convolution(
 
 
 def prelu(layer: nn.PReLU, activations: list[torch.Tensor], backprops: torch.Tensor) -> Samples:
-    """Return per-record gradients of PReLU's slopes, one or one a channel."""
+    """Return per-record gradients of PReLU's slopes: a single one, or one per channel."""
     inputs = activations[0]
     slopes = torch.where(inputs < 0, inputs * backprops, 0.0)
     channels = layer.num_parameters

@@ -1,7 +1,7 @@
-"""Weight standardisation (Qiao et al., 2019) scaled as by Brock et al. (ICLR 2021).
+"""Weight standardisation (Qiao et al., 2019), scaled as by Brock et al. (ICLR 2021).
 
-Each filter is used with mean 0 and variance 1/fan-in.  It needs no statistics of the data, so it
-costs no privacy; with group normalisation it recovers some accuracy that noise takes away.
+Each filter is used with mean 0 and variance 1/fan-in. With group normalisation this recovers some
+of the accuracy that noise takes away; it uses no statistics of the data, so it costs no privacy.
 """
 
 from __future__ import annotations
@@ -52,13 +52,10 @@ STANDARDISED: dict[type[nn.Module], Any] = {
 
 
 def standardise_weights(network: nn.Module) -> None:
-    """Standardise the filters of every 2D and 3D convolution; names and weights stay.
-
-    Left out are filters of a single number, which would become zero, and convolutions that pad with
-    anything but zeros.
-    """
+    """Standardise the filters of 2D and 3D convolutions with zero padding; names, weights stay."""
     for module in network.modules():
         if type(module) not in STANDARDISED or not isinstance(module, nn.Conv2d | nn.Conv3d):
             continue
+        # A filter of a single number would become zero.
         if module.padding_mode == "zeros" and module.weight[0].numel() > 1:
             module.__class__ = STANDARDISED[type(module)]

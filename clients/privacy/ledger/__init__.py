@@ -1,4 +1,4 @@
-"""What a site has spent, in a file that only grows; and the policy that limits it.
+"""A site's record of the privacy that it has spent, and the site's policy that limits it.
 
 It may import ``accounting`` and ``clients.files``.
 """

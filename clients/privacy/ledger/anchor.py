@@ -1,7 +1,7 @@
-"""How far the privacy ledger had come, noted outside of the folder that it lies in.
+"""The anchor: number and hash of the privacy ledger's last row, kept outside the state folder.
 
-The anchor stands beside the site's keys.  A state folder that is restored from an older copy, or
-lost, no longer reaches it.  It also holds the secret key under which records are compared.
+It is beside the site's keys. With it, a site notices a state folder that is lost or restored from
+an older copy. It also holds the secret key for comparing records.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Anchor(BaseModel):
-    """The number and hash of the last row that was known to be durable, and the ledger's key."""
+    """Number and hash of the last row known to be durable, and the ledger's secret key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -34,19 +34,20 @@ class Anchor(BaseModel):
 
     @property
     def first_parent(self) -> str:
-        """What the first row of the ledger follows."""
+        """The parent hash of the ledger's first row."""
         return first_parent(self.key)
 
 
 def first_parent(key: str) -> str:
-    """Return what the first row of the ledger with this key (hexadecimal) follows."""
+    """Return the parent hash of the first row in the ledger with this key (hexadecimal)."""
+    # It depends on the key, so that the rows of another ledger never fit.
     return hashlib.sha256(f"srflm privacy ledger {key}".encode()).hexdigest()
 
 
 def read_anchor(path: Path) -> Anchor | None:
-    """Return the anchor, or None where there is none.
+    """Return the anchor, or None if there is no file.
 
-    Raises :class:`PrivacyError` when it is damaged or of another version.
+    Raises :class:`PrivacyError` if it is damaged or of another version.
     """
     try:
         text = path.read_bytes()
@@ -75,7 +76,8 @@ def read_anchor(path: Path) -> Anchor | None:
 
 
 def begin_anchor(path: Path, anchor: Anchor) -> Anchor:
-    """Write the first anchor and return it, or the one that another process wrote first."""
+    """Write the first anchor and return it, or the anchor that another process wrote first."""
+    # A hard link never replaces a file, as a rename would: of two processes one wins, with one key.
     own = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     write_anchor(own, anchor)
     try:

@@ -1,8 +1,4 @@
-"""The SQLite file of a privacy ledger: rows are appended, never changed; writing is durable.
-
-SQLite's rollback journal is used, with ``synchronous = EXTRA``: after a commit the one file is all
-there is, and a power cut cannot undo it.
-"""
+"""The SQLite file of a privacy ledger: rows are appended durably, and never changed."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from clients.privacy.ledger.rows import Books, Row, first_broken
 from strategies.errors import PrivacyError
 
 SCHEMA_VERSION = 1
-BUSY_SECONDS = 60.0
+BUSY_SECONDS = 60.0  # wait for another process of the site
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS rows"
     " (number INTEGER PRIMARY KEY, text TEXT NOT NULL, hash TEXT NOT NULL)",
@@ -36,10 +32,10 @@ RETIRE = (
 
 
 class LedgerFile:
-    """Rows and records in one file.
+    """The rows of the ledger and the records of its data sets, in one file.
 
-    Raises :class:`PrivacyError` for a file that is damaged or of another version, and
-    :class:`strategies.errors.RunFolderError` when it cannot be written.
+    Methods raise :class:`PrivacyError` for a damaged file or one of another version, and
+    :class:`strategies.errors.RunFolderError` if it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +46,7 @@ class LedgerFile:
         return self.path.exists()
 
     def make(self) -> None:
-        """Make an empty ledger where there is none."""
+        """Make an empty ledger if there is no file yet."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -65,7 +61,7 @@ class LedgerFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection to one state of the file."""
+        """Give a connection that sees one state of the file."""
         with self._connected() as db:
             db.execute("BEGIN")
             self._check_version(db)
@@ -73,15 +69,15 @@ class LedgerFile:
 
     @contextmanager
     def locked(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection while nobody else writes; all of it is kept, or nothing."""
-        with self._connected() as db:
+        """Give the only writing connection; commit on exit, roll back if the block raises."""
+        with self._connected() as db:  # closing a connection without COMMIT rolls back
             db.execute("BEGIN IMMEDIATE")
             self._check_version(db)
             yield db
             db.execute("COMMIT")
 
     def books(self, db: sqlite3.Connection, first_parent: str) -> Books:
-        """Return all rows, after every link was verified."""
+        """Return all rows; raise :class:`PrivacyError` if their chain is broken."""
         rows = tuple(
             Row(*each) for each in db.execute("SELECT number, text, hash FROM rows ORDER BY number")
         )
@@ -96,7 +92,7 @@ class LedgerFile:
         db.execute("INSERT INTO rows VALUES (?, ?, ?)", (row.number, row.text, row.hash))
 
     def records(self, db: sqlite3.Connection, dataset: str, digest: str) -> frozenset[bytes]:
-        """Return a data set's keyed records; ``digest`` is what the chain says about them."""
+        """Return a data set's keyed records, checked against ``digest`` from the chain."""
         row = db.execute("SELECT keyed FROM records WHERE dataset = ?", (dataset,)).fetchone()
         if row is None or hashlib.sha256(row[0]).hexdigest() != digest:
             raise self.damaged(f"the records of data set {dataset[:12]} are not those written")
@@ -111,7 +107,7 @@ class LedgerFile:
         return hashlib.sha256(packed).hexdigest()
 
     def damaged(self, how: str) -> PrivacyError:
-        """Return the error for a file that is not what was written."""
+        """Return the error for a file that differs from what this site wrote."""
         return PrivacyError(
             f"{self.path}, which is damaged: {how}",
             "the privacy ledger as this site wrote it",
@@ -125,6 +121,7 @@ class LedgerFile:
             with closing(self._connect()) as db:
                 yield db
         except sqlite3.OperationalError as error:
+            # SQLite has one class for a full disk, a busy file, and a missing table.
             if "no such table" in str(error) or "no such column" in str(error):
                 raise self.damaged("a table is missing") from error
             raise not_writable(self.path, OSError(0, str(error))) from error
@@ -132,11 +129,13 @@ class LedgerFile:
             raise self.damaged("it is no database any more") from error
 
     def _connect(self) -> sqlite3.Connection:
+        # Rollback journal and EXTRA: after a commit the ledger is this one file, without a -wal
+        # beside it that a copy could miss, and a power cut cannot undo the commit.
         return connect(self.path, BUSY_SECONDS, "EXTRA")
 
     def _check_version(self, db: sqlite3.Connection) -> None:
         found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found not in (0, SCHEMA_VERSION):
+        if found not in (0, SCHEMA_VERSION):  # 0 is a new, empty file
             raise PrivacyError(
                 f"{self.path}, a privacy ledger of schema version {found}",
                 f"schema version {SCHEMA_VERSION}",

@@ -1,7 +1,7 @@
-"""The privacy ledger that a site owns: each use of its records is written down before it begins.
+"""A site's privacy ledger: every use of its records is written down before it begins.
 
-What is reserved counts as spent, whatever happens afterwards.  It lasts over rounds, restarts,
-runs, and federations.  A site that has lost its ledger, or has an older copy, does not train.
+A reservation counts as spent, whatever happens afterwards, in all later rounds, runs, and
+federations. A site without its ledger, or with an older copy, does not train.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from clients.privacy.ledger.rows import (
 )
 from strategies.errors import PrivacyError
 
-Account = Callable[[Sequence[Mechanism], float], float]
-"""(history, δ) → ε."""
+Account = Callable[[Sequence[Mechanism], float], float]  # (history, δ) → ε
 
 LEDGER_FILE, ANCHOR_FILE = "privacy.sqlite", "privacy.anchor"
 
@@ -53,27 +52,30 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a use may not begin.  Running out is no error: the run goes on with the others."""
+    """The reason why a use must not begin."""
+
+    # Not an exception: an empty budget is expected, and the run continues with the other vendors.
 
     reason: str
     code: str = PrivacyError.BUDGET_SPENT
 
 
 class PrivacyLedger:
-    """The ledger at ``path``; ``anchor`` is a file outside of its folder, beside the site's keys.
+    """The ledger at ``path``; ``anchor`` is a file outside its folder, beside the site's keys.
 
-    Opened for every use, so that several processes may share it.  Raises :class:`PrivacyError`
-    when it is missing, damaged, an older copy, or of another version.
+    Methods raise :class:`PrivacyError` if the ledger is missing, damaged, an older copy, or of
+    another version.
     """
 
+    # The file is opened for every call, so that several processes of a site can share it.
     def __init__(self, path: Path, anchor: Path, clock: Callable[[], float] = time.time) -> None:
         self._file, self._anchor, self._clock = LedgerFile(path), anchor, clock
 
     # ---- reading -----------------------------------------------------------------------------
 
     def books(self) -> Books:
-        """Return what stands in the ledger, every link verified; of a new site, nothing."""
-        anchor = self._anchored()  # before the rows: they are never behind it
+        """Return the ledger's content after verifying the chain; for a new site it is empty."""
+        anchor = self._anchored()  # before the rows, which may grow but never fall behind it
         if anchor is None:
             return Books((), "")
         with self._file.reading() as db:
@@ -82,17 +84,17 @@ class PrivacyLedger:
         return books
 
     def history(self, dataset: str) -> tuple[Mechanism, ...]:
-        """Return all that counts against a data set: uses of it, and of overlapping ones."""
+        """Return all that counts against a data set, uses of overlapping ones included."""
         return self.books().history(dataset)
 
     def spent(self, dataset: str, delta: float) -> float:
-        """Return ε at ``delta`` that a data set's records have been through; ∞ when retired."""
+        """Return the ε at ``delta`` that a data set has spent; ∞ if it is retired."""
         return spent_in(self.books(), dataset, delta)
 
     # ---- writing -----------------------------------------------------------------------------
 
     def enrol(self, manifest: Manifest) -> str:
-        """Make a data set known and return its name; what it shares a record with is noted."""
+        """Enter a data set, with the known ones that share a record with it; return its name."""
         anchor = self._anchored() or self._begin()
         with self._writing() as (db, books):
             if manifest.hash in books.sizes:
@@ -115,12 +117,13 @@ class PrivacyLedger:
         return manifest.hash
 
     def reserve(self, use: Use, budget: Budget) -> Reservation | Refusal:
-        """Count a use as spent and return the right to do it, or say why it does not fit.
+        """Count a use as spent and return the reservation, or return why it does not fit.
 
-        Both are decided while nobody else writes.  When this returns, the reservation is durable.
-        Call it before every attempt: one that is repeated draws new noise and is a second use.
+        The reservation is durable on return. Call this before every attempt: a repeated attempt
+        draws new noise and is a second use.
         """
         check_mechanism(use.mechanism, trains=use.purpose in TRAINING)
+        # Check and entry under one lock: two processes must not both take the last of the budget.
         with self._writing() as (db, books):
             refusal = _excess(books, use.dataset, [use.mechanism], budget) or _too_often(
                 books, use, budget
@@ -132,10 +135,10 @@ class PrivacyLedger:
         return Reservation(number, use)
 
     def settle(self, reservation: Reservation, steps: int | None = None) -> None:
-        """Note that a use has ended, after ``steps`` (all that were reserved when left out).
+        """Note that a use has ended after ``steps`` steps (default: as many as were reserved).
 
-        Nothing is given back; steps beyond the reserved ones are added.  A second time changes
-        nothing.
+        Fewer steps give nothing back; steps beyond the reservation are added. A second call
+        changes nothing.
         """
         done = reservation.use.mechanism.steps if steps is None else steps
         with self._writing() as (db, books):
@@ -146,7 +149,7 @@ class PrivacyLedger:
         self._advance()
 
     def retire(self, datasets: Sequence[str], reason: str) -> None:
-        """Count data sets, and all that share a record with them, as spent for ever."""
+        """Count data sets, and all that share a record with them, as fully spent for ever."""
         with self._writing() as (db, books):
             self._append(db, books, retire_row(datasets, reason))
         self._advance()
@@ -161,7 +164,7 @@ class PrivacyLedger:
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[sqlite3.Connection, Books]]:
-        """Give the ledger as it is while nobody else writes."""
+        """Give connection and content while nobody else writes."""
         anchor = self._anchored()
         if anchor is None:
             raise _unknown("an empty ledger", "one that knows the data set")
@@ -171,9 +174,10 @@ class PrivacyLedger:
             yield db, books
 
     def _anchored(self) -> Anchor | None:
-        """Return the anchor; None for a site that has never had a ledger."""
+        """Return the anchor, or None for a site that has never had a ledger."""
         anchor = read_anchor(self._anchor)
-        if anchor is not None and anchor.rows == 0:  # it was begun, perhaps not to the end
+        # With no rows anchored nothing can be lost: a crash may have come between anchor and file.
+        if anchor is not None and anchor.rows == 0:
             self._file.make()
         if anchor is not None and not self._file.exists():
             raise PrivacyError(
@@ -193,7 +197,7 @@ class PrivacyLedger:
         return anchor
 
     def _check_reaches(self, books: Books, anchor: Anchor) -> None:
-        """Raise :class:`PrivacyError` unless all that was anchored is in the ledger."""
+        """Raise :class:`PrivacyError` unless the anchored row is in the ledger."""
         hashes = [books.first_parent, *(row.hash for row in books.rows)]
         if anchor.rows >= len(hashes) or hashes[anchor.rows] != anchor.head:
             raise PrivacyError(
@@ -205,7 +209,9 @@ class PrivacyLedger:
             )
 
     def _begin(self) -> Anchor:
-        """Begin the ledger of a new site.  The anchor is first: without rows it binds nobody."""
+        """Begin the ledger of a new site."""
+        # The anchor comes first: an anchor without rows is harmless after a crash, but a ledger
+        # without an anchor is refused.
         key = secrets.token_hex(32)
         first = Anchor(key=key, rows=0, head=first_parent(key))
         anchor = begin_anchor(self._anchor, first)
@@ -213,7 +219,9 @@ class PrivacyLedger:
         return anchor
 
     def _advance(self) -> None:
-        """Note the last row in the anchor, while nobody else writes: it never goes back."""
+        """Note the last row in the anchor."""
+        # After the commit, so the anchor is never ahead of a durable row; under the lock, so that
+        # a slower process cannot set it back.
         with self._writing() as (_, books):
             anchor = read_anchor(self._anchor)
             assert anchor is not None
@@ -222,12 +230,12 @@ class PrivacyLedger:
 
 
 def spent_in(books: Books, dataset: str, delta: float, account: Account = epsilon) -> float:
-    """Return ε at ``delta`` of a data set; ∞ when it is retired."""
+    """Return the ε at ``delta`` that a data set has spent; ∞ if it is retired."""
     return math.inf if books.retired(dataset) else account(books.history(dataset), delta)
 
 
 def affordable_in(books: Books, dataset: str, more: Sequence[Mechanism], budget: Budget) -> bool:
-    """Return whether all of ``more`` together would still be within the budget."""
+    """Return whether all of ``more`` together still fit into the budget."""
     return _excess(books, dataset, more, budget) is None
 
 

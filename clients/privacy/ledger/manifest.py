@@ -1,4 +1,4 @@
-"""Which records a data set consists of, so that no budget is forgotten under another name."""
+"""Identify a data set by its records, so that its spent budget follows it under any name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from clients.data.examples import record_names
 from clients.data.vendor_data import Split
 from strategies.errors import PrivacyError
 
-KEYED_BYTES = 16
+KEYED_BYTES = 16  # of each HMAC: 128 bits are enough to tell records apart
 
 
 @dataclass(frozen=True)
 class Manifest:
     """A data set as the set of its images' SHA-256 hashes (hexadecimal).
 
-    ``patients`` are hashes of what names those who have several: whoever is known again under
-    another image has one budget for both.
+    ``patients`` are the hashes of patients' names: other images of a known patient share the
+    budget.
     """
 
     records: frozenset[str]
@@ -28,7 +28,7 @@ class Manifest:
 
     @staticmethod
     def of(records: Iterable[str], patients: Iterable[str] = ()) -> Manifest:
-        """Return the manifest of these records' hashes; raises :class:`PrivacyError` for none."""
+        """Return the manifest of these hashes; raise :class:`PrivacyError` without any record."""
         found = frozenset(records)
         if not found:
             raise PrivacyError("a data set without records", "at least one", "give it data")
@@ -36,11 +36,12 @@ class Manifest:
 
     @cached_property
     def hash(self) -> str:
-        """What the data set is called: SHA-256 (hex) of its records' and patients' hashes."""
+        """The name of the data set: SHA-256 (hex) of its records' and patients' hashes."""
         return hashlib.sha256("\n".join(self._names).encode()).hexdigest()
 
     def keyed(self, key: bytes) -> frozenset[bytes]:
-        """Return the names under a secret key: comparable, but telling nobody without it."""
+        """Return HMACs of the hashes under a secret key, 16 bytes each, to compare data sets."""
+        # Plain hashes would let a reader of the ledger test whether an image is among them.
         return frozenset(
             hmac.digest(key, name.encode(), "sha256")[:KEYED_BYTES] for name in self._names
         )
@@ -51,9 +52,7 @@ class Manifest:
 
 
 def manifest_of(split: Split) -> Manifest:
-    """Return the manifest of a split's images as they were read; equal images are one record.
-
-    A label that was corrected, or other preprocessing, does not make another record.
-    """
+    """Return the manifest of a split's images as they were read; equal images are one record."""
+    # Labels and preprocessing do not count: a corrected label does not bring a new budget.
     records = split.records or record_names(split.images.cpu().numpy()).tolist()
     return Manifest.of(records, split.patients)

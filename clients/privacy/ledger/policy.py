@@ -1,4 +1,4 @@
-"""A site's own privacy policy: what it allows always beats what a federation or a server asks."""
+"""A site's own privacy policy, which no federation and no server can override."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class PrivacyPolicy(Settings):
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that may be spent on a ``unit``: ε at ``delta``.
+    """The most ε at ``delta`` for each ``unit``.
 
-    ``server_uses`` is the most rounds that one federation may fine-tune here as the server.
+    ``server_uses`` is the most rounds of one federation in which this site fine-tunes as server.
     """
 
     epsilon: float
@@ -58,9 +58,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a site's records: to train in ``role``, privately unless ``mechanism`` is
-    None.
-    """
+    """A request to train in ``role`` on a site's records; ``mechanism`` None means no privacy."""
 
     role: Role
     mechanism: Mechanism | None
@@ -68,7 +66,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Violation:
-    """Why a site does not do what it is asked; said in the site's own log only."""
+    """A reason to refuse a request; it appears in the site's own log only."""
 
     found: str
     expected: str
@@ -76,7 +74,7 @@ class Violation:
 
 
 def check(request: Request, policy: PrivacyPolicy) -> tuple[Violation, ...]:
-    """Return what the policy does not allow; whether the request is affordable is not asked."""
+    """Return the violations of the policy; the budget is not checked here."""
     violations = []
     if request.role not in policy.roles:
         violations.append(
@@ -107,7 +105,7 @@ def check(request: Request, policy: PrivacyPolicy) -> tuple[Violation, ...]:
 
 
 def budget(settings: PrivacySettings, policy: PrivacyPolicy, rounds_per_term: int = 1) -> Budget:
-    """Return the smaller of what the federation plans for and what the site allows."""
+    """Return the smaller of the federation's plan and the site's limit, for ε and for δ."""
     terms = settings.server_terms
     return Budget(
         min(settings.epsilon, policy.max_epsilon or settings.epsilon),

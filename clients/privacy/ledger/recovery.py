@@ -1,9 +1,10 @@
-"""The way out for a site whose privacy ledger is lost, damaged, or an older copy.
+"""Make a privacy ledger usable again after it was lost, damaged, or replaced by an older copy.
 
-What was spent in the rows that are gone is not known.  So the data sets that may have been used are
-given up: they count as wholly spent, with all that share a record with them, for ever.  A crash on
-the way leaves a ledger that is refused as before.
+The spending in the missing rows is unknown. So all data sets that may have been used are given up:
+they, and all that share a record with them, count as fully spent for ever.
 """
+
+# A crash at any point leaves a ledger that is refused as before, so the command can be repeated.
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ from strategies.errors import PrivacyError
 
 
 def give_up(path: Path, anchor: Path, manifests: Sequence[Manifest], reason: str) -> Path | None:
-    """Retire ``manifests`` and all data sets that are still known; the ledger is usable again.
+    """Retire ``manifests`` and all data sets that are still known, and make the ledger usable.
 
-    ``manifests`` must have every data set that this site may have trained on: of a ledger that is
-    lost nothing else is known.  A file that cannot be used is kept; its new path is returned.
+    ``manifests`` must hold every data set that this site may have trained on. An unusable file is
+    renamed, and its new path returned.
     """
     if not manifests:
         raise PrivacyError(
@@ -43,14 +44,14 @@ def _is_sound(path: Path, anchor: Path) -> bool:
     try:
         PrivacyLedger(path, anchor).books()
     except PrivacyError as error:
-        if error.code == PrivacyError.LEDGER_VERSION:
+        if error.code == PrivacyError.LEDGER_VERSION:  # a newer program can still read it
             raise
         return False
     return True
 
 
 def _older_copy_was_retired(path: Path, anchor: Path, reason: str) -> bool:
-    """Retire all data sets of an older copy that is sound in itself, then anchor it anew."""
+    """Retire all data sets of an older but sound copy and anchor it again; return whether done."""
     with suppress(PrivacyError):
         known = read_anchor(anchor)
         if known is None or not path.exists():
@@ -74,15 +75,13 @@ def _anchor_at(path: Path, anchor: Anchor, row: Row) -> None:
 def _begin_anew(
     path: Path, anchor: Path, manifests: Sequence[Manifest], reason: str
 ) -> Path | None:
-    """Make a ledger aside in which all is retired, then put it in place.
-
-    Its anchor is first: from then on nothing but the new ledger fits.
-    """
+    """Make a new ledger with everything retired, put it in place, and return the old one's path."""
     aside, aside_anchor = (each.with_name(f"{each.name}.new") for each in (path, anchor))
     for left in (aside, aside_anchor):
         left.unlink(missing_ok=True)
     ledger = PrivacyLedger(aside, aside_anchor)
     ledger.retire([ledger.enrol(manifest) for manifest in manifests], reason)
+    # The anchor first: from now on only the new ledger fits, so a crash cannot revive the old one.
     aside_anchor.replace(anchor)
     kept = _moved_away(path)
     aside.rename(path)
@@ -95,6 +94,7 @@ def _moved_away(path: Path) -> Path | None:
     number = 1
     while (kept := path.with_name(f"{path.name}.unusable-{number}")).exists():
         number += 1
+    # SQLite would replay a journal of the old file into the new one of the same name.
     journal = path.with_name(f"{path.name}-journal")
     if journal.exists():
         journal.rename(kept.with_name(f"{kept.name}-journal"))

@@ -1,11 +1,11 @@
-"""What stands in a privacy ledger: a chain of rows, and what they add up to.  Pure.
+"""The content of a privacy ledger: a chain of rows, and the spending that follows from it. Pure.
 
-A row is canonical JSON; its hash covers it and its parent's hash.  There are four kinds:
+A row is canonical JSON; its hash covers the row and its parent's hash. There are four kinds:
 
-``data-set``  a data set, how many records it has, and which known ones it shares a record with
-``reserve``   a use of a data set, written before the work begins: from now on it counts as spent
-``settle``    the end of a use; it never gives anything back, and adds steps that were too many
-``retire``    data sets whose past is not known for certain: they are spent for ever
+``data-set``  a data set: its number of records, and the known data sets with a record in common
+``reserve``   a use of a data set, written before the work begins; it counts as spent from then on
+``settle``    the end of a use; it gives nothing back, but adds steps beyond the reservation
+``retire``    data sets with an unknown past, fully spent for ever
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any, Literal
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.settings import Unit
 
+# Training in a role, or the release of a loss, of metrics, of a number of examples.
 Purpose = Literal["client", "server", "loss", "metrics", "counts"]
-"""Training in a role, or the release of a loss, of metrics, of a number of examples."""
 
 TRAINING: tuple[Purpose, ...] = ("client", "server")
 
 
 @dataclass(frozen=True)
 class Use:
-    """A use of a data set: what for, by which mechanism, and in which round of which federation.
+    """A use of a data set: purpose, mechanism, and the federation, term, and round of the use.
 
-    The mechanism protects ``unit``.
+    The mechanism protects each ``unit``.
     """
 
     dataset: str
@@ -65,7 +65,7 @@ def chained(number: int, parent: str, content: Mapping[str, object]) -> Row:
 
 
 def first_broken(rows: Sequence[Row], first_parent: str) -> int | None:
-    """Return the number of the first row that does not follow the one before."""
+    """Return the number of the first row that does not follow its predecessor, or None."""
     parent = first_parent
     for number, row in enumerate(rows, start=1):
         if row.number != number or row.hash != _hash(number, parent, row.text):
@@ -79,7 +79,7 @@ def _hash(number: int, parent: str, text: str) -> str:
 
 
 def use_of(content: Mapping[str, Any]) -> Use:
-    """Return the use that a row of kind ``reserve`` has."""
+    """Return the use in a row of kind ``reserve``."""
     return Use(
         content["dataset"],
         content["purpose"],
@@ -114,12 +114,13 @@ def retire_row(datasets: Iterable[str], reason: str) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Books:
-    """What the rows of a ledger add up to.
+    """The balance of a ledger's rows.
 
     Data sets that share a record, directly or through others, share **one budget**: each of their
-    uses counts against all of them.  That is never less than what any record has been through.
+    uses counts against all of them.
     """
 
+    # By data sets, not by records: simpler, and never less than a record has really spent.
     rows: tuple[Row, ...]
     first_parent: str = ""
 
@@ -135,6 +136,7 @@ class Books:
 
     @cached_property
     def _group_of(self) -> dict[str, frozenset[str]]:
+        # A new data set merges the groups of all that it overlaps.
         groups: dict[str, frozenset[str]] = {}
         for content in self._of_kind("data-set"):
             joined = frozenset({content["dataset"]}).union(
@@ -144,7 +146,7 @@ class Books:
         return groups
 
     def group(self, dataset: str) -> frozenset[str]:
-        """Return the data sets that share one budget with this one, which is among them."""
+        """Return the data sets that share one budget, this one included."""
         return self._group_of.get(dataset, frozenset({dataset}))
 
     def uses(self, dataset: str) -> list[Use]:
@@ -157,18 +159,18 @@ class Books:
         return tuple(use.mechanism for use in self.uses(dataset))
 
     def retired(self, dataset: str) -> bool:
-        """Return whether the data set's past is unknown, so that it counts as wholly spent."""
+        """Return whether the data set was given up and counts as fully spent."""
         return not self.group(dataset).isdisjoint(self._retired)
 
     @cached_property
     def unsettled(self) -> dict[int, Use]:
-        """The uses that were begun and not ended, by their rows: under way, or crashed."""
+        """The uses without an end, by row: still running, or crashed."""
         ended = {content["of"] for content in self._of_kind("settle")}
         return {number: use for number, use in self._uses.items() if number not in ended}
 
     @cached_property
     def clock_went_back(self) -> int:
-        """How often a row's time is before that of the row above; the order is that of the rows."""
+        """The number of rows with an earlier time than the row before; for information only."""
         times = [row.content["time"] for row in self.rows]
         return sum(later < earlier for earlier, later in pairwise(times))
 
@@ -176,7 +178,7 @@ class Books:
     def _uses(self) -> dict[int, Use]:
         uses = {r.number: use_of(r.content) for r in self.rows if r.content["kind"] == "reserve"}
         for content in self._of_kind("settle"):
-            use = uses[content["of"]]
+            use = uses[content["of"]]  # never fewer than reserved: a crash cannot give back
             steps = max(use.mechanism.steps, content["steps"])
             uses[content["of"]] = _with_steps(use, steps)
         return uses

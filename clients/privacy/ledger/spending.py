@@ -1,4 +1,4 @@
-"""Spend a vendor's privacy: written down before the work, within the site's own policy."""
+"""Spend a vendor's budget: reserve it in the ledger before the work, within the site's policy."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from clients.privacy.settings import PrivacySettings
 from strategies.errors import PrivacyError
 from strategies.settings import Role
 
-MAX_TOLD = 1e6
-"""ε of records whose past is not known; infinity does not travel."""
+MAX_TOLD = 1e6  # the ε told for retired records, as infinity does not fit into a message
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What the records of a data set have been through, all runs and federations together: ε at
-    ``delta``, and whether it can afford one more round in each role.
+    """ε at ``delta`` that a data set has spent in all runs and federations together.
+
+    ``can_serve`` and ``can_train`` tell whether one more round in each role fits.
     """
 
     epsilon: float
@@ -36,8 +36,8 @@ class Spent:
 class Spender:
     """One vendor's records in one federation.
 
-    ``dataset`` is the name under which the ledger knows them, ``size`` their public number;
-    ``mechanisms`` is what a round in each role does.
+    ``dataset`` is their name in the ledger, ``size`` their public number, and ``mechanisms`` has
+    the mechanism of one round in each role.
     """
 
     ledger: PrivacyLedger
@@ -53,8 +53,8 @@ class Spender:
     def spending(self, role: Role, term: int, round_number: int) -> Iterator[Mechanism]:
         """Reserve a round's training in ``role``, give its mechanism, and settle it afterwards.
 
-        What breaks off stays spent.  Raises :class:`PrivacyError` when the site's policy does not
-        allow it (``POLICY``) or the budget does not suffice (``BUDGET_SPENT``): nothing is trained.
+        Raises :class:`PrivacyError` before any training if the site's policy does not allow it
+        (``POLICY``) or the budget is too small (``BUDGET_SPENT``).
         """
         mechanism = self.mechanisms[role]
         self._require_allowed(role)
@@ -78,11 +78,12 @@ class Spender:
                 "nothing: the federation goes on with the others; this site still evaluates",
                 reservation.code,
             )
+        # Not in a finally: work that broke off stays visible as unsettled. It is spent either way.
         yield
         self.ledger.settle(reservation)
 
     def spent(self) -> Spent:
-        """Return how much was spent, rounded up by some thousandths, and what can be afforded."""
+        """Return the ε spent, some thousandths too high, and whether one more round fits."""
         books, delta = self.ledger.books(), self.budget.delta
         return Spent(
             min(spent_in(books, self.dataset, delta, epsilon_quickly), MAX_TOLD),

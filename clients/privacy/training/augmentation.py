@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import torch
 
-LARGEST_SHIFT = 1 / 16
-"""Of the image's side."""
+LARGEST_SHIFT = 1 / 16  # of the image's side
 
 
 def augment(images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flip each image (B, channels, *space) left to right half of the time, and shift it.
+    """Flip each image (B, channels, *space) left to right with probability ½, and shift it.
 
-    The shift is at most 1/16 of each side; border pixels fill what becomes free.  Targets that are
-    images too, (B, *space) or (B, channels, *space), move along; labels (B,) stay.  What is drawn
-    comes from PyTorch's global generator: it does not protect anything.
+    The shift is at most 1/16 of each side; border pixels fill the gap. Targets that are images,
+    (B, *space) or (B, channels, *space), move along; labels (B,) stay.
     """
+    # PyTorch's global generator is good enough here: these draws protect nothing.
     space = images.ndim - 2
     for axis in range(1, space + 1):
         places = _places(len(images), images.shape[-axis], flip=axis == 1).to(images.device)
@@ -25,7 +24,7 @@ def augment(images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 def _places(records: int, side: int, flip: bool) -> torch.Tensor:
-    """Return for each record which pixel of an axis comes to stand at which place: (B, side)."""
+    """Return for each record the source pixel of every place along an axis: int64, (B, side)."""
     most = int(side * LARGEST_SHIFT)
     shifts = torch.randint(-most, most + 1, (records, 1))
     places = (torch.arange(side).unsqueeze(0) + shifts).clamp(0, side - 1)

@@ -1,4 +1,4 @@
-"""Poisson sampling: which records, or patients, take part in a step."""
+"""Draw the records, or patients, of each step by Poisson sampling."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from strategies.errors import PrivacyError
 def poisson_batches(
     units: int, mechanism: Mechanism, randomness: Randomness
 ) -> Iterator[torch.Tensor]:
-    """Yield for each step the indices drawn from 0…units−1, int64; there may be none.
+    """Yield for each step the indices drawn from 0…units−1, int64, possibly an empty tensor.
 
-    Each takes part with the mechanism's probability, whatever the others do and whatever was drawn
-    before.  Rate and number of steps are the mechanism's, so that what is done is what is counted;
-    an empty batch is a step like any other.  Raises :class:`PrivacyError`.
+    Each unit takes part with probability ``mechanism.sample_rate``, independently of all others and
+    of earlier steps. Raises :class:`PrivacyError` for an invalid mechanism.
     """
+    # Rate and number of steps come from the mechanism, not from a data loader: the accountant must
+    # count exactly these. Shuffled batches of fixed size would not have the accounted ε.
     if not 0 < mechanism.sample_rate <= 1 or mechanism.steps < 1 or mechanism.noise_multiplier <= 0:
         raise PrivacyError(
             f"{mechanism}",
@@ -28,5 +29,6 @@ def poisson_batches(
             PrivacyError.MECHANISM,
         )
     for _ in range(mechanism.steps):
+        # Also yielded when empty: an empty batch is a step like any other, with noise.
         drawn = randomness.uniform(units) < mechanism.sample_rate
         yield drawn.nonzero().flatten()

@@ -1,9 +1,8 @@
-"""Private local training of both roles: DP-SGD (Abadi et al., CCS 2016) by Poisson sampling.
+"""Private local training in both roles: DP-SGD (Abadi et al., CCS 2016) with Poisson sampling."""
 
-No checkpoint is written: one would hold gradients before noise, or a generator's state.  Work
-that is interrupted is done anew with fresh noise, as another release, and what was reserved for
-the first is spent.
-"""
+# There are no checkpoints here: they would hold gradients before noise, or a generator's state.
+# Interrupted work starts from the beginning with fresh noise, as another release; the reservation
+# of the first one stays spent.
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ from strategies.errors import PrivacyError, TrainingDiverged
 
 @dataclass(frozen=True)
 class PrivateOutcome:
-    """``loss`` estimates, with noise, the mean over the steps of the loss clipped at Λ."""
+    """``loss`` is a noisy estimate of the mean loss over the steps, each record's clipped at Λ."""
 
     loss: float
     steps: int
@@ -62,14 +61,10 @@ def train_privately(
 ) -> PrivateOutcome:
     """Train ``network`` in place by the steps of ``mechanism``; return a private loss.
 
-    A step's gradient is the noisy sum of clipped gradients divided by ``settings.batch_size``, the
-    expected batch, whatever was drawn.  ``groups`` (n,) names each record's patient: then patients
-    are drawn and protected, not records.  ``proximal`` is FedProx's μ.  ``randomness`` is the
-    process' own unless a test gives another.
-
-    The loss is divided by the expected batch too: where the public size is not the true one, it is
-    off by their ratio.  Raises :class:`PrivacyError` before anything is trained,
-    :class:`TrainingDiverged` when weights are not finite at the end.
+    ``groups`` (n,) is each record's patient: if given, patients are drawn and protected instead of
+    records. ``proximal`` is FedProx's μ. ``randomness`` is this process' own unless a test passes
+    another. Raises :class:`PrivacyError` before any training, and :class:`TrainingDiverged` if a
+    weight is not finite at the end.
     """
     randomness = randomness or private_randomness(settings.random)
     network.to(device).train()
@@ -81,6 +76,8 @@ def train_privately(
             make_optimizer(network, training, learning_rate),
             noise_multiplier=mechanism.noise_multiplier,
             clip=settings.clip,
+            # The divisor of gradients and loss, whatever was drawn: the true batch is private. If
+            # the public size is not the true one, the loss is off by their ratio.
             expected_batch_size=settings.batch_size,
             loss_bound=settings.loss_bound,
             loss_share=settings.loss_share,
@@ -106,7 +103,7 @@ def _prepare(
     settings: PrivacySettings,
     loss: Loss,
 ) -> tuple[Gradients, int]:
-    """Check network and loss on made-up data; return how gradients are computed, how many at once.
+    """Check network and loss on made-up data; return the gradients and how many records at once.
 
     Raises :class:`PrivacyError`.
     """
@@ -117,6 +114,7 @@ def _prepare(
     made_up = make_targets(outputs, targets)
     check_no_coupling(loss, outputs, made_up)
     mode = choose_mode(settings.gradients, network, probe, made_up, loss)
+    # Ghost clipping never holds single gradients, so it cannot average several before clipping.
     if mode == "ghost" and not units.single:
         raise PrivacyError(
             'gradients = "ghost" with several images a patient or copies of an image',
@@ -139,9 +137,9 @@ def private_step(
     drawn: Sequence[int],
     most: int,
 ) -> None:
-    """Do one step with the units that were drawn, ``most`` images at a time.
+    """Do one step with the drawn units, ``most`` images at a time.
 
-    When none was drawn the step is noise alone, and counts.
+    If no unit was drawn, the step is noise alone, and counts.
     """
     for pack in units.packs(drawn, most):
         _add_pack(gradients, optimizer, images, targets, units, pack, most)
@@ -158,6 +156,7 @@ def _add_pack(
     most: int,
 ) -> None:
     """Average each unit's gradients over its views, ``most`` at a time; clip and add the means."""
+    # The mean first, then one clip: a patient's whole contribution is bounded, not each image's.
     views = [units.views(unit) for unit in pack]
     records = torch.cat(views).to(images.device)
     if units.single or isinstance(gradients, GhostGradients):
@@ -181,7 +180,8 @@ def _add_pack(
 
 
 def _pull_back(optimizer: PrivateOptimizer, proximal: float) -> None:
-    """Add μ(w − w₀) to the gradient after the noise: it depends on released weights only."""
+    """Add FedProx's μ(w − w₀) to every step's gradient."""
+    # After the noise and unclipped: the term depends on released weights only, not on records.
     anchor = [p.detach().clone() for p in optimizer.params]
 
     def add(_optimizer: object) -> None:
@@ -195,7 +195,7 @@ def _pull_back(optimizer: PrivateOptimizer, proximal: float) -> None:
 def _last_layers_only(
     network: nn.Module, images: torch.Tensor, settings: PrivacySettings
 ) -> Iterator[None]:
-    """Freeze all but the last layers for a while, where the settings ask for it."""
+    """Freeze all but the last layers inside the block, if the settings say so."""
     if settings.trainable_layers is None:
         yield
         return
@@ -213,7 +213,7 @@ def _last_layers_only(
 
 @contextmanager
 def _own_seed(randomness: Randomness, device: torch.device) -> Iterator[None]:
-    """Seed dropout and augmentation from ``randomness``; leave the process' generator alone."""
+    """Seed dropout and augmentation from ``randomness`` inside the block only."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(float(randomness.uniform(1)) * 2**53))
         yield

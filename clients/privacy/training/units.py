@@ -1,7 +1,7 @@
-"""What is protected, a record or a patient, and how its images are packed into physical batches.
+"""The units of protection, records or patients, and their packing into physical batches.
 
-A unit's gradient is the mean over its views: its records, each in some augmented copies.  It is
-clipped once.
+A unit's views are its records, each in some augmented copies. Its gradient is the mean over the
+views, clipped once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from clients.privacy.settings import Unit
 
 @dataclass(frozen=True)
 class Units:
-    """The units of a data set: ``members`` are the records of each, int64 (count,)."""
+    """The units of a data set; ``members`` has the records of each unit, int64 (count,)."""
 
     members: Sequence[torch.Tensor]
     copies: int = 1
@@ -32,7 +32,7 @@ class Units:
         return self.copies == 1 and all(len(records) == 1 for records in self.members)
 
     def views(self, unit: int) -> torch.Tensor:
-        """Return the record that each view of a unit shows."""
+        """Return the record in each view of a unit, int64 (views,)."""
         return self.members[unit].repeat_interleave(self.copies)
 
     def packs(self, drawn: Sequence[int], most: int) -> Iterator[list[int]]:
@@ -51,7 +51,10 @@ class Units:
 
 
 def patients_of(split: Split) -> torch.Tensor:
-    """Return a number for each record's patient, int64 (n,); without names each is its own."""
+    """Return a number for each record's patient, int64 (n,).
+
+    Without patients' names, each record is a patient of its own.
+    """
     if not split.patients:
         return torch.arange(len(split))
     numbers: dict[str, int] = {}
@@ -59,12 +62,12 @@ def patients_of(split: Split) -> torch.Tensor:
 
 
 def count_units(split: Split, unit: Unit) -> int:
-    """Return how many units a data set has."""
+    """Return the number of units in a data set."""
     return len(set(split.patients)) if unit == "patient" and split.patients else len(split)
 
 
 def make_units(records: int, groups: torch.Tensor | None = None, copies: int = 1) -> Units:
-    """Return one unit a record, or, with ``groups`` (records,), one for each value in it."""
+    """Return one unit for each record, or for each value in ``groups`` (records,) if given."""
     if groups is None:
         return Units(torch.arange(records).split(1) if records else (), copies)
     if groups.shape != (records,):
