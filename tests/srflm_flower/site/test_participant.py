@@ -2,113 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
-from deploy.site.message_log import check_message_log
-from strategies.errors import FederationStopped, LedgerError, MessageRefused, SrflmError
+from strategies.errors import FederationStopped, LedgerError, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import Accepted, Votes, grant
-from strategies.protocol.records import Certificate, Committed, Grant, Noun, RunOrder, TermRecord
+from strategies.protocol.records import Grant, Noun, RunOrder
 from strategies.protocol.signatures import (
     acceptance_statement,
     sign_grant,
     sign_order,
     sign_proposal,
 )
-from strategies.term.conversation import request
-from strategies.weights import Model
 from tests.support.deployed import pass_on
 from tests.support.false_models import false_model
 from tests.support.quick_sites import (
-    QuickFederation,
-    content_of,
-    keep_accepts,
     kind_of,
     lost,
-    quick_federation,
 )
+from tests.support.stage import Stage, ask, refused
 
 STRANGER = "0" * 64
 P = MessageRefused
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Term 1 is committed; at term 2 ``first`` and ``second`` have asked to accept; none came."""
-
-    sites: QuickFederation
-    first: wire.Accept
-    second: wire.Accept
-    model: Model
-    site: str
-    """The vendor whose site is tried: it serves neither attempt, and has granted attempt 1."""
-
-    @property
-    def record(self) -> TermRecord:
-        return self.second.proposal.record
-
-    def signed(self, by: str, **changes: object) -> wire.Accept:
-        """Return ``second`` with a changed record, signed by a vendor."""
-        record = self.record.model_copy(update=changes)
-        proposal = sign_proposal(record, self.sites.site(by).keys)
-        return self.second.model_copy(update={"proposal": proposal})
-
-    def committed(self, record: TermRecord, *by: str, attempt: int = 1, **changes: object) -> Noun:
-        """Return a commit of ``record``, accepted by these vendors under ``attempt``."""
-        acceptances = {
-            vendor: self.sites.site(vendor).keys.sign(acceptance_statement(vendor, record, 1))
-            for vendor in by
-        }
-        proposal = sign_proposal(record, self.sites.site(record.server).keys).signature
-        certificate = Certificate(attempt=attempt, proposal=proposal, acceptances=acceptances)
-        certificate = certificate.model_copy(update=changes)
-        return self.commit(Committed(record=record, certificate=certificate))
-
-    def commit(self, *records: Committed) -> Noun:
-        return wire.Commit(envelope=self.second.envelope, records=records)
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with quick_federation(tmp_path_factory.mktemp("sites"), ("a", "b", "c")) as sites:
-        sites.clear()
-        sites.order("b", rounds=9)
-        sites.run_to(1)
-        asked: list[wire.Accept] = []
-        sites.fault = keep_accepts(asked)
-        first, second, site = sites.records("a")[0].ranking
-        sites.perform(first, attempt=0)
-        sites.perform(second, attempt=1)
-        sites.fault = pass_on
-        name = asked[-1].proposal.record.model
-        model = sites.site(second).models.get(name)
-        yield Stage(sites, asked[0], asked[-1], model, site)
-
-
-@contextmanager
-def refused(stage: Stage, sender: str, code: str) -> Iterator[None]:
-    """Check that what is done inside is refused with ``code``, and changes nothing at the site."""
-    site = stage.sites.site(stage.site)
-    before = content_of(site)
-    with pytest.raises(SrflmError) as caught:
-        yield
-    assert caught.value.code == code, caught.value
-    assert content_of(site) == before
-    path = site.settings.state / "audit.jsonl"
-    last = json.loads(path.read_text().splitlines()[-1])
-    assert (last["vendor"], last["outcome"]) == (sender, code)
-    assert check_message_log(path) > 0
-
-
-def ask(stage: Stage, noun: Noun, kind: str, sender: str, *models: Model) -> wire.Reply:
-    message = request(noun, kind, 1, models or [stage.model])
-    reply = stage.sites.site(stage.site).answer(message, sender)
-    return wire.Reply.model_validate_json(str(reply.config_records["noun"]["json"]))
 
 
 def with_grants(stage: Stage, *grants: Grant) -> wire.Accept:

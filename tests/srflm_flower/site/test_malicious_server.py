@@ -1,0 +1,165 @@
+"""An elected server that lies: a site signs no false record and trains by no plan but its own.
+
+The server has the keys, the turn, and the grants of a majority; only its words are false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from strategies.errors import MessageRefused, UpdateRejected
+from strategies.protocol import messages as wire
+from strategies.protocol.records import (
+    Ballot,
+    Grant,
+    TermRecord,
+    VendorMetrics,
+    VendorPrivacy,
+)
+from strategies.protocol.signatures import sign_grant
+from strategies.weights import Model, Weights
+from tests.support.stage import Stage, ask, refused
+
+P = MessageRefused
+Changes = dict[str, object]
+
+
+def of_site(record: TermRecord, stage: Stage, field: str, value: object) -> Changes:
+    """Return a change of what ``record`` says in ``field`` about the site that is tried."""
+    return {field: {**getattr(record, field), stage.site: value}}
+
+
+def privacy(**changes: object) -> VendorPrivacy:
+    plain = {"epsilon": 0.0, "delta": 1e-5, "can_train": True, "can_serve": True}
+    return VendorPrivacy.model_validate(plain | changes)
+
+
+FALSE_RECORDS: dict[str, Callable[[TermRecord, Stage], Changes]] = {
+    "ends the federation": lambda r, s: {"ended": "bye"},
+    "counts rounds that were not trained": lambda r, s: {"round": 10**9},
+    "has a learning rate of its own": lambda r, s: {"learning_rate": -1e30},
+    "elects its server again": lambda r, s: {
+        "ranking": (r.server, *(v for v in r.ranking if v != r.server))
+        if r.ranking[0] != r.server
+        else tuple(reversed(r.ranking))
+    },
+    "quotes another loss": lambda r, s: of_site(
+        r, s, "ballots", Ballot(examples=r.ballots[s.site].examples, loss=99.0)
+    ),
+    "quotes more examples": lambda r, s: of_site(
+        r, s, "ballots", Ballot(examples=10**6, loss=r.ballots[s.site].loss)
+    ),
+    "quotes other metrics": lambda r, s: of_site(
+        r, s, "metrics", VendorMetrics(finetuned={"accuracy": 0.01})
+    ),
+    "quotes a privacy report": lambda r, s: of_site(r, s, "privacy", privacy(can_serve=False)),
+    "names a stranger's ballot": lambda r, s: {
+        "ballots": {**r.ballots, "mallory": Ballot(examples=1, loss=1.0)}
+    },
+    "names a stranger as a client": lambda r, s: {"clients": (*r.clients, "mallory")},
+    "names its server as a client": lambda r, s: {"clients": (*r.clients, r.server)},
+    "has no client": lambda r, s: {"clients": ()},
+    "is longer than a ledger should keep": lambda r, s: {
+        "metrics": {
+            **r.metrics,
+            r.server: VendorMetrics(averaged={f"{n:0100}": 1.0 for n in range(2000)}),
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("lie", FALSE_RECORDS)
+def test_record_that(stage: Stage, lie: str) -> None:
+    server = stage.record.server
+    changes = FALSE_RECORDS[lie](stage.record, stage)
+    false = stage.signed(server, **changes)
+    assert false.proposal.record != stage.record
+    with refused(stage, server, P.RECORD):
+        ask(stage, false, wire.ACCEPT, server)
+
+
+def test_client_that_sent_no_update_is_not_named(stage: Stage) -> None:
+    """Its privacy ledger would contradict the record for ever."""
+    answered = stage.sites.site(stage.site).site.state.answered
+    path = answered._path(stage.record.term)
+    kept = path.read_bytes()
+    path.unlink()
+    try:
+        with refused(stage, stage.record.server, P.RECORD):
+            ask(stage, stage.second, wire.ACCEPT, stage.record.server)
+    finally:
+        path.write_bytes(kept)
+
+
+def not_finite(weights: Weights) -> Weights:
+    return {name: np.full_like(array, np.nan) for name, array in weights.items()}
+
+
+FALSE_MODELS: dict[str, Callable[[Weights], Weights]] = {
+    "is not finite": not_finite,
+    "has other names": lambda w: {f"other-{name}": array for name, array in w.items()},
+    "has another shape": lambda w: {name: np.zeros(5, np.float32) for name in w},
+    "has more arrays": lambda w: {**w, "patient": np.zeros(9, np.float32)},
+}
+
+
+@pytest.mark.parametrize("lie", FALSE_MODELS)
+def test_model_that(stage: Stage, lie: str) -> None:
+    model = Model.of(FALSE_MODELS[lie](stage.model.weights))
+    false = stage.signed(stage.record.server, model=model.hash)
+    with refused(stage, stage.record.server, UpdateRejected("", "", "").code):
+        ask(stage, false, wire.ACCEPT, stage.record.server, model)
+
+
+def test_record_other_than_the_grants_oblige_to(stage: Stage) -> None:
+    """A majority may have committed the record that the grants name: another one is a fork."""
+    server, envelope = stage.record.server, stage.second.envelope
+    grants = [
+        sign_grant(
+            envelope.federation,
+            envelope.term,
+            Grant(
+                vendor=v, attempt=1, accepted_attempt=0, accepted=stage.first.proposal.record.hash
+            ),
+            stage.sites.site(v).keys,
+        )
+        for v in "abc"
+    ]
+    assert stage.record.hash != stage.first.proposal.record.hash
+    with refused(stage, server, P.RECORD):
+        ask(stage, stage.second.model_copy(update={"grants": tuple(grants)}), wire.ACCEPT, server)
+
+
+FALSE_WORK: dict[str, Changes] = {
+    "in a round that the term does not have": {"round": 3},
+    "in a round far away": {"round": 10**6},
+    "in a round that is over": {"round": 1},
+    "from a model of its own": {"model": "f" * 64},
+    "in steps of its own": {"steps": 0},
+    "for ever": {"steps": 10**9},
+}
+
+
+@pytest.mark.parametrize("lie", FALSE_WORK)
+def test_work(stage: Stage, lie: str) -> None:
+    head = stage.sites.records("a")[0]
+    plain: Changes = {"envelope": stage.second.envelope, "round": 2, "model": head.model}
+    work = wire.Train.model_validate(plain | FALSE_WORK[lie])
+    before = dict(stage.sites.trained)
+    with refused(stage, stage.record.server, P.PLAN):
+        ask(stage, work, wire.TRAIN, stage.record.server)
+    assert stage.sites.trained == before
+
+
+def test_server_asks_no_node_but_its_own_to_fine_tune(stage: Stage) -> None:
+    work = wire.Train(envelope=stage.second.envelope, round=2, model=stage.model.hash)
+    with refused(stage, stage.record.server, P.SERVER):
+        ask(stage, work, wire.FINETUNE, stage.record.server)
+
+
+def test_honest_record_is_signed_after_all_that(stage: Stage) -> None:
+    reply = ask(stage, stage.second, wire.ACCEPT, stage.record.server)
+    assert reply.signature
