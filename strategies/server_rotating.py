@@ -53,7 +53,8 @@ class ServerRotating(OwnLoop):
     than Flower's rounds, so it runs a loop of its own.
 
     ``order`` is the run order to follow, if any.  ``everyone`` (vendor → node) is set if all are
-    known to be reachable.  ``clock`` and ``sleep`` are parameters so that tests need not wait.
+    known to be reachable.  ``names`` (node → vendor) are the SuperLink's own, if it has any.
+    ``clock`` and ``sleep`` are parameters so that tests need not wait.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class ServerRotating(OwnLoop):
         observer: Observer = silent,
         order: RunOrder | None = None,
         everyone: Mapping[str, int] = MappingProxyType({}),
+        names: Mapping[int, str] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.plan, self.election, self.aggregation = plan, election, aggregation
         self.journal, self.observer, self.order = journal, observer, order
         self._everyone, self._clock, self._sleep = dict(everyone), clock, sleep
+        self._names = names
         self._patience = plan.work_deadline
         self._next_opening = plan.of_first_opening()
 
@@ -206,7 +209,8 @@ class ServerRotating(OwnLoop):
                 attempt = taken.attempt
 
     def _open(self, grid: Grid, attempt: int, needs_server: bool) -> Attempt:
-        exchange = Exchange(grid, CostMeter(), self._clock, self._sleep, self.plan.first_poll)
+        waits = self._clock, self._sleep, self.plan.first_poll
+        exchange = Exchange(grid, CostMeter(), *waits, self._names, self.observer)
         ranking = self.next_ranking()
         term = new_attempt(self.plan, self.journal, ranking, attempt, exchange)
         if needs_server:

@@ -110,6 +110,10 @@ class Control:
         """Return name → status (``registered``, ``online``, ``offline``) of the nodes."""
         return {node.name: node.status for node in self._list_nodes()}
 
+    def node_ids(self) -> dict[str, int]:
+        """Return name → id of all registered nodes, online or not."""
+        return {node.name: node.node_id for node in self._list_nodes()}
+
     def online(self) -> dict[str, int]:
         """Return name → id of the nodes that are online."""
         return {node.name: node.node_id for node in self._list_nodes() if node.status == "online"}

@@ -17,7 +17,8 @@ class ServerJob(Noun):
     ``serve``: make one attempt at the open term. ``order``: spread a run order. ``sync``: fetch the
     missed terms after a start and, if the site has lost its state, learn when it may vote again.
     ``nodes`` maps each vendor to its SuperNode's id on this SuperLink if all members are online,
-    and is empty otherwise.
+    and is empty otherwise.  ``registered`` maps all vendors to these ids, and decides in whose name
+    a node may answer.
     """
 
     name: str
@@ -25,6 +26,7 @@ class ServerJob(Noun):
     attempt: int = 0
     order: RunOrder | None = None
     nodes: dict[str, int] = Field(default_factory=dict)
+    registered: dict[str, int] = Field(default_factory=dict)
 
 
 class JobOutcome(Noun):

@@ -97,6 +97,7 @@ class OwnSuperLink:
     def start(self, task: ServerJob) -> int:
         """Start a run of the ServerApp with ``task``; raise RuntimeError if that fails."""
         try:
+            task = task.model_copy(update={"registered": self._control.node_ids()})
             # With all nodes' ids in its task, an elected server can train at once, without a round
             # of questions.
             if task.kind == "serve" and task.attempt == 0:

@@ -89,6 +89,7 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         # Known ids save the opening questions. A site that approves a change of the roster asks all
         # the same, to collect the other approvals.
         task.nodes if standing.approved is None else {},
+        _names(task),
     )
     try:
         strategy.serve(grid, task.attempt)
@@ -104,6 +105,11 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     return JobOutcome(task=task.name, result="committed", attempt=task.attempt)
 
 
+def _names(task: ServerJob) -> dict[int, str]:
+    """Return node → vendor, as the own SuperLink has registered the nodes."""
+    return {node: vendor for vendor, node in task.registered.items()}
+
+
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """Catch up with the site furthest ahead; after a loss of state, learn when to vote again.
 
@@ -111,7 +117,7 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """
     federation, ledger = site.federation, site.state.ledger
     journal = SiteJournal(ledger, site.models, site.initial, federation.as_edition, site.keys)
-    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, names=_names(task))
     ranking = site.site.participant.view().ranking
     term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
     term.envelope = term.envelope.model_copy(update={"server": site.vendor})
@@ -177,7 +183,7 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         server=site.vendor,
     )
     ordering = wire.OrderRun(envelope=envelope, order=task.order)
-    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, names=_names(task))
     following: set[str] = set()
     refusals: dict[str, str] = {}
     until = time.monotonic() + ORDER_PATIENCE

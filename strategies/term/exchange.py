@@ -18,6 +18,7 @@ from flwr.serverapp import Grid
 
 from strategies.protocol.messages import Answer, answer_in, payload_bytes
 from strategies.protocol.records import PhaseCost
+from strategies.term.plan import Observer, silent
 
 SLOWEST_POLL_SECONDS = 0.2
 """The longest pause between polls."""
@@ -49,7 +50,8 @@ class Exchange:
     """Pushes messages to a grid and polls for the answers.
 
     ``clock`` and ``sleep`` are parameters so that tests need not wait; ``first_poll`` is the
-    shortest pause between polls, in seconds.
+    shortest pause between polls, in seconds.  ``names`` (node → vendor) are the SuperLink's own, if
+    it has any: an answer in another vendor's name is dropped.
     """
 
     grid: Grid
@@ -57,6 +59,8 @@ class Exchange:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     first_poll: float = 0.01
+    names: Mapping[int, str] = field(default_factory=dict)
+    observer: Observer = silent
 
     def ask(
         self,
@@ -85,7 +89,8 @@ class Exchange:
                 key = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if key is not None:
                     received += payload_bytes(reply.content) if reply.has_content() else 0
-                    answers[key] = answer = answer_in(reply)
+                    node = messages[key].metadata.dst_node_id
+                    answers[key] = answer = self._own_answer(node, answer_in(reply))
                     if on_answer is not None and answer is not None:
                         on_answer(answer)
             waited = self.clock() - started
@@ -99,3 +104,11 @@ class Exchange:
         sent = sum(payload_bytes(message.content) for message in messages.values())
         self.meter.add(phase, self.clock() - started, sent, received)
         return answers
+
+    def _own_answer(self, node: int, answer: Answer | None) -> Answer | None:
+        """Return ``answer``, or None if the node speaks in the name of another vendor."""
+        # A SuperLink knows each node by its key, so no member can speak as another.
+        if answer is None or not self.names or answer.reply.vendor == self.names.get(node):
+            return answer
+        self.observer("false-name", node=self.names.get(node, ""), says=answer.reply.vendor)
+        return None

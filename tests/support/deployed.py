@@ -82,7 +82,9 @@ class DeployedFederation:
     def perform(self, vendor: str, **task: object) -> JobOutcome:
         """Let ``vendor``'s ServerApp do a task."""
         self._tasks += 1
-        noun = ServerJob.model_validate({"name": f"t{self._tasks}", "kind": "serve"} | task)
+        registered = {name: node for node, name in enumerate(self.nodes_of(vendor), start=1)}
+        plain = {"name": f"t{self._tasks}", "kind": "serve", "registered": registered}
+        noun = ServerJob.model_validate(plain | task)
         if self.launchers_know_nodes and not self.down and noun.attempt == 0:
             nodes = {vendor: node for node, vendor in enumerate(self.roster, start=1)}
             noun = noun.model_copy(update={"nodes": nodes})
