@@ -23,8 +23,8 @@ from strategies.protocol.quorum import (
     owner,
     refusal,
 )
-from tests.support.quorum_search import Found, explore, replay, try_schedules
-from tests.support.quorum_world import Message, Rules, Step, World, silent_through
+from tests.support.quorum.search import Found, explore, replay, try_schedules
+from tests.support.quorum.world import Message, Rules, Step, World, silent_through
 
 SCHEDULES = 10_000
 RANKING = ("b", "c", "a")

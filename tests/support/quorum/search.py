@@ -11,7 +11,7 @@ from itertools import combinations
 from random import Random
 
 from strategies.protocol import quorum
-from tests.support.quorum_world import (
+from tests.support.quorum.world import (
     UNKNOWN,
     Message,
     Rules,
