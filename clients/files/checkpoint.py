@@ -1,7 +1,7 @@
-"""Interrupted training goes on from its last epoch: what a checkpoint holds, and where it lies.
+"""Checkpoint files, from which interrupted training goes on at its last epoch.
 
-A checkpoint is of one piece of work and of no other: its key names it.  What is continued gives the
-same weights, to the bit, as what was never interrupted.
+A checkpoint belongs to one piece of work, which its key names.  Training that goes on from one
+gives the same weights, to the bit, as training that was never interrupted.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import io
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from clients.files.durable import write_durably
+
+if TYPE_CHECKING:
+    import torch
 
 SECONDS_BETWEEN = 10.0
 
@@ -23,22 +24,23 @@ SECONDS_BETWEEN = 10.0
 class Checkpoint:
     """The checkpoint file of one piece of work, named by ``key``.
 
-    An epoch that ends less than ``seconds`` after the last one was kept is not kept: writing would
-    take longer than doing it again.
+    An epoch that ends less than ``seconds`` after the last one that was kept is not kept.
     """
 
     path: Path
     key: str
-    seconds: float = SECONDS_BETWEEN
+    seconds: float = SECONDS_BETWEEN  # to do less training again takes no longer than to write
     _kept: float = field(default_factory=time.monotonic)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return what was kept for this piece of work; None when there is nothing usable."""
+        """Return the state that was kept for this piece of work; None if there is no usable one."""
+        import torch  # which takes seconds, and a site's state is opened without training too
+
         try:
             kept = torch.load(self.path, map_location=device, weights_only=True)
         except FileNotFoundError:
             return None
-        except Exception:  # damaged, or of another version: the work is done from the start
+        except Exception:  # damaged, or of another version: the work begins anew
             return None
         return kept if isinstance(kept, dict) and kept.get("key") == self.key else None
 
@@ -46,6 +48,8 @@ class Checkpoint:
         """Store ``state`` durably, unless the last one is recent enough."""
         if time.monotonic() - self._kept < self.seconds:
             return
+        import torch
+
         data = io.BytesIO()
         torch.save({"key": self.key, **state}, data)
         write_durably(self.path, data.getvalue())

@@ -17,22 +17,23 @@ def verify(
         list[Path] | None, typer.Argument(help="one site's folder, or several to compare")
     ] = None,
 ) -> None:
-    """Verify chain, signatures, head model, and audit of each site; then that none contradict."""
-    from deploy.site.deployed_site import site_at
+    """Verify chain, signatures, head model, and audit of each site, and that all ledgers agree."""
+    from deploy.site.site_on_disk import site_on_disk
     from deploy.site.verification import verify_site
 
     console = Console(highlight=False, soft_wrap=True)
     chains = {}
     for folder in folders or [HERE]:
-        site = site_at(folder.resolve())
+        site = site_on_disk(folder.resolve())
         found = verify_site(site)
         chains[site.vendor] = found.hashes
         changes = ", ".join(map(str, found.changes))
+        head = f"head model {found.head_model[:12]}" if found.head_model else "no model yet"
         if changes:
             console.print(f"{site.vendor}: the roster changed with term {changes}")
         console.print(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
-            f" majority valid; head model {found.head_model[:12]}; {found.audited} messages audited"
+            f" majority valid; {head}; {found.audited} messages audited"
         )
     longest = max(chains.values(), key=len, default=())
     for vendor, hashes in chains.items():
@@ -44,5 +45,5 @@ def verify(
             )
     if len(chains) > 1:
         behind = [v for v, hashes in chains.items() if len(hashes) < len(longest)]
-        what = f"agree; behind: {', '.join(behind)}" if behind else "are equal"
-        console.print(f"All {len(chains)} ledgers {what}.")
+        verdict = f"agree; behind: {', '.join(behind)}" if behind else "are equal"
+        console.print(f"All {len(chains)} ledgers {verdict}.")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from srflm_flower.federation.federation import Federation
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.participant import Genesis, Participant
-from strategies.election import first_ranking
 from strategies.protocol.signatures import Keys
 
 
@@ -34,10 +33,9 @@ def participant_of(
     policy: SitePolicy,
 ) -> Participant:
     """Return the vendor's part in the protocol; ``initial`` is the hash of the initial model."""
-    election = federation.election_policy()
     genesis = Genesis(
         edition=federation.first_edition,
-        ranking=first_ranking(election, federation.first_edition.roster),
+        ranking=federation.first_ranking,
         model=initial,
     )
     own = federation.as_edition

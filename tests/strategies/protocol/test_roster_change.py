@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flwr.app import Message
 
-from deploy.membership.roster import approve, describe_roster, with_current_edition, withdraw
+from deploy.membership.roster import approve, describe_roster, take_up_edition, withdraw
 from deploy.site.verification import verify_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
@@ -190,7 +190,7 @@ def test_member_leaves_and_the_others_go_on(sites: ChangingFederation) -> None:
     assert "c" in record.ballots, "the old roster decides the term of the change"
     assert sites.place("c") == "left" and sites.head("c") == 2
     with pytest.raises(DeploymentError) as caught:
-        with_current_edition(sites.site("c"))
+        take_up_edition(sites.site("c"))
     assert caught.value.code == DeploymentError.LEFT
     assert "no longer a member since term 2" in caught.value.found
     assert describe_roster(sites.site("c")) == "no longer a member since term 2"
