@@ -17,7 +17,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.operating.control import prepare, read_notes, start_detached
+from deploy.operating.control import prepare, start_detached
+from deploy.operating.running import read_notes
 from deploy.processes.family import TAG, family
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout

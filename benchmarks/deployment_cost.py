@@ -24,9 +24,9 @@ from benchmarks.chaos_faults import processes_of
 from benchmarks.markdown import table
 from benchmarks.process_memory import MIB, resident
 from benchmarks.section import main
-from deploy.operating.control import bring_down, read_notes
 from deploy.operating.local_consortium import bring_up_all, make_or_open
 from deploy.operating.run_orders import order_rounds
+from deploy.operating.running import bring_down, read_notes
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
 from srflm_flower.federation.federation import Federation

@@ -15,9 +15,9 @@ from benchmarks.chaos_faults import bring_back, kill_site, serving_now
 from benchmarks.compare_pbc import missing_data
 from benchmarks.markdown import table
 from benchmarks.section import main
-from deploy.operating.control import bring_down
 from deploy.operating.local_consortium import bring_up_all, make_or_open
 from deploy.operating.run_orders import order_rounds
+from deploy.operating.running import bring_down
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.verification import verify_site
 from srflm_flower.federation.loading import load_federation, with_changes

@@ -10,11 +10,12 @@ import io
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from clients.files.durable import write_durably
+
+if TYPE_CHECKING:
+    import torch
 
 SECONDS_BETWEEN = 10.0  # writing more often would take longer than repeating the epoch
 
@@ -28,11 +29,13 @@ class Checkpoint:
 
     path: Path
     key: str
-    seconds: float = SECONDS_BETWEEN
+    seconds: float = SECONDS_BETWEEN  # to do less training again takes no longer than to write
     _kept: float = field(default_factory=time.monotonic)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """Return the state stored for this piece of work, or None if there is no usable one."""
+        import torch  # which takes seconds, and a site's state is opened without training too
+
         try:
             kept = torch.load(self.path, map_location=device, weights_only=True)
         except FileNotFoundError:
@@ -45,6 +48,8 @@ class Checkpoint:
         """Store ``state`` durably, unless the last one is less than ``seconds`` old."""
         if time.monotonic() - self._kept < self.seconds:
             return
+        import torch
+
         data = io.BytesIO()
         torch.save({"key": self.key, **state}, data)
         write_durably(self.path, data.getvalue())

@@ -9,7 +9,7 @@ from deploy.cli.site_options import HERE, SiteFolder
 
 def down(folder: SiteFolder = HERE) -> None:
     """Stop a site that is up."""
-    from deploy.operating.control import bring_down
+    from deploy.operating.running import bring_down
 
     console = Console(highlight=False, soft_wrap=True)
     console.print("Down." if bring_down(folder) else "It was not up.")

@@ -54,7 +54,7 @@ def down(
     delete: Annotated[bool, typer.Option("--delete", help="delete the folder, too")] = False,
 ) -> None:
     """Stop all sites in the folder."""
-    from deploy.operating.control import bring_down
+    from deploy.operating.running import bring_down
 
     console = Console(highlight=False, soft_wrap=True)
     sites = sorted(path.parent for path in folder.glob("sites/*/site.toml"))

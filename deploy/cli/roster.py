@@ -21,9 +21,9 @@ def approve(
     """Approve a new roster; it holds after the next term in which a majority has approved it."""
     from deploy.membership.roster import approve as sign
     from deploy.membership.roster import describe_roster
-    from deploy.site.deployed_site import site_at
+    from deploy.site.site_on_disk import site_on_disk
 
-    site = site_at(folder.resolve())
+    site = site_on_disk(folder.resolve())
     changes = sign(site, file)
     console = Console(highlight=False, soft_wrap=True)
     for what, vendors in (
@@ -40,7 +40,7 @@ def approve(
 def withdraw(folder: SiteFolder = HERE) -> None:
     """Withdraw this site's approval, while it has not been decided on."""
     from deploy.membership.roster import withdraw as undo
-    from deploy.site.deployed_site import site_at
+    from deploy.site.site_on_disk import site_on_disk
 
-    withdrawn = undo(site_at(folder.resolve()))
+    withdrawn = undo(site_on_disk(folder.resolve()))
     Console(highlight=False).print("Withdrawn." if withdrawn else "Nothing was waiting.")

@@ -29,10 +29,10 @@ def run(
     """
     from deploy.operating.run_orders import follow, order_rounds
     from deploy.operating.status import site_status
-    from deploy.site.deployed_site import site_at
+    from deploy.site.site_on_disk import site_on_disk
     from srflm_flower.results.summary import term_line
 
-    site = site_at(folder.resolve())
+    site = site_on_disk(folder.resolve())
     console = Console(highlight=False, soft_wrap=True)
     # An order names the last round, not a number of rounds: spreading it again adds nothing.
     done = site.state.ledger.rounds()
@@ -55,9 +55,9 @@ def run(
 def stop(folder: SiteFolder = HERE) -> None:
     """End the run after the term that is open; a later `srflm run` goes on from the ledger."""
     from deploy.operating.run_orders import order_rounds
-    from deploy.site.deployed_site import site_at
+    from deploy.site.site_on_disk import site_on_disk
 
-    site = site_at(folder.resolve())
+    site = site_on_disk(folder.resolve())
     ledger = site.state.ledger
     head = ledger.last()
     term, rounds = (head.term + 1, head.round) if head is not None else (1, 0)

@@ -22,9 +22,9 @@ def status(
 ) -> None:
     """Show a site, whether it is up or down."""
     from deploy.operating.status import site_status
-    from deploy.site.deployed_site import site_at
+    from deploy.site.site_on_disk import site_on_disk
 
-    found = site_status(site_at(folder.resolve()))
+    found = site_status(site_on_disk(folder.resolve()))
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:

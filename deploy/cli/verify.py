@@ -18,21 +18,22 @@ def verify(
     ] = None,
 ) -> None:
     """Verify chain, signatures, head model, and audit of each site; then compare the ledgers."""
-    from deploy.site.deployed_site import site_at
+    from deploy.site.site_on_disk import site_on_disk
     from deploy.site.verification import verify_site
 
     console = Console(highlight=False, soft_wrap=True)
     chains = {}
     for folder in folders or [HERE]:
-        site = site_at(folder.resolve())
+        site = site_on_disk(folder.resolve())
         found = verify_site(site)
         chains[site.vendor] = found.hashes
         changes = ", ".join(map(str, found.changes))
+        head = f"head model {found.head_model[:12]}" if found.head_model else "no model yet"
         if changes:
             console.print(f"{site.vendor}: the roster changed with term {changes}")
         console.print(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
-            f" majority valid; head model {found.head_model[:12]}; {found.audited} messages audited"
+            f" majority valid; {head}; {found.audited} messages audited"
         )
     # A forked ledger is valid in itself; only the comparison with another site's shows it. Sites
     # that are behind are not in contradiction.
@@ -46,5 +47,5 @@ def verify(
             )
     if len(chains) > 1:
         behind = [v for v, hashes in chains.items() if len(hashes) < len(longest)]
-        what = f"agree; behind: {', '.join(behind)}" if behind else "are equal"
-        console.print(f"All {len(chains)} ledgers {what}.")
+        verdict = f"agree; behind: {', '.join(behind)}" if behind else "are equal"
+        console.print(f"All {len(chains)} ledgers {verdict}.")

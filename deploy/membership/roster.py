@@ -8,23 +8,23 @@ from pathlib import Path
 from clients.files.durable import write_durably
 from deploy.identity.checks import check_identity
 from deploy.identity.identity import make_identity
-from deploy.site.deployed_site import DeployedSite, site_anew
 from deploy.site.layout import edition_beside
+from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.successor import Difference, check_successor, difference
-from srflm_flower.site.edition_standing import Standing, approval_of, keep_approval, standing_of
+from srflm_flower.site.edition_standing import Standing, approval_of, keep_approval
 from strategies.errors import ConfigurationError, DeploymentError
 from strategies.protocol.roster_change import sign_approval
 
 
-def approve(site: DeployedSite, file: Path) -> Difference:
+def approve(site: SiteOnDisk, file: Path) -> Difference:
     """Approve the edition in ``file`` for this site, and keep the file; return what it changes.
 
     Raises :class:`ConfigurationError` for a file that is not the next edition, or when another one
     is approved; :class:`strategies.errors.IdentityError` when the site lacks keys for it.
     """
-    new, standing = load_federation(file), standing_at(site)
+    new, standing = load_federation(file), site.standing()
     # Once the federation has decided there is nothing to approve: the site only lacked the file.
     decided = standing.editions.last.federation == new.hash
     if not decided or new.edition <= site.federation.edition + 1:
@@ -48,27 +48,21 @@ def approve(site: DeployedSite, file: Path) -> Difference:
     return difference(site.federation, new)
 
 
-def withdraw(site: DeployedSite) -> bool:
+def withdraw(site: SiteOnDisk) -> bool:
     """Withdraw this site's approval; return whether an edition was open that it had approved."""
     held = approval_of(site.state.ledger)
     keep_approval(site.state.ledger, None)
-    return held is not None and held.previous == standing_at(site).editions.last.federation
+    return held is not None and held.previous == site.standing().editions.last.federation
 
 
-def edition_file(site: DeployedSite, federation: str) -> Path:
+def edition_file(site: SiteOnDisk, federation: str) -> Path:
     """Return where the site keeps the file of the edition with the hash ``federation``."""
     return edition_beside(site.settings.federation, federation)
 
 
-def standing_at(site: DeployedSite) -> Standing:
-    """Return the editions that the site knows of, and which of them it runs with."""
-    federation = site.federation
-    return standing_of(site.state.ledger, federation.first_edition, federation.as_edition)
-
-
-def describe_roster(site: DeployedSite) -> str:
+def describe_roster(site: SiteOnDisk) -> str:
     """Return one line: the members, and the change of the roster that is under way."""
-    standing, held = standing_at(site), approval_of(site.state.ledger)
+    standing, held = site.standing(), approval_of(site.state.ledger)
     deciding, since = standing.editions.last, standing.editions.last_change
     place, names = standing.place(site.vendor), ", ".join(deciding.roster)
     if place == "left":
@@ -85,24 +79,26 @@ def describe_roster(site: DeployedSite) -> str:
     return names
 
 
-def with_current_edition(site: DeployedSite) -> DeployedSite:
-    """Return the site with the edition in force by its ledger, if it has that file; else as it is.
+def take_up_edition(site: SiteOnDisk) -> bool:
+    """Replace the site's federation file by that of the edition in force, if it has that file.
 
+
+    Return whether the federation file is another one now; ``site`` itself keeps the old one.
     Raises :class:`DeploymentError` for a site that is no longer a member.
     """
-    standing = standing_at(site)
+    standing = site.standing()
     place = standing.place(site.vendor)
     if place == "left":
         raise left(site, standing)
     file = edition_file(site, standing.editions.last.federation)
     if place == "member" or not file.exists():
-        return site
+        return False
     write_durably(site.settings.federation, file.read_bytes())
     file.unlink()
-    return site_anew(site.folder)
+    return True
 
 
-def left(site: DeployedSite, standing: Standing) -> DeploymentError:
+def left(site: SiteOnDisk, standing: Standing) -> DeploymentError:
     """Return the error for a site whose vendor has left."""
     return DeploymentError(
         f"{site.vendor}, no longer a member since term {standing.editions.last_change}",
@@ -112,7 +108,7 @@ def left(site: DeployedSite, standing: Standing) -> DeploymentError:
     )
 
 
-def _check_own_keys(site: DeployedSite, new: Federation) -> None:
+def _check_own_keys(site: SiteOnDisk, new: Federation) -> None:
     """Raise :class:`ConfigurationError` unless the keys in the new file are those of this site."""
     identity, member = site.settings.identity, new.member(site.vendor)
     check_identity(identity, site.vendor, datetime.now(UTC), new.roster)

@@ -1,4 +1,4 @@
-"""Bring a site up and down, and look at it: what ``srflm up``, ``down``, and ``status`` do."""
+"""Bring a site up: check it, write its programs' configurations, start its supervisor."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from deploy.edge.process import end_edge
 from deploy.flower.bundle import installed_bundle
 from deploy.flower.environment import flower_environment
 from deploy.identity.checks import check_identity
-from deploy.membership.roster import with_current_edition
+from deploy.membership.roster import take_up_edition
 from deploy.operating.programs import SitePrograms
-from deploy.processes.family import is_alive, kill_all
+from deploy.operating.running import read_notes
+from deploy.processes.family import kill_all
 from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
-from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_at
+from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_anew, site_at
 from deploy.site.layout import Layout, choose_ports, require_free
 from strategies.errors import ConfigurationError, DeploymentError
 
 LEFTOVER_SECONDS = 10.0
 UP_SECONDS = 60.0
-DOWN_SECONDS = 60.0
 
 
 def prepare(folder: Path) -> Path:
-    """Check everything that can be checked beforehand; return the supervisor's configuration.
+    """Check all that can go wrong at a start; return the path of the supervisor's configuration.
 
     Raises :class:`strategies.errors.SrflmError` for anything with which the site could not run.
     """
@@ -40,7 +40,9 @@ def prepare(folder: Path) -> Path:
     layout = Layout.of(site.settings)
     try:
         with locked(layout.lock):
-            return _prepare(with_current_edition(site), layout)
+            if take_up_edition(site):
+                site = site_anew(site.folder)
+            return _prepare(site, layout)
     except AlreadyLocked as error:
         raise DeploymentError(
             f"the site of {site.vendor} is up already (process {error.holder})",
@@ -90,9 +92,9 @@ def _prepare(site: DeployedSite, layout: Layout) -> Path:
 
 
 def end_leftovers(site: DeployedSite, layout: Layout) -> None:
-    """End what an earlier life of this site has left, where supervisor and watchdog were killed.
+    """End the programs of an earlier start whose supervisor and watchdog were killed.
 
-    The caller holds the site's lock, so none of it belongs to a site that is up.
+    The caller holds the site's lock, so they belong to no site that is up.
     """
     end_edge(layout.edge)
     left = [process for process in psutil.process_iter() if _belongs(process, site)]
@@ -164,43 +166,3 @@ def supervise_here(config: Path) -> None:
     """Become the supervisor: this process is replaced."""
     command = python_module("deploy.processes.supervisor", str(config))
     os.execv(sys.executable, command)
-
-
-def read_notes(layout: Layout) -> ProcessTable | None:
-    """Return the notes of the running site, or None when it is not up."""
-    try:
-        notes = ProcessTable.model_validate_json(layout.up.read_bytes())
-    except (OSError, ValueError):
-        return None
-    try:
-        with locked(layout.lock):
-            return None  # nobody holds it: the notes are old
-    except AlreadyLocked:
-        return notes
-
-
-def bring_down(folder: Path) -> bool:
-    """Stop a site and wait until it is down; return whether it was up.
-
-    Raises :class:`DeploymentError` when it does not stop.
-    """
-    layout = Layout.of(site_at(folder.resolve()).settings)
-    notes = read_notes(layout)
-    if notes is None:
-        return False
-    try:
-        supervisor = psutil.Process(notes.supervisor)
-        supervisor.terminate()
-    except psutil.NoSuchProcess:
-        return False
-    until = time.monotonic() + DOWN_SECONDS
-    while time.monotonic() < until:
-        if not is_alive(supervisor):
-            return True
-        time.sleep(0.1)
-    raise DeploymentError(
-        f"process {notes.supervisor} does not end",
-        "a site that goes down when asked",
-        f"read {layout.logs / 'supervisor.log'}; kill -9 {notes.supervisor} ends it, too",
-        DeploymentError.NOT_DOWN,
-    )

@@ -63,7 +63,7 @@ class SitePrograms:
         return [*programs, self._launcher(bundle_file)]
 
     def _clear(self) -> None:
-        """Remove what runs of an earlier start have left: nothing in ``run`` must last."""
+        """Remove the files of an earlier start: nothing in ``run`` must last."""
         for name in ("bells", "outcomes", "nodes", "peers", "configs"):
             path = self.layout.run / name
             if path.is_dir():
@@ -192,7 +192,7 @@ class SitePrograms:
             first=site.federation.first_edition,
             own=site.federation.as_edition,
             federation=site.settings.federation,
-            first_ranking=site.site.participant.genesis.ranking,
+            first_ranking=site.federation.first_ranking,
             ledger=self.layout.state / "ledger.sqlite",
             run=self.layout.run,
             bells=self.layout.bells,

@@ -6,11 +6,11 @@ import time
 import uuid
 from collections.abc import Callable
 
-from deploy.operating.control import read_notes
+from deploy.operating.running import read_notes
 from deploy.serving.job import ServerJob
 from deploy.serving.own_superlink import OwnSuperLink, own_superlink
-from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
+from deploy.site.site_on_disk import SiteOnDisk
 from strategies.errors import DeploymentError, FederationStopped
 from strategies.protocol.records import RunOrder, TermRecord
 from strategies.protocol.signatures import sign_order
@@ -19,7 +19,7 @@ SPREAD_SECONDS = 120.0
 LOOK_SECONDS = 0.2
 
 
-def order_rounds(site: DeployedSite, rounds: int) -> RunOrder:
+def order_rounds(site: SiteOnDisk, rounds: int) -> RunOrder:
     """Order terms until ``rounds`` rounds are committed in all; a majority must follow.
 
     Raises :class:`DeploymentError` when the site is not up, :class:`FederationStopped` when no
@@ -77,9 +77,7 @@ def _perform(superlink: OwnSuperLink, task: ServerJob, patience: float) -> None:
     )
 
 
-def follow(
-    site: DeployedSite, order: RunOrder, on_record: Callable[[TermRecord], None]
-) -> RunOrder:
+def follow(site: SiteOnDisk, order: RunOrder, on_record: Callable[[TermRecord], None]) -> RunOrder:
     """Hand on every record that the own ledger gets until the order, or a later one, is fulfilled.
 
     Returns the order that was fulfilled.

@@ -1,4 +1,4 @@
-"""What a site knows about itself and the federation, as plain data: ``srflm status --json``."""
+"""A site's knowledge of itself and the federation as plain data, for ``srflm status --json``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pydantic import Field
 from clients.files.lines import complete_lines, size_of
 from deploy.identity.checks import HOW_TO_RENEW, expires_within
 from deploy.membership.roster import describe_roster
-from deploy.operating.control import read_notes
+from deploy.operating.running import read_notes
 from deploy.processes.config import Strict
 from deploy.serving.own_superlink import nodes_at
-from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
+from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
 from strategies.errors import IdentityError
@@ -37,7 +37,8 @@ class PeerStatus(Strict):
     """Another member as this site sees it.
 
     ``node`` is its SuperNode at this site's SuperLink (``online``, ``offline``, ``registered``, or
-    ``unknown``); ``heard`` how many seconds ago a message of its server came, None if never.
+    ``unknown``).  ``heard`` is the seconds since the last message of its server, None if there was
+    none.
     """
 
     node: str
@@ -74,15 +75,15 @@ class SiteStatus(Strict):
     last_problem: str | None = None
     what_happened: str
     privacy: VendorPrivacy | None = None
-    """What this vendor's records have been through, as of the last committed term."""
+    """The privacy that this vendor has spent, as of the last committed term."""
     expiring: tuple[Expiry, ...] = ()
     """The site's certificates that expire within 30 days, the first one first."""
 
 
-def site_status(site: DeployedSite) -> SiteStatus:
+def site_status(site: SiteOnDisk) -> SiteStatus:
     """Return the status of a site; one that is down is read from its disk."""
     layout, ledger = Layout.of(site.settings), site.state.ledger
-    notes, view = read_notes(layout), site.site.participant.view()
+    notes, view = read_notes(layout), site.view()
     term, order = view.head_term + 1, ledger.order()
     running = ledger.open_order() is not None
     opened = running and view.attempt >= 0
@@ -143,7 +144,7 @@ def _phase(audit: list[dict[str, Any]], term: int) -> str | None:
 
 
 def _peers(
-    site: DeployedSite, layout: Layout, audit: list[dict[str, Any]], up: bool
+    site: SiteOnDisk, layout: Layout, audit: list[dict[str, Any]], up: bool
 ) -> dict[str, PeerStatus]:
     heard = {each.get("vendor"): time.time() - each["time"] for each in audit}
     nodes = nodes_at(layout) if up else {}

@@ -1,7 +1,7 @@
-"""Find the site that this process belongs to: the folder in the environment variable SRFLM_SITE.
+"""A site that answers messages; a process finds its own by the environment variable SRFLM_SITE.
 
-Only the site's own supervisor sets it.  The run configuration and the messages from a peer's
-SuperLink never decide which site, data, or federation is used.
+Only the site's own supervisor sets the variable.  The run configuration and the messages from a
+peer's SuperLink never decide which site, data, or federation is used.
 """
 
 from __future__ import annotations
@@ -12,25 +12,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flwr.app import Message, RecordDict
 from torch import nn
 
 from clients.files.durable import write_durably
-from clients.models.model_store import ModelStore
 from clients.networks import get_weights, initial_network
 from deploy.processes.bell import Bell
-from deploy.site.message_log import MessageLog
 from deploy.site.privacy_files import site_ledger
-from deploy.site.settings import SiteSettings, load_site
-from srflm_flower.federation.federation import Federation
+from deploy.site.settings import load_site
+from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk
 from srflm_flower.site.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
-from srflm_flower.site.state import SiteState
 from strategies.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from strategies.protocol import messages as wire
-from strategies.protocol.signatures import VendorKeys
 from strategies.weights import Model
 
 SITE_VARIABLE = "SRFLM_SITE"
@@ -41,21 +36,8 @@ BOOTS = "boots"
 
 
 @dataclass(frozen=True)
-class DeployedSite:
-    """One vendor's site on its own machine."""
-
-    folder: Path
-    settings: SiteSettings
-
-    @property
-    def vendor(self) -> str:
-        """The vendor whose site this is."""
-        return self.settings.vendor
-
-    @cached_property
-    def federation(self) -> Federation:
-        """The federation as this site sees it."""
-        return self.settings.load_federation()
+class DeployedSite(SiteOnDisk):
+    """One vendor's site as it answers messages and serves terms."""
 
     @cached_property
     def _network(self) -> tuple[nn.Module, Model]:
@@ -69,36 +51,10 @@ class DeployedSite:
         """The model with which the federation begins; the same at all sites."""
         return self._network[1]
 
-    @cached_property
-    def keys(self) -> VendorKeys:
-        """This vendor's signing key and all vendors' public keys."""
-        public = {m.name: m.signing_key for m in self.federation.vendors if m.signing_key}
-        path = self.settings.identity / "signing.key"
-        try:
-            private = load_pem_private_key(path.read_bytes(), password=None)
-        except (OSError, ValueError, TypeError) as error:
-            raise ConfigurationError(
-                f"{path} cannot be read as a private key",
-                "this site's signing key",
-                "restore the identity folder, or ask the consortium for a new membership",
-            ) from error
-        return VendorKeys(private, public)  # type: ignore[arg-type]
-
-    @cached_property
-    def state(self) -> SiteState:
-        """The state that the site keeps on disk."""
-        federation, first = self.federation, self.federation.first_edition.federation
-        return SiteState(self.settings.state, first, federation.network_settings, federation.task)
-
     @property
     def account(self) -> PrivacyAccount:
         """The site's privacy ledger and policy."""
         return PrivacyAccount(site_ledger(self.settings), self.settings.privacy)
-
-    @cached_property
-    def models(self) -> ModelStore:
-        """The models that the site keeps, by hash."""
-        return ModelStore(self.settings.state / "models")
 
     @cached_property
     def site(self) -> Site:
@@ -114,11 +70,6 @@ class DeployedSite:
             self.keys,
             self.settings.policy,
         )
-
-    @property
-    def audit(self) -> MessageLog:
-        """The list of all messages that were accepted or refused."""
-        return MessageLog(self.settings.state / "audit.jsonl")
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Answer a message from ``sender``'s SuperLink, and note it in the audit.
@@ -159,7 +110,7 @@ class DeployedSite:
 
     def tell_next(self) -> None:
         """Wake the launcher, and the SuperNode for the vendor that serves next."""
-        for name in ("launcher", self.site.participant.view().ranking[0]):
+        for name in ("launcher", self.view().ranking[0]):
             with contextlib.suppress(OSError):
                 Bell(self.bells / name).ring()
 
@@ -167,13 +118,14 @@ class DeployedSite:
 
     def log(self, text: str) -> None:
         """Append to the site's own log; ignore a failure to write."""
-        # A full disk must not hide the error that is being logged.
-        with contextlib.suppress(SrflmError):  # without the site, which may be what failed
+        # A full disk must not hide the error that is being logged.  The state writes it, as the
+        # error may be that ``site`` cannot be made.
+        with contextlib.suppress(SrflmError):
             self.state.log(text)
 
     def highest_attempt(self) -> int:
         """Return the highest attempt at the next term that the site has granted."""
-        return self.state.highest_attempt()  # not of the site, which may be what failed
+        return self.state.highest_attempt()  # of the state, as ``site`` may be broken
 
     # ---- starts --------------------------------------------------------------------------------
 
@@ -191,6 +143,8 @@ class DeployedSite:
             ledger.forget()
         write_durably(beside, str(max(known, expected) + 1).encode())
         ledger.set_fact(BOOTS, str(max(known, expected) + 1))
+        # At every start: another version of PyTorch may draw other weights from the same seed.
+        ledger.set_fact(INITIAL_MODEL, self.initial.hash)
 
 
 def _number_in(path: Path) -> int:

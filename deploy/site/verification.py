@@ -1,30 +1,33 @@
-"""Verify a site's files: its ledger's chain and signatures, its head model, its message log."""
+"""Verify a site's files: its ledger's chain and signatures, its newest model, its message log."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploy.site.deployed_site import DeployedSite
 from deploy.site.message_log import check_message_log
+from deploy.site.site_on_disk import SiteOnDisk
 from strategies.protocol.chain import check_chain
 from strategies.protocol.roster_change import Editions, check_decided
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A ledger that was found valid: its records' hashes, its head's model, the audit's length.
+    """The findings at a site whose files are valid.
 
-    ``changes`` are the terms whose records changed the roster.
+    ``hashes`` are those of its ledger's records, the oldest first.  ``head_model`` is the hash of
+    the model that the next term starts from; None at a site that has no record yet and was never
+    up.  ``audited`` counts the messages in its log.  ``changes`` are the terms whose records
+    changed the roster.
     """
 
     hashes: tuple[str, ...]
-    head_model: str
+    head_model: str | None
     audited: int
     changes: tuple[int, ...] = ()
 
 
-def verify_site(site: DeployedSite) -> Verified:
-    """Check every link, every certificate, the head's model, and the audit of a site.
+def verify_site(site: SiteOnDisk) -> Verified:
+    """Check every link, every certificate, the newest record's model, and the audit of a site.
 
     Raises :class:`strategies.errors.SrflmError` for the first error found.
     """
@@ -36,9 +39,10 @@ def verify_site(site: DeployedSite) -> Verified:
     for each in committed:
         check_decided(each, editions.last, site.keys)
         editions = editions.after(each.record)
-    head = records[-1].model if records else site.initial.hash
-    if records:
-        site.models.get(head)  # raises if the model is missing or does not have this hash
+    newest = records[-1].model if records else None
+    if newest is not None:
+        site.models.get(newest)  # raises if the model is missing or does not have this hash
     audited = check_message_log(site.settings.state / "audit.jsonl")
     changes = tuple(term for term, _ in editions.changes)
+    head = newest or site.initial_model
     return Verified(tuple(record.hash for record in records), head, audited, changes)

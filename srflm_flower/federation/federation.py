@@ -1,4 +1,4 @@
-"""``federation.toml``: what all members agree on, checked as a whole before anything starts.
+"""``federation.toml``: the members' agreement, checked as a whole before anything starts.
 
 Its defaults are the built-in demonstration: four vendors and the CT phantom.  The hash of the
 agreed part is the federation's identity and is in every message.
@@ -25,7 +25,7 @@ from clients.settings import (
     TrainingSettings,
 )
 from srflm_flower.federation.member import Member
-from strategies.election import ElectionPolicy, election_policy
+from strategies.election import ElectionPolicy, Ranking, election_policy, first_ranking
 from strategies.eligibility import EligibleFirst
 from strategies.errors import ConfigurationError
 from strategies.protocol.records import Edition, canonical_json
@@ -163,7 +163,7 @@ class Federation(Settings):
 
     @property
     def as_edition(self) -> Edition:
-        """This file as what its votes are verified by."""
+        """The part of this file by which votes are verified."""
         keys = tuple(vendor.signing_key for vendor in self.vendors if vendor.signing_key)
         return Edition(federation=self.hash, roster=self.roster, keys=keys)
 
@@ -184,7 +184,7 @@ class Federation(Settings):
         )
 
     def mechanism(self, vendor: str, role: Role) -> Mechanism | None:
-        """Return what a round in ``role`` does with a vendor's records; None without privacy."""
+        """Return the mechanism of a round in ``role`` at a vendor; None without privacy."""
         member = self.member(vendor)
         if not self.privacy.private:
             return None
@@ -193,12 +193,12 @@ class Federation(Settings):
         return self.privacy.mechanism(member.size, role, noise)
 
     def model_notes(self) -> dict[str, Any]:
-        """Return what every model file of this federation notes: whose it is, the image size."""
+        """Return the notes of every model file: the federation's hash and the image size."""
         size = None if isinstance(self.data, NpzData) else self.data.image_size
         return {"federation": self.hash} | ({"image-size": size} if size is not None else {})
 
     def data_plan(self) -> DataPlan:
-        """Return what determines the vendors' data."""
+        """Return the settings that determine the vendors' data."""
         return DataPlan(
             self.data,
             self.task,
@@ -209,7 +209,7 @@ class Federation(Settings):
         )
 
     def term_plan(self, steps: StepPlan | None = None) -> TermPlan:
-        """Return what the strategy needs to know."""
+        """Return the settings that the strategy needs."""
         return TermPlan(
             federation=self.hash,
             roster=self.roster,
@@ -235,6 +235,11 @@ class Federation(Settings):
         """Return the policy by which the next server is elected."""
         policy = election_policy(self.election, self.seed)
         return EligibleFirst(policy, self.server_terms) if self.privacy.private else policy
+
+    @property
+    def first_ranking(self) -> Ranking:
+        """The order in which the vendors serve the first term."""
+        return first_ranking(self.election_policy(), self.first_edition.roster)
 
     def to_toml(self) -> str:
         """Return the federation as TOML with every setting, defaults too."""

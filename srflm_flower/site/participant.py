@@ -11,6 +11,7 @@ from sqlite3 import Connection
 
 from srflm_flower.site.edition_standing import Standing, approval_of, standing_of
 from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.view import view_of
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import (
@@ -67,15 +68,7 @@ class Participant:
 
     def view(self) -> View:
         """Return what this site knows about the federation."""
-        head = self.ledger.last()
-        term, standing = head.term if head is not None else 0, self.standing()
-        return View(
-            federation=standing.editions.at(term + 1).federation,
-            head_term=term,
-            ranking=head.ranking if head is not None else self.genesis.ranking,
-            attempt=self.ledger.votes(term + 1).granted,
-            others=standing.known,
-        )
+        return view_of(self.ledger, self.standing(), self.genesis.ranking)
 
     def standing(self) -> Standing:
         """Return the editions in the site's ledger, its own edition, and the approved one."""

@@ -9,7 +9,6 @@ from pydantic import Field, Strict
 from srflm_flower.federation.federation import Federation
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.participant import Genesis, Participant
-from strategies.election import first_ranking
 from strategies.protocol.signatures import Keys
 from strategies.settings import Settings
 
@@ -39,10 +38,9 @@ def participant_of(
 
     A site with a policy takes part in a term only under a run order; a simulated one has neither.
     """
-    election = federation.election_policy()
     genesis = Genesis(
         edition=federation.first_edition,
-        ranking=first_ranking(election, federation.first_edition.roster),
+        ranking=federation.first_ranking,
         model=initial,
     )
     obeys = policy.runs_from if policy is not None else None

@@ -11,9 +11,10 @@ import pytest
 from deploy.membership.consortium import assemble, assemble_change
 from deploy.membership.joining import join, new_site
 from deploy.membership.roster import approve, describe_roster
-from deploy.operating.control import bring_down, prepare, read_notes, start_detached
+from deploy.operating.control import prepare, start_detached
 from deploy.operating.local_consortium import unseen
 from deploy.operating.run_orders import order_rounds
+from deploy.operating.running import bring_down, read_notes
 from deploy.site.deployed_site import DeployedSite, site_anew
 from deploy.site.layout import LOOPBACK, Layout, free_block
 from srflm_flower.federation.federation import Federation

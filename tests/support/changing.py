@@ -11,7 +11,7 @@ import tomlkit
 
 from deploy.identity.authority import create_consortium, sign_site_certificate
 from deploy.identity.identity import install_certificate, make_identity
-from deploy.membership.roster import approve, edition_file, standing_at, with_current_edition
+from deploy.membership.roster import approve, edition_file, take_up_edition
 from deploy.site.deployed_site import DeployedSite, site_anew
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
@@ -83,7 +83,7 @@ class ChangingFederation(QuickFederation):
         """Start a site anew, with the edition that holds where it has the file."""
         self._kept.pop(vendor, None)
         with suppress(DeploymentError):  # it has left
-            with_current_edition(site_anew(self.folders[vendor]))
+            take_up_edition(site_anew(self.folders[vendor]))
         return super().restart(vendor)
 
     def switch(self, *vendors: str) -> None:
@@ -101,12 +101,12 @@ class ChangingFederation(QuickFederation):
 
     def _has_file(self, vendor: str) -> bool:
         site = self.site(vendor)
-        return edition_file(site, standing_at(site).editions.last.federation).exists()
+        return edition_file(site, site.standing().editions.last.federation).exists()
 
     def hand_out(self, *editions: Federation) -> None:
         """Give the sites that lack it the file of the edition that their ledger has come to."""
         for vendor in self.roster:
-            standing = standing_at(self.site(vendor))
+            standing = self.site(vendor).standing()
             for new in editions:
                 is_due = standing.editions.last.federation == new.hash
                 if is_due and standing.place(vendor) == "between" and vendor in new.roster:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
-from deploy.operating.control import bring_down, read_notes
 from deploy.operating.local_consortium import bring_up_all, make_or_open
 from deploy.operating.run_orders import order_rounds
+from deploy.operating.running import bring_down, read_notes
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
 from srflm_flower.federation.federation import Federation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.membership.roster import approve, describe_roster, with_current_edition, withdraw
+from deploy.membership.roster import approve, describe_roster, take_up_edition, withdraw
 from deploy.site.verification import verify_site
 from srflm_flower.results.summary import summarise
 from srflm_flower.site.edition_standing import approval_of
@@ -136,7 +136,7 @@ def test_member_leaves_and_the_others_go_on(sites: ChangingFederation) -> None:
     assert "c" in record.ballots, "the old roster decides the term of the change"
     assert sites.place("c") == "left" and sites.head("c") == 2
     with pytest.raises(DeploymentError) as caught:
-        with_current_edition(sites.site("c"))
+        take_up_edition(sites.site("c"))
     assert caught.value.code == DeploymentError.LEFT
     assert "no longer a member since term 2" in caught.value.found
     assert describe_roster(sites.site("c")) == "no longer a member since term 2"

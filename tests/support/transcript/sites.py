@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import groupby
 
-from deploy.membership.roster import edition_file, standing_at
+from deploy.membership.roster import edition_file
 from tests.support.scripted_servers import ScriptedFederation
 from tests.support.transcript.words import Words, listed, word_of
 
@@ -69,7 +69,7 @@ class SiteCommands:
 
     def _edition(self, vendor: str) -> str:
         site = self._sites.site(vendor)
-        standing = standing_at(site)
+        standing = site.standing()
         own, decides = standing.own.federation, standing.editions.last.federation
         text = f"runs with {self._words.edition(own)}"
         if own != decides:
