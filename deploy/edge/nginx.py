@@ -9,8 +9,8 @@ the edge lets only the calls of a SuperNode through::
 
 Inbound, the certificate must be a roster member's and Flower's node key the same member's: a
 captured header is worth nothing to another peer.  What is forwarded is never the path that came
-but one of :data:`FLEET_CALLS`.  The site's own SuperNode does not pass the edge.  What shall be
-tried again is refused with 503: a SuperNode exits at 401 and gives the message up at 429.
+but one of :data:`FLEET_CALLS`.  The site's own SuperNode does not pass the edge.  Use 503
+when the caller should retry.  On 401 a SuperNode exits; on 429 it drops the message.
 
 ``edge.conf.j2`` beside this file is what nginx is told, and why.
 

@@ -2,8 +2,8 @@
 
 A record with gradient g and loss ℓ contributes (clip_C(g), (aC/Λ)·min(ℓ, Λ)), of norm at most
 C·√(1 + a²).  One draw of N(0, σ²C²(1 + a²)) for each coordinate, the loss's too, makes the sum one
-release of noise multiplier σ: the loss is known without further privacy loss, and costs a factor
-√(1 + a²) of noise.
+release of noise multiplier σ.  Releasing the training loss costs no extra ε, but all noise grows by
+√(1 + a²).
 """
 
 from __future__ import annotations
