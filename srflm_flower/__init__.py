@@ -22,6 +22,8 @@ __version__ = "0.1.0"
 def load_model(path: str | Path) -> Module:
     """Return the network saved in ``path``, ready for inference (in ``eval`` mode, on the CPU).
 
+    Its input is float32 of shape (n, channels, *space) with values in [−1, 1], as in training: give
+    it ``2 * images - 1`` for images in [0, 1].  Its output are logits of shape (n, classes).
     Raises :class:`strategies.errors.RunFolderError` when ``path`` is not such a model file.
     """
     from clients.models.model_file import load_model as load  # torch takes seconds to import

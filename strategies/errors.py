@@ -185,14 +185,14 @@ class PrivacyError(SrflmError):
     """Privacy settings contradict each other or the data.  Change the setting that the message
     names."""
     LEDGER_MISSING: Final = "SRFLM-V2"
-    """The privacy ledger is missing although the site has spent from it.  Restore the newest copy,
-    or give the data up with `srflm privacy retire`."""
+    """The privacy ledger is missing although the site has spent from it.  Put it back if it
+    was only moved, never an older copy; otherwise give the data up with `srflm privacy retire`."""
     LEDGER_DAMAGED: Final = "SRFLM-V3"
-    """The privacy ledger or its anchor is damaged.  Restore the newest copy, or give the data up
-    with `srflm privacy retire`."""
+    """The privacy ledger or its anchor is damaged.  Give the data up with `srflm privacy
+    retire`; never put back an older copy."""
     LEDGER_ROLLED_BACK: Final = "SRFLM-V4"
-    """The privacy ledger is older than its anchor or the term records say.  Restore the newest
-    copy, or give the data up with `srflm privacy retire`."""
+    """The privacy ledger is older than its anchor or the term records say.  Put the newest
+    file back if it was only moved; otherwise give the data up with `srflm privacy retire`."""
     LEDGER_VERSION: Final = "SRFLM-V5"
     """The privacy ledger is of another version of the program.  Use the version that wrote it."""
     BUDGET_SPENT: Final = "SRFLM-V6"
@@ -223,8 +223,8 @@ class LedgerError(SrflmError):
 
     codes = ("SRFLM-L1",)
     """A ledger or a model that it names is damaged, of another version or federation, or
-    contradicts another.  Restore the state folder or learn from the other sites, as the message
-    says; keep contradicting ledgers as they are."""
+    contradicts another.  Do as the message says.  Never put back an old copy of a site's state;
+    keep contradicting ledgers as they are."""
 
 
 class FederationStopped(SrflmError):
@@ -285,14 +285,14 @@ class IdentityError(SrflmError):
     """A site's keys or certificates are missing, wrong, or out of date."""
 
     MISSING: Final = "SRFLM-I1"
-    """A key or certificate is missing.  Restore the identity folder, or make the identity and join
-    again."""
+    """A key or certificate is missing.  Put that one file back from the backup of the keys, or make
+    the identity and join again."""
     CERTIFICATE: Final = "SRFLM-I2"
     """A certificate is expired, is not for this site, or comes from another authority.  Have the
     consortium sign the request again, and run `srflm site join`."""
     KEY: Final = "SRFLM-I3"
-    """A key does not fit its certificate or public part, or would be overwritten.  Restore the
-    identity folder as the message says."""
+    """A key does not fit its certificate or public part, or would be overwritten.  Put
+    that one file back as the message says."""
 
 
 INTERNAL_ERROR: Final = "SRFLM-X1"

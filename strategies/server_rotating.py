@@ -1,9 +1,10 @@
 """Server-rotating federated learning as a Flower strategy: one term after another over a Grid.
 
-A term (docs/explanation/method.md) has five phases: open, train, fine-tune, evaluate, commit.  The
-provisional server's fine-tuning is a message to the elected vendor's *own node*, so the strategy
-never touches data, and simulation and deployment run the same code.  When the server fails, the
-next vendor of the ranking attempts the term again; clients do not repeat finished training.
+A term (docs/explanation/term.md) has the phases of strategies/phases.py: open, train, aggregate,
+fine-tune, evaluate, commit.  The provisional server's fine-tuning is a message to the elected
+vendor's *own node*, so the strategy never touches data, and simulation and deployment run the same
+code.  When the server fails, the next vendor of the ranking attempts the term again; clients do not
+repeat finished training.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class ServerRotating(OwnLoop):
         record = make_record(term, self.plan, self.election, history, last_round, models, change)
         return self.journal.sign(record), list(models.values())
 
-    # ---- phase 1: open -----------------------------------------------------------------------
+    # ---- open -------------------------------------------------------------------------------
 
     def converse(self, grid: Grid) -> Conversation:
         """Open the next term without running it, to ask the vendors after the last term."""
@@ -224,7 +225,7 @@ class ServerRotating(OwnLoop):
             open_term(term, self._conversation(term), grid, plan, self.journal, self.order)
         return term
 
-    # ---- phase 2: train ----------------------------------------------------------------------
+    # ---- train ------------------------------------------------------------------------------
 
     def _train(self, term: Attempt, round_number: int, model: Model, grid: Grid) -> Model:
         requests = training_requests(term, self.plan, self.aggregation, round_number, model)
@@ -267,7 +268,7 @@ class ServerRotating(OwnLoop):
             raise term.too_few_clients(self.aggregation.min_clients)
         return aggregate(updates, self.aggregation)
 
-    # ---- phase 3: fine-tune ------------------------------------------------------------------
+    # ---- fine-tune --------------------------------------------------------------------------
 
     def _finetune(self, term: Attempt, round_number: int, averaged: Model) -> Model:
         """Let the provisional server's own node fine-tune the average on its own data."""
@@ -285,7 +286,7 @@ class ServerRotating(OwnLoop):
         term.note_work(answer.reply)
         return finetuned
 
-    # ---- phase 5: commit ---------------------------------------------------------------------
+    # ---- commit -----------------------------------------------------------------------------
 
     def _commit(self, term: Attempt, proposal: Proposal) -> TermRecord:
         """Ask all vendors to accept the stored proposal; commit with a majority, and tell all."""

@@ -20,9 +20,8 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 class Split:
     """Images, float32 in [−1, 1], shape (n, channels, *space); labels, int64, shape (n,).
 
-    ``records`` and ``patients`` are hashes of each image as it was read and of its patient's name.
-    Empty ``records`` mean that the images themselves can be hashed, empty ``patients`` that each
-    image is from another patient.
+    ``records`` has one hash per image, ``patients`` one per image, of its patient.  Both are empty
+    for generated images, and ``patients`` also where no patients are named.
     """
 
     images: torch.Tensor

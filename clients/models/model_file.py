@@ -76,6 +76,8 @@ def read_model_file(path: str | Path) -> ModelFile:
 def load_model(path: str | Path) -> nn.Module:
     """Return the network in ``path`` with its weights, in ``eval`` mode on the CPU.
 
+    Its input is float32 of shape (n, channels, *space) with values in [−1, 1]; its output are
+    logits of shape (n, classes).
     Raises :class:`RunFolderError` as :func:`read_model_file` does, and if the weights do not fit
     the network named in the file.
     """

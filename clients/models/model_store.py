@@ -50,7 +50,8 @@ class ModelStore:
             raise LedgerError(
                 f"the stored model {name[:12]}… is missing or damaged",
                 "the model that the ledger names",
-                "restore the state folder, or start a new run",
+                "start a new run; at a site, nothing: a server sends it again. Never put back an"
+                " old copy of a site's state",
             )
         return model
 

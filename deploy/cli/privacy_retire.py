@@ -17,9 +17,9 @@ def retire(
 ) -> None:
     """Give up this site's present data, and all data that its privacy ledger still knows.
 
-    For a ledger that is lost, damaged, or an older copy, without a newer one to restore. Data that
-    is given up never trains with differential privacy again; new data without a record in common
-    does.
+    For a ledger that is lost, damaged, or an older copy, and whose newest files are gone.
+    Data that is given up never trains with differential privacy again; new data that shares no
+    record with it does.
     """
     from clients.data.sources import load_vendor_data
     from clients.privacy.ledger.manifest import manifest_of

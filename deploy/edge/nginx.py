@@ -9,7 +9,8 @@ only the calls of a SuperNode::
 
 Inbound, the certificate must belong to a roster member, and Flower's node key to the same member,
 so that no other peer can use a captured header. The edge never forwards the path of a request, but
-one of :data:`FLEET_CALLS`. The site's own SuperNode does not pass the edge.
+one of :data:`FLEET_CALLS`. The site's own SuperNode does not pass the edge. Use 503 when the caller
+should retry. On 401 a SuperNode exits; on 429 it drops the message.
 
 ``edge.conf.j2`` beside this file is the configuration, with its reasons. The edge guards the
 network only: local users can still reach the SuperLink and the outbound listeners.

@@ -54,7 +54,8 @@ class SiteOnDisk:
             raise ConfigurationError(
                 f"{path} cannot be read as a private key",
                 "this site's signing key",
-                "restore the identity folder, or ask the consortium for a new membership",
+                "put this one file back from the backup of the keys, or leave the federation and"
+                " join again with new keys",
             ) from error
         return VendorKeys(private, public)  # type: ignore[arg-type]
 

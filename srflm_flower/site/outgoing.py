@@ -1,6 +1,7 @@
 """Declarations of all fields that may leave a site, each with the protection of records behind it.
 
 Every answer of a site passes through :func:`check_outgoing`, which refuses undeclared content.
+A failure does not: ``srflm_flower/client_app.py`` makes it from a code, the vendor, and an attempt.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ DECLARED: Mapping[str, Declared] = {
     "keys": Declared("public keys of secure aggregation", PUBLIC),
     "shares": Declared("sealed or opened shares of its secrets", "of fresh keys, not of records"),
     "approval": Declared("agreement to a new roster", PUBLIC),
-    "privacy": Declared("ε so far, and which roles it can afford", "follows from what is agreed"),
+    "privacy": Declared(
+        "ε so far, and which roles it can afford",
+        "not covered: it depends on which records were used before",
+    ),
 }
 """Fields of :class:`strategies.protocol.messages.Reply`.  The weights are DP-SGD's output.  The
 fact that a site answers, the time of the answer, and its duration are not covered."""

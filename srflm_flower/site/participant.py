@@ -115,7 +115,7 @@ class Participant:
                     self.ledger.keep_votes(db, grant(votes, envelope.attempt))
         return view
 
-    # ---- phase 1: open -----------------------------------------------------------------------
+    # ---- open --------------------------------------------------------------------------------
 
     def open(self, opening: wire.OpenAttempt) -> wire.Reply:
         """Compare the parent record and model, and vote if the attempt is above 0."""
@@ -169,7 +169,7 @@ class Participant:
         head = self.ledger.head_in(db)
         return head.term if head is not None else 0
 
-    # ---- phase 5: accept, commit ---------------------------------------------------------------
+    # ---- accept, commit ------------------------------------------------------------------------
 
     def check_acceptable(self, proposed: wire.Accept) -> None:
         """Check that a proposed record follows this site's head and comes from the right server.

@@ -40,6 +40,6 @@ def _broken(found: str, record: TermRecord) -> LedgerError:
     return LedgerError(
         f"{found} (term {record.term})",
         "an unbroken chain of this federation's term records",
-        "if the federation file was changed, put it back or start a new run;"
-        " otherwise restore the ledger from another site",
+        "if the federation file was changed, put it back; otherwise start a new run; at a"
+        " site, keep the ledger as it is and compare all sites with `srflm verify`",
     )

@@ -1,9 +1,10 @@
 """At most one outcome per term: single-decree Paxos among the vendors' sites, as pure rules.
 
-The sites agree on a term record, named here by its hash.  The ballot number of Paxos is the
-**attempt**: attempt ``a`` belongs to one vendor, ``ranking[a mod N]`` of the previous record, so no
-two vendors ever propose under the same attempt.  Attempt 0 belongs to the elected server.  It is
-the lowest attempt and needs no votes, because nothing can have been accepted before it.
+The sites agree on a term record, named here by its hash.  Paxos' ballot number is here the number
+of an **attempt**; a ballot is something else here (strategies/election.py).  Attempt ``a`` belongs
+to one vendor, ``ranking[a mod N]`` of the previous record, so no two vendors ever propose under the
+same attempt.  Attempt 0 belongs to the elected server.  It is the lowest attempt and needs no
+votes, because nothing can have been accepted before it.
 
 * A site *grants* an attempt only if it has granted no higher attempt.  It stores the grant before
   it answers, and the answer names the record that it has accepted, if any.

@@ -21,7 +21,9 @@ def make_record(
     models: Mapping[str, Model],
     change: RosterChange | None = None,
 ) -> TermRecord:
-    """Hold the election and return the term's record; its mappings are in the roster's order.
+    """Elect the next server, and return the term's record with the ranking that follows.
+
+    The record's mappings are in the roster's order.
 
     With a ``change`` of the roster, the ranking for the next term is of the new roster.
     """

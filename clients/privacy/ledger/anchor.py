@@ -69,8 +69,8 @@ def read_anchor(path: Path) -> Anchor | None:
         raise PrivacyError(
             f"{path}, which is damaged",
             "the anchor of the privacy ledger",
-            "restore the newest copy of it; if there is none, run `srflm privacy retire`, which"
-            " gives up the data whose past is not known",
+            "run `srflm privacy retire`, which gives up the data whose past is not known; never put"
+            " back an older copy",
             PrivacyError.LEDGER_DAMAGED,
         ) from error
 

@@ -26,8 +26,8 @@ SCHEMA = (
     " BEGIN SELECT RAISE(ABORT, 'append-only'); END",
 )
 RETIRE = (
-    "restore the newest copy of the state folder; if there is none, run `srflm privacy retire`,"
-    " which gives up the data whose past is not known"
+    "put the file back if it was only moved, never an older copy; otherwise run `srflm privacy"
+    " retire`, which gives up the data whose past is not known"
 )
 
 

@@ -190,8 +190,7 @@ class PrivacyLedger:
             raise PrivacyError(
                 f"{self._file.path} without {self._anchor}, which tells whether it is the newest",
                 "both files",
-                "restore the newest copy of the anchor; if there is none, run `srflm privacy"
-                " retire`, which gives up the data whose past is not known",
+                RETIRE,
                 PrivacyError.LEDGER_ROLLED_BACK,
             )
         return anchor

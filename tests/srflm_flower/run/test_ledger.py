@@ -74,7 +74,7 @@ def test_record_that_does_not_follow_is_refused(record: TermRecord, problem: str
     with pytest.raises(LedgerError, match=problem) as caught:
         check_follows(CHAIN[-1], record, FEDERATION)
     assert caught.value.code == "SRFLM-L1"
-    assert "restore the ledger from another site" in caught.value.mend
+    assert "keep the ledger as it is" in caught.value.mend
 
 
 def test_first_record_stands_on_the_federation() -> None:
