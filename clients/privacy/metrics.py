@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
+from clients.privacy.gaussian import release
 from clients.privacy.noise import Randomness
 
 
@@ -24,7 +25,7 @@ def noisy_accuracies(
     # A record changes each of k numbers of right answers, and the number of records, by at most 1:
     # the sensitivity of the k + 1 counts together is √(k + 1).
     deviation = noise_multiplier * math.sqrt(len(counts))
-    noisy = (counts + randomness.gaussian(counts, deviation)).tolist()
+    noisy = release(counts, deviation, randomness).tolist()
     found = max(noisy.pop(), 1.0)  # the divisor; noise may make it 0 or less
     shares = {
         name: min(max(n / found, 0.0), 1.0) for name, n in zip(accuracies, noisy, strict=True)

@@ -11,7 +11,7 @@ import torch
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.ledger.spending import Spender
-from srflm_flower.site import site
+from srflm_flower.site import own_training
 from strategies.settings import Role
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -88,7 +88,7 @@ def forgets_the_server_role(patch: pytest.MonkeyPatch) -> None:
             yield mechanism
 
     patch.setattr(Spender, "spending", spending)
-    patch.setattr(site, "check_told", lambda *_: None)
+    patch.setattr(own_training, "check_told", lambda *_: None)
 
 
 def no_noise_on_the_loss(patch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def no_noise_on_the_loss(patch: pytest.MonkeyPatch) -> None:
 
 def same_noise_every_step(patch: pytest.MonkeyPatch) -> None:
     """Build whose generator begins anew with the same seed in every step."""
-    from clients.privacy.noise import not_private_randomness
     from clients.privacy.training import training
+    from tests.support.repeatable_noise import not_private_randomness
 
-    patch.setattr(training, "private_randomness", lambda kind: not_private_randomness(kind, 7))
+    patch.setattr(training, "private_randomness", lambda: not_private_randomness(7))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from opacus.optimizers import DPOptimizer
 
+from clients.privacy.gaussian import release
 from clients.privacy.noise import Randomness
 
 # Gradients are clipped to C / 1.001: a float32 norm of millions of numbers can be 0.06 % too small,
@@ -113,11 +114,11 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
     def add_noise(self) -> None:
         """Put sum + noise into ``grad`` and forget the sums."""
         for parameter in self.params:
-            noise = self.randomness.gaussian(parameter, self.deviation)
             # Forgotten at once: released twice, with two noises, it would cost twice as much.
             summed, parameter.summed_grad = parameter.summed_grad, None
-            parameter.grad = noise if summed is None else noise.add_(summed)
-        self._noisy_losses += self._loss + self.randomness.gaussian(self._loss, self.deviation)
+            exact = torch.zeros_like(parameter) if summed is None else summed
+            parameter.grad = release(exact, self.deviation, self.randomness).to(parameter)
+        self._noisy_losses += release(self._loss, self.deviation, self.randomness)
         self._loss.zero_()
         self.steps += 1
 

@@ -66,7 +66,7 @@ def train_privately(
     another. Raises :class:`PrivacyError` before any training, and :class:`TrainingDiverged` if a
     weight is not finite at the end.
     """
-    randomness = randomness or private_randomness(settings.random)
+    randomness = randomness or private_randomness()
     network.to(device).train()
     images, targets = data.images.to(device), data.labels.to(device)
     units = make_units(len(data), groups, settings.copies)
