@@ -193,7 +193,7 @@ class Step:
             expected_batch_size=BATCH,
             loss_bound=settings.loss_bound,
             loss_share=settings.loss_share,
-            randomness=private_randomness(settings.random),
+            randomness=private_randomness(),
         )
         gradients, units = MODES[mode](network, cross_entropy), make_units(BATCH)
         self.do = lambda: private_step(

@@ -1,28 +1,24 @@
 """Private randomness: the noise and the choice of records, which nobody else may know or repeat.
 
-A seed that others know makes the noise known, and then nothing is private.  So generators take
-their state from the operating system once per process; they are never seeded, logged, stored, or
-copied, and a forked process gets its own.
+A seed that others know makes the noise known, and then nothing is private.  So the generator takes
+its key from the operating system once per process; it is never seeded, logged, stored, or copied,
+and a forked process gets its own.
 
-``system`` is PyTorch's generator.  It is fast but not cryptographic: whoever saw some noise exactly
-could predict the rest.  ``secure`` is AES-256 in counter mode, Gaussian by Box and Muller in double
-precision, four draws added so that the bits of a float tell nothing (Holohan & Braghin, 2021).
+It is AES-256 in counter mode: whoever sees noise exactly cannot compute the rest of it, as is
+possible with an ordinary generator (PyTorch's and NumPy's are linear).
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import os
 import threading
-from typing import Literal, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-Kind = Literal["system", "secure"]
 
 
 class Randomness(Protocol):
@@ -37,31 +33,22 @@ class Randomness(Protocol):
         ...
 
 
-def private_randomness(kind: Kind) -> Randomness:
-    """Return this process' private generator of a kind; the first call makes it."""
+def private_randomness() -> Randomness:
+    """Return this process' private generator; the first call makes it."""
     with _LOCK:
-        return _of_this_process(kind)
-
-
-def not_private_randomness(kind: Kind, not_private_seed: int) -> Randomness:
-    """Return a generator that anybody can repeat: for tests.  What it protects is NOT PRIVATE."""
-    return _make(kind, hashlib.shake_256(not_private_seed.to_bytes(16, "big", signed=True)).digest)
+        return _of_this_process()
 
 
 @functools.cache
-def _of_this_process(kind: Kind) -> Randomness:
-    return _make(kind, os.urandom)
-
-
-def _make(kind: Kind, entropy: _Entropy) -> Randomness:
-    return SystemRandomness(entropy) if kind == "system" else SecureRandomness(entropy)
+def _of_this_process() -> Randomness:
+    return SecureRandomness(os.urandom)
 
 
 _LOCK = threading.Lock()
 
 
 def _forget_after_fork() -> None:
-    """Let a forked process draw its own state: its parent's would give the same noise twice."""
+    """Let a forked process draw its own key: its parent's would give the same noise twice."""
     global _LOCK
     _LOCK = threading.Lock()
     _of_this_process.cache_clear()
@@ -70,96 +57,56 @@ def _forget_after_fork() -> None:
 os.register_at_fork(after_in_child=_forget_after_fork)
 
 
-class _Entropy(Protocol):
+class Entropy(Protocol):
+    """A source of random bytes, such as :func:`os.urandom`."""
+
     def __call__(self, count: int, /) -> bytes: ...
 
 
-class _NeverCopied:
-    """Refuses to be copied or stored: a copy would repeat the noise."""
+BLOCK = 2**15
+"""Numbers made at once, so that they stay in the processor's cache."""
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("expected private randomness to stay in its process; make another one")
-
-
-class SystemRandomness(_NeverCopied):
-    """PyTorch's own generators, one for each kind of device."""
-
-    def __init__(self, entropy: _Entropy) -> None:
-        self._entropy = entropy
-        self._cpu = fully_seeded(entropy)
-        self._others: dict[torch.device, torch.Generator] = {}
-
-    def gaussian(self, like: torch.Tensor, deviation: float) -> torch.Tensor:
-        """Return independent N(0, deviation²) in the shape, type, and place of ``like``."""
-        generator = self._generator(like.device)
-        noise = torch.empty(like.shape, dtype=like.dtype, device=like.device)
-        return noise.normal_(0.0, deviation, generator=generator)
-
-    def uniform(self, count: int) -> torch.Tensor:
-        """Return ``count`` independent numbers, uniform in [0, 1): float64, on the CPU."""
-        return torch.rand(count, dtype=torch.float64, generator=self._cpu)
-
-    def _generator(self, device: torch.device) -> torch.Generator:
-        if device.type == "cpu":
-            return self._cpu
-        if device not in self._others:
-            seed = int.from_bytes(self._entropy(8), "big") >> 1
-            self._others[device] = torch.Generator(device).manual_seed(seed)
-        return self._others[device]
+TAIL = 2.0**-20
+"""Probability of the tails, both together, in which a number is drawn with 53 bits more."""
 
 
-STATE_WORDS = 624
-STATE_BEGINS = 24
-"""Byte at which the words of the Mersenne twister begin in the state of a CPU generator."""
+class SecureRandomness:
+    """AES-256-CTR with a key from ``entropy``; Gaussian by the inverse of the distribution."""
 
-
-def fully_seeded(entropy: _Entropy) -> torch.Generator:
-    """Return a CPU generator of which all 19 937 bits of state are random.
-
-    ``manual_seed`` uses 32 bits on the CPU, which can all be tried.  Raises
-    :class:`RuntimeError` when PyTorch stores the state in another way than is known here.
-    """
-    generator = torch.Generator().manual_seed(5)
-    state = generator.get_state()
-    words = state.numpy()[STATE_BEGINS : STATE_BEGINS + 8 * STATE_WORDS].view(np.uint64)
-    if words[0] != 5 or words[1] != (1812433253 * 5 + 1) % 2**32:
-        raise RuntimeError('unknown state of torch.Generator; set privacy.random = "secure"')
-    words[:] = np.frombuffer(entropy(4 * STATE_WORDS), np.uint32)
-    generator.set_state(state)
-    return generator
-
-
-CHUNK = 2**18
-"""Numbers made at once, so that double precision needs little memory."""
-
-SUMMANDS = 4
-
-
-class SecureRandomness(_NeverCopied):
-    """AES-256-CTR with a key from the operating system."""
-
-    def __init__(self, entropy: _Entropy) -> None:
+    def __init__(self, entropy: Entropy) -> None:
         self._stream = Cipher(algorithms.AES(entropy(32)), modes.CTR(bytes(16))).encryptor()
         self._one_at_a_time = threading.Lock()
 
     def gaussian(self, like: torch.Tensor, deviation: float) -> torch.Tensor:
         """Return independent N(0, deviation²) in the shape, type, and place of ``like``."""
         noise = torch.empty(like.numel(), dtype=like.dtype)
-        for part in noise.split(CHUNK):
-            total = sum((self._normal(len(part)) for _ in range(SUMMANDS)), torch.zeros(()))
-            part.copy_(total * (deviation / math.sqrt(SUMMANDS)))
+        for part in noise.split(BLOCK):
+            part.copy_(self._normal(len(part)).mul_(deviation))
         return noise.view(like.shape).to(like.device)
 
     def uniform(self, count: int) -> torch.Tensor:
         """Return ``count`` independent numbers, uniform in [0, 1): float64, on the CPU."""
+        return torch.from_numpy((self._words(count) >> 11) & (2**53 - 1)).double().mul_(2.0**-53)
+
+    def _words(self, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return ``count`` independent numbers, uniform among all of int64."""
         with self._one_at_a_time:
-            data = self._stream.update(bytes(8 * count))
-        whole = np.frombuffer(data, np.uint64) >> np.uint64(11)
-        return torch.from_numpy(whole.astype(np.float64) * 2.0**-53)
+            return np.frombuffer(self._stream.update(bytes(8 * count)), np.int64)
 
     def _normal(self, count: int) -> torch.Tensor:
-        """Return ``count`` standard normal numbers, float64 (Box & Muller, 1958)."""
-        half = (count + 1) // 2
-        radius = (-2.0 * torch.log(1.0 - self.uniform(half))).sqrt()
-        angle = 2.0 * math.pi * self.uniform(half)
-        return torch.cat([radius * angle.cos(), radius * angle.sin()])[:count]
+        """Return ``count`` standard normal numbers, float64."""
+        # An odd number of 53 bits and a sign: never ±1, symmetric, and exact as float64.
+        shares = torch.from_numpy((self._words(count) >> 10) | 1).double().mul_(2.0**-53)
+        normal = torch.erfinv(shares).mul_(math.sqrt(2.0))
+        # Far out neighbouring shares give numbers that differ visibly, and a number that cannot
+        # occur would tell of the sum below it.  So the probability gets further bits there.
+        rare = (shares.abs() > 1 - TAIL).nonzero().flatten()
+        if len(rare):
+            beyond = 1 - shares[rare].abs()
+            beyond += (2 * self.uniform(len(rare)) - 1 + 2.0**-53) * 2.0**-53
+            normal[rare] = -torch.special.ndtri(beyond / 2) * shares[rare].sign()
+        return normal
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        # A copy would repeat the noise.
+        raise TypeError("expected private randomness to stay in its process; make another one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from clients.privacy.accounting.mechanism import Mechanism
 from strategies.settings import Role, Settings
@@ -92,10 +92,9 @@ class PrivacySettings(Settings):
         description="Most records whose gradients are computed at once; it changes memory but not"
         " the result.",
     )
-    random: Literal["system", "secure"] = Field(
-        default="system",
-        description='Where the noise comes from: PyTorch\'s generator ("system"), whose state can'
-        ' be computed from released noise, or AES-256 in counter mode ("secure").',
+    random: Literal["secure"] = Field(
+        default="secure",
+        description="Where the noise comes from: AES-256 in counter mode, and nothing else.",
     )
     metrics: Literal["noisy", "withheld", "exact"] = Field(
         default="noisy",
@@ -129,6 +128,16 @@ class PrivacySettings(Settings):
         description="Number of layers, counted from the output, that are trained while the others"
         " keep their initial weights; left out, all are trained.",
     )
+
+    @field_validator("random", mode="before")
+    @classmethod
+    def _no_ordinary_generator(cls, random: object) -> object:
+        if random == "system":  # allowed, and the default, in versions before
+            raise ValueError(
+                'expected "secure", as the state of the system\'s generator can be computed from'
+                " released noise; remove the line"
+            )
+        return random
 
     @property
     def private(self) -> bool:

@@ -126,8 +126,7 @@ def canary_federation(
 ) -> Federation:
     """Return a federation of two vendors that serve by turns; every round is one gradient step.
 
-    The computation and clipping of gradients, the loss's share, and the source of randomness are
-    those of ``settings``.
+    The computation and clipping of gradients and the loss's share are those of ``settings``.
     """
     privacy = settings.model_copy(
         update={

@@ -154,6 +154,9 @@ class Federation(Settings):
         left_out = {"run"} | ({"edition", "previous", "first"} if self.edition == 1 else set())
         agreed = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         agreed["model"] = self.network_settings.model_dump(mode="json", by_alias=True)
+        # The noise has one source now.  Files that never mentioned it keep the identity that they
+        # had when its default was another.
+        agreed["privacy"]["random"] = "system"
         agreed["data"].pop("path", None)
         for vendor in agreed["vendors"]:
             vendor.pop("path", None)

@@ -26,11 +26,6 @@ NOT_COVERED = (
     " what is released outside of this ledger; timing, error codes, and metadata"
 )
 UNITS = {"record": "one training image", "patient": "all training images of one patient"}
-NOISE = {
-    "secure": ". Noise comes from a cryptographic generator.",
-    "system": ", as long as every elected server follows the protocol. Noise comes from a generator"
-    " whose state can be computed from released noise: a server that cheats can remove it.",
-}
 METRICS = {
     "noisy": "Accuracies on validation and test data leave with noise, against a budget of their"
     " own; each site's ledger says how much of it is spent.",
@@ -54,7 +49,7 @@ def promise(federation: Federation) -> str:
         " server, and its noisy loss) is (ε, δ)-differentially private with respect to"
         f" {UNITS[settings.unit]} added or removed, over all rounds and both roles together."
         " This holds against all other vendors, the elected servers, and whoever uses the models,"
-        f" even if they pool what they know{NOISE[settings.random]}"
+        " even if they pool what they know. Noise comes from a cryptographic generator."
         " It is no protection against poisoned models."
     )
 
@@ -63,10 +58,7 @@ def exclusions(federation: Federation) -> str:
     """Return the exclusions from the promise; empty without differential privacy."""
     if not federation.privacy.private:
         return ""
-    settings = federation.privacy
-    exact = settings.metrics == "noisy" and settings.random == "system"
-    found_out = " A server that cheats can compute the exact counts behind them." if exact else ""
-    return f"Not covered: {NOT_COVERED}. {METRICS[settings.metrics]}{found_out}"
+    return f"Not covered: {NOT_COVERED}. {METRICS[federation.privacy.metrics]}"
 
 
 def spent_line(privacy: Mapping[str, VendorPrivacy]) -> str:

@@ -43,9 +43,8 @@ def released_metrics(
     try:
         # Validation and test records have budgets of their own, apart from the training records'.
         with _for_split(spender, learner, split).releasing("metrics", mechanism, term, term):
-            randomness = private_randomness(spender.settings.random)
             noisy, counted = noisy_accuracies(
-                accuracies, examples, mechanism.noise_multiplier, randomness
+                accuracies, examples, mechanism.noise_multiplier, private_randomness()
             )
     except PrivacyError as error:
         if error.code != PrivacyError.BUDGET_SPENT:

@@ -176,7 +176,7 @@ class Site:
         privacy = self.federation.privacy
         if privacy.update_clip is None:
             return trained
-        noise = privacy.update_noise, private_randomness(privacy.random)
+        noise = privacy.update_noise, private_randomness()
         return replace(
             trained, weights=protect_update(start, trained.weights, privacy.update_clip, *noise)
         )

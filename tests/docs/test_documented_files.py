@@ -46,7 +46,7 @@ def test_tables_for_privacy_are_accepted(tmp_path: Path) -> None:
     rest = after[after.index("[run]") :]
     (tmp_path / "federation.toml").write_text(f"{before}{table}{rest}", encoding="utf-8")
     privacy = load_federation(tmp_path / "federation.toml").privacy
-    assert (privacy.random, privacy.metrics) == (shown["random"], shown["metrics"])
+    assert (privacy.metrics, privacy.client_steps) == (shown["metrics"], shown["client-steps"])
     (tmp_path / SITE_FILE).write_text(f'vendor = "aster"\n{limits}', encoding="utf-8")
     assert load_site(tmp_path).privacy.required
 

@@ -71,7 +71,7 @@ def train_privately(
     off by their ratio.  Raises :class:`PrivacyError` before anything is trained,
     :class:`TrainingDiverged` when weights are not finite at the end.
     """
-    randomness = randomness or private_randomness(settings.random)
+    randomness = randomness or private_randomness()
     network.to(device).train()
     images, targets = data.images.to(device), data.labels.to(device)
     units = make_units(len(data), groups, settings.copies)

@@ -13,17 +13,12 @@ import pytest
 import torch
 from scipy import stats
 
+from clients.privacy import noise as noise_module
 from clients.privacy.gradients.optimizer import PrivateOptimizer
-from clients.privacy.noise import (
-    Kind,
-    Randomness,
-    fully_seeded,
-    not_private_randomness,
-    private_randomness,
-)
+from clients.privacy.noise import Randomness, private_randomness
+from tests.support.private_training import not_private_randomness
 from tests.support.waiting import PATIENCE_SECONDS
 
-KINDS: tuple[Kind, ...] = ("system", "secure")
 SIGMA, CLIP, SHARE, EXPECTED = 1.3, 0.7, 0.4, 10
 
 
@@ -31,7 +26,7 @@ class Weakened:
     """Noise that is a little too small."""
 
     def __init__(self, by: float) -> None:
-        self.by, self.inner = by, not_private_randomness("system", 1)
+        self.by, self.inner = by, not_private_randomness(1)
 
     def gaussian(self, like: torch.Tensor, deviation: float) -> torch.Tensor:
         return self.inner.gaussian(like, deviation * self.by)
@@ -70,17 +65,15 @@ def p_value(normal: torch.Tensor) -> float:
     return 2 * float(min(stats.chi2.cdf(total, count), stats.chi2.sf(total, count)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_noise_of_empty_batches_has_exactly_the_promised_scale(kind: Kind) -> None:
-    noise = released_noise(not_private_randomness(kind, 7), 40, 10_000)
+def test_noise_of_empty_batches_has_exactly_the_promised_scale() -> None:
+    noise = released_noise(not_private_randomness(7), 40, 10_000)
     assert p_value(noise[:, :-1]) > 1e-3
     assert abs(float(noise[:, :-1].mean())) < 5 / math.sqrt(noise.numel())
     assert stats.kstest(noise[:, :-1].flatten().numpy(), "norm").pvalue > 1e-3
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_loss_coordinate_has_the_same_noise(kind: Kind) -> None:
-    noise = released_noise(not_private_randomness(kind, 8), 1500, 1)[:, -1]
+def test_loss_coordinate_has_the_same_noise() -> None:
+    noise = released_noise(not_private_randomness(8), 1500, 1)[:, -1]
     assert p_value(noise) > 1e-3
     assert stats.kstest(noise.numpy(), "norm").pvalue > 1e-3
 
@@ -94,44 +87,39 @@ def test_no_noise_on_the_loss_is_noticed() -> None:
     assert p_value(noise) < 1e-6
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_steps_and_coordinates_are_independent(kind: Kind) -> None:
-    noise = released_noise(not_private_randomness(kind, 9), 30, 20_000)[:, :-1].numpy()
+def test_steps_and_coordinates_are_independent() -> None:
+    noise = released_noise(not_private_randomness(9), 30, 20_000)[:, :-1].numpy()
     correlation = np.corrcoef(noise) - np.eye(len(noise))
     assert np.abs(correlation).max() < 5 / math.sqrt(noise.shape[1])
     neighbours = np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]
     assert abs(neighbours) < 5 / math.sqrt(noise.size)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_second_training_in_a_process_has_other_noise(kind: Kind) -> None:
-    one = released_noise(private_randomness(kind), 1, 5000)
-    other = released_noise(private_randomness(kind), 1, 5000)
+def test_second_training_in_a_process_has_other_noise() -> None:
+    one = released_noise(private_randomness(), 1, 5000)
+    other = released_noise(private_randomness(), 1, 5000)
     assert abs(float(torch.corrcoef(torch.cat([one, other]))[0, 1])) < 0.08
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_published_seeds_do_not_determine_it(kind: Kind) -> None:
+def test_published_seeds_do_not_determine_it() -> None:
     draws = []
     for _ in range(2):
         torch.manual_seed(1)
         np.random.seed(1)
-        draws.append(private_randomness(kind).gaussian(torch.zeros(100), 1.0))
+        draws.append(private_randomness().gaussian(torch.zeros(100), 1.0))
     assert not torch.equal(*draws)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_noise_does_not_advance_the_global_generator(kind: Kind) -> None:
+def test_noise_does_not_advance_the_global_generator() -> None:
     before = torch.get_rng_state()
-    private_randomness(kind).gaussian(torch.zeros(100), 1.0)
-    private_randomness(kind).uniform(10)
+    private_randomness().gaussian(torch.zeros(100), 1.0)
+    private_randomness().uniform(10)
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_only_what_is_called_not_private_can_be_repeated(kind: Kind) -> None:
-    one, same = not_private_randomness(kind, -3), not_private_randomness(kind, -3)
-    other = not_private_randomness(kind, 4)
+def test_only_what_is_called_not_private_can_be_repeated() -> None:
+    one, same = not_private_randomness(-3), not_private_randomness(-3)
+    other = not_private_randomness(4)
     like = torch.zeros(7)
     first = one.gaussian(like, 2.0)
     assert torch.equal(first, same.gaussian(like, 2.0))
@@ -139,18 +127,16 @@ def test_only_what_is_called_not_private_can_be_repeated(kind: Kind) -> None:
     assert torch.equal(one.uniform(5), same.uniform(5))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_private_randomness_cannot_be_copied_or_stored(kind: Kind) -> None:
+def test_private_randomness_cannot_be_copied_or_stored() -> None:
     with pytest.raises(TypeError, match="stay in its process"):
-        copy.deepcopy(private_randomness(kind))
+        copy.deepcopy(private_randomness())
 
 
 def test_forked_process_has_noise_of_its_own() -> None:
     program = """
 import os, torch
 from clients.privacy.noise import private_randomness
-def draw(): return [private_randomness(k).gaussian(torch.zeros(1), 1.0).item() for k in KINDS]
-KINDS = "system", "secure"
+def draw(): return [private_randomness().gaussian(torch.zeros(1), 1.0).item() for _ in range(2)]
 draw()
 child = os.fork()
 numbers = draw()
@@ -169,34 +155,39 @@ print(*numbers, flush=True)
     assert len(numbers) == 4 and len(set(numbers)) == 4
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 1001])
-def test_any_shape_can_be_drawn(kind: Kind, count: int) -> None:
-    noise = private_randomness(kind).gaussian(torch.zeros(count, 2), 1.0)
+def test_any_shape_can_be_drawn(count: int) -> None:
+    noise = private_randomness().gaussian(torch.zeros(count, 2), 1.0)
     assert noise.shape == (count, 2)
     assert noise.isfinite().all() and len(noise.unique()) == 2 * count
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_uniform_numbers_are_uniform(kind: Kind) -> None:
-    numbers = not_private_randomness(kind, 11).uniform(20_000)
+def test_uniform_numbers_are_uniform() -> None:
+    numbers = not_private_randomness(11).uniform(20_000)
     assert numbers.dtype == torch.float64
     assert float(numbers.min()) >= 0 and float(numbers.max()) < 1
     assert stats.kstest(numbers.numpy(), "uniform").pvalue > 1e-3
 
 
-def test_whole_state_of_the_generator_is_random() -> None:
-    """NumPy's Mersenne twister with the same 624 words gives the same numbers."""
-    words = np.random.default_rng(0).integers(0, 2**32, 624, dtype=np.uint32)
-    generator = fully_seeded(lambda count: words.tobytes()[:count])
-    ours = torch.empty(2000, dtype=torch.int32).random_(generator=generator)
-    theirs = np.random.MT19937()
-    theirs.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
-    raw = np.asarray(theirs.random_raw(2000), dtype=np.uint64)
-    assert np.array_equal(ours.numpy(), (raw % 2**31).astype(np.int32))
+def test_tails_that_are_drawn_with_more_bits_are_those_of_the_distribution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(noise_module, "TAIL", 0.5)
+    like = torch.zeros(200_000, dtype=torch.float64)
+    drawn = not_private_randomness(12).gaussian(like, 1.0)
+    assert stats.kstest(drawn.numpy(), "norm").pvalue > 1e-3
+    assert abs(float(drawn.mean())) < 5 / math.sqrt(len(drawn))
 
 
-def test_a_seed_of_the_generator_would_be_32_bits() -> None:
-    """The reason for the above: should PyTorch mend it, ``fully_seeded`` can go."""
-    one = torch.rand(4, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(one, torch.rand(4, generator=torch.Generator().manual_seed(1 + 2**32)))
+@pytest.mark.parametrize("word", [0, -1, 2**63 - 1, -(2**63)])
+def test_no_draw_is_infinite(word: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    randomness = not_private_randomness(1)
+    monkeypatch.setattr(randomness, "_words", lambda count: np.full(count, word, np.int64))
+    drawn = randomness.gaussian(torch.zeros(3, dtype=torch.float64), 1.0)
+    assert drawn.isfinite().all() and float(drawn.abs().max()) < 13
+
+
+def test_product_has_no_generator_but_the_cryptographic_one() -> None:
+    """Also none that can be seeded: tests make one by themselves."""
+    assert isinstance(private_randomness(), noise_module.SecureRandomness)
+    assert not [name for name in vars(noise_module) if "not_private" in name or "seed" in name]

@@ -64,10 +64,9 @@ def test_audit_sees_a_good_part_of_what_is_lost() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("random", ["system", "secure"])
 @pytest.mark.parametrize("gradients", ["vmap", "loop", "ghost"])
-def test_real_build_passes_in_every_mode(gradients: GradientMode, random: str) -> None:
-    result = attacked(4.0, gradients=gradients, random=random)
+def test_real_build_passes_in_every_mode(gradients: GradientMode) -> None:
+    result = attacked(4.0, gradients=gradients)
     assert not result.refuted and result.lower_bound > 0.5
 
 

@@ -47,6 +47,7 @@ def test_vendor_may_need_noise_of_its_own() -> None:
         (SIZES, {"privacy__epsilon": -1.0}, "privacy.epsilon: found -1.0; expected"),
         (SIZES, {"privacy__server_terms": 0}, "privacy.server_terms: found 0; expected"),
         (SIZES, {"privacy__noise": 1.0}, "privacy.noise: found an unknown key"),
+        (SIZES, {"privacy__random": "system"}, "can be computed from released noise; remove the"),
     ],
 )
 def test_what_does_not_fit_is_named(

@@ -10,7 +10,6 @@ import pytest
 from dp_accounting import GaussianDpEvent, SelfComposedDpEvent
 from dp_accounting.pld import PLDAccountant
 
-from clients.privacy.noise import not_private_randomness
 from clients.privacy.update_level import protect_update
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
@@ -20,6 +19,7 @@ from srflm_flower.privacy.update_level import (
     vendor_level_epsilon,
 )
 from strategies.weights import Weights
+from tests.support.private_training import not_private_randomness
 from tests.support.records import make_record
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
@@ -31,7 +31,7 @@ def moved(by: float) -> Weights:
 
 
 def protected(trained: Weights, clip: float, noise: float, seed: int = 1) -> Weights:
-    return protect_update(START, trained, clip, noise, not_private_randomness("system", seed))
+    return protect_update(START, trained, clip, noise, not_private_randomness(seed))
 
 
 def norm(weights: Weights) -> float:
@@ -53,7 +53,7 @@ def test_update_that_is_not_finite_becomes_none(value: float) -> None:
 
 def test_noise_has_the_agreed_scale_in_every_coordinate() -> None:
     large: Weights = {"a": np.zeros(200_000, np.float32)}
-    randomness = not_private_randomness("system", 7)
+    randomness = not_private_randomness(7)
     noise = protect_update(large, large, 0.5, 3.0, randomness)["a"]
     assert float(noise.std()) == pytest.approx(1.5, rel=0.01)
     assert abs(float(noise.mean())) < 0.02

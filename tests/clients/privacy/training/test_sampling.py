@@ -7,13 +7,13 @@ import torch
 from scipy import stats
 
 from clients.privacy.accounting.mechanism import Mechanism
-from clients.privacy.noise import not_private_randomness
 from clients.privacy.training.sampling import poisson_batches
 from strategies.errors import PrivacyError
+from tests.support.private_training import not_private_randomness
 
 
 def drawn(units: int, rate: float, steps: int, seed: int = 1) -> list[torch.Tensor]:
-    randomness = not_private_randomness("system", seed)
+    randomness = not_private_randomness(seed)
     return list(poisson_batches(units, Mechanism(1.0, rate, steps), randomness))
 
 
@@ -65,5 +65,5 @@ def test_rate_of_one_draws_everybody() -> None:
 )
 def test_mechanism_that_is_none_is_refused(mechanism: Mechanism) -> None:
     with pytest.raises(PrivacyError) as refused:
-        next(poisson_batches(5, mechanism, not_private_randomness("system", 1)))
+        next(poisson_batches(5, mechanism, not_private_randomness(1)))
     assert refused.value.code == PrivacyError.MECHANISM

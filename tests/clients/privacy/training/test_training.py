@@ -14,13 +14,13 @@ from clients.networks import get_weights, initial_network
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.gradients.losses import squared_error
 from clients.privacy.gradients.networks import make_dp_ready, make_probe
-from clients.privacy.noise import Randomness, not_private_randomness
+from clients.privacy.noise import Randomness
 from clients.privacy.settings import PrivacySettings
 from clients.privacy.training.training import PrivateOutcome, train_privately
 from clients.settings import ModelSettings, TaskSettings, TrainingSettings
 from strategies.errors import PrivacyError, TrainingDiverged
 from strategies.weights import hash_weights
-from tests.support.private_training import CPU, WithoutNoise
+from tests.support.private_training import CPU, WithoutNoise, not_private_randomness
 
 TASK = TaskSettings(classes=("dark", "bright"))
 SETTINGS = PrivacySettings(unit="record", batch_size=16)
@@ -58,7 +58,7 @@ def trained(
         SGD,
         learning_rate,
         CPU,
-        randomness=randomness or not_private_randomness("system", 5),
+        randomness=randomness or not_private_randomness(5),
         **options,  # type: ignore[arg-type]
     )
     return network, outcome
@@ -143,7 +143,7 @@ def test_loss_estimate_is_unbiased_and_as_noisy_as_promised() -> None:
     for seed in range(24):
         _, outcome = trained(
             mechanism,
-            randomness=not_private_randomness("system", seed),
+            randomness=not_private_randomness(seed),
             network=copy.deepcopy(network),
             learning_rate=1e-9,
         )
