@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import torch
 
+from clients.privacy.gaussian import release
 from clients.privacy.noise import Randomness
 
 
@@ -25,7 +26,7 @@ def noisy_accuracies(
     exact = [value * examples for value in accuracies.values()]
     counts = torch.tensor([*exact, float(examples)], dtype=torch.float64)
     deviation = noise_multiplier * math.sqrt(len(counts))
-    noisy = (counts + randomness.gaussian(counts, deviation)).tolist()
+    noisy = release(counts, deviation, randomness).tolist()
     found = max(noisy.pop(), 1.0)
     shares = {
         name: min(max(n / found, 0.0), 1.0) for name, n in zip(accuracies, noisy, strict=True)

@@ -25,7 +25,7 @@ class Randomness(Protocol):
     """Where noise and the choice of records come from."""
 
     def gaussian(self, like: torch.Tensor, deviation: float) -> torch.Tensor:
-        """Return independent N(0, deviation²) in the shape, type, and place of ``like``."""
+        """Return independent N(0, deviation²) in the shape of ``like``: float64, on the CPU."""
         ...
 
     def uniform(self, count: int) -> torch.Tensor:
@@ -66,7 +66,7 @@ class Entropy(Protocol):
 BLOCK = 2**15
 """Numbers made at once, so that they stay in the processor's cache."""
 
-TAIL = 2.0**-20
+TAIL = 2.0**-10
 """Probability of the tails, both together, in which a number is drawn with 53 bits more."""
 
 
@@ -78,11 +78,11 @@ class SecureRandomness:
         self._one_at_a_time = threading.Lock()
 
     def gaussian(self, like: torch.Tensor, deviation: float) -> torch.Tensor:
-        """Return independent N(0, deviation²) in the shape, type, and place of ``like``."""
-        noise = torch.empty(like.numel(), dtype=like.dtype)
+        """Return independent N(0, deviation²) in the shape of ``like``: float64, on the CPU."""
+        noise = torch.empty(like.numel(), dtype=torch.float64)
         for part in noise.split(BLOCK):
-            part.copy_(self._normal(len(part)).mul_(deviation))
-        return noise.view(like.shape).to(like.device)
+            torch.mul(self._normal(len(part)), deviation, out=part)
+        return noise.view(like.shape)
 
     def uniform(self, count: int) -> torch.Tensor:
         """Return ``count`` independent numbers, uniform in [0, 1): float64, on the CPU."""

@@ -12,6 +12,7 @@ import math
 import numpy as np
 import torch
 
+from clients.privacy.gaussian import release
 from clients.privacy.noise import Randomness
 from strategies.weights import Weights
 
@@ -37,7 +38,7 @@ def protect_update(
     for name, each in update.items():
         clipped = each * factor if factor > 0 else np.zeros_like(each)
         if noise_multiplier > 0:
-            like = torch.zeros(each.shape, dtype=torch.float64)
-            clipped = clipped + randomness.gaussian(like, noise_multiplier * clip).numpy()
+            exact = torch.from_numpy(np.asarray(clipped))
+            clipped = release(exact, noise_multiplier * clip, randomness).numpy()
         protected[name] = (start[name] + clipped).astype(trained[name].dtype)
     return protected

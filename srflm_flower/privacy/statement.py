@@ -21,7 +21,7 @@ NOT_COVERED = (
     " an image more or less in data that the program divides into splits or makes smaller, as it"
     " moves other images too;"
     " image files that were made anew from the same images and so count as other data;"
-    " rounds of a single step, and noise that differs between the roles: δ can then be larger;"
+    " noise that differs between the roles: δ can then be larger;"
     " preprocessing and hyper-parameters chosen by looking at the data;"
     " what is released outside of this ledger; timing, error codes, and metadata"
 )

@@ -39,7 +39,7 @@ class WithoutNoise:
     """Randomness that adds nothing and draws everybody."""
 
     def gaussian(self, like: torch.Tensor, deviation: float) -> torch.Tensor:
-        return torch.zeros_like(like)
+        return torch.zeros(like.shape, dtype=torch.float64)
 
     def uniform(self, count: int) -> torch.Tensor:
         return torch.zeros(count, dtype=torch.float64)

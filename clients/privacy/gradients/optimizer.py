@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from opacus.optimizers import DPOptimizer
 
+from clients.privacy.gaussian import release
 from clients.privacy.noise import Randomness
 
 ROUNDING = 1.001
@@ -111,10 +112,10 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
     def add_noise(self) -> None:
         """Put sum + noise into ``grad``; forget the sums, so that none is released twice."""
         for parameter in self.params:
-            noise = self.randomness.gaussian(parameter, self.deviation)
             summed, parameter.summed_grad = parameter.summed_grad, None
-            parameter.grad = noise if summed is None else noise.add_(summed)
-        self._noisy_losses += self._loss + self.randomness.gaussian(self._loss, self.deviation)
+            exact = torch.zeros_like(parameter) if summed is None else summed
+            parameter.grad = release(exact, self.deviation, self.randomness).to(parameter)
+        self._noisy_losses += release(self._loss, self.deviation, self.randomness)
         self._loss.zero_()
         self.steps += 1
 
