@@ -1,7 +1,8 @@
-"""Small networks of every kind, with tasks and data, and DP-SGD without its noise."""
+"""Small networks of every kind, with tasks and data, and DP-SGD without noise that is private."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from clients.privacy.gradients.losses import (
 )
 from clients.privacy.gradients.networks import make_dp_ready, make_probe
 from clients.privacy.gradients.optimizer import PrivateOptimizer
+from clients.privacy.noise import SecureRandomness
 from clients.settings import ModelSettings, TaskSettings
 from tests.support.hook_gradients import WAYS, Way
 
@@ -41,6 +43,11 @@ class WithoutNoise:
 
     def uniform(self, count: int) -> torch.Tensor:
         return torch.zeros(count, dtype=torch.float64)
+
+
+def not_private_randomness(seed: int) -> SecureRandomness:
+    """Return a generator that draws the same for the same seed, as none of the product does."""
+    return SecureRandomness(hashlib.shake_256(seed.to_bytes(16, "big", signed=True)).digest)
 
 
 @dataclass(frozen=True)

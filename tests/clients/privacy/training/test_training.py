@@ -20,8 +20,7 @@ from clients.privacy.training.training import PrivateOutcome, train_privately
 from clients.settings import ModelSettings, TaskSettings, TrainingSettings
 from strategies.errors import PrivacyError, TrainingDiverged
 from strategies.weights import hash_weights
-from tests.support.private_training import CPU, WithoutNoise
-from tests.support.repeatable_noise import not_private_randomness
+from tests.support.private_training import CPU, WithoutNoise, not_private_randomness
 
 TASK = TaskSettings(classes=("dark", "bright"))
 SETTINGS = PrivacySettings(unit="record", batch_size=16)
