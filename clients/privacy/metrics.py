@@ -26,7 +26,7 @@ def noisy_accuracies(
     # the sensitivity of the k + 1 counts together is √(k + 1).
     deviation = noise_multiplier * math.sqrt(len(counts))
     noisy = release(counts, deviation, randomness).tolist()
-    found = max(noisy.pop(), 1.0)
+    found = max(noisy.pop(), 1.0)  # the divisor; noise may make it 0 or less
     shares = {
         name: min(max(n / found, 0.0), 1.0) for name, n in zip(accuracies, noisy, strict=True)
     }

@@ -1,9 +1,5 @@
 """Private randomness, for the noise and the choice of records; nobody may know or repeat it.
 
-A seed that others know makes the noise known, and then nothing is private.  So the generator takes
-its key from the operating system once per process; it is never seeded, logged, stored, or copied,
-and a forked process gets its own.
-
 It is AES-256 in counter mode: whoever sees noise exactly cannot compute the rest of it, as is
 possible with an ordinary generator (PyTorch's and NumPy's are linear).
 """
@@ -39,7 +35,7 @@ class Randomness(Protocol):
 
 def private_randomness() -> Randomness:
     """Return this process' private generator; the first call makes it."""
-    with _LOCK:
+    with _LOCK:  # functools.cache may call a function twice when threads race
         return _of_this_process()
 
 
@@ -52,7 +48,8 @@ _LOCK = threading.Lock()
 
 
 def _forget_after_fork() -> None:
-    """Let a forked process draw its own key: its parent's would give the same noise twice."""
+    """Let a forked process draw a key of its own."""
+    # With the parent's key both would draw equal noise, which a difference cancels.
     global _LOCK
     _LOCK = threading.Lock()  # another thread of the parent may have held the old one
     _of_this_process.cache_clear()

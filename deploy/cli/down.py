@@ -5,8 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 
 from deploy.cli.site_options import HERE, SiteFolder
+from deploy.processes.private import private_files
 
 
+@private_files()
 def down(folder: SiteFolder = HERE) -> None:
     """Stop a site that is up."""
     from deploy.operating.running import bring_down

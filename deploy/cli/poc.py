@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.processes.private import private_files
 from strategies.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, help="Try a deployment: several sites on one machine.")
@@ -18,6 +19,7 @@ POC = Path("poc")
 
 
 @app.command()
+@private_files()
 def up(
     vendors: Annotated[int, typer.Option(help="sites of the built-in phantom", min=2)] = 4,
     federation: Annotated[
@@ -49,6 +51,7 @@ def up(
 
 
 @app.command()
+@private_files()
 def down(
     folder: Folder = POC,
     delete: Annotated[bool, typer.Option("--delete", help="delete the folder, too")] = False,

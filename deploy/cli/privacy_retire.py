@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 
 from deploy.cli.site_options import HERE
+from deploy.processes.private import private_files
 
 
+@private_files()
 def retire(
     site: Annotated[Path, typer.Argument(help="a site's folder", show_default=".")] = HERE,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,

@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 
 from deploy.cli.site_options import HERE, SiteFolder
+from deploy.processes.private import private_files
 
 app = typer.Typer(no_args_is_help=True, help="Let members join and leave between terms.")
 
 
 @app.command()
+@private_files()
 def approve(
     folder: Annotated[Path, typer.Argument(help="the site's folder, with its site.toml")],
     file: Annotated[Path, typer.Argument(help="the new federation.toml")],
@@ -37,6 +39,7 @@ def approve(
 
 
 @app.command()
+@private_files()
 def withdraw(folder: SiteFolder = HERE) -> None:
     """Withdraw this site's approval, while it has not been decided on."""
     from deploy.membership.roster import withdraw as undo

@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from deploy.cli.site_options import HERE, SiteFolder
+from deploy.processes.private import private_files
 
 if TYPE_CHECKING:
     from strategies.protocol.records import TermRecord
 
 
+@private_files()
 def run(
     folder: SiteFolder = HERE,
     rounds: Annotated[
@@ -52,6 +54,7 @@ def run(
         raise typer.Exit(1)
 
 
+@private_files()
 def stop(folder: SiteFolder = HERE) -> None:
     """End the run after the term that is open; a later `srflm run` goes on from the ledger."""
     from deploy.operating.run_orders import order_rounds

@@ -11,11 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.site_options import HERE, SiteFolder
+from deploy.processes.private import private_files
 
 if TYPE_CHECKING:
     from deploy.operating.status import Expiry, SiteStatus
 
 
+@private_files()
 def status(
     folder: SiteFolder = HERE,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,

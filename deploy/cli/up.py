@@ -8,8 +8,10 @@ import typer
 from rich.console import Console
 
 from deploy.cli.site_options import HERE, SiteFolder
+from deploy.processes.private import private_files
 
 
+@private_files()
 def up(
     folder: SiteFolder = HERE,
     detach: Annotated[bool, typer.Option("--detach", help="return once the site is up")] = False,

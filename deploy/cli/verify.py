@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 
 from deploy.cli.site_options import HERE
+from deploy.processes.private import private_files
 from strategies.errors import LedgerError
 
 
+@private_files()
 def verify(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="one site's folder, or several to compare")

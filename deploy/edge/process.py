@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from deploy.processes.family import kill_all
+from deploy.processes.private import keep_private
 
 WAIT_SECONDS = 5.0
 PASSES = 5  # a master that lost its workers starts new ones, so the search is repeated
@@ -39,6 +40,7 @@ def _is_of(process: psutil.Process, prefix: Path) -> bool:
 
 def main() -> None:
     """End an earlier edge, then become the command."""
+    keep_private()
     end_edge(Path(sys.argv[1]))
     # exec keeps the process id, by which the supervisor knows the edge.
     os.execv(sys.argv[2], sys.argv[2:])

@@ -26,6 +26,7 @@ from deploy.processes.children import Forked, end_children, fork_child, importin
 from deploy.processes.config import load_config
 from deploy.processes.keeping import KeptChildren
 from deploy.processes.pace import pause, rest
+from deploy.processes.private import keep_private
 from strategies.errors import SrflmError
 
 # Imported once before the forks, so that the children share this memory.
@@ -135,6 +136,7 @@ def options(config: SupernodesConfig, link: Link) -> list[str]:
 
 def main() -> None:
     """Read the configuration, import Flower once, and keep the SuperNodes until SIGTERM."""
+    keep_private()
     try:
         config = load_config(SupernodesConfig, Path(sys.argv[1]))
         with importing_without_threads():

@@ -32,6 +32,7 @@ from deploy.processes.children import (
 )
 from deploy.processes.config import Strict, load_config
 from deploy.processes.pace import MIN_SECONDS, pause, rest
+from deploy.processes.private import keep_private
 from strategies.errors import ConfigurationError, SrflmError
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def _require_forkable() -> None:
 
 def main() -> None:
     """Read the configuration, warm up, and serve tasks until SIGTERM."""
+    keep_private()
     try:
         config = load_config(WorkerConfig, Path(sys.argv[1]))
         config.bells.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from clients.files.durable import write_durably
 from deploy.identity.identity import install_certificate, make_identity
 from deploy.processes.config import Strict
+from deploy.processes.private import private_files
 from deploy.site.settings import SITE_FILE, load_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
@@ -57,11 +58,12 @@ def new_site(
             "a roster with all members, this one too",
             "name all of them with --roster",
         )
-    if not (folder / SITE_FILE).exists():
-        own = {"vendor": vendor, "listen": listen, **settings}
-        write_durably(folder / SITE_FILE, tomlkit.dumps(own).encode())
-    identity = load_site(folder).identity
-    public = make_identity(identity, vendor, roster)
+    with private_files():
+        if not (folder / SITE_FILE).exists():
+            own = {"vendor": vendor, "listen": listen, **settings}
+            write_durably(folder / SITE_FILE, tomlkit.dumps(own).encode())
+        identity = load_site(folder).identity
+        public = make_identity(identity, vendor, roster)
     membership = Membership(
         vendor=vendor,
         address=address,
@@ -69,6 +71,8 @@ def new_site(
         node_keys=public.node_keys,
         certificate_request=(identity / "site.csr").read_text(encoding="ascii"),
     )
+    # With the user's own umask: it holds public parts only and is sent to the consortium, whose
+    # people must be able to read a copy that keeps its mode.
     path = folder / MEMBERSHIP
     write_durably(path, tomlkit.dumps(membership.model_dump()).encode())
     return path
@@ -84,6 +88,7 @@ def read_membership(path: Path) -> Membership:
         ) from error
 
 
+@private_files()
 def join(folder: Path, answer: Path) -> Federation:
     """Install the consortium's ``answer``, a folder; return the federation as all agreed on it.
 

@@ -22,6 +22,7 @@ from deploy.membership.roster import take_up_edition
 from deploy.operating.programs import SitePrograms
 from deploy.operating.running import read_notes
 from deploy.processes.family import kill_all
+from deploy.processes.private import make_private, private_files
 from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
 from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_anew, site_at
 from deploy.site.layout import Layout, choose_ports, require_free
@@ -31,6 +32,7 @@ LEFTOVER_SECONDS = 10.0
 UP_SECONDS = 60.0
 
 
+@private_files()
 def prepare(folder: Path) -> Path:
     """Check all that can go wrong at a start; return the path of the supervisor's configuration.
 
@@ -65,6 +67,9 @@ def _prepare(site: DeployedSite, layout: Layout) -> Path:
             " new one: change `bundle` in federation.toml at every site",
         )
     end_leftovers(site, layout)
+    # An older version, or a copy that was put back, has left files that others can read.
+    for folder in (layout.state, layout.run, layout.logs, layout.identity):
+        make_private(folder)
     require_free(site.settings.listen)
     ports = choose_ports(site.vendor, federation.roster, site.settings.ports)
     site.begin()
@@ -86,8 +91,7 @@ def _prepare(site: DeployedSite, layout: Layout) -> Path:
         lock=layout.lock,
     )
     path = layout.config("supervisor")
-    write_durably(path, config.model_dump_json().encode())
-    path.chmod(0o600)
+    write_durably(path, config.model_dump_json().encode(), private=True)
     return path
 
 

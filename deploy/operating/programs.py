@@ -55,8 +55,7 @@ class SitePrograms:
         bundle, agreed = bundle_of(self.layout.app)
         bundle_file = self.layout.run / "app.fab"
         write_durably(bundle_file, bundle)
-        write_durably(self.layout.secret, secrets.token_urlsafe(48).encode())
-        self.layout.secret.chmod(0o600)
+        write_durably(self.layout.secret, secrets.token_urlsafe(48).encode(), private=True)
         programs = [self._superlink(), self._edge(), self._supernodes(agreed)]
         if self.warm:
             programs.append(self._worker(agreed))

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 
 from deploy.operating.control import prepare, supervise_here
+from deploy.processes.private import keep_private
 from strategies.errors import DeploymentError, SrflmError
 
 
 def main() -> None:
     """Take up the edition in force, then become the supervisor again."""
+    keep_private()
     try:
         config = prepare(Path(sys.argv[1]))
     except SrflmError as error:

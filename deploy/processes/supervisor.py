@@ -24,6 +24,7 @@ from deploy.processes.children import Child
 from deploy.processes.config import Strict, load_config
 from deploy.processes.family import ProcessFamily, process_family
 from deploy.processes.keeping import KeptChildren
+from deploy.processes.private import keep_private
 from strategies.errors import SrflmError
 
 LOOK_SECONDS = 0.2
@@ -111,6 +112,7 @@ class Supervisor:
 
 def main() -> None:
     """Read the configuration and supervise until SIGTERM."""
+    keep_private()
     try:
         config = load_config(SupervisorConfig, Path(sys.argv[1]))
         config.logs.mkdir(parents=True, exist_ok=True)

@@ -10,10 +10,12 @@ import shutil
 import sys
 
 from deploy.processes.family import end_family
+from deploy.processes.private import keep_private
 
 
 def main() -> None:
     """Wait, end, delete."""
+    keep_private()
     # LOG is not used: it tells a reader of the list of processes whose watchdog this is.
     sys.stdin.buffer.read()
     end_family(sys.argv[1])

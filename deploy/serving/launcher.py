@@ -23,6 +23,7 @@ from deploy.edge.clock_check import clock_problems
 from deploy.processes.backoff import Backoff
 from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
+from deploy.processes.private import keep_private
 from deploy.processes.supervisor import ROSTER_CHANGED
 from deploy.serving.job import JobOutcome, ServerJob
 from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
@@ -262,6 +263,7 @@ def _watch_clocks(config: LauncherConfig, log: EventLog) -> None:
 
 def main() -> None:
     """Serve the site in the configuration until SIGTERM."""
+    keep_private()
     stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stop.append(number))

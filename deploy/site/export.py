@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile
+from deploy.processes.private import private_files
 from deploy.site.deployed_site import DeployedSite
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.report import write_report
@@ -36,7 +37,9 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
     Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable.
     """
     federation, ledger = site.federation, site.state.ledger
-    found, release = _global_model(site)
+    with private_files():  # already a look at the site's ledger may make files beside it
+        found, release = _global_model(site)
+        best, records = site.state.best(), list(ledger.records())
     if release is None:
         raise RunFolderError(
             "a site without a committed term",
@@ -45,19 +48,19 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
             RunFolderError.NOT_A_RUN,
         )
     models: dict[str, Weights] = {}
-    best = site.state.best()
     if found is not None:
         models["global"] = found
     if best is not None:
         models["personalised"] = best.weights
-    test = {name: site.site.learner.evaluate(each, "test") for name, each in models.items()}
+    with private_files():
+        test = {name: site.site.learner.evaluate(each, "test") for name, each in models.items()}
+    # From here on with the user's own umask: an export is made to be handed on.
     notes = {"vendor": site.vendor, **federation.model_notes()}
     for name, weights in models.items():
         file = ModelFile(
             federation.network_settings, federation.task, weights, {**notes, "kind": name}
         )
         file.write(folder / f"{name}.safetensors")
-    records = list(ledger.records())
     lines = [record.model_dump_json() for record in records]
     write_durably(folder / "ledger.jsonl", ("\n".join(lines) + "\n").encode())
     planned = with_changes(federation, run__rounds=records[-1].round)

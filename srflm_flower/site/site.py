@@ -169,29 +169,6 @@ class Site:
         self.state.store_update(trained.weights, notes)
         return trained.weights, notes
 
-    def _trained(self, work: wire.Train, start: Weights, role: Role) -> Trained:
-        """Train, resuming from the checkpoint that an interruption has left of the same work."""
-        key = f"{role} {work.model_dump_json(exclude={'envelope'})}"  # the same in any attempt
-        self._check_told()
-        checkpoint = self.state.checkpoint(role, key)
-        term = work.envelope.term
-        trained = self.learner.train(start, _work(work), role, work.round, checkpoint, term)
-        checkpoint.drop()
-        privacy = self.federation.privacy
-        if privacy.update_clip is None:
-            return trained
-        noise = privacy.update_noise, private_randomness()
-        return replace(
-            trained, weights=protect_update(start, trained.weights, privacy.update_clip, *noise)
-        )
-
-    def _check_told(self) -> None:
-        """Check that the privacy ledger lists all training in records since the last check."""
-        if self.learner.spender is not None:
-            records = self.state.ledger.records(self._told_through + 1)
-            check_told(self.learner.spender, self.vendor, records)
-            self._told_through += len(records)
-
     def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
         self._check_own(recall.envelope)
         stored = self.state.last_update()

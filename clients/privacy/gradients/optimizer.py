@@ -114,6 +114,7 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]
     def add_noise(self) -> None:
         """Put sum + noise into ``grad`` and forget the sums."""
         for parameter in self.params:
+            # Forgotten at once: released twice, with two noises, it would cost twice as much.
             summed, parameter.summed_grad = parameter.summed_grad, None
             exact = torch.zeros_like(parameter) if summed is None else summed
             parameter.grad = release(exact, self.deviation, self.randomness).to(parameter)

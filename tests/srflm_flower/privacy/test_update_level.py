@@ -21,7 +21,6 @@ from srflm_flower.privacy.update_level import (
 from strategies.weights import Weights
 from tests.support.private_training import not_private_randomness
 from tests.support.records import make_record
-from tests.support.repeatable_noise import not_private_randomness
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
 START: Weights = {"a": np.ones((3, 4), np.float32), "b": np.zeros(5, np.float32)}
