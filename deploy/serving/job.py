@@ -32,13 +32,17 @@ class JobOutcome(Noun):
 
     ``committed``: the term is in the ledger.  ``outvoted``: ``attempt`` was granted to another
     server.  ``caught-up``: this site had missed terms and has them now.  ``failed``: see ``code``;
-    the text stays in the site's log.  ``ordered``: a majority follows the order.  ``synced``: the
-    missed terms are here.
+    the text stays in the site's log.  ``ordered``: a majority follows the order.  ``outnumbered``:
+    the order is not new, as the others know orders up to ``number``.  ``synced``: the missed terms
+    and orders are here.
     """
 
     task: str
-    result: Literal["committed", "outvoted", "caught-up", "failed", "ordered", "synced"]
+    result: Literal[
+        "committed", "outvoted", "caught-up", "failed", "ordered", "outnumbered", "synced"
+    ]
     attempt: int = 0
+    number: int = 0
     code: str = ""
     text: str = ""
 

@@ -18,6 +18,7 @@ from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import locked
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, outcome_path
+from deploy.serving.telling import FIRST_POLL_SECONDS, ask_all, learn_orders
 from deploy.site.deployed_site import DeployedSite
 from srflm_flower.site.journal import SiteJournal
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
@@ -28,11 +29,9 @@ from strategies.term.attempt import ServerLost
 from strategies.term.catching_up import catch_up_from
 from strategies.term.conversation import request
 from strategies.term.exchange import CostMeter, Exchange
-from strategies.term.opening import AttemptTaken, Behind, new_attempt
+from strategies.term.opening import AttemptTaken, Behind
 
 ORDER_PATIENCE = 30.0
-FIRST_POLL_SECONDS = 0.1
-"""Every look for replies is a request to the SuperLink; a site may have two cores for all."""
 
 
 def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
@@ -101,46 +100,24 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
 
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
-    """Catch up with the site that is furthest ahead; if this state was lost, learn when to vote.
+    """Catch up with the site furthest ahead; learn orders, and when to vote after a loss.
 
     Raises :class:`FederationStopped` when fewer than a majority answer.
     """
-    federation, ledger = site.federation, site.state.ledger
-    journal = SiteJournal(ledger, site.models, site.initial, federation.as_edition, site.keys)
-    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS)
-    ranking = site.site.participant.view().ranking
-    term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
-    term.envelope = term.envelope.model_copy(update={"server": site.vendor})
-    asking = wire.TellVotes(envelope=term.envelope)
-    asked = {node: request(asking, wire.VOTES, node) for node in grid.get_node_ids()}
-    answers = exchange.ask(asked, federation.run.answer_deadline, "open")
-    told: dict[str, Votes] = {}
-    newest = 1
-    for node, answer in answers.items():
-        if answer is not None and (votes := answer.reply.votes) is not None:
-            vendor = answer.reply.vendor
-            term.node_of[vendor] = node
-            accepted = Accepted(0, "") if votes.accepted else None
-            told[vendor] = Votes(votes.term, 0, accepted, votes.forgetful)
-            newest = max(newest, votes.edition)
-    if not has_majority(told, federation.roster):
-        raise FederationStopped(
-            f"{len(told)} of {len(federation.roster)} vendors that told how far they are",
-            "a majority",
-            "nothing, if the others are starting; otherwise see `srflm status` at their sites",
-            FederationStopped.NO_MAJORITY,
-        )
-    told.pop(site.vendor, None)
+    ledger, told = site.state.ledger, ask_all(site, grid)
+    told.require_majority()
+    learn_orders(site, told)
+    others = {vendor: votes for vendor, votes in told.votes.items() if vendor != site.vendor}
     if ledger.is_forgetful():
-        _remember(site, told, newest)
-    ahead = max(told, key=lambda vendor: told[vendor].term, default="")
-    if ahead and told[ahead].term > term.envelope.term:
-        behind = Behind(term, ahead, told[ahead].term - 1)
-        catch_up_from(behind, site.vendor, federation.run.work_deadline)
+        _remember(site, others)
+    ahead = max(others, key=lambda vendor: others[vendor].term, default="")
+    if ahead and others[ahead].term > told.term.envelope.term:
+        behind = Behind(told.term, ahead, others[ahead].term - 1)
+        catch_up_from(behind, site.vendor, site.federation.run.work_deadline)
     return JobOutcome(task=task.name, result="synced")
 
 
-def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> None:
+def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:
     """Note the term through which a forgetful site does not vote.
 
     Raises :class:`FederationStopped` as long as the answers do not determine it.
@@ -148,7 +125,12 @@ def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> Non
     # The previous edition's roster accepted the record before this edition's first term, and a
     # majority of this roster may not know it.  So one answer must come from a site that knows this
     # edition, and therefore that record.
-    through = silent_through(told, site.federation.roster)
+    reports = {
+        vendor: Votes(votes.term, 0, Accepted(0, "") if votes.accepted else None, votes.forgetful)
+        for vendor, votes in told.items()
+    }
+    through = silent_through(reports, site.federation.roster)
+    newest = max((votes.edition for votes in told.values()), default=1)
     if through is None or newest < site.federation.edition:
         raise FederationStopped(
             f"{len(told)} other vendors that told how far they are",
@@ -160,11 +142,15 @@ def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> Non
 
 
 def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
-    """Ask every site to follow a run order.
+    """Ask every site to follow a run order, unless the others know newer ones.
 
     Raises :class:`FederationStopped` when no majority follows it.
     """
     assert task.order is not None
+    # After a loss the own ledger may lack orders that the others follow.
+    number = learn_orders(site, ask_all(site, grid))
+    if number >= task.order.number and site.state.ledger.order() != task.order:
+        return JobOutcome(task=task.name, result="outnumbered", number=number)
     roster = site.federation.roster
     envelope = wire.Envelope(
         federation=site.federation.hash,

@@ -85,6 +85,20 @@ def _refused(found: str, expected: str, code: str) -> MessageRefused:
 # A promise cannot be withdrawn: without a bound, one huge attempt would block all lower ones.
 MAX_ATTEMPTS_AHEAD = 1000
 
+MAX_ORDERS_AHEAD = 1000
+"""How far above the known orders' numbers a site follows one: else one order blocks all others."""
+
+
+def require_near_order(number: int, known: int) -> None:
+    """Raise :class:`MessageRefused` for a run order too far above the highest ``known`` number."""
+    if number > known + MAX_ORDERS_AHEAD:
+        raise MessageRefused(
+            f"run order {number} after run order {known}",
+            f"at most {MAX_ORDERS_AHEAD} more",
+            "restart this site, so that it asks the others; else look into the site that ordered",
+            MessageRefused.NO_ORDER,
+        )
+
 
 def require_near(attempt: int, granted: int) -> None:
     """Raise :class:`MessageRefused` for an attempt too far above the highest granted one."""
