@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,11 +13,11 @@ from srflm_flower.site.journal import SiteJournal
 from strategies.errors import FederationStopped, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import MAX_ORDERS_AHEAD
-from strategies.protocol.messages import VotesTold
+from strategies.protocol.messages import Answer, VotesTold
 from strategies.protocol.quorum import has_majority
 from strategies.protocol.records import majority
 from strategies.term.attempt import Attempt
-from strategies.term.conversation import request
+from strategies.term.conversation import request, vendors_done
 from strategies.term.exchange import CostMeter, Exchange
 from strategies.term.opening import new_attempt
 
@@ -50,8 +51,11 @@ class Told:
         return numbers[-needed] if len(numbers) >= needed else 0
 
 
-def ask_all(site: DeployedSite, grid: Grid) -> Told:
-    """Ask the members' sites; wait for all, at most the federation's answer deadline."""
+def ask_all(site: DeployedSite, grid: Grid, hurry: bool = False) -> Told:
+    """Ask the members' sites; wait for all, at most the federation's answer deadline.
+
+    In a ``hurry``, the wait ends as soon as a majority has answered.
+    """
     federation = site.federation
     journal = SiteJournal(
         site.state.ledger, site.models, site.initial, federation.as_edition, site.keys
@@ -62,7 +66,11 @@ def ask_all(site: DeployedSite, grid: Grid) -> Told:
     term.envelope = term.envelope.model_copy(update={"server": site.vendor})
     asking = wire.TellVotes(envelope=term.envelope)
     asked = {node: request(asking, wire.VOTES, node) for node in grid.get_node_ids()}
-    answers = exchange.ask(asked, federation.run.answer_deadline, "open")
+
+    def enough(answers: Iterable[Answer | None]) -> bool:
+        return hurry and has_majority(vendors_done(answers), federation.roster)
+
+    answers = exchange.ask(asked, federation.run.answer_deadline, "open", enough=enough, grace=0.0)
     votes: dict[str, VotesTold] = {}
     for node, answer in answers.items():
         if answer is not None and answer.reply.votes is not None:

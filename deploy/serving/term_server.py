@@ -73,6 +73,8 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         return JobOutcome(
             task=task.name, result="outvoted", attempt=votes.granted, code=MessageRefused.NO_VOTE
         )
+    if task.attempt > 0:
+        _require_voters(site, grid)
     journal = SiteJournal(
         site.state.ledger, site.models, site.initial, federation.as_edition, site.keys
     )
@@ -97,6 +99,18 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         site.log(str(lost))
         return JobOutcome(task=task.name, result="failed", code=lost.absence.code, text=str(lost))
     return JobOutcome(task=task.name, result="committed", attempt=task.attempt)
+
+
+def _require_voters(site: DeployedSite, grid: Grid) -> None:
+    """Raise :class:`FederationStopped` unless a majority is there to vote, or a site is ahead.
+
+    The launcher then tries the same attempt again.
+    """
+    # An opening makes sites promise: without a majority, two servers that take turns would raise
+    # the attempts without end.  These questions bind nobody.
+    told = ask_all(site, grid, hurry=True)
+    if all(votes.term <= told.term.envelope.term for votes in told.votes.values()):
+        told.require_majority()
 
 
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:

@@ -18,6 +18,7 @@ from strategies.protocol.admission import (
     View,
     check_envelope,
     check_sender,
+    promised,
     require_near,
     require_vote,
 )
@@ -110,15 +111,15 @@ class Participant:
             if order is not None:
                 self.hear(order)  # the server may have missed a newer one
             self._require_order()
-            # A jump far ahead would make the site refuse every honest server of this term.
-            require_near(envelope.attempt, view.attempt)
         if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
+            promise = promised(envelope.attempt, view.attempt)
             # Read again under the write lock: another process may have voted or committed since.
             with self.ledger.deciding() as db:
                 votes = self.ledger.votes_in(db, envelope.term)
                 open_still = self._head_term(db) == view.head_term
-                if open_still and refusal(votes, envelope.attempt) is None:
-                    self.ledger.keep_votes(db, grant(votes, envelope.attempt))
+                if open_still and refusal(votes, promise) is None:
+                    self.ledger.keep_votes(db, grant(votes, promise))
+            require_near(envelope.attempt, promise)
         return view
 
     # ---- phase 1: open -----------------------------------------------------------------------
