@@ -85,7 +85,8 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         journal,
         EventLog(site.settings.logs / "events.jsonl"),
         order,
-        task.nodes if standing.approved is None else {},  # to hear who else approves, it must ask
+        # To hear who else approves, or to catch up, it must ask.
+        task.nodes if standing.approved is None and _has_head_model(site) else {},
     )
     try:
         strategy.serve(grid, task.attempt)
@@ -125,10 +126,17 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     if ledger.is_forgetful():
         _remember(site, others)
     ahead = max(others, key=lambda vendor: others[vendor].term, default="")
-    if ahead and others[ahead].term > told.term.envelope.term:
-        behind = Behind(told.term, ahead, others[ahead].term - 1)
+    behind = Behind(told.term, ahead, others[ahead].term - 1 if ahead else 0)
+    # Broken off between two pages, the head's model is missing: that record is fetched once more.
+    behind.first -= not _has_head_model(site)
+    if behind.head_term >= behind.first:
         catch_up_from(behind, site.vendor, site.federation.run.work_deadline)
     return JobOutcome(task=task.name, result="synced")
+
+
+def _has_head_model(site: DeployedSite) -> bool:
+    head = site.state.ledger.last()
+    return head is None or head.model in site.models
 
 
 def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:

@@ -27,6 +27,8 @@ from strategies.protocol.records import (
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
+PAGE_BYTES = 4 * 2**20
+"""Of JSON: SuperNodes drop messages above 32 MiB and twice the model."""
 FORGETFUL = "forgetful-through"
 ALL_TERMS = "all"
 SCHEMA = """
@@ -73,6 +75,19 @@ class TermLedger:
                 (first, most),
             ).fetchall()
         return [_committed(*row) for row in rows]
+
+    def page(self, first: int) -> tuple[Committed, ...]:
+        """Return records from ``first`` on, up to ``PAGE_BYTES``; at least one if there is one."""
+        found, size = list[Committed](), 0
+        with self._open() as db:
+            for row in db.execute(
+                "SELECT record, certificate FROM records WHERE term >= ? ORDER BY term", (first,)
+            ):
+                size += sum(len(text.encode()) for text in row)
+                if found and size > PAGE_BYTES:
+                    break
+                found.append(_committed(*row))
+        return tuple(found)
 
     def last(self) -> TermRecord | None:
         """Return the latest record."""

@@ -34,8 +34,6 @@ from strategies.protocol.signatures import (
     sign_grant,
 )
 
-MAX_RECORDS_AT_ONCE = 5000  # bounds one reply; a later request gets the rest
-
 
 @dataclass(frozen=True)
 class Genesis:
@@ -279,9 +277,8 @@ class Participant:
         return self._done(head_term=len(self.ledger))
 
     def records(self, wanted: wire.FetchRecords) -> wire.Reply:
-        """Return committed records for a site that has missed them."""
-        found = self.ledger.committed(wanted.first, MAX_RECORDS_AT_ONCE)
-        return self._done(head_term=len(self.ledger), records=tuple(found))
+        """Return a page of committed records for a site that has missed them."""
+        return self._done(head_term=len(self.ledger), records=self.ledger.page(wanted.first))
 
     def tell_votes(self) -> wire.Reply:
         """Tell the term that is open here, whether this site has accepted, and its run order."""

@@ -133,17 +133,18 @@ class Accept(Request):
 class Commit(Request):
     """Phase 5, second half: committed records, oldest first.
 
-    It also brings a site that has missed terms up to date.  It may come from any vendor, because
-    the certificates prove the commits.
+    It also brings a site that has missed terms up to date; with ``more``, another page follows, and
+    no model is needed yet.  It may come from any vendor: the certificates prove the commits.
     """
 
     records: tuple[Committed, ...]
+    more: bool = False
 
 
 class FetchRecords(Request):
-    """From a server that has missed terms: send the committed records from ``first`` on."""
+    """From a server that has missed terms: send a page of records from ``first`` on."""
 
-    first: int
+    first: int = Field(ge=1, le=MAX_NUMBER)
 
 
 class FetchModel(Request):
