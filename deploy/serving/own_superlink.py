@@ -138,6 +138,13 @@ class OwnSuperLink:
         """Return the outcome of a task, or None as long as it is unknown."""
         return read_outcome(self._config.run, task)
 
+    def online(self) -> frozenset[str]:
+        """Return the vendors whose SuperNodes are online here; none when it does not answer."""
+        try:
+            return frozenset(self._control.online())
+        except httpx.HTTPError:
+            return frozenset()
+
     def nodes(self) -> dict[str, str]:
         """Return vendor → status of its SuperNode here; raises httpx.HTTPError when it is down."""
         return self._control.nodes()
