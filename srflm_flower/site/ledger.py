@@ -27,8 +27,7 @@ from strategies.protocol.records import (
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
-PAGE_BYTES = 4 * 2**20
-"""Of JSON: SuperNodes drop messages above 32 MiB and twice the model."""
+PAGE_BYTES = 4 * 2**20  # of JSON: SuperNodes drop messages above 32 MiB and twice the model
 FORGETFUL = "forgetful-through"
 ALL_TERMS = "all"
 SCHEMA = """
@@ -79,10 +78,9 @@ class TermLedger:
     def page(self, first: int) -> tuple[Committed, ...]:
         """Return records from ``first`` on, up to ``PAGE_BYTES``; at least one if there is one."""
         found, size = list[Committed](), 0
+        query = "SELECT record, certificate FROM records WHERE term >= ? ORDER BY term"
         with self._open() as db:
-            for row in db.execute(
-                "SELECT record, certificate FROM records WHERE term >= ? ORDER BY term", (first,)
-            ):
+            for row in db.execute(query, (first,)):
                 size += sum(len(text.encode()) for text in row)
                 if found and size > PAGE_BYTES:
                     break
@@ -104,7 +102,7 @@ class TermLedger:
 
         Raises :class:`LedgerError` for a record that does not follow the latest one.
         """
-        record = committed.record
+        record, certificate = committed.record, committed.certificate.model_dump_json()
         with self.deciding() as db:
             known = db.execute("SELECT hash FROM records WHERE term = ?", (record.term,)).fetchone()
             if known and known[0] == record.hash:
@@ -112,12 +110,7 @@ class TermLedger:
             check_follows(_last(db), record, self._federation)
             db.execute(
                 "INSERT INTO records VALUES (?, ?, ?, ?)",
-                (
-                    record.term,
-                    record.hash,
-                    record.model_dump_json(),
-                    committed.certificate.model_dump_json(),
-                ),
+                (record.term, record.hash, record.model_dump_json(), certificate),
             )
             if record.roster_change is not None:
                 edition = record.roster_change.edition.model_dump_json()
