@@ -94,8 +94,8 @@ class TermLedger:
 
     def rounds(self) -> int:
         """Return how many rounds are committed."""
-        with self._open() as db:
-            return _rounds(db)
+        head = self.last()
+        return head.round if head is not None else 0
 
     def append(self, committed: Committed) -> bool:
         """Append the next record; return False if the ledger has it already.
@@ -344,11 +344,6 @@ def _committed(record: str, certificate: str) -> Committed:
 def _last(db: sqlite3.Connection) -> TermRecord | None:
     row = db.execute("SELECT record FROM records ORDER BY term DESC LIMIT 1").fetchone()
     return TermRecord.model_validate_json(row[0]) if row else None
-
-
-def _rounds(db: sqlite3.Connection) -> int:
-    head = _last(db)
-    return head.round if head is not None else 0
 
 
 def _order(db: sqlite3.Connection) -> RunOrder | None:
