@@ -108,10 +108,8 @@ class TermLedger:
             if known and known[0] == record.hash:
                 return False
             check_follows(_last(db), record, self._federation)
-            db.execute(
-                "INSERT INTO records VALUES (?, ?, ?, ?)",
-                (record.term, record.hash, record.model_dump_json(), certificate),
-            )
+            row = (record.term, record.hash, record.model_dump_json(), certificate)
+            db.execute("INSERT INTO records VALUES (?, ?, ?, ?)", row)
             if record.roster_change is not None:
                 edition = record.roster_change.edition.model_dump_json()
                 db.execute("INSERT INTO changes VALUES (?, ?)", (record.term, edition))
