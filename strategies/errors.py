@@ -117,9 +117,8 @@ class MessageRefused(SrflmError):
     """The message is of another term than the site's next one.  Nothing needs to be done: the
     server asks how far the site is and sends what it lacks."""
     ATTEMPT: Final = "SRFLM-P3"
-    """The site has promised to obey a higher attempt, or the attempt is much too high.  Nothing
-    needs to be done: the owner of the higher attempt serves; two or more sites that were away for a
-    day may need help (see the safety page)."""
+    """The site has promised to obey a higher attempt, or the attempt is much too high for one step.
+    Nothing needs to be done: the owner of the higher attempt serves."""
     SERVER: Final = "SRFLM-P4"
     """The message names a server to whom the attempt does not belong.  Nothing needs to be done if
     it passes with the next term; else compare the sites' federation files."""

@@ -17,6 +17,8 @@ from strategies.protocol.signatures import sign_order
 
 SPREAD_SECONDS = 120.0
 LOOK_SECONDS = 0.2
+TRIES = 3
+"""A site that has lost its orders learns the next number in its first try."""
 
 
 def order_rounds(site: SiteOnDisk, rounds: int) -> RunOrder:
@@ -34,22 +36,30 @@ def order_rounds(site: SiteOnDisk, rounds: int) -> RunOrder:
             DeploymentError.NOT_UP,
         )
     known = site.state.ledger.order()
-    order = sign_order(
-        RunOrder(
-            number=known.number + 1 if known is not None else 1,
-            federation=site.federation.hash,
-            rounds=rounds,
-            vendor=site.vendor,
-        ),
-        site.keys,
+    number = known.number if known is not None else 0
+    for _ in range(TRIES):
+        order = RunOrder(
+            number=number + 1, federation=site.federation.hash, rounds=rounds, vendor=site.vendor
+        )
+        order = sign_order(order, site.keys)
+        task = ServerJob(name=uuid.uuid4().hex, kind="order", order=order)
+        patience = SPREAD_SECONDS + 2 * site.federation.run.answer_deadline
+        number = _perform(own_superlink(layout), task, patience)
+        if not number:
+            return order
+    raise FederationStopped(
+        f"the order was not taken: others have given orders up to {number} meanwhile",
+        "one vendor that orders at a time",
+        "see `srflm status` at the sites, then order again",
+        FederationStopped.NO_MAJORITY,
     )
-    task = ServerJob(name=uuid.uuid4().hex, kind="order", order=order)
-    _perform(own_superlink(layout), task, SPREAD_SECONDS + site.federation.run.answer_deadline)
-    return order
 
 
-def _perform(superlink: OwnSuperLink, task: ServerJob, patience: float) -> None:
-    """Let the own SuperLink run ``task`` and wait for its outcome, at most ``patience`` seconds."""
+def _perform(superlink: OwnSuperLink, task: ServerJob, patience: float) -> int:
+    """Let the own SuperLink spread an order; wait for the outcome, at most ``patience`` seconds.
+
+    Returns 0 if a majority follows the order, else the number that others have used already.
+    """
     until, run = time.monotonic() + patience, None
     while time.monotonic() < until:
         if run is None:
@@ -59,8 +69,8 @@ def _perform(superlink: OwnSuperLink, task: ServerJob, patience: float) -> None:
                 time.sleep(1.0)
                 continue
         outcome = superlink.outcome(task.name)
-        if outcome is not None and outcome.result == "ordered":
-            return
+        if outcome is not None and outcome.result in ("ordered", "outnumbered"):
+            return outcome.number
         if outcome is not None:
             raise FederationStopped(
                 f"the order was not taken: {outcome.text}",

@@ -34,15 +34,24 @@ class JobOutcome(Noun):
 
     ``committed``: the term is in the ledger. ``outvoted``: another server was granted ``attempt``.
     ``caught-up``: this site had missed terms and now has them. ``failed``: see ``code``; the text
-    stays in the site's log. ``ordered``: a majority follows the order. ``synced``: no missed terms
+    stays in the site's log. ``ordered``: a majority follows the order. ``outnumbered``: the order
+    is not new, as the others know orders up to ``number``. ``synced``: no missed terms or orders
     are left.
     """
 
     task: str
-    result: Literal["committed", "outvoted", "caught-up", "failed", "ordered", "synced"]
+    result: Literal[
+        "committed", "outvoted", "caught-up", "failed", "ordered", "outnumbered", "synced"
+    ]
     attempt: int = 0
+    number: int = 0
     code: str = ""
     text: str = ""
+
+
+def names_in(task: ServerJob) -> dict[int, str]:
+    """Return node → vendor, as the own SuperLink has registered the nodes."""
+    return {node: vendor for vendor, node in task.registered.items()}
 
 
 def outcome_path(run_folder: Path, task: str) -> Path:

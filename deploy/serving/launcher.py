@@ -27,6 +27,7 @@ from deploy.processes.private import keep_private
 from deploy.processes.supervisor import ROSTER_CHANGED
 from deploy.serving.job import JobOutcome, ServerJob
 from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.serving.quiet import Quiet
 from deploy.serving.roster_watch import Duty, RosterWatch
 from deploy.site.layout import edition_beside
 from srflm_flower.site.ledger import TermLedger
@@ -96,6 +97,7 @@ class Launcher:
     log: Callable[..., None]
     clock: Callable[[], float] = time.monotonic
     roster: RosterWatch | None = None
+    quiet: Quiet = field(default_factory=Quiet)
     over: bool = False
     serving: Serving | None = None
     problem: str = ""
@@ -120,19 +122,33 @@ class Launcher:
             if self.serving is None and now >= self._retry_at:
                 self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
             return None
-        if self.ledger.open_order() is None:
+        votes, order = self.ledger.votes(term), self.ledger.open_order()
+        turn = (
+            self._turn(head.ranking if head else self.first_ranking, votes, now) if order else None
+        )
+        if turn is not None and now >= max(turn.due, self._retry_at):
+            if self.serving is not None and self.serving.task.kind == "sync":
+                self.runs.stop(self.serving.run)  # a turn does not wait for it
+                self.serving = None
+            if self.serving is None:
+                task = ServerJob(name=uuid.uuid4().hex, kind="serve", attempt=turn.attempt)
+                self._start(task, term, now)
+        # The site may have missed a commit or an order, and nobody would tell it.
+        elif (
+            self.serving is None
+            and now >= self._retry_at
+            and self.quiet.is_due((term, votes.granted, self.ledger.order()), now)
+        ):
+            self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
+        if order is None:
             self._seen = None
-            return None
-        votes = self.ledger.votes(term)
+        return turn
+
+    def _turn(self, ranking: tuple[str, ...], votes: Votes, now: float) -> Turn | None:
         seen = self._look(votes, now)
         if votes.forgetful:  # it may have promised something in this term, so it must not serve
             return None
-        ranking = head.ranking if head is not None else self.first_ranking
-        turn = next_turn(self.vendor, ranking, seen, self.timeouts())
-        if self.serving is None and now >= max(turn.due, self._retry_at):
-            task = ServerJob(name=uuid.uuid4().hex, kind="serve", attempt=turn.attempt)
-            self._start(task, term, now)
-        return turn
+        return next_turn(self.vendor, ranking, seen, self.timeouts())
 
     def _duty(self, now: float) -> Duty:
         """Return the duty under the current roster; log a problem with the roster once."""
@@ -212,6 +228,8 @@ class Launcher:
         )
         if outcome.result == "outvoted" and outcome.attempt >= serving.task.attempt:
             self._seen = (serving.term, Seen(outcome.attempt, now))
+        elif outcome.result == "failed" and serving.task.kind == "sync" and self.synced:
+            self.problem = f"{outcome.code}: {outcome.text}"  # no reason to delay a turn
         elif outcome.result == "failed":
             self._failed(now, f"{outcome.code}: {outcome.text}")
         else:
@@ -294,6 +312,7 @@ def main() -> None:
         config.own,
         lambda edition: edition_beside(config.federation, edition),
     )
+    launcher.quiet = Quiet(superlink.online)
     log("launcher-ready", vendor=config.vendor)
 
     def prepare_anew() -> None:

@@ -134,6 +134,13 @@ class OwnSuperLink:
         """Return the outcome of a task, or None if there is none yet."""
         return read_outcome(self._config.run, task)
 
+    def online(self) -> frozenset[str]:
+        """Return the vendors whose SuperNodes are online here; none when it does not answer."""
+        try:
+            return frozenset(self._control.online())
+        except httpx.HTTPError:
+            return frozenset()
+
     def nodes(self) -> dict[str, str]:
         """Return vendor → status of its SuperNode; raise httpx.HTTPError without an answer."""
         return self._control.nodes()

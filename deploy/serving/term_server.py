@@ -19,7 +19,8 @@ from flwr.serverapp import Grid
 from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import locked
-from deploy.serving.job import JobOutcome, ServerJob, lock_path, outcome_path
+from deploy.serving.job import JobOutcome, ServerJob, lock_path, names_in, outcome_path
+from deploy.serving.telling import FIRST_POLL_SECONDS, ask_all, learn_orders
 from deploy.site.deployed_site import DeployedSite
 from srflm_flower.site.journal import SiteJournal
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
@@ -30,10 +31,9 @@ from strategies.term.attempt import ServerLost
 from strategies.term.catching_up import catch_up_from
 from strategies.term.conversation import request
 from strategies.term.exchange import CostMeter, Exchange
-from strategies.term.opening import AttemptTaken, Behind, new_attempt
+from strategies.term.opening import AttemptTaken, Behind
 
 ORDER_PATIENCE = 30.0
-FIRST_POLL_SECONDS = 0.1  # every look for replies is a request to the SuperLink, and costs CPU
 
 
 def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
@@ -76,6 +76,8 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         return JobOutcome(
             task=task.name, result="outvoted", attempt=votes.granted, code=MessageRefused.NO_VOTE
         )
+    if task.attempt > 0:
+        _require_voters(site, task, grid)
     journal = SiteJournal(
         site.state.ledger, site.models, site.initial, federation.as_edition, site.keys
     )
@@ -87,9 +89,9 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         EventLog(site.settings.logs / "events.jsonl"),
         order,
         # Known ids save the opening questions. A site that approves a change of the roster asks all
-        # the same, to collect the other approvals.
-        task.nodes if standing.approved is None else {},
-        _names(task),
+        # the same, to collect the other approvals; one without the head's model, to catch up.
+        task.nodes if standing.approved is None and _has_head_model(site) else {},
+        names_in(task),
     )
     try:
         strategy.serve(grid, task.attempt)
@@ -105,9 +107,16 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     return JobOutcome(task=task.name, result="committed", attempt=task.attempt)
 
 
-def _names(task: ServerJob) -> dict[int, str]:
-    """Return node → vendor, as the own SuperLink has registered the nodes."""
-    return {node: vendor for vendor, node in task.registered.items()}
+def _require_voters(site: DeployedSite, task: ServerJob, grid: Grid) -> None:
+    """Raise :class:`FederationStopped` unless a majority is there to vote, or a site is ahead.
+
+    The launcher then tries the same attempt again.
+    """
+    # An opening makes sites promise: without a majority, two servers that take turns would raise
+    # the attempts without end.  These questions bind nobody.
+    told = ask_all(site, grid, names_in(task), hurry=True)
+    if all(votes.term <= told.term.envelope.term for votes in told.votes.values()):
+        told.require_majority()
 
 
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
@@ -115,42 +124,28 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
     Raises :class:`FederationStopped` if fewer than a majority answer.
     """
-    federation, ledger = site.federation, site.state.ledger
-    journal = SiteJournal(ledger, site.models, site.initial, federation.as_edition, site.keys)
-    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, names=_names(task))
-    ranking = site.site.participant.view().ranking
-    term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
-    term.envelope = term.envelope.model_copy(update={"server": site.vendor})
-    asking = wire.TellVotes(envelope=term.envelope)
-    asked = {node: request(asking, wire.VOTES, node) for node in grid.get_node_ids()}
-    answers = exchange.ask(asked, federation.run.answer_deadline, "open")
-    told: dict[str, Votes] = {}
-    newest = 1
-    for node, answer in answers.items():
-        if answer is not None and (votes := answer.reply.votes) is not None:
-            vendor = answer.reply.vendor
-            term.node_of[vendor] = node
-            accepted = Accepted(0, "") if votes.accepted else None
-            told[vendor] = Votes(votes.term, 0, accepted, votes.forgetful)
-            newest = max(newest, votes.edition)
-    if not has_majority(told, federation.roster):
-        raise FederationStopped(
-            f"{len(told)} of {len(federation.roster)} vendors that told how far they are",
-            "a majority",
-            "nothing, if the others are starting; otherwise see `srflm status` at their sites",
-            FederationStopped.NO_MAJORITY,
-        )
-    told.pop(site.vendor, None)  # this site's own memory must not count as a witness
+    ledger, told = site.state.ledger, ask_all(site, grid, names_in(task))
+    told.require_majority()
+    learn_orders(site, told)
+    # This site's own memory must not count as a witness.
+    others = {vendor: votes for vendor, votes in told.votes.items() if vendor != site.vendor}
     if ledger.is_forgetful():
-        _remember(site, told, newest)
-    ahead = max(told, key=lambda vendor: told[vendor].term, default="")
-    if ahead and told[ahead].term > term.envelope.term:
-        behind = Behind(term, ahead, told[ahead].term - 1)
-        catch_up_from(behind, site.vendor, federation.run.work_deadline)
+        _remember(site, others)
+    ahead = max(others, key=lambda vendor: others[vendor].term, default="")
+    behind = Behind(told.term, ahead, others[ahead].term - 1 if ahead else 0)
+    # Broken off between two pages, the head's model is missing: that record is fetched once more.
+    behind.first -= not _has_head_model(site)
+    if behind.head_term >= behind.first:
+        catch_up_from(behind, site.vendor, site.federation.run.work_deadline)
     return JobOutcome(task=task.name, result="synced")
 
 
-def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> None:
+def _has_head_model(site: DeployedSite) -> bool:
+    head = site.state.ledger.last()
+    return head is None or head.model in site.models
+
+
+def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:
     """Note the last term in which this forgetful site does not vote.
 
     Raises :class:`FederationStopped` if the answers do not determine it yet.
@@ -158,7 +153,12 @@ def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> Non
     # The previous roster accepted the record before this edition's first term, and a majority of
     # this roster may not know it. So one answer must come from a site that knows this edition, and
     # therefore that record.
-    through = silent_through(told, site.federation.roster)
+    reports = {
+        vendor: Votes(votes.term, 0, Accepted(0, "") if votes.accepted else None, votes.forgetful)
+        for vendor, votes in told.items()
+    }
+    through = silent_through(reports, site.federation.roster)
+    newest = max((votes.edition for votes in told.values()), default=1)
     if through is None or newest < site.federation.edition:
         raise FederationStopped(
             f"{len(told)} other vendors that told how far they are",
@@ -170,11 +170,15 @@ def _remember(site: DeployedSite, told: Mapping[str, Votes], newest: int) -> Non
 
 
 def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
-    """Ask every site to follow a run order.
+    """Ask every site to follow a run order, unless the others know newer ones.
 
     Raises :class:`FederationStopped` if no majority follows it.
     """
     assert task.order is not None
+    # After a loss the own ledger may lack orders that the others follow.
+    number = learn_orders(site, ask_all(site, grid, names_in(task)))
+    if number >= task.order.number and site.state.ledger.order() != task.order:
+        return JobOutcome(task=task.name, result="outnumbered", number=number)
     roster = site.federation.roster
     envelope = wire.Envelope(
         federation=site.federation.hash,
@@ -183,7 +187,7 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         server=site.vendor,
     )
     ordering = wire.OrderRun(envelope=envelope, order=task.order)
-    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, names=_names(task))
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, names=names_in(task))
     following: set[str] = set()
     refusals: dict[str, str] = {}
     until = time.monotonic() + ORDER_PATIENCE

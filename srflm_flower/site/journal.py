@@ -66,9 +66,9 @@ class SiteJournal:
         """Return the head's model, the initial one, or one of the proposal's, by hash."""
         return self._initial if name == self._initial.hash else self._models.get(name)
 
-    def committed(self, first: int) -> Sequence[Committed]:
-        """Return the committed records from term ``first`` on with their certificates."""
-        return self._ledger.committed(first)
+    def page(self, first: int) -> tuple[Committed, ...]:
+        """Return committed records from term ``first`` on, as many as fit into one message."""
+        return self._ledger.page(first)
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
         """Return the roster change that a majority has approved, or None."""

@@ -27,6 +27,7 @@ from strategies.protocol.records import (
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
+PAGE_BYTES = 4 * 2**20  # of JSON: SuperNodes drop messages above 32 MiB and twice the model
 FORGETFUL = "forgetful-through"
 ALL_TERMS = "all"
 SCHEMA = """
@@ -74,6 +75,18 @@ class TermLedger:
             ).fetchall()
         return [_committed(*row) for row in rows]
 
+    def page(self, first: int) -> tuple[Committed, ...]:
+        """Return records from ``first`` on, up to ``PAGE_BYTES``; at least one if there is one."""
+        found, size = list[Committed](), 0
+        query = "SELECT record, certificate FROM records WHERE term >= ? ORDER BY term"
+        with self._open() as db:
+            for row in db.execute(query, (first,)):
+                size += sum(len(text.encode()) for text in row)
+                if found and size > PAGE_BYTES:
+                    break
+                found.append(_committed(*row))
+        return tuple(found)
+
     def last(self) -> TermRecord | None:
         """Return the latest record."""
         with self._open() as db:
@@ -81,29 +94,22 @@ class TermLedger:
 
     def rounds(self) -> int:
         """Return how many rounds are committed."""
-        with self._open() as db:
-            return _rounds(db)
+        head = self.last()
+        return head.round if head is not None else 0
 
     def append(self, committed: Committed) -> bool:
         """Append the next record; return False if the ledger has it already.
 
         Raises :class:`LedgerError` for a record that does not follow the latest one.
         """
-        record = committed.record
+        record, certificate = committed.record, committed.certificate.model_dump_json()
         with self.deciding() as db:
             known = db.execute("SELECT hash FROM records WHERE term = ?", (record.term,)).fetchone()
             if known and known[0] == record.hash:
                 return False
             check_follows(_last(db), record, self._federation)
-            db.execute(
-                "INSERT INTO records VALUES (?, ?, ?, ?)",
-                (
-                    record.term,
-                    record.hash,
-                    record.model_dump_json(),
-                    committed.certificate.model_dump_json(),
-                ),
-            )
+            row = (record.term, record.hash, record.model_dump_json(), certificate)
+            db.execute("INSERT INTO records VALUES (?, ?, ?, ?)", row)
             if record.roster_change is not None:
                 edition = record.roster_change.edition.model_dump_json()
                 db.execute("INSERT INTO changes VALUES (?, ?)", (record.term, edition))
@@ -336,11 +342,6 @@ def _committed(record: str, certificate: str) -> Committed:
 def _last(db: sqlite3.Connection) -> TermRecord | None:
     row = db.execute("SELECT record FROM records ORDER BY term DESC LIMIT 1").fetchone()
     return TermRecord.model_validate_json(row[0]) if row else None
-
-
-def _rounds(db: sqlite3.Connection) -> int:
-    head = _last(db)
-    return head.round if head is not None else 0
 
 
 def _order(db: sqlite3.Connection) -> RunOrder | None:

@@ -11,6 +11,7 @@ from sqlite3 import Connection
 
 from srflm_flower.site.edition_standing import Standing, approval_of, standing_of
 from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.run_orders import hear_order, require_in_force, require_open_order
 from srflm_flower.site.view import view_of
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
@@ -18,6 +19,7 @@ from strategies.protocol.admission import (
     View,
     check_envelope,
     check_sender,
+    promised,
     require_near,
     require_obliged,
     require_vote,
@@ -30,12 +32,9 @@ from strategies.protocol.signatures import (
     Keys,
     acceptance_statement,
     check_grants,
-    check_order,
     check_proposal,
     sign_grant,
 )
-
-MAX_RECORDS_AT_ONCE = 5000  # bounds one reply; a later request gets the rest
 
 
 @dataclass(frozen=True)
@@ -102,17 +101,17 @@ class Participant:
         if envelope.term == view.head_term + 1:
             self._require_own_edition(view)
             if order is not None:
-                self.follow(order)
+                self.hear(order)  # the server may have missed a newer one
             self._require_order()
-            # A jump far ahead would make the site refuse every honest server of this term.
-            require_near(envelope.attempt, view.attempt)
         if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
+            promise = promised(envelope.attempt, view.attempt)
             # Read again under the write lock: another process may have voted or committed since.
             with self.ledger.deciding() as db:
                 votes = self.ledger.votes_in(db, envelope.term)
                 open_still = self._head_term(db) == view.head_term
-                if open_still and refusal(votes, envelope.attempt) is None:
-                    self.ledger.keep_votes(db, grant(votes, envelope.attempt))
+                if open_still and refusal(votes, promise) is None:
+                    self.ledger.keep_votes(db, grant(votes, promise))
+            require_near(envelope.attempt, promise)
         return view
 
     # ---- open --------------------------------------------------------------------------------
@@ -273,12 +272,11 @@ class Participant:
         return self._done(head_term=len(self.ledger))
 
     def records(self, wanted: wire.FetchRecords) -> wire.Reply:
-        """Return committed records for a site that has missed them."""
-        found = self.ledger.committed(wanted.first, MAX_RECORDS_AT_ONCE)
-        return self._done(head_term=len(self.ledger), records=tuple(found))
+        """Return a page of committed records for a site that has missed them."""
+        return self._done(head_term=len(self.ledger), records=self.ledger.page(wanted.first))
 
     def tell_votes(self) -> wire.Reply:
-        """Tell a forgetful site the term that is open here, and whether this site has accepted."""
+        """Tell the term that is open here, whether this site has accepted, and its run order."""
         with self.ledger.deciding() as db:  # a commit in between would hide an acceptance
             votes = self.ledger.votes_in(db, self._head_term(db) + 1)
         changes = self.standing().editions.changes
@@ -287,42 +285,28 @@ class Participant:
             accepted=votes.accepted is not None,
             forgetful=votes.forgetful,
             edition=len(changes) + 1,
+            order=self.ledger.order(),
         )
         return self._done(head_term=votes.term - 1, votes=told)
 
     # ---- run orders --------------------------------------------------------------------------
 
     def follow(self, order: RunOrder) -> wire.Reply:
-        """Store a run order of a vendor that this site obeys."""
-        edition = self.standing().find(order.federation)
-        # By default a site follows all members of the edition that the order names.
-        obeys = self.obeys or (edition.roster if edition is not None else ())
-        if edition is None or order.vendor not in obeys:
-            raise MessageRefused(
-                f"a run order of {order.vendor!r}",
-                f"one of {', '.join(obeys)} for this federation",
-                "ask this site to allow it (runs-from in its site.toml)",
-                MessageRefused.NO_ORDER,
-            )
-        check_order(order, self.keys.at(edition))
-        held = self.ledger.keep_order(order)
-        if held.number == order.number and held != order:
-            raise MessageRefused(
-                f"a second run order with the number {order.number}",
-                f"the one of {held.vendor}: of two with one number the first name's holds",
-                "give the order again: it gets the next number",
-                MessageRefused.NO_ORDER,
-            )
+        """Store a run order and answer; raises :class:`MessageRefused` if it is not in force."""
+        require_in_force(order, self.hear(order))
         return self._done(head_term=len(self.ledger))
 
+    def hear(self, order: RunOrder, told: int = 0) -> RunOrder:
+        """Store a run order if it is newer than the one in force; return the one in force.
+
+        ``told`` is the highest number that a majority tells.  Raises :class:`MessageRefused` for an
+        order that this site does not obey, that is too far ahead, or whose number is taken.
+        """
+        return hear_order(order, told, self.ledger, self.standing(), self.keys, self.obeys)
+
     def _require_order(self) -> None:
-        if self.needs_order and self.ledger.open_order() is None:
-            raise MessageRefused(
-                "the opening of a term that no run order asks for",
-                "an order of a vendor that this site obeys, not fulfilled yet",
-                "order a run: `srflm run`",
-                MessageRefused.NO_ORDER,
-            )
+        if self.needs_order:
+            require_open_order(self.ledger)
 
     def _require_own_edition(self, view: View) -> None:
         if self.own.federation != view.federation:

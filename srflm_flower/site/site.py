@@ -233,8 +233,11 @@ class Site:
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
         self.participant.check_commit(commit)  # before anything is stored
+        if commit.more:  # this site is behind: it needs no model before the last page
+            return wire.pack(self.participant.commit(commit))
         newest = commit.records[-1].record
-        if newest.term > len(self.state.ledger):  # model first: no record without its model
+        # Model first: no record without its model, except between two pages.
+        if newest.term >= len(self.state.ledger):
             self.models.put(self._find(message, newest.model))
         reply = self.participant.commit(commit)
         newest_two = self.state.ledger.records(reply.head_term - 1)

@@ -84,17 +84,38 @@ def _refused(found: str, expected: str, code: str) -> MessageRefused:
     )
 
 
-# A promise cannot be withdrawn: without a bound, one huge attempt would block all lower ones.
-MAX_ATTEMPTS_AHEAD = 1000
+# A promise cannot be withdrawn: without a bound, one huge attempt would block all lower ones.  But
+# a site that was away must not refuse for good what the others have reached in the meantime.
+ATTEMPTS_A_MESSAGE = 10**6
+"""How much higher a site's promise rises with one message at most; the next one continues there."""
+
+MAX_ORDERS_AHEAD = 1000
+"""How far above the known orders' numbers a site follows one: else one order blocks all others."""
 
 
-def require_near(attempt: int, granted: int) -> None:
-    """Raise :class:`MessageRefused` for an attempt too far above the highest granted one."""
-    if attempt > max(granted, 0) + MAX_ATTEMPTS_AHEAD:
+def require_near_order(number: int, known: int) -> None:
+    """Raise :class:`MessageRefused` for a run order too far above the highest ``known`` number."""
+    if number > known + MAX_ORDERS_AHEAD:
         raise MessageRefused(
-            f"attempt {attempt} after attempt {granted}",
-            f"at most {MAX_ATTEMPTS_AHEAD} more",
-            "look into the site that sent it",
+            f"run order {number} after run order {known}",
+            f"at most {MAX_ORDERS_AHEAD} more",
+            "restart this site, so that it asks the others; else look into the site that ordered",
+            MessageRefused.NO_ORDER,
+        )
+
+
+def promised(attempt: int, granted: int) -> int:
+    """Return the attempt that a site promises when it is asked to obey ``attempt``."""
+    return min(attempt, max(granted, 0) + ATTEMPTS_A_MESSAGE)
+
+
+def require_near(attempt: int, promise: int) -> None:
+    """Raise :class:`MessageRefused` for an attempt that the site's ``promise`` does not reach."""
+    if attempt > promise:
+        raise MessageRefused(
+            f"attempt {attempt}, far above the one before",
+            f"at most {promise} for now",
+            "nothing: this site promises more when it is asked again",
             MessageRefused.ATTEMPT,
         )
 

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from strategies.errors import MessageRefused
 from strategies.protocol.records import (
+    MAX_NUMBER,
     Approval,
     Ballot,
     Committed,
@@ -46,9 +47,6 @@ KINDS = (
     *(OPEN, TRAIN, RECALL, FINETUNE, EVALUATE, ACCEPT, COMMIT),
     *(RECORDS, MODEL, VOTES, ORDER, SHARE),
 )
-
-MAX_NUMBER = 10**9
-"""The largest term or attempt of a message; far below the limit of SQLite's integers, 2^63."""
 
 _NOUN = "noun"
 _MODELS = "model:"
@@ -134,17 +132,18 @@ class Accept(Request):
 class Commit(Request):
     """Phase 5, second half: committed records, oldest first.
 
-    It also brings a site that has missed terms up to date.  It may come from any vendor, because
-    the certificates prove the commits.
+    It also brings a site that has missed terms up to date; with ``more``, another page follows, and
+    no model is needed yet.  It may come from any vendor: the certificates prove the commits.
     """
 
     records: tuple[Committed, ...]
+    more: bool = False
 
 
 class FetchRecords(Request):
-    """From a server that has missed terms: send the committed records from ``first`` on."""
+    """From a server that has missed terms: send a page of records from ``first`` on."""
 
-    first: int
+    first: int = Field(ge=1, le=MAX_NUMBER)
 
 
 class FetchModel(Request):
@@ -154,20 +153,21 @@ class FetchModel(Request):
 
 
 class TellVotes(Request):
-    """From a site that has lost its state: tell your open term and whether you voted in it."""
+    """From a site that may have missed something: tell your open term, vote, and run order."""
 
 
 class VotesTold(Noun):
     """A site's open term, and whether the site has accepted a record in it.
 
     ``forgetful`` says that this site has itself lost its state.  ``edition`` is the number of the
-    edition of the federation file that decides the open term.
+    edition of the federation file that decides the open term, ``order`` the run order in force.
     """
 
     term: int
     accepted: bool
     forgetful: bool
     edition: int = 1
+    order: RunOrder | None = None
 
 
 class OrderRun(Request):

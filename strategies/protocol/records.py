@@ -13,6 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MAX_NUMBER = 2**53
+"""The largest term, attempt, or order number: exact in every JSON parser and in SQLite."""
+
 Metrics = dict[str, float]
 """Metric name → value; metrics that are undefined on the data at hand are left out."""
 
@@ -202,7 +205,7 @@ class RunOrder(Noun):
     ``rounds`` below what is committed, or what will be after the open term, ends the run.
     """
 
-    number: int = Field(ge=1)
+    number: int = Field(ge=1, le=MAX_NUMBER)
     federation: str
     rounds: int = Field(ge=0)
     vendor: str

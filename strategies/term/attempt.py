@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from strategies.errors import NO_REPLY, FederationStopped
 from strategies.protocol.messages import Envelope, Reply
@@ -51,14 +52,16 @@ class Vote:
 class Attempt:
     """One attempt at a term, from its opening to its commit.
 
-    ``node_of`` has the node of each vendor that takes part.  ``was_asked`` is true if the vendors
+    ``node_of`` has the node of each vendor that takes part.  ``find`` looks up a model by its
+    hash.  ``was_asked`` is true if the vendors
     gave their names and last terms at an opening, and false if ``node_of`` was known without one.
     """
 
     envelope: Envelope
     roster: tuple[str, ...]
     parent: str
-    start: Model
+    start_name: str
+    find: Callable[[str], Model]
     first_round: int
     exchange: Exchange
     meter: CostMeter
@@ -73,6 +76,11 @@ class Attempt:
     metrics: dict[str, VendorMetrics] = field(default_factory=dict)
     privacy: dict[str, VendorPrivacy] = field(default_factory=dict)
     approvals: dict[str, Approval] = field(default_factory=dict)
+
+    @cached_property
+    def start(self) -> Model:
+        """The model that the term starts from; a server that is behind may lack it."""
+        return self.find(self.start_name)
 
     @property
     def server(self) -> str:

@@ -9,6 +9,7 @@ from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
 from strategies.term.conversation import request
 from strategies.term.opening import Behind
+from strategies.weights import Model
 
 
 def catch_up_from(behind: Behind, vendor: str, deadline: float) -> None:
@@ -17,23 +18,32 @@ def catch_up_from(behind: Behind, vendor: str, deadline: float) -> None:
     Raises :class:`FederationStopped` if the other site does not send its records and model, or if
     the vendor's own site does not answer or refuses them.
     """
-    term, ahead = behind.term, behind.term.node_of[behind.vendor]
-    fetch = wire.FetchRecords(envelope=term.envelope, first=term.envelope.term)
-    records = _ask(behind, request(fetch, wire.RECORDS, ahead), deadline).reply.records
-    if not records:
-        raise _stuck(behind, "no records came")
-    # Only the last model is needed: the next term starts from it.
-    name = records[-1].record.model
-    wanted = wire.FetchModel(envelope=term.envelope, model=name)
-    sent = _ask(behind, request(wanted, wire.MODEL, ahead), deadline).models
-    if name not in sent:
-        raise _stuck(behind, "no model came")
-    if vendor not in term.node_of:
+    if vendor not in behind.term.node_of:
         raise _stuck(behind, "this vendor's own node does not answer")
+    first = behind.first
+    while first <= behind.head_term:
+        first = _take_page(behind, vendor, first, deadline)
+
+
+def _take_page(behind: Behind, vendor: str, first: int, deadline: float) -> int:
+    """Bring records from ``first`` on to the own site; return the first term that is left."""
+    term, ahead = behind.term, behind.term.node_of[behind.vendor]
+    fetch = wire.FetchRecords(envelope=term.envelope, first=first)
+    records = _ask(behind, request(fetch, wire.RECORDS, ahead), deadline).reply.records
+    if not records or records[0].record.term != first:
+        raise _stuck(behind, "no records came")
+    last, models = records[-1].record, list[Model]()
+    more = last.term < behind.head_term
+    if not more:  # only the last model is needed: the next term starts from it
+        wanted = wire.FetchModel(envelope=term.envelope, model=last.model)
+        sent = _ask(behind, request(wanted, wire.MODEL, ahead), deadline).models
+        if last.model not in sent:
+            raise _stuck(behind, "no model came")
+        models = [sent[last.model]]
     # The certificates are not verified here: the own site checks them on receipt.
-    commit = wire.Commit(envelope=term.envelope, records=records)
-    own = request(commit, wire.COMMIT, term.node_of[vendor], [sent[name]])
-    _ask(behind, own, deadline)
+    commit = wire.Commit(envelope=term.envelope, records=records, more=more)
+    _ask(behind, request(commit, wire.COMMIT, term.node_of[vendor], models), deadline)
+    return first + len(records)
 
 
 def _ask(behind: Behind, message: Message, deadline: float) -> Answer:

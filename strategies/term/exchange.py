@@ -69,12 +69,13 @@ class Exchange:
         phase: str,
         on_answer: Callable[[Answer], None] | None = None,
         enough: Callable[[Iterable[Answer | None]], bool] | None = None,
+        grace: float = GRACE_SECONDS,
     ) -> dict[Key, Answer | None]:
         """Return the answers that arrive within ``deadline`` seconds, by the key of the request.
 
         An error or a malformed reply gives None; later replies are ignored.  ``on_answer`` is
         called for each answer on arrival.  Once ``enough`` returns true, the others get twice the
-        time waited so far, and at least :data:`GRACE_SECONDS`, within the same deadline.
+        time waited so far, and at least ``grace`` seconds, within the same deadline.
         """
         started, received = self.clock(), 0
         keys = list(messages)
@@ -96,7 +97,7 @@ class Exchange:
             waited = self.clock() - started
             # Shorten the deadline only once, when enough is first reached.
             if enough is not None and enough(answers.values()):
-                deadline, enough = min(deadline, waited + max(GRACE_SECONDS, 2 * waited)), None
+                deadline, enough = min(deadline, waited + max(grace, 2 * waited)), None
             if not waiting or waited >= deadline:
                 break
             # A fiftieth of the time waited: polling makes an exchange about 2 % longer at most.

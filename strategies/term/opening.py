@@ -36,6 +36,7 @@ class Behind(Exception):
 
     def __init__(self, term: Attempt, vendor: str, head_term: int) -> None:
         self.term, self.vendor, self.head_term = term, vendor, head_term
+        self.first = term.envelope.term
         super().__init__(f"{vendor} has committed term {head_term}")
 
 
@@ -65,7 +66,8 @@ def new_attempt(
         roster=plan.roster,
         # The parent of the first record is the hash of the federation file.
         parent=head.hash if head is not None else plan.federation,
-        start=journal.model(start),
+        start_name=start,
+        find=journal.model,
         first_round=(head.round if head is not None else 0) + 1,
         exchange=exchange,
         meter=exchange.meter,
@@ -91,7 +93,7 @@ def open_term(
     term.absences.clear()
     answers = _Answers(term, plan)
     opening = wire.OpenAttempt(
-        envelope=term.envelope, parent=term.parent, model=term.start.hash, order=order
+        envelope=term.envelope, parent=term.parent, model=term.start_name, order=order
     )
     answers.gather(opening, grid.get_node_ids())
     head = term.envelope.term - 1
@@ -177,17 +179,23 @@ def _catch_up(
 
     Returns the vendors that are now up to date; removes the others from ``term.node_of``.
     """
-    requests = [
-        request(
-            wire.Commit(envelope=term.envelope, records=tuple(journal.committed(head + 1))),
-            wire.COMMIT,
-            term.node_of[vendor],
-        )
-        for vendor, head in behind.items()
-    ]
-    caught_up = conversation.ask(requests, "open", plan.work_deadline, [term.start])
-    for vendor in behind:
-        # A site that stays behind cannot take part in the term.
-        if vendor not in caught_up:
-            del term.node_of[vendor]
-    return list(caught_up)
+    newest, caught_up = term.envelope.term - 1, list[str]()
+    while behind:
+        pages = {vendor: journal.page(head + 1) for vendor, head in behind.items()}
+        reached = {vendor: page[-1].record.term for vendor, page in pages.items()}
+        requests = [
+            request(
+                wire.Commit(envelope=term.envelope, records=page, more=reached[vendor] < newest),
+                wire.COMMIT,
+                term.node_of[vendor],
+            )
+            for vendor, page in pages.items()
+        ]
+        done = conversation.ask(requests, "open", plan.work_deadline, [term.start])
+        for vendor in behind:
+            # A site that stays behind cannot take part in the term.
+            if vendor not in done:
+                del term.node_of[vendor]
+        caught_up += [vendor for vendor in done if reached[vendor] == newest]
+        behind = {vendor: reached[vendor] for vendor in done if reached[vendor] < newest}
+    return caught_up

@@ -70,8 +70,8 @@ class TermJournal(Protocol):
         """Return the last record's model, the initial model, or one of the proposal's, by hash."""
         ...
 
-    def committed(self, first: int) -> Sequence[Committed]:
-        """Return the committed records from term ``first`` on, with their certificates."""
+    def page(self, first: int) -> tuple[Committed, ...]:
+        """Return committed records from term ``first`` on, as many as fit into one message."""
         ...
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:

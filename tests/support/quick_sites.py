@@ -228,7 +228,8 @@ def quick_federation(
     with pytest.MonkeyPatch.context() as patch, silence():
         patch.setattr(os, "fsync", lambda handle: None)
         patch.setattr(TermLedger, "_connect", connect_once)
-        patch.setattr("deploy.serving.term_server.FIRST_POLL_SECONDS", 1e-4)
+        for module in ("term_server", "telling"):
+            patch.setattr(f"deploy.serving.{module}.FIRST_POLL_SECONDS", 1e-4)
         sites = (kind or QuickFederation)(folder, vendors, **changes)
         sites.disconnect = disconnect
         initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}

@@ -218,6 +218,67 @@ def test_superlink_that_does_not_answer_is_tried_again(elected: Bench) -> None:
     assert elected.at(2.1) == [0]
 
 
+def syncs(bench: Bench, until: float, since: float = 0.0, pace: float = 1.0) -> list[float]:
+    """Step every ``pace`` seconds; return the times at which a sync was started."""
+    found, now = [], since
+    while now <= until:
+        before = len(bench.runs.started)
+        bench.at(now)
+        if len(bench.runs.started) > before:
+            found.append(now)
+            bench.runs.end("synced")
+        now += pace
+    assert {task.kind for task in bench.runs.started} == {"sync"}
+    return found
+
+
+def test_idle_site_asks_every_half_minute_what_it_has_missed(elected: Bench) -> None:
+    assert syncs(elected, 100.0) == [30.0, 60.0, 90.0]
+    assert len(syncs(elected, 86400.0, 101.0, 100.0)) < 200, "and more rarely when nothing happens"
+    elected.ledger.append(make_committed(make_record(1)))
+    assert syncs(elected, 86431.0, 86401.0)[-1] == 86431.0
+
+
+def test_idle_site_asks_when_a_peer_comes_online(elected: Bench) -> None:
+    peers = {"a"}
+    elected.launcher.quiet.online = lambda: frozenset(peers)
+    syncs(elected, 7200.0, 0.0, 60.0)
+    peers.add("b")
+    (first, *_) = syncs(elected, 7210.0, 7201.0)
+    assert first <= 7206.0
+    peers.remove("b")
+    assert syncs(elected, 7230.0, 7211.0) == []
+
+
+def test_site_that_missed_the_last_commit_of_a_run_asks_before_its_turn_comes(
+    next_in_line: Bench,
+) -> None:
+    next_in_line.order(3)
+    next_in_line.launcher.timeouts = lambda: Timeouts(open=60.0, commit=3600.0)
+    with next_in_line.ledger.deciding() as db:
+        next_in_line.ledger.keep_votes(db, grant(next_in_line.ledger.votes_in(db, 1), 0))
+    assert syncs(next_in_line, 35.0) == [30.0]
+
+
+def test_turn_does_not_wait_for_a_sync(next_in_line: Bench) -> None:
+    next_in_line.at(1.0)
+    next_in_line.at(31.0)
+    assert next_in_line.launcher.serving is not None
+    next_in_line.order(3)
+    next_in_line.at(32.0)
+    assert next_in_line.at(37.1) == [1]
+    assert next_in_line.runs.stopped == [2]
+
+
+def test_sync_that_fails_delays_no_turn(elected: Bench) -> None:
+    elected.at(31.0)
+    elected.at(62.0)
+    elected.runs.end("failed", code="SRFLM-F1", text="no majority")
+    elected.order(3)
+    assert elected.at(62.1) == [0]
+    assert "SRFLM-F1" in elected.launcher.problem
+
+
 def test_launcher_needs_no_torch() -> None:
     """At every site it runs all day beside the worker, which has torch in memory already."""
     program = (

@@ -194,7 +194,7 @@ def test_certificate_names_those_who_have_accepted(tmp_path: Path) -> None:
     server = server_in(tmp_path)
     server.serve(2)
     journal = run_journal(server.folder, server.federation, INITIAL)
-    assert [set(each.certificate.acceptances) for each in journal.committed(2)] == [{*"abc"}]
+    assert [set(each.certificate.acceptances) for each in journal.page(2)] == [{*"abc"}]
 
 
 # ---- ledger.jsonl and the server's own ledger ------------------------------------------------

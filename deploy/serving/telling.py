@@ -1,0 +1,95 @@
+"""Ask all sites how far they are: before a site catches up, orders a run, or stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from flwr.serverapp import Grid
+
+from deploy.site.deployed_site import DeployedSite
+from srflm_flower.site.journal import SiteJournal
+from strategies.errors import FederationStopped, MessageRefused
+from strategies.protocol import messages as wire
+from strategies.protocol.admission import MAX_ORDERS_AHEAD
+from strategies.protocol.messages import Answer, VotesTold
+from strategies.protocol.quorum import has_majority
+from strategies.protocol.records import majority
+from strategies.term.attempt import Attempt
+from strategies.term.conversation import request, vendors_done
+from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.opening import new_attempt
+
+FIRST_POLL_SECONDS = 0.1  # every look for replies is a request to the SuperLink, and costs CPU
+
+
+@dataclass(frozen=True)
+class Told:
+    """The answers of the members, by vendor, the own site among them; ``term`` has their nodes."""
+
+    term: Attempt
+    votes: dict[str, VotesTold]
+    roster: tuple[str, ...]
+
+    def require_majority(self) -> None:
+        """Raise :class:`FederationStopped` when fewer than a majority have answered."""
+        if not has_majority(self.votes, self.roster):
+            raise FederationStopped(
+                f"{len(self.votes)} of {len(self.roster)} vendors that told how far they are",
+                "a majority",
+                "nothing, if the others are starting; otherwise see `srflm status` at their sites",
+                FederationStopped.NO_MAJORITY,
+            )
+
+    def known_order(self) -> int:
+        """Return the order number up to which a majority knows the orders; 0 without one."""
+        # Not the highest: one site that lies must not make the others follow any number.
+        numbers = sorted(v.order.number if v.order else 0 for v in self.votes.values())
+        needed = majority(len(self.roster))
+        return numbers[-needed] if len(numbers) >= needed else 0
+
+
+def ask_all(site: DeployedSite, grid: Grid, names: Mapping[int, str], hurry: bool = False) -> Told:
+    """Ask the members' sites; wait for all, at most the federation's answer deadline.
+
+    ``names`` are the nodes' vendors by the own SuperLink.  In a ``hurry``, the wait ends as soon as
+    a majority has answered.
+    """
+    federation = site.federation
+    journal = SiteJournal(
+        site.state.ledger, site.models, site.initial, federation.as_edition, site.keys
+    )
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, names=names)
+    ranking = site.site.participant.view().ranking
+    term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
+    term.envelope = term.envelope.model_copy(update={"server": site.vendor})
+    asking = wire.TellVotes(envelope=term.envelope)
+    asked = {node: request(asking, wire.VOTES, node) for node in grid.get_node_ids()}
+
+    def enough(answers: Iterable[Answer | None]) -> bool:
+        return hurry and has_majority(vendors_done(answers), federation.roster)
+
+    answers = exchange.ask(asked, federation.run.answer_deadline, "open", enough=enough, grace=0.0)
+    votes: dict[str, VotesTold] = {}
+    for node, answer in answers.items():
+        if answer is not None and answer.reply.votes is not None:
+            term.node_of[answer.reply.vendor] = node
+            votes[answer.reply.vendor] = answer.reply.votes
+    return Told(term, votes, federation.roster)
+
+
+def learn_orders(site: DeployedSite, told: Told) -> int:
+    """Store the newest run order that this site obeys; return the highest number in use."""
+    known = told.known_order()
+    held = site.state.ledger.order()
+    highest = held.number if held is not None else 0
+    for votes in told.votes.values():
+        if votes.order is None:
+            continue
+        # A site that lies must not use up the numbers that are left.
+        if votes.order.number <= max(known, highest) + MAX_ORDERS_AHEAD:
+            highest = max(highest, votes.order.number)
+        with suppress(MessageRefused):  # of a vendor that this site does not obey, or forged
+            site.site.participant.hear(votes.order, known)
+    return highest
