@@ -37,7 +37,8 @@ def run(
     site = site_on_disk(folder.resolve())
     console = Console(highlight=False, soft_wrap=True)
     # An order names the last round, not a number of rounds: spreading it again adds nothing.
-    done = site.state.ledger.rounds()
+    # A quick term may be committed before the order's answer is here: it is shown all the same.
+    done, seen = site.state.ledger.rounds(), len(site.state.ledger)
     order = order_rounds(site, done + (rounds or site.federation.run.rounds))
     console.print(f"A majority follows order {order.number}: until round {order.rounds}.")
     if detach:
@@ -47,7 +48,7 @@ def run(
         console.print(escape(term_line(record, site.federation.task.metric)))
 
     # The order in force at the end may be a newer one, from another site.
-    fulfilled = follow(site, order, show)
+    fulfilled = follow(site, order, seen, show)
     console.print(escape(site_status(site).what_happened))
     if fulfilled.rounds < order.rounds:
         console.print(f"Order {fulfilled.number} of {fulfilled.vendor} ended the run early.")

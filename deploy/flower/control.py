@@ -110,13 +110,11 @@ class Control:
         """Return name → status (``registered``, ``online``, ``offline``) of the nodes."""
         return {node.name: node.status for node in self._list_nodes()}
 
-    def node_ids(self) -> dict[str, int]:
-        """Return name → id of all registered nodes, online or not."""
-        return {node.name: node.node_id for node in self._list_nodes()}
-
-    def online(self) -> dict[str, int]:
-        """Return name → id of the nodes that are online."""
-        return {node.name: node.node_id for node in self._list_nodes() if node.status == "online"}
+    def node_ids(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return name → id of all registered nodes, and of those that are online."""
+        nodes = self._list_nodes()
+        online = [node for node in nodes if node.status == "online"]
+        return {n.name: n.node_id for n in nodes}, {n.name: n.node_id for n in online}
 
     def _list_nodes(self) -> list[NodeInfo]:
         with self._client() as client:

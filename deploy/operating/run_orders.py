@@ -87,13 +87,14 @@ def _perform(superlink: OwnSuperLink, task: ServerJob, patience: float) -> int:
     )
 
 
-def follow(site: SiteOnDisk, order: RunOrder, on_record: Callable[[TermRecord], None]) -> RunOrder:
-    """Hand on every record that the own ledger gets until the order, or a later one, is fulfilled.
+def follow(
+    site: SiteOnDisk, order: RunOrder, seen: int, on_record: Callable[[TermRecord], None]
+) -> RunOrder:
+    """Hand on the records after term ``seen`` until the order, or a later one, is fulfilled.
 
     Returns the order that was fulfilled.
     """
     ledger = site.state.ledger
-    seen = len(ledger)
     while True:
         for record in ledger.records(seen + 1):
             on_record(record)

@@ -97,13 +97,13 @@ class OwnSuperLink:
     def start(self, task: ServerJob) -> int:
         """Start a run of the ServerApp with ``task``; raise RuntimeError if that fails."""
         try:
-            task = task.model_copy(update={"registered": self._control.node_ids()})
+            registered, online = self._control.node_ids()
             # With all nodes' ids in its task, an elected server can train at once, without a round
             # of questions.
-            if task.kind == "serve" and task.attempt == 0:
-                online = self._control.online()
-                everyone = self._config.node_keys.keys() <= online.keys()
-                task = task.model_copy(update={"nodes": online if everyone else {}})
+            everyone = self._config.node_keys.keys() <= online.keys()
+            known = everyone and task.kind == "serve" and task.attempt == 0
+            nodes = online if known else {}
+            task = task.model_copy(update={"registered": registered, "nodes": nodes})
             run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
         except (httpx.HTTPError, SrflmError) as error:
             raise RuntimeError(str(error)) from error

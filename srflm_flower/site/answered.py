@@ -43,8 +43,7 @@ class AnswersOnDisk:
 
     def of(self, term: int, vendor: str) -> OwnPart:
         """Return everything that this ``vendor`` answered in ``term``."""
-        path = self._path(term)
-        lines = complete_lines(path) if path.exists() else ()
+        lines = complete_lines(self._path(term))
         found = [_Answered.model_validate_json(line) for line in lines]
         return OwnPart(
             vendor,
