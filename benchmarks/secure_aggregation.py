@@ -200,7 +200,16 @@ class _Sites:
         grid = MemoryGrid(self._answer, len(self._sites), Path(), self._fault)  # type: ignore[arg-type]
         roster, meter = federation.roster, CostMeter()
         envelope = wire.Envelope(federation=federation.hash, term=1, attempt=0, server=roster[0])
-        term = Attempt(envelope, roster, "", self._start, 1, Exchange(grid, meter), meter)
+        term = Attempt(
+            envelope=envelope,
+            roster=roster,
+            parent="",
+            start_name=self._start.hash,
+            find=lambda name: self._start,
+            first_round=1,
+            exchange=Exchange(grid, meter),
+            meter=meter,
+        )
         term.node_of = {vendor: node for node, vendor in enumerate(roster, start=1)}
         conversation = Conversation(term, lambda name: self._start, silent)
         started = time.perf_counter()

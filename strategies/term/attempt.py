@@ -53,8 +53,8 @@ class Attempt:
     """One attempt at a term, from its opening to its commit.
 
     ``node_of`` has the node of each vendor that takes part.  ``find`` looks up a model by its
-    hash.  ``was_asked`` is true if the vendors
-    gave their names and last terms at an opening, and false if ``node_of`` was known without one.
+    hash.  ``was_asked`` is true if the vendors gave their names and last terms at an opening, and
+    false if ``node_of`` was known without one.
     """
 
     envelope: Envelope
