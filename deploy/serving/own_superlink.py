@@ -137,7 +137,7 @@ class OwnSuperLink:
     def online(self) -> frozenset[str]:
         """Return the vendors whose SuperNodes are online here; none when it does not answer."""
         try:
-            return frozenset(self._control.online())
+            return frozenset(self._control.node_ids()[1])
         except httpx.HTTPError:
             return frozenset()
 
