@@ -38,7 +38,7 @@ from strategies.term.committing import (
     obliged,
 )
 from strategies.term.conversation import Conversation, request, require_majority
-from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.exchange import CostMeter, Exchange, Peers
 from strategies.term.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
 from strategies.term.plan import Observer, TermJournal, TermPlan, silent
 from strategies.term.record_of_term import make_record
@@ -54,7 +54,7 @@ class ServerRotating(OwnLoop):
     than Flower's rounds, so it runs a loop of its own.
 
     ``order`` is the run order to follow, if any.  ``everyone`` (vendor → node) is set if all are
-    known to be reachable.  ``names`` (node → vendor) are the SuperLink's own, if it has any.
+    known to be reachable.  ``peers`` are the vendors behind the nodes.
     ``clock`` and ``sleep`` are parameters so that tests need not wait.
     """
 
@@ -67,14 +67,14 @@ class ServerRotating(OwnLoop):
         observer: Observer = silent,
         order: RunOrder | None = None,
         everyone: Mapping[str, int] = MappingProxyType({}),
-        names: Mapping[int, str] = MappingProxyType({}),
+        peers: Peers | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.plan, self.election, self.aggregation = plan, election, aggregation
         self.journal, self.observer, self.order = journal, observer, order
         self._everyone, self._clock, self._sleep = dict(everyone), clock, sleep
-        self._names = names
+        self._peers = peers or Peers()
         self._patience = plan.work_deadline
         self._next_opening = plan.of_first_opening()
 
@@ -211,7 +211,7 @@ class ServerRotating(OwnLoop):
 
     def _open(self, grid: Grid, attempt: int, needs_server: bool) -> Attempt:
         waits = self._clock, self._sleep, self.plan.first_poll
-        exchange = Exchange(grid, CostMeter(), *waits, self._names, self.observer)
+        exchange = Exchange(grid, CostMeter(), *waits, self._peers, self.observer)
         ranking = self.next_ranking()
         term = new_attempt(self.plan, self.journal, ranking, attempt, exchange)
         if needs_server:

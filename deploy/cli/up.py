@@ -15,6 +15,13 @@ from deploy.processes.private import private_files
 def up(
     folder: SiteFolder = HERE,
     detach: Annotated[bool, typer.Option("--detach", help="return once the site is up")] = False,
+    restored: Annotated[
+        bool,
+        typer.Option(
+            "--restored",
+            help="this site was restored from a copy, and the one that was copied is gone for good",
+        ),
+    ] = False,
 ) -> None:
     """Check the site, then run its SuperLink, SuperNodes, worker, launcher, and edge.
 
@@ -24,7 +31,7 @@ def up(
     from deploy.site.deployed_site import site_at
 
     console = Console(highlight=False, soft_wrap=True)
-    config = prepare(folder)
+    config = prepare(folder, restored)
     site = site_at(folder.resolve())
     # A warning only: the edge looks names up at each call, and the peer may get its name later.
     for peer in unresolved(site):

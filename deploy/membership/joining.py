@@ -18,6 +18,8 @@ from deploy.identity.identity import install_certificate, make_identity
 from deploy.processes.config import Strict
 from deploy.processes.private import private_files
 from deploy.site.settings import SITE_FILE, load_site
+from deploy.site.site_on_disk import SiteOnDisk
+from deploy.site.starts import found_ledger
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from strategies.errors import ConfigurationError
@@ -111,4 +113,5 @@ def join(folder: Path, answer: Path) -> Federation:
     # First, as it may refuse: then the federation file stays as it is.
     install_certificate(settings.identity, certificate, authority)
     write_durably(settings.federation, agreed)
+    found_ledger(SiteOnDisk(folder, settings))
     return federation

@@ -33,18 +33,20 @@ UP_SECONDS = 60.0
 
 
 @private_files()
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, restored: bool = False) -> Path:
     """Check all that can go wrong at a start; return the path of the supervisor's configuration.
 
+    ``restored`` is the operator's word that this site takes the place of one that is gone.
     Raises :class:`strategies.errors.SrflmError` for anything with which the site could not run.
     """
     site = site_at(folder.resolve())
     layout = Layout.of(site.settings)
     try:
         with locked(layout.lock):
+            site.state.ledger.found_anew()
             if take_up_edition(site):
                 site = site_anew(site.folder)
-            return _prepare(site, layout)
+            return _prepare(site, layout, restored)
     except AlreadyLocked as error:
         raise DeploymentError(
             f"the site of {site.vendor} is up already (process {error.holder})",
@@ -54,7 +56,7 @@ def prepare(folder: Path) -> Path:
         ) from error
 
 
-def _prepare(site: DeployedSite, layout: Layout) -> Path:
+def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
     federation = site.federation
     _require_deployed(site)
     check_identity(layout.identity, site.vendor, datetime.now(UTC), federation.roster)
@@ -72,7 +74,7 @@ def _prepare(site: DeployedSite, layout: Layout) -> Path:
         make_private(folder)
     require_free(site.settings.listen)
     ports = choose_ports(site.vendor, federation.roster, site.settings.ports)
-    site.begin()
+    site.begin(restored)
     programs = SitePrograms(site, layout, ports).write()
     environment = flower_environment(layout.flower_home) | {
         SITE_VARIABLE: str(site.folder),

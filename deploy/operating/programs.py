@@ -193,6 +193,7 @@ class SitePrograms:
             federation=site.settings.federation,
             first_ranking=site.federation.first_ranking,
             ledger=self.layout.state / "ledger.sqlite",
+            starts=site.starts,
             run=self.layout.run,
             bells=self.layout.bells,
             log=self.layout.logs / "launcher.jsonl",

@@ -118,7 +118,7 @@ class Launcher:
             self.over = duty == "end"
             return None
         # Sync before serving: a site that missed terms would make an attempt at a closed one.
-        if duty == "sync" or not self.synced or self.ledger.is_forgetful():
+        if duty == "sync" or not self.synced or not self.ledger.is_sure():
             if self.serving is None and now >= self._retry_at:
                 self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
             return None
@@ -289,7 +289,8 @@ def main() -> None:
         config = load_config(LauncherConfig, Path(sys.argv[1]))
     except SrflmError as error:
         sys.exit(str(error))
-    log, ledger = EventLog(config.log), TermLedger(config.ledger, config.first.federation)
+    log = EventLog(config.log)
+    ledger = TermLedger(config.ledger, config.first.federation, config.starts)
     superlink = OwnSuperLink(config)
     superlink.prepare(lambda: bool(stop))
 

@@ -31,6 +31,7 @@ class LauncherConfig(Strict):
     federation: Path  # the federation file; the site's other editions are beside it
     first_ranking: tuple[str, ...]
     ledger: Path
+    starts: Path  # beside the keys: the number of the site's starts
     run: Path
     bells: Path
     log: Path

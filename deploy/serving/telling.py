@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from strategies.protocol.quorum import has_majority
 from strategies.protocol.records import majority
 from strategies.term.attempt import Attempt
 from strategies.term.conversation import request, vendors_done
-from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.exchange import CostMeter, Exchange, Peers
 from strategies.term.opening import new_attempt
 
 FIRST_POLL_SECONDS = 0.1  # every look for replies is a request to the SuperLink, and costs CPU
@@ -50,17 +50,16 @@ class Told:
         return numbers[-needed] if len(numbers) >= needed else 0
 
 
-def ask_all(site: DeployedSite, grid: Grid, names: Mapping[int, str], hurry: bool = False) -> Told:
+def ask_all(site: DeployedSite, grid: Grid, peers: Peers, hurry: bool = False) -> Told:
     """Ask the members' sites; wait for all, at most the federation's answer deadline.
 
-    ``names`` are the nodes' vendors by the own SuperLink.  In a ``hurry``, the wait ends as soon as
-    a majority has answered.
+    In a ``hurry``, the wait ends as soon as a majority has answered.
     """
     federation = site.federation
     journal = SiteJournal(
         site.state.ledger, site.models, site.initial, federation.as_edition, site.keys
     )
-    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, names=names)
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, peers=peers)
     ranking = site.site.participant.view().ranking
     term = new_attempt(federation.term_plan(), journal, ranking, 0, exchange)
     term.envelope = term.envelope.model_copy(update={"server": site.vendor})

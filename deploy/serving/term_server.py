@@ -22,6 +22,7 @@ from clients.files.locks import locked
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, names_in, outcome_path
 from deploy.serving.telling import FIRST_POLL_SECONDS, ask_all, learn_orders
 from deploy.site.deployed_site import DeployedSite
+from deploy.site.starts import take_over
 from srflm_flower.site.journal import SiteJournal
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
 from strategies.protocol import messages as wire
@@ -30,7 +31,7 @@ from strategies.server_rotating import ServerRotating
 from strategies.term.attempt import ServerLost
 from strategies.term.catching_up import catch_up_from
 from strategies.term.conversation import request
-from strategies.term.exchange import CostMeter, Exchange
+from strategies.term.exchange import CostMeter, Exchange, Peers
 from strategies.term.opening import AttemptTaken, Behind
 
 ORDER_PATIENCE = 30.0
@@ -58,6 +59,11 @@ def _perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         text = "".join(traceback.format_exception(error))
         site.log(f"{task.kind}: {text}")
         return JobOutcome(task=task.name, result="failed", code=INTERNAL_ERROR, text=str(error))
+
+
+def peers_of(site: DeployedSite, task: ServerJob) -> Peers:
+    """Return the vendors behind the nodes of the own SuperLink, and the memories for them."""
+    return Peers(names_in(task), site.site.memory)
 
 
 def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
@@ -91,7 +97,7 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         # Known ids save the opening questions. A site that approves a change of the roster asks all
         # the same, to collect the other approvals; one without the head's model, to catch up.
         task.nodes if standing.approved is None and _has_head_model(site) else {},
-        names_in(task),
+        peers_of(site, task),
     )
     try:
         strategy.serve(grid, task.attempt)
@@ -114,7 +120,7 @@ def _require_voters(site: DeployedSite, task: ServerJob, grid: Grid) -> None:
     """
     # An opening makes sites promise: without a majority, two servers that take turns would raise
     # the attempts without end.  These questions bind nobody.
-    told = ask_all(site, grid, names_in(task), hurry=True)
+    told = ask_all(site, grid, peers_of(site, task), hurry=True)
     if all(votes.term <= told.term.envelope.term for votes in told.votes.values()):
         told.require_majority()
 
@@ -124,8 +130,14 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
     Raises :class:`FederationStopped` if fewer than a majority answer.
     """
-    ledger, told = site.state.ledger, ask_all(site, grid, names_in(task))
+    ledger, told = site.state.ledger, ask_all(site, grid, peers_of(site, task))
+    newer = ledger.newer_site()
+    if newer is not None:
+        take_over(site, newer)
+        # With its new number: from then on the others refuse whoever had the old one.
+        told = ask_all(site, grid, peers_of(site, task))
     told.require_majority()
+    ledger.set_sure()
     learn_orders(site, told)
     # This site's own memory must not count as a witness.
     others = {vendor: votes for vendor, votes in told.votes.items() if vendor != site.vendor}
@@ -176,7 +188,7 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """
     assert task.order is not None
     # After a loss the own ledger may lack orders that the others follow.
-    number = learn_orders(site, ask_all(site, grid, names_in(task)))
+    number = learn_orders(site, ask_all(site, grid, peers_of(site, task)))
     if number >= task.order.number and site.state.ledger.order() != task.order:
         return JobOutcome(task=task.name, result="outnumbered", number=number)
     roster = site.federation.roster
@@ -187,7 +199,8 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         server=site.vendor,
     )
     ordering = wire.OrderRun(envelope=envelope, order=task.order)
-    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, names=names_in(task))
+    peers = peers_of(site, task)
+    exchange = Exchange(grid, CostMeter(), first_poll=FIRST_POLL_SECONDS, peers=peers)
     following: set[str] = set()
     refusals: dict[str, str] = {}
     until = time.monotonic() + ORDER_PATIENCE

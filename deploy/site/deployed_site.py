@@ -15,12 +15,12 @@ from pathlib import Path
 from flwr.app import Message, RecordDict
 from torch import nn
 
-from clients.files.durable import write_durably
 from clients.networks import get_weights, initial_network
 from deploy.processes.bell import Bell
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
 from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk
+from deploy.site.starts import begin_start
 from srflm_flower.site.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
@@ -31,8 +31,6 @@ from strategies.weights import Model
 SITE_VARIABLE = "SRFLM_SITE"
 PEER = "peer"
 """Name in a SuperNode's node configuration: the vendor whose SuperLink it gets messages from."""
-
-BOOTS = "boots"
 
 
 @dataclass(frozen=True)
@@ -129,29 +127,11 @@ class DeployedSite(SiteOnDisk):
 
     # ---- starts --------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Note a start of the site, and whether its state was lost or restored from a copy.
-
-        If so, the site does not vote in the term that is open then.
-        """
-        # The number of starts is kept in the state folder and beside the keys.  If the two differ,
-        # the state is lost or an old copy, and may have forgotten a promise.
-        ledger, beside = self.state.ledger, self.settings.identity / "starts"
-        known = int(ledger.fact(BOOTS) or 0)
-        expected = _number_in(beside)
-        if known != expected:
-            ledger.forget()
-        write_durably(beside, str(max(known, expected) + 1).encode())
-        ledger.set_fact(BOOTS, str(max(known, expected) + 1))
+    def begin(self, restored: bool = False) -> None:
+        """Note a start of the site; see :func:`deploy.site.starts.begin_start`."""
+        begin_start(self, restored)
         # At every start: another version of PyTorch may draw other weights from the same seed.
-        ledger.set_fact(INITIAL_MODEL, self.initial.hash)
-
-
-def _number_in(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
+        self.state.ledger.set_fact(INITIAL_MODEL, self.initial.hash)
 
 
 def deployed_site() -> DeployedSite:

@@ -63,7 +63,13 @@ class SiteOnDisk:
     def state(self) -> SiteState:
         """The state that the site keeps on disk."""
         federation, first = self.federation, self.federation.first_edition.federation
-        return SiteState(self.settings.state, first, federation.network_settings, federation.task)
+        settings = federation.network_settings, federation.task
+        return SiteState(self.settings.state, first, *settings, self.starts)
+
+    @property
+    def starts(self) -> Path:
+        """The file beside the keys with the number of the site's starts."""
+        return self.settings.identity / "starts"
 
     @cached_property
     def models(self) -> ModelStore:

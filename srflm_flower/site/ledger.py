@@ -7,14 +7,11 @@ Every decision that depends on its content is therefore made inside :meth:`TermL
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
-from clients.files.database import connect
-from clients.files.durable import not_writable
-from strategies.errors import LedgerError
+from srflm_flower.site.lapses import LapsingLedger, count_vote_in, is_silent_in
 from strategies.protocol.chain import check_follows
+from strategies.protocol.memory import Memory, newest
 from strategies.protocol.quorum import NONE_SEEN, Accepted, Votes
 from strategies.protocol.records import (
     Certificate,
@@ -25,41 +22,16 @@ from strategies.protocol.records import (
     TermRecord,
 )
 
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 30.0
 PAGE_BYTES = 4 * 2**20  # of JSON: SuperNodes drop messages above 32 MiB and twice the model
-FORGETFUL = "forgetful-through"
-ALL_TERMS = "all"
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS records (
-    term INTEGER PRIMARY KEY, hash TEXT NOT NULL, record TEXT NOT NULL, certificate TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS votes (
-    term INTEGER PRIMARY KEY, granted INTEGER NOT NULL, accepted_attempt INTEGER, accepted TEXT);
-CREATE TABLE IF NOT EXISTS proposals (
-    term INTEGER NOT NULL, attempt INTEGER NOT NULL, proposal TEXT NOT NULL,
-    PRIMARY KEY (term, attempt));
-CREATE TABLE IF NOT EXISTS changes (term INTEGER PRIMARY KEY, edition TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, run_order TEXT NOT NULL);
-"""
 
 
-class TermLedger:
-    """The promises, proposals, and committed records of a site.
-
-    ``federation`` is the hash of the federation file's first edition, which never changes.  Methods
-    raise :class:`LedgerError` for a file that is damaged, of another version, or of another
-    federation, and :class:`strategies.errors.RunFolderError` when it cannot be written.
-    """
-
-    def __init__(self, path: Path, federation: str) -> None:
-        self._path, self._federation = path, federation
-        self._made = False
+class TermLedger(LapsingLedger):
+    """The promises, proposals, and committed records of a site."""
 
     # ---- committed records -------------------------------------------------------------------
 
     def __len__(self) -> int:
-        with self._open() as db:
+        with self.reading() as db:
             return int(db.execute("SELECT COALESCE(MAX(term), 0) FROM records").fetchone()[0])
 
     def records(self, first: int = 1) -> Sequence[TermRecord]:
@@ -68,7 +40,7 @@ class TermLedger:
 
     def committed(self, first: int = 1, most: int = -1) -> Sequence[Committed]:
         """Return up to ``most`` records with certificates from ``first`` on; all if negative."""
-        with self._open() as db:
+        with self.reading() as db:
             rows = db.execute(
                 "SELECT record, certificate FROM records WHERE term >= ? ORDER BY term LIMIT ?",
                 (first, most),
@@ -79,7 +51,7 @@ class TermLedger:
         """Return records from ``first`` on, up to ``PAGE_BYTES``; at least one if there is one."""
         found, size = list[Committed](), 0
         query = "SELECT record, certificate FROM records WHERE term >= ? ORDER BY term"
-        with self._open() as db:
+        with self.reading() as db:
             for row in db.execute(query, (first,)):
                 size += sum(len(text.encode()) for text in row)
                 if found and size > PAGE_BYTES:
@@ -89,7 +61,7 @@ class TermLedger:
 
     def last(self) -> TermRecord | None:
         """Return the latest record."""
-        with self._open() as db:
+        with self.reading() as db:
             return _last(db)
 
     def rounds(self) -> int:
@@ -120,7 +92,7 @@ class TermLedger:
 
     def changes(self) -> tuple[tuple[int, Edition], ...]:
         """Return (term, new edition) for each record that changed the roster, oldest first."""
-        with self._open() as db:
+        with self.reading() as db:
             rows = db.execute("SELECT term, edition FROM changes ORDER BY term").fetchall()
         return tuple((term, Edition.model_validate_json(edition)) for term, edition in rows)
 
@@ -128,12 +100,12 @@ class TermLedger:
 
     def votes(self, term: int) -> Votes:
         """Return this site's votes in ``term``."""
-        with self._open() as db:
+        with self.reading() as db:
             return self.votes_in(db, term)
 
     def accepted(self, term: int) -> Proposal | None:
         """Return the proposal that this site has accepted in ``term``."""
-        with self._open() as db:
+        with self.reading() as db:
             return self.accepted_in(db, term)
 
     @staticmethod
@@ -141,22 +113,6 @@ class TermLedger:
         """Return the proposal that this site has accepted in ``term``."""
         row = db.execute("SELECT accepted FROM votes WHERE term = ?", (term,)).fetchone()
         return Proposal.model_validate_json(row[0]) if row and row[0] else None
-
-    @contextmanager
-    def deciding(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection that holds the write lock.
-
-        Commit on exit; roll back if the block raises.
-        """
-        with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")  # lock before the first read, so that it stays true
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
 
     @staticmethod
     def head_in(db: sqlite3.Connection) -> TermRecord | None:
@@ -170,7 +126,7 @@ class TermLedger:
             "SELECT granted, accepted_attempt, accepted FROM votes WHERE term = ?",
             (term,),
         ).fetchone()
-        forgetful = _forgetful(db, term)
+        forgetful = is_silent_in(db, term)
         if row is None:
             return Votes(term, NONE_SEEN, None, forgetful)
         accepted = None
@@ -181,6 +137,7 @@ class TermLedger:
     @staticmethod
     def keep_votes(db: sqlite3.Connection, votes: Votes, proposal: Proposal | None = None) -> None:
         """Store votes, with the accepted proposal if it is a new one; None keeps the old one."""
+        count_vote_in(db)
         db.execute(
             "INSERT INTO votes VALUES (?, ?, ?, ?) ON CONFLICT (term) DO UPDATE SET"
             " granted = excluded.granted, accepted_attempt = excluded.accepted_attempt,"
@@ -193,25 +150,11 @@ class TermLedger:
             ),
         )
 
-    # ---- a state that was lost -----------------------------------------------------------------
-
-    def forget(self) -> None:
-        """Note that this site may have lost promises, so that it must not vote for now."""
-        self.set_fact(FORGETFUL, ALL_TERMS)
-
-    def is_forgetful(self) -> bool:
-        """Return whether the terms in which this site may have promised are still unknown."""
-        return self.fact(FORGETFUL) == ALL_TERMS
-
-    def remember(self, through: int) -> None:
-        """Note that a forgetful site votes again after term ``through``."""
-        self.set_fact(FORGETFUL, str(through))
-
     # ---- what this site has proposed as a server ---------------------------------------------
 
     def proposal(self, term: int) -> tuple[int, Proposal] | None:
         """Return this site's proposal under its highest attempt in ``term``, and the attempt."""
-        with self._open() as db:
+        with self.reading() as db:
             row = db.execute(
                 "SELECT attempt, proposal FROM proposals WHERE term = ?"
                 " ORDER BY attempt DESC LIMIT 1",
@@ -223,6 +166,7 @@ class TermLedger:
         """Store a proposal under ``attempt``; return the first one stored under it."""
         term = proposal.record.term
         with self.deciding() as db:
+            count_vote_in(db)  # a second proposal under one attempt does as much harm as a vote
             db.execute(
                 "INSERT OR IGNORE INTO proposals VALUES (?, ?, ?)",  # the first one stays
                 (term, attempt, proposal.model_dump_json()),
@@ -232,16 +176,40 @@ class TermLedger:
             ).fetchone()
         return Proposal.model_validate_json(row[0])
 
+    # ---- what the peers remember ---------------------------------------------------------------
+
+    def heard(self, vendor: str) -> Memory | None:
+        """Return the newest memory that this site has heard of ``vendor``."""
+        with self.reading() as db:
+            row = db.execute("SELECT memory FROM heard WHERE vendor = ?", (vendor,)).fetchone()
+        return Memory.model_validate_json(row[0]) if row else None
+
+    def keep_heard(self, memory: Memory, outdated: Memory | None = None) -> bool:
+        """Store what a vendor's site says of its memory; return False if a newer one is stored.
+
+        An ``outdated`` one, signed with a key that the vendor no longer has, counts as none.
+        """
+        with self.deciding() as db:
+            row = db.execute(
+                "SELECT memory FROM heard WHERE vendor = ?", (memory.vendor,)
+            ).fetchone()
+            held = Memory.model_validate_json(row[0]) if row else None
+            kept = newest(None if held == outdated else held, memory)
+            if kept is not None:
+                plain = kept.model_dump_json()
+                db.execute("INSERT OR REPLACE INTO heard VALUES (?, ?)", (kept.vendor, plain))
+        return kept is not None
+
     # ---- run orders --------------------------------------------------------------------------
 
     def order(self) -> RunOrder | None:
         """Return the run order in force: the one with the highest number."""
-        with self._open() as db:
+        with self.reading() as db:
             return _order(db)
 
     def open_order(self) -> RunOrder | None:
         """Return the run order in force, until its rounds are committed or no term can follow."""
-        with self._open() as db:
+        with self.reading() as db:
             order, head = _order(db), _last(db)
         over = order is None or (head is not None and (head.ended or head.round >= order.rounds))
         return None if over else order
@@ -261,75 +229,6 @@ class TermLedger:
             held = _order(db)
         assert held is not None
         return held
-
-    # ---- the file ----------------------------------------------------------------------------
-
-    def set_fact(self, key: str, value: str) -> None:
-        """Store a fact about this site."""
-        with self.deciding() as db:
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-    def fact(self, key: str) -> str | None:
-        """Return a fact about this site."""
-        with self._open() as db:
-            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return str(row[0]) if row else None
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._make()
-            with closing(self._connect()) as db:
-                yield db
-        except sqlite3.OperationalError as error:  # a DatabaseError too, so it comes first
-            raise not_writable(self._path, OSError(0, str(error))) from error
-        except sqlite3.DatabaseError as error:
-            raise self._unusable("a file that is damaged or no ledger") from error
-
-    def _connect(self) -> sqlite3.Connection:
-        # A promise must survive a power cut.
-        return connect(self._path, BUSY_SECONDS, "FULL")
-
-    def _make(self) -> None:
-        if self._made:
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise not_writable(self._path, error) from error
-        facts = {"schema-version": str(SCHEMA_VERSION), "federation": self._federation}
-        with closing(self._connect()) as db:
-            db.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
-            db.execute("BEGIN IMMEDIATE")
-            # The facts are checked before the other tables are made in a file of another version.
-            db.execute(SCHEMA.strip().split(";", 1)[0])
-            known = dict(db.execute("SELECT key, value FROM meta").fetchall())
-            self._check_facts({key: known.get(key, value) for key, value in facts.items()})
-            db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", facts.items())
-            for statement in filter(str.strip, SCHEMA.split(";")):
-                db.execute(statement)
-            db.execute("COMMIT")
-        self._made = True
-
-    def _check_facts(self, facts: dict[str, str]) -> None:
-        if facts["schema-version"] != str(SCHEMA_VERSION):
-            raise self._unusable(f"a ledger of schema version {facts['schema-version']}")
-        if facts["federation"] != self._federation:
-            raise self._unusable(f"the ledger of another federation ({facts['federation'][:12]}…)")
-
-    def _unusable(self, found: str) -> LedgerError:
-        return LedgerError(
-            f"{self._path} holds {found}",
-            f"a ledger of schema version {SCHEMA_VERSION} of this federation"
-            f" ({self._federation[:12]}…)",
-            "give the site the federation file with which its state began, or another state"
-            " folder; a damaged one can be moved away: the site then learns from the others",
-        )
-
-
-def _forgetful(db: sqlite3.Connection, term: int) -> bool:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (FORGETFUL,)).fetchone()
-    return row is not None and (row[0] == ALL_TERMS or term <= int(row[0]))
 
 
 def _committed(record: str, certificate: str) -> Committed:

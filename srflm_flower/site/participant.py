@@ -279,11 +279,12 @@ class Participant:
         """Tell the term that is open here, whether this site has accepted, and its run order."""
         with self.ledger.deciding() as db:  # a commit in between would hide an acceptance
             votes = self.ledger.votes_in(db, self._head_term(db) + 1)
+            forgetful = self.ledger.has_forgotten_in(db, votes.term)
         changes = self.standing().editions.changes
         told = wire.VotesTold(
             term=votes.term,
             accepted=votes.accepted is not None,
-            forgetful=votes.forgetful,
+            forgetful=forgetful,
             edition=len(changes) + 1,
             order=self.ledger.order(),
         )

@@ -142,7 +142,7 @@ def secure_site(
         state.secure_notes,
         agreed_quantiser(aggregation.secure_range, len(roster)),
         find_update,
-        lambda: not state.ledger.is_forgetful(),
+        state.ledger.is_sure,
     )
     return site.handlers()
 

@@ -76,13 +76,21 @@ def is_better(candidate: Metrics, kept: Metrics, metric: str) -> bool:
 
 
 class SiteState:
-    """A vendor's folder; every write is durable before it returns."""
+    """A vendor's folder; every write is durable before it returns.
+
+    ``starts`` is a deployed site's file with the number of its starts.
+    """
 
     def __init__(
-        self, folder: Path, federation: str, model: ModelSettings, task: TaskSettings
+        self,
+        folder: Path,
+        federation: str,
+        model: ModelSettings,
+        task: TaskSettings,
+        starts: Path | None = None,
     ) -> None:
         self._folder, self._model, self._task = folder, model, task
-        self.ledger = TermLedger(folder / "ledger.sqlite", federation)
+        self.ledger = TermLedger(folder / "ledger.sqlite", federation, starts)
         self.secure_notes = SecretsOnDisk(folder / "secure")
         self.answered = AnswersOnDisk(folder / "answered")
         self.average = AverageFile(folder / "average.safetensors", model, task)

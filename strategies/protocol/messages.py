@@ -16,6 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from pydantic import Field
 
 from strategies.errors import MessageRefused
+from strategies.protocol.memory import RECORD as MEMORY
 from strategies.protocol.records import (
     MAX_NUMBER,
     Approval,
@@ -261,7 +262,7 @@ def answer_in(message: Message) -> Answer | None:
         models = models_in(content)
     except ValueError:
         models = {}
-    known = _blocks(content).keys() | {_NOUN}
+    known = _blocks(content).keys() | {_NOUN, MEMORY}
     return Answer(reply, models, RecordDict({k: v for k, v in content.items() if k not in known}))
 
 
@@ -316,9 +317,9 @@ def models_in(content: RecordDict) -> dict[str, Model]:
 
 
 def others_in(content: RecordDict) -> set[str]:
-    """Return the names of the entries in ``content`` other than the noun and the models."""
+    """Return the names of the entries in ``content`` other than noun, models, and memories."""
     noun = content.config_records.get(_NOUN, ConfigRecord())
-    names = (content.keys() - {_NOUN}) | (noun.keys() - {"json"})
+    names = (content.keys() - {_NOUN, MEMORY}) | (noun.keys() - {"json"})
     return {str(name) for name in names} - _blocks(content).keys()
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from strategies.protocol.messages import Answer, answer_in, payload_bytes
@@ -27,6 +27,31 @@ GRACE_SECONDS = 5.0
 """The shortest time for the remaining replies once enough have arrived."""
 
 Key = TypeVar("Key", str, int)
+
+
+class Remembering(Protocol):
+    """Puts memories into messages and reads them (:mod:`strategies.protocol.memory`)."""
+
+    def tell(self, content: RecordDict, peer: str | None) -> RecordDict:
+        """Return a message's content with those that ``peer`` is to see."""
+        ...
+
+    def hear(self, content: RecordDict, peer: str | None) -> bool:
+        """Note those in an answer of ``peer``; return whether the answer may count."""
+        ...
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The vendors behind a SuperLink's nodes.
+
+    ``names`` (node → vendor) are the SuperLink's own, if it has any: an answer in another vendor's
+    name is dropped.  A deployed site has a ``memory``: an answer of a site that is not its vendor's
+    newest one is dropped.
+    """
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    memory: Remembering | None = None
 
 
 @dataclass
@@ -50,8 +75,7 @@ class Exchange:
     """Pushes messages to a grid and polls for the answers.
 
     ``clock`` and ``sleep`` are parameters so that tests need not wait; ``first_poll`` is the
-    shortest pause between polls, in seconds.  ``names`` (node → vendor) are the SuperLink's own, if
-    it has any: an answer in another vendor's name is dropped.
+    shortest pause between polls, in seconds.
     """
 
     grid: Grid
@@ -59,7 +83,7 @@ class Exchange:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     first_poll: float = 0.01
-    names: Mapping[int, str] = field(default_factory=dict)
+    peers: Peers = field(default_factory=Peers)
     observer: Observer = silent
 
     def ask(
@@ -79,6 +103,7 @@ class Exchange:
         """
         started, received = self.clock(), 0
         keys = list(messages)
+        messages = {key: self._with_memories(message) for key, message in messages.items()}
         ids = list(self.grid.push_messages([messages[key] for key in keys]))
         # Flower returns an empty id for a message that it did not accept: no reply will come.
         waiting = {message_id: key for message_id, key in zip(ids, keys, strict=True) if message_id}
@@ -91,7 +116,7 @@ class Exchange:
                 if key is not None:
                     received += payload_bytes(reply.content) if reply.has_content() else 0
                     node = messages[key].metadata.dst_node_id
-                    answers[key] = answer = self._own_answer(node, answer_in(reply))
+                    answers[key] = answer = self._own_answer(node, reply)
                     if on_answer is not None and answer is not None:
                         on_answer(answer)
             waited = self.clock() - started
@@ -106,10 +131,24 @@ class Exchange:
         self.meter.add(phase, self.clock() - started, sent, received)
         return answers
 
-    def _own_answer(self, node: int, answer: Answer | None) -> Answer | None:
-        """Return ``answer``, or None if the node speaks in the name of another vendor."""
+    def _with_memories(self, message: Message) -> Message:
+        if self.peers.memory is None:
+            return message
+        node, kind = message.metadata.dst_node_id, message.metadata.message_type
+        content = self.peers.memory.tell(message.content, self.peers.names.get(node))
+        return Message(content, dst_node_id=node, message_type=kind)
+
+    def _own_answer(self, node: int, message: Message) -> Answer | None:
+        """Return the answer in a node's message, or None if it must not count."""
+        answer, vendor = answer_in(message), self.peers.names.get(node)
+        if answer is None:
+            return None
         # A SuperLink knows each node by its key, so no member can speak as another.
-        if answer is None or not self.names or answer.reply.vendor == self.names.get(node):
-            return answer
-        self.observer("false-name", node=self.names.get(node, ""), says=answer.reply.vendor)
-        return None
+        if self.peers.names and answer.reply.vendor != vendor:
+            self.observer("false-name", node=vendor or "", says=answer.reply.vendor)
+            return None
+        memory = self.peers.memory
+        if memory is not None and not memory.hear(message.content, vendor):
+            self.observer("older-site", vendor=vendor)
+            return None
+        return answer

@@ -25,8 +25,10 @@ from flwr.app import Message
 from clients.files.durable import TEMPORARY
 from clients.learner import Trained
 from clients.training import Work
+from deploy.serving.job import JobOutcome
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.settings import SiteSettings
+from deploy.site.starts import found_ledger
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.site.ledger import TermLedger
 from strategies.protocol import messages as wire
@@ -114,12 +116,22 @@ class QuickFederation(DeployedFederation):
         """Run the vendor's site with other settings until it is restarted."""
         self._kept[vendor] = DeployedSite(self.folders[vendor], settings)
 
-    def restart(self, vendor: str) -> DeployedSite:
-        """Forget what the site's process remembers; count the start as the launcher does."""
+    def restart(self, vendor: str, restored: bool = False) -> DeployedSite:
+        """Start a site anew, as ``srflm up`` does; then it asks the others."""
+        site = self.begin(vendor, restored)
+        self.ask_others(vendor)
+        return site
+
+    def begin(self, vendor: str, restored: bool = False) -> DeployedSite:
+        """Start a site anew; its launcher has not asked the others yet."""
         self._kept.pop(vendor, None)
         site = self.site(vendor)
-        site.begin()
+        site.begin(restored)
         return site
+
+    def ask_others(self, vendor: str) -> JobOutcome:
+        """Let a site ask the others how far they are, as its launcher does when it comes up."""
+        return self.perform(vendor, kind="sync")
 
     def lose_disk(self, vendor: str, copy: Path | None = None) -> DeployedSite:
         """Delete a site's state, or put an older copy in its place; start the site again."""
@@ -127,12 +139,12 @@ class QuickFederation(DeployedFederation):
         shutil.rmtree(self.folders[vendor] / "state", ignore_errors=True)
         if copy is not None:
             shutil.copytree(copy, self.folders[vendor] / "state")
-        return self.restart(vendor)
+        return self.begin(vendor)
 
     def turn(self) -> str:
         """Let those that have forgotten ask the others, as launchers do; then take a turn."""
         for vendor in self.roster:
-            if vendor not in self.down and self.site(vendor).state.ledger.is_forgetful():
+            if vendor not in self.down and not self.site(vendor).state.ledger.is_sure():
                 self.perform(vendor, kind="sync")
         return super().turn()
 
@@ -149,7 +161,11 @@ class QuickFederation(DeployedFederation):
         self.seen, self.outcomes = {}, []
         self.trained.clear()
         for vendor in self.roster:
+            found_ledger(self.site(vendor))
             self.site(vendor).begin()
+        for vendor in self.roster:
+            self.ask_others(vendor)
+        self.outcomes = []
 
     def committed(self, vendor: str) -> list[Committed]:
         """Return a site's committed records with their certificates."""

@@ -1,0 +1,73 @@
+"""A site tells its peers how much it remembers, and hears how much they remember of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from flwr.app import RecordDict
+
+from srflm_flower.site.ledger import TermLedger
+from strategies.errors import MessageRefused
+from strategies.protocol.memory import (
+    Memories,
+    Memory,
+    is_genuine,
+    memories_in,
+    signed_memory,
+    with_memories,
+)
+from strategies.protocol.signatures import Keys
+
+
+class SiteMemory:
+    """Puts memories into a site's messages, both as a client and as the server, and reads them.
+
+    ``federation`` is the hash of the federation's first edition.
+    """
+
+    def __init__(self, vendor: str, federation: str, ledger: TermLedger, keys: Keys) -> None:
+        self._vendor, self._federation = vendor, federation
+        self._ledger, self._keys = ledger, keys
+        # Few votes lie between two messages: most messages carry the same signature.
+        self._signed = lru_cache(maxsize=8)(lambda own: signed_memory(own, federation, keys))
+
+    def tell(self, content: RecordDict, peer: str | None) -> RecordDict:
+        """Return ``content`` with this site's memory, and what it knows of the ``peer``'s."""
+        own = self._signed(self._ledger.memory(self._vendor))
+        return with_memories(content, Memories(own=own, yours=self._ledger.heard(peer or "")))
+
+    def hear(self, content: RecordDict, peer: str | None) -> bool:
+        """Note the memories in a message of ``peer``.
+
+        Returns False if the message comes from an older site of a vendor of which a newer one is
+        known: nothing of it may count.
+        """
+        told = memories_in(content)
+        if told.yours is not None and self._is_by(told.yours, self._vendor):
+            self._ledger.check(told.yours)
+        said = told.own
+        if said is None or peer in (None, self._vendor) or not self._is_by(said, str(peer)):
+            return True
+        heard = self._ledger.heard(said.vendor)
+        # Nearly every message: read only, so that messages do not wait for each other.
+        if heard == said:
+            return True
+        # A vendor that has left and joined again has new keys, and counts its starts anew.
+        outdated = heard is not None and not self._is_by(heard, said.vendor)
+        return self._ledger.keep_heard(said, heard if outdated else None)
+
+    def require_newest(self, content: RecordDict, peer: str | None) -> None:
+        """Note the memories in a message of ``peer``.
+
+        Raises :class:`MessageRefused` if a newer site of that vendor is known.
+        """
+        if not self.hear(content, peer):
+            raise MessageRefused(
+                f"a message of a site of {peer!r} that is not the newest one",
+                "the site of that vendor which was started last",
+                "switch one of the two sites off",
+                MessageRefused.SUPERSEDED,
+            )
+
+    def _is_by(self, memory: Memory, vendor: str) -> bool:
+        return memory.vendor == vendor and is_genuine(memory, self._federation, self._keys)
