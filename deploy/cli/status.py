@@ -49,6 +49,10 @@ def show_status(found: SiteStatus, console: Console) -> None:
     else:
         table.add_row("term", "no run under way")
     table.add_row("next server", found.server_next)
+    if found.silent is not None:
+        table.add_row("[yellow]does not vote[/]", escape(found.silent))
+    for contradiction in found.contradictions:
+        table.add_row("[red]two histories[/]", escape(contradiction))
     for name, runs in found.programs.items():
         again = found.restarts.get(name, 0)
         note = f", started again {again} ×" if again else ""

@@ -23,6 +23,8 @@ from deploy.site.layout import Layout
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
+from srflm_flower.site.contradictions import contradictions
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import IdentityError
 from strategies.phases import PHASE_OF
 from strategies.protocol.quorum import owner
@@ -78,6 +80,10 @@ class SiteStatus(Strict):
     """The privacy that this vendor has spent, as of the last committed term."""
     expiring: tuple[Expiry, ...] = ()
     """The site's certificates that expire within 30 days, the first one first."""
+    silent: str | None = None
+    """Why the site does not vote at the moment."""
+    contradictions: tuple[str, ...] = ()
+    """Terms of which two records are committed, with the vendors that have signed both."""
 
 
 def site_status(site: SiteOnDisk) -> SiteStatus:
@@ -114,7 +120,26 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
+        silent=why_silent(ledger, term),
+        contradictions=tuple(str(each) for each in contradictions(ledger)),
     )
+
+
+def why_silent(ledger: TermLedger, term: int) -> str | None:
+    """Return why the site does not vote in ``term``, or None if it does."""
+    newer = ledger.newer_site()
+    if newer is not None:
+        return (
+            f"another site of {newer.vendor} was started later (start {newer.start}): switch this"
+            " one off; or, if the other one is gone for good, `srflm down`, `srflm up --restored`"
+        )
+    if ledger.is_forgetful():
+        return "it has lost votes, and waits for a majority of the others to say how far they are"
+    if not ledger.is_sure():
+        return "it was started, and waits for a majority to say how far they are"
+    if ledger.votes(term).forgetful:
+        return "it has lost votes, and votes again after the terms in which it may have voted"
+    return None
 
 
 def expiring(identity: Path, now: datetime) -> tuple[Expiry, ...]:

@@ -92,3 +92,26 @@ def learn_orders(site: DeployedSite, told: Told) -> int:
         with suppress(MessageRefused):  # of a vendor that this site does not obey, or forged
             site.site.participant.hear(votes.order, known)
     return highest
+
+
+def compare_heads(site: DeployedSite, told: Told) -> None:
+    """Give the own site every record that contradicts its ledger; it keeps them as evidence."""
+    own, exchange = site.state.ledger, told.term.exchange
+    if site.vendor not in told.term.node_of:
+        return
+    for vendor, votes in told.votes.items():
+        term = votes.term - 1
+        mine = own.committed(term, most=1) if 0 < term <= len(own) else ()
+        if not mine or not votes.head or mine[0].record.hash == votes.head:
+            continue
+        fetch = wire.FetchRecords(envelope=told.term.envelope, first=term)
+        asked = {0: request(fetch, wire.RECORDS, told.term.node_of[vendor])}
+        answer = exchange.ask(asked, site.federation.run.answer_deadline, "open").get(0)
+        if answer is None or not answer.reply.records:
+            continue
+        # The own node checks the signatures, keeps the record, and refuses it.
+        commit = wire.Commit(
+            envelope=told.term.envelope, records=answer.reply.records[:1], more=True
+        )
+        asked = {0: request(commit, wire.COMMIT, told.term.node_of[site.vendor])}
+        exchange.ask(asked, site.federation.run.answer_deadline, "open")

@@ -20,7 +20,7 @@ from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import locked
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, names_in, outcome_path
-from deploy.serving.telling import FIRST_POLL_SECONDS, ask_all, learn_orders
+from deploy.serving.telling import FIRST_POLL_SECONDS, ask_all, compare_heads, learn_orders
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.starts import take_over
 from srflm_flower.site.journal import SiteJournal
@@ -138,6 +138,7 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         told = ask_all(site, grid, peers_of(site, task))
     told.require_majority()
     ledger.set_sure()
+    compare_heads(site, told)
     learn_orders(site, told)
     # This site's own memory must not count as a witness.
     others = {vendor: votes for vendor, votes in told.votes.items() if vendor != site.vendor}

@@ -69,8 +69,9 @@ def place_of(path: Path) -> str:
     machine = Path("/etc/machine-id")
     known, born = path.stat(), ""
     # The number of a deleted file is soon given to another one: the time of its birth is not.
-    if hasattr(known, "st_birthtime"):
-        born = str(known.st_birthtime)
+    birth = getattr(known, "st_birthtime", None)  # Python on Linux does not tell it
+    if birth is not None:
+        born = str(birth)
     elif (program := shutil.which("stat")) is not None:
         born = subprocess.run(
             [program, "--format=%w", path], capture_output=True, text=True, check=False

@@ -39,8 +39,8 @@ class SiteMemory:
     def hear(self, content: RecordDict, peer: str | None) -> bool:
         """Note the memories in a message of ``peer``.
 
-        Returns False if the message comes from an older site of a vendor of which a newer one is
-        known: nothing of it may count.
+        Returns False if nothing of the message may count: a newer site of that vendor is known, or
+        its site has forgotten votes and does not know it yet.
         """
         told = memories_in(content)
         if told.yours is not None and self._is_by(told.yours, self._vendor):
@@ -63,9 +63,9 @@ class SiteMemory:
         """
         if not self.hear(content, peer):
             raise MessageRefused(
-                f"a message of a site of {peer!r} that is not the newest one",
-                "the site of that vendor which was started last",
-                "switch one of the two sites off",
+                f"a message of a site of {peer!r} that is not the newest one, or has lost votes",
+                "the site of that vendor which was started last, with all its votes",
+                "nothing, if it was restored: it asks the others; else switch one of the two off",
                 MessageRefused.SUPERSEDED,
             )
 

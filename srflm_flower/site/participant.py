@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from sqlite3 import Connection
 
+from srflm_flower.site.contradictions import keep_contradictions
 from srflm_flower.site.edition_standing import Standing, approval_of, standing_of
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.run_orders import hear_order, require_in_force, require_open_order
@@ -267,6 +268,7 @@ class Participant:
     def commit(self, commit: wire.Commit) -> wire.Reply:
         """Append committed records, each with the signatures of a majority."""
         self.check_commit(commit)
+        keep_contradictions(self.ledger, commit.records)
         for committed in commit.records:
             self.ledger.append(committed)
         return self._done(head_term=len(self.ledger))
@@ -278,7 +280,8 @@ class Participant:
     def tell_votes(self) -> wire.Reply:
         """Tell the term that is open here, whether this site has accepted, and its run order."""
         with self.ledger.deciding() as db:  # a commit in between would hide an acceptance
-            votes = self.ledger.votes_in(db, self._head_term(db) + 1)
+            head = self.ledger.head_in(db)
+            votes = self.ledger.votes_in(db, head.term + 1 if head is not None else 1)
             forgetful = self.ledger.has_forgotten_in(db, votes.term)
         changes = self.standing().editions.changes
         told = wire.VotesTold(
@@ -286,6 +289,7 @@ class Participant:
             accepted=votes.accepted is not None,
             forgetful=forgetful,
             edition=len(changes) + 1,
+            head=head.hash if head is not None else "",
             order=self.ledger.order(),
         )
         return self._done(head_term=votes.term - 1, votes=told)

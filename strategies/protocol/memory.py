@@ -56,15 +56,18 @@ def lapse(own: Memory, shown: Memory) -> Lapse | None:
 
 
 def newest(heard: Memory | None, said: Memory) -> Memory | None:
-    """Return the memory of a vendor to keep, or None if ``said`` is of an older site.
+    """Return the memory of a vendor to keep, or None if the site of ``said`` must not count.
 
     ``heard`` is the newest one heard before.
     """
-    if heard is None or said.start > heard.start:
+    if heard is None:
         return said
     # Of two sites with one number the first that was heard counts.
-    if said.start < heard.start or said.run != heard.run:
+    if said.start < heard.start or (said.start == heard.start and said.run != heard.run):
         return None
+    # A site that has forgotten votes does not count until it was shown ``heard``, and knows.
+    if said.start > heard.start:
+        return said if said.votes >= heard.votes else None
     return said if said.votes > heard.votes else heard
 
 

@@ -160,7 +160,8 @@ class TellVotes(Request):
 class VotesTold(Noun):
     """A site's open term, and whether the site has accepted a record in it.
 
-    ``forgetful`` says that this site has itself lost its state.  ``edition`` is the number of the
+    ``head`` is the hash of its last committed record.  ``forgetful`` says that this site has itself
+    lost its state.  ``edition`` is the number of the
     edition of the federation file that decides the open term, ``order`` the run order in force.
     """
 
@@ -168,6 +169,7 @@ class VotesTold(Noun):
     accepted: bool
     forgetful: bool
     edition: int = 1
+    head: str = ""
     order: RunOrder | None = None
 
 
