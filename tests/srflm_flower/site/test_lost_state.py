@@ -224,18 +224,13 @@ def test_others_that_have_forgotten_too_cannot_help(three: QuickFederation) -> N
 
 
 def test_operator_makes_a_site_forgetful_that_was_restored_as_a_whole(
-    three: QuickFederation, tmp_path: Path
+    three: QuickFederation,
 ) -> None:
-    """docs/reference/files.md, "Restoring a site": the number of starts is raised by hand."""
+    """``srflm up --restored``: here nothing but the operator's word tells of a copy."""
     sites = ordered(three)
-    starts = sites.folders["c"] / "identity" / "starts"
     sites.run_to(1)
-    sites.disconnect()
-    shutil.copytree(sites.folders["c"] / "state", tmp_path / "copy")
-    sites.run_to(2)
-    starts.write_text("1000000000\n")
-    sites.lose_disk("c", copy=tmp_path / "copy")
-    assert forgetful(sites, "c")
+    sites.begin("c", restored=True)
+    assert sites.site("c").state.ledger.is_forgetful()
     sites.run_to(4)
     sites.agree()
     assert not forgetful(sites, "c")
