@@ -203,6 +203,7 @@ class _Sites:
         term = Attempt(
             envelope=envelope,
             roster=roster,
+            ranking=roster,
             parent="",
             start_name=self._start.hash,
             find=lambda name: self._start,

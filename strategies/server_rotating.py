@@ -36,6 +36,7 @@ from strategies.term.committing import (
     commit_requests,
     fetch_model,
     obliged,
+    proven,
 )
 from strategies.term.conversation import Conversation, request, require_majority
 from strategies.term.exchange import CostMeter, Exchange, Peers
@@ -170,6 +171,7 @@ class ServerRotating(OwnLoop):
         if stored is not None and stored[0] == attempt:
             return self._commit(term, stored[1])  # never two proposals under one attempt
         proposal, models = obliged(term), list[Model]()
+        is_own = proposal is None
         if proposal is not None:
             model = fetch_model(self._conversation(term), proposal.record.model, self.plan)
             models = [model]
@@ -179,6 +181,7 @@ class ServerRotating(OwnLoop):
             if term.server not in term.node_of:
                 raise ServerLost(next(a for a in term.absences if a.vendor == term.server))
             proposal, models = self._work(term, grid)
+        proposal = proven(term, proposal, is_own)
         return self._commit(term, self.journal.propose(attempt, proposal, models))
 
     def _work(self, term: Attempt, grid: Grid) -> tuple[Proposal, list[Model]]:
@@ -291,6 +294,13 @@ class ServerRotating(OwnLoop):
     def _commit(self, term: Attempt, proposal: Proposal) -> TermRecord:
         """Ask all vendors to accept the stored proposal; commit with a majority, and tell all."""
         answers = self._ask(term, acceptance_requests(term, proposal), "commit")
+        answers = {
+            vendor: answer
+            for vendor, answer in answers.items()
+            if self.journal.is_accepted(
+                vendor, proposal.record, term.envelope.attempt, answer.reply.signature
+            )
+        }
         require_majority(
             self.plan.roster, len(answers), "stored the term record", term.envelope.term
         )

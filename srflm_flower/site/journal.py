@@ -8,16 +8,18 @@ from contextlib import AbstractContextManager, nullcontext
 from clients.models.model_store import ModelStore
 from srflm_flower.site.ledger import TermLedger
 from strategies.errors import MessageRefused
+from strategies.protocol.proof import check_vote
 from strategies.protocol.records import (
     Approval,
     Committed,
     Edition,
+    Grant,
     Proposal,
     RosterChange,
     TermRecord,
 )
 from strategies.protocol.roster_change import agreed_change, check_decided
-from strategies.protocol.signatures import Keys, sign_proposal
+from strategies.protocol.signatures import Keys, acceptance_statement, sign_proposal
 from strategies.weights import Model
 
 Around = Callable[[TermRecord], AbstractContextManager[None]]
@@ -73,6 +75,18 @@ class SiteJournal:
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
         """Return the roster change that a majority has approved, or None."""
         return agreed_change(approvals, self._edition, self._keys)
+
+    def check_vote(self, grant: Grant, accepted: Proposal | None, ranking: tuple[str, ...]) -> None:
+        """Check a vote in the open term, whose succession is ``ranking``.
+
+        Raises :class:`MessageRefused`.
+        """
+        term = len(self._ledger) + 1
+        check_vote(grant, accepted, term, self._edition, ranking, self._keys)
+
+    def is_accepted(self, vendor: str, record: TermRecord, attempt: int, signature: str) -> bool:
+        """Return whether a vendor has signed that it has accepted a record."""
+        return self._keys.verify(vendor, acceptance_statement(vendor, record, attempt), signature)
 
     def sign(self, record: TermRecord) -> Proposal:
         """Sign this server's record."""

@@ -22,17 +22,16 @@ from strategies.protocol.admission import (
     check_sender,
     promised,
     require_near,
-    require_obliged,
     require_vote,
 )
 from strategies.protocol.chain import check_follows
+from strategies.protocol.proof import check_proof
 from strategies.protocol.quorum import accept, grant, refusal
 from strategies.protocol.records import Approval, Edition, Grant, RunOrder, TermRecord
 from strategies.protocol.roster_change import check_change, check_decided
 from strategies.protocol.signatures import (
     Keys,
     acceptance_statement,
-    check_grants,
     check_proposal,
     sign_grant,
 )
@@ -210,17 +209,7 @@ class Participant:
                 MessageRefused.MALFORMED,
             )
         check_proposal(proposed.proposal, keys)
-        # Attempt 0 belongs to the elected server, which needs no votes to begin.
-        if envelope.attempt > 0:
-            check_grants(
-                proposed.grants,
-                edition.federation,
-                envelope.term,
-                envelope.attempt,
-                edition.roster,
-                keys,
-            )
-            require_obliged(proposed.grants, record.hash)
+        check_proof(proposed.proposal, envelope.attempt, edition, ranking, keys)
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
         """Store the proposal durably, then sign its acceptance.

@@ -5,13 +5,11 @@ A SuperLink can start any run, so a site has to check every message itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from strategies.errors import MessageRefused
 from strategies.protocol.messages import Envelope
-from strategies.protocol.quorum import Accepted, Refusal, must_propose, owner
-from strategies.protocol.records import Grant
+from strategies.protocol.quorum import Refusal, owner
 
 
 @dataclass(frozen=True)
@@ -117,23 +115,6 @@ def require_near(attempt: int, promise: int) -> None:
             f"at most {promise} for now",
             "nothing: this site promises more when it is asked again",
             MessageRefused.ATTEMPT,
-        )
-
-
-def require_obliged(grants: Iterable[Grant], record: str) -> None:
-    """Check that ``grants`` leave the server free, or oblige it to propose this very ``record``.
-
-    ``record`` is a hash.  Raises :class:`MessageRefused`.
-    """
-    told = (Accepted(each.accepted_attempt, each.accepted) for each in grants if each.accepted)
-    obliged = must_propose(told)
-    # A majority may have committed that record already: another one would fork the ledger.
-    if obliged is not None and obliged.record != record:
-        raise MessageRefused(
-            "another record than the one that the shown grants name",
-            "the record accepted under the highest attempt",
-            "look into the server that proposed it",
-            MessageRefused.RECORD,
         )
 
 

@@ -121,13 +121,9 @@ class EvaluateModels(Request):
 
 
 class Accept(Request):
-    """Phase 5, first half: store the proposed record and its model.
-
-    For an attempt above 0, ``grants`` prove that a majority has granted it.
-    """
+    """Phase 5, first half: store the proposed record and its model."""
 
     proposal: Proposal
-    grants: tuple[Grant, ...] = ()
 
 
 class Commit(Request):

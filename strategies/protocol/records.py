@@ -161,13 +161,6 @@ class TermRecord(Noun):
         return hashlib.sha256(canonical_json(plain)).hexdigest()
 
 
-class Proposal(Noun):
-    """A term record that a server proposes, signed by the server that made it."""
-
-    record: TermRecord
-    signature: str = ""
-
-
 class Grant(Noun):
     """A vendor's promise to obey no server below ``attempt``, with what it has accepted before.
 
@@ -179,6 +172,18 @@ class Grant(Noun):
     accepted_attempt: int = -1
     accepted: str = ""
     signature: str = ""
+
+
+class Proposal(Noun):
+    """A term record that a server proposes, signed by the server that made it.
+
+    ``proof`` says why it may be proposed (:mod:`strategies.protocol.proof`): the grants for the
+    attempt, then those for the attempt under which it was accepted before, and so on.
+    """
+
+    record: TermRecord
+    signature: str = ""
+    proof: tuple[tuple[Grant, ...], ...] = ()
 
 
 class Certificate(Noun):

@@ -5,7 +5,7 @@ A simulation is one process of one user and has no keys: it uses :class:`NoKeys`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -141,27 +141,7 @@ def check_proposal(proposal: Proposal, keys: Keys) -> None:
     """Check that its server has signed a proposed record; raises :class:`MessageRefused`."""
     record = proposal.record
     if not keys.verify(record.server, record_statement(record), proposal.signature):
-        raise _forged(f"a record of term {record.term} that {record.server!r} has not signed")
-
-
-def check_grants(
-    grants: Iterable[Grant],
-    federation: str,
-    term: int,
-    attempt: int,
-    roster: tuple[str, ...],
-    keys: Keys,
-) -> None:
-    """Check that a majority has granted ``attempt``; raises :class:`MessageRefused`."""
-    # A set of vendors, so that a repeated grant counts once.
-    granted = {
-        grant.vendor
-        for grant in grants
-        if grant.attempt == attempt
-        and keys.verify(grant.vendor, grant_statement(federation, term, grant), grant.signature)
-    }
-    if not has_majority(granted, roster):
-        raise _forged(f"attempt {attempt} at term {term} with {len(granted)} valid grants")
+        raise forged(f"a record of term {record.term} that {record.server!r} has not signed")
 
 
 def check_committed(committed: Committed, roster: tuple[str, ...], keys: Keys) -> None:
@@ -174,16 +154,17 @@ def check_committed(committed: Committed, roster: tuple[str, ...], keys: Keys) -
         if keys.verify(vendor, acceptance_statement(vendor, record, certificate.attempt), signature)
     }
     if not has_majority(accepted, roster):
-        raise _forged(f"a record of term {record.term} with {len(accepted)} valid acceptances")
+        raise forged(f"a record of term {record.term} with {len(accepted)} valid acceptances")
 
 
 def check_order(order: RunOrder, keys: Keys) -> None:
     """Check that a vendor has ordered the run; raises :class:`MessageRefused`."""
     if not keys.verify(order.vendor, order_statement(order), order.signature):
-        raise _forged(f"an order that {order.vendor!r} has not signed")
+        raise forged(f"an order that {order.vendor!r} has not signed")
 
 
-def _forged(found: str) -> MessageRefused:
+def forged(found: str) -> MessageRefused:
+    """Return the error for what lacks a valid signature."""
     return MessageRefused(
         found,
         "valid signatures of this roster's vendors, of a majority where it is one that decides",

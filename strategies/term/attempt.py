@@ -52,13 +52,14 @@ class Vote:
 class Attempt:
     """One attempt at a term, from its opening to its commit.
 
-    ``node_of`` has the node of each vendor that takes part.  ``find`` looks up a model by its
-    hash.  ``was_asked`` is true if the vendors gave their names and last terms at an opening, and
-    false if ``node_of`` was known without one.
+    ``ranking`` is the succession in this term.  ``node_of`` has the node of each vendor that takes
+    part.  ``find`` looks up a model by its hash.  ``was_asked`` is true if the vendors gave their
+    names and last terms at an opening, and false if ``node_of`` was known without one.
     """
 
     envelope: Envelope
     roster: tuple[str, ...]
+    ranking: tuple[str, ...]
     parent: str
     start_name: str
     find: Callable[[str], Model]

@@ -38,6 +38,17 @@ def obliged(term: Attempt) -> Proposal | None:
     return accepted[wanted.attempt] if wanted is not None else None
 
 
+def proven(term: Attempt, proposal: Proposal, is_own: bool) -> Proposal:
+    """Return ``proposal`` with the proof that this attempt may propose it.
+
+    ``is_own`` says that the server is free; else the votes oblige it to propose this record.
+    """
+    if term.envelope.attempt == 0:
+        return proposal.model_copy(update={"proof": ()})
+    grants = tuple(vote.grant for vote in term.votes.values())
+    return proposal.model_copy(update={"proof": (grants, *(() if is_own else proposal.proof))})
+
+
 def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
     """Fetch the model with hash ``name`` from the vendors that accepted its record.
 
@@ -67,8 +78,7 @@ def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
 
 def acceptance_requests(term: Attempt, proposal: Proposal) -> list[Message]:
     """Return the requests to accept ``proposal``; a site that lacks the model asks for it."""
-    grants = tuple(vote.grant for vote in term.votes.values())
-    accept = wire.Accept(envelope=term.envelope, proposal=proposal, grants=grants)
+    accept = wire.Accept(envelope=term.envelope, proposal=proposal)
     return [request(accept, wire.ACCEPT, node) for node in term.node_of.values()]
 
 

@@ -64,6 +64,7 @@ def new_attempt(
             server=owner(attempt, ranking),
         ),
         roster=plan.roster,
+        ranking=ranking,
         # The parent of the first record is the hash of the federation file.
         parent=head.hash if head is not None else plan.federation,
         start_name=start,
@@ -91,7 +92,7 @@ def open_term(
     # Nodes and absences assumed so far came without an opening: forget them and ask.
     term.was_asked, term.node_of = True, {}
     term.absences.clear()
-    answers = _Answers(term, plan)
+    answers = _Answers(term, plan, journal)
     opening = wire.OpenAttempt(
         envelope=term.envelope, parent=term.parent, model=term.start_name, order=order
     )
@@ -117,8 +118,8 @@ def open_term(
 class _Answers:
     """Collects the nodes' answers to the opening."""
 
-    def __init__(self, term: Attempt, plan: TermPlan) -> None:
-        self._term, self._plan = term, plan
+    def __init__(self, term: Attempt, plan: TermPlan, journal: TermJournal) -> None:
+        self._term, self._plan, self._journal = term, plan, journal
         self.head_of: dict[str, int] = {}
         self.codes: dict[str, str] = {}
 
@@ -159,13 +160,16 @@ class _Answers:
         self.head_of[reply.vendor] = reply.head_term
         if reply.approval is not None:
             self._term.approvals[reply.vendor] = reply.approval
-        grant, accepted = reply.grant, reply.accepted.record.hash if reply.accepted else ""
-        if grant is None or grant.attempt != self._term.envelope.attempt:
+        grant, ranking = reply.grant, self._term.ranking
+        attempt = self._term.envelope.attempt
+        if grant is None or (grant.vendor, grant.attempt) != (reply.vendor, attempt):
             return
-        # Ignore a vote that names an accepted record but lacks its proposal: counting it would let
-        # this server propose another record.
-        if grant.accepted == accepted:
-            self._term.votes[reply.vendor] = Vote(grant, reply.accepted)
+        try:
+            self._journal.check_vote(grant, reply.accepted, ranking)
+        except MessageRefused as error:
+            self.codes[reply.vendor] = error.code  # no vote: no site would take it as a proof
+            return
+        self._term.votes[reply.vendor] = Vote(grant, reply.accepted)
 
 
 def _catch_up(

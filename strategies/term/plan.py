@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from strategies.protocol.records import Approval, Committed, Proposal, RosterChange, TermRecord
+from strategies.protocol.records import (
+    Approval,
+    Committed,
+    Grant,
+    Proposal,
+    RosterChange,
+    TermRecord,
+)
 from strategies.settings import Role
 from strategies.weights import Model
 
@@ -76,6 +83,17 @@ class TermJournal(Protocol):
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
         """Return the roster change that a majority has approved, or None."""
+        ...
+
+    def check_vote(self, grant: Grant, accepted: Proposal | None, ranking: tuple[str, ...]) -> None:
+        """Check a vote in the open term, whose succession is ``ranking``.
+
+        Raises :class:`strategies.errors.MessageRefused`.
+        """
+        ...
+
+    def is_accepted(self, vendor: str, record: TermRecord, attempt: int, signature: str) -> bool:
+        """Return whether a vendor has signed that it has accepted a record."""
         ...
 
     def sign(self, record: TermRecord) -> Proposal:

@@ -40,6 +40,7 @@ class Stage:
         """Return ``second`` with a changed record, signed by a vendor."""
         record = self.record.model_copy(update=changes)
         proposal = sign_proposal(record, self.sites.site(by).keys)
+        proposal = proposal.model_copy(update={"proof": self.second.proposal.proof})
         return self.second.model_copy(update={"proposal": proposal})
 
     def committed(self, record: TermRecord, *by: str, attempt: int = 1, **changes: object) -> Noun:

@@ -19,7 +19,7 @@ from strategies.protocol.records import (
     VendorMetrics,
     VendorPrivacy,
 )
-from strategies.protocol.signatures import sign_grant
+from strategies.protocol.signatures import sign_grant, sign_proposal
 from strategies.weights import Model, Weights
 from tests.support.stage import Stage, ask, refused
 
@@ -130,7 +130,32 @@ def test_record_other_than_the_grants_oblige_to(stage: Stage) -> None:
     ]
     assert stage.record.hash != stage.first.proposal.record.hash
     with refused(stage, server, P.RECORD):
-        ask(stage, stage.second.model_copy(update={"grants": tuple(grants)}), wire.ACCEPT, server)
+        ask(stage, with_proof(stage, stage.record, grants), wire.ACCEPT, server)
+
+
+def test_record_that_the_server_says_it_has_accepted_before(stage: Stage) -> None:
+    """Its own grant obliges it to nothing without a proof: test_proof.py has longer ones."""
+    envelope, server = stage.second.envelope, stage.record.server
+    grants = [Grant(vendor=v, attempt=1) for v in "abc"]
+    named = {"accepted_attempt": 0, "accepted": stage.record.hash}
+    signed = [
+        sign_grant(
+            envelope.federation,
+            envelope.term,
+            each.model_copy(update=named) if each.vendor == server else each,
+            stage.sites.site(each.vendor).keys,
+        )
+        for each in grants
+    ]
+    with refused(stage, server, P.RECORD):
+        ask(stage, with_proof(stage, stage.record, signed), wire.ACCEPT, server)
+
+
+def with_proof(stage: Stage, record: TermRecord, *levels: list[Grant]) -> wire.Accept:
+    """Return the second proposal with other grants."""
+    proposal = sign_proposal(record, stage.sites.site(record.server).keys)
+    proposal = proposal.model_copy(update={"proof": tuple(map(tuple, levels))})
+    return stage.second.model_copy(update={"proposal": proposal})
 
 
 FALSE_WORK: dict[str, Changes] = {

@@ -30,7 +30,12 @@ P = MessageRefused
 
 
 def with_grants(stage: Stage, *grants: Grant) -> wire.Accept:
-    return stage.second.model_copy(update={"grants": grants})
+    proposal = stage.second.proposal.model_copy(update={"proof": (grants,)})
+    return stage.second.model_copy(update={"proposal": proposal})
+
+
+def grants_of(stage: Stage) -> tuple[Grant, ...]:
+    return stage.second.proposal.proof[0]
 
 
 def grants_of_another_attempt(stage: Stage) -> wire.Accept:
@@ -50,8 +55,8 @@ def grants_of_another_term(stage: Stage) -> wire.Accept:
 
 
 def forged_grants(stage: Stage) -> wire.Accept:
-    one = stage.second.grants[0]
-    names = [grant.vendor for grant in stage.second.grants]
+    one = grants_of(stage)[0]
+    names = [grant.vendor for grant in grants_of(stage)]
     return with_grants(stage, *(one.model_copy(update={"vendor": name}) for name in names))
 
 
@@ -68,8 +73,14 @@ def replayed(stage: Stage, **changes: object) -> wire.Accept:
 
 UNACCEPTABLE: dict[str, tuple[Callable[[Stage], wire.Accept], str]] = {
     "without grants": (lambda s: with_grants(s), P.SIGNATURE),
-    "with the grant of a minority": (lambda s: with_grants(s, s.second.grants[0]), P.SIGNATURE),
-    "with one grant thrice": (lambda s: with_grants(s, *[s.second.grants[0]] * 3), P.SIGNATURE),
+    "with the grant of a minority": (
+        lambda s: with_grants(s, s.second.proposal.proof[0][0]),
+        P.SIGNATURE,
+    ),
+    "with one grant thrice": (
+        lambda s: with_grants(s, *[s.second.proposal.proof[0][0]] * 3),
+        P.SIGNATURE,
+    ),
     "with forged grants": (forged_grants, P.SIGNATURE),
     "with grants of another attempt": (grants_of_another_attempt, P.SIGNATURE),
     "with grants of another term": (grants_of_another_term, P.SIGNATURE),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import ConfigRecord, RecordDict
@@ -64,7 +66,7 @@ def test_site_that_counts_has_forgotten_nothing_that_was_heard(
             counted.append(each)
             heard = kept
     # Every message that counted knew of all starts and votes in those before it that counted.
-    for before, after in zip(counted, counted[1:], strict=False):
+    for before, after in pairwise(counted):
         if (after.start, after.run) != (before.start, before.run):
             assert lapse(after, before) is None
     # Whoever does not count is shown why.

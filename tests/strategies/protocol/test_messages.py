@@ -22,8 +22,11 @@ NOUNS = [
     wire.EvaluateModels(envelope=ENVELOPE, models={"averaged": "m"}, split="test", select=False),
     wire.Accept(
         envelope=ENVELOPE,
-        proposal=Proposal(record=make_record(1), signature="5"),
-        grants=(Grant(vendor="a", attempt=1, accepted_attempt=0, accepted="r"),),
+        proposal=Proposal(
+            record=make_record(1),
+            signature="5",
+            proof=((Grant(vendor="a", attempt=1, accepted_attempt=0, accepted="r"),),),
+        ),
     ),
     wire.Commit(
         envelope=ENVELOPE,

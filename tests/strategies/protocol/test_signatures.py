@@ -8,9 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strategies.errors import MessageRefused
+from strategies.protocol.proof import check_proof
 from strategies.protocol.records import (
     Certificate,
     Committed,
+    Edition,
     Grant,
     Proposal,
     RunOrder,
@@ -21,7 +23,6 @@ from strategies.protocol.signatures import (
     VendorKeys,
     acceptance_statement,
     check_committed,
-    check_grants,
     check_order,
     check_proposal,
     grant_statement,
@@ -58,7 +59,11 @@ def grants(by: str = "ab", attempt: int = 3, term: int = 2, of: str = FEDERATION
 
 
 def check(given: list[Grant], attempt: int = 3, term: int = 2) -> None:
-    check_grants(given, FEDERATION, term, attempt, ROSTER, ANYBODY)
+    record = make_record(term, parent="p" * 64)
+    record = record.model_copy(update={"attempt": attempt, "server": ROSTER[attempt % 3]})
+    proposal = Proposal(record=record, proof=(tuple(given),))
+    edition = Edition(federation=FEDERATION, roster=ROSTER)
+    check_proof(proposal, attempt, edition, ROSTER, ANYBODY)
 
 
 def refused(call: Callable[[], object]) -> bool:

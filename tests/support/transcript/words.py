@@ -110,7 +110,8 @@ class Words:
                 return "asks {} for its last update as a client"
             case wire.EvaluateModels(models=models):
                 return f"asks {{}} to evaluate {listed(map(self.model, models.values()))}"
-            case wire.Accept(proposal=proposal, grants=grants):
+            case wire.Accept(proposal=proposal):
+                grants = proposal.proof[0] if proposal.proof else ()
                 shown = f", granted by {listed(each.vendor for each in grants)}" if grants else ""
                 record = self.record(proposal.record.hash)
                 return f"asks {{}} to accept {record} under attempt {attempt}{shown}"
