@@ -13,6 +13,7 @@ from deploy.identity.authority import create_consortium, sign_site_certificate
 from deploy.identity.identity import install_certificate, make_identity
 from deploy.membership.roster import approve, edition_file, take_up_edition
 from deploy.site.deployed_site import DeployedSite, site_anew
+from deploy.site.starts import found_ledger
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.member import Member
@@ -77,11 +78,13 @@ class ChangingFederation(QuickFederation):
         """Give a newcomer its federation file, and start its site."""
         (self.folders[vendor] / "federation.toml").write_text(new.to_toml())
         self.roster = (*(v for v in self.roster if v != vendor), vendor)
+        found_ledger(self.site(vendor))
         self.restart(vendor)
 
     def restart(self, vendor: str) -> DeployedSite:
         """Start a site anew, with the edition that holds where it has the file."""
         self._kept.pop(vendor, None)
+        site_anew(self.folders[vendor]).state.ledger.found_anew()
         with suppress(DeploymentError):  # it has left
             take_up_edition(site_anew(self.folders[vendor]))
         return super().restart(vendor)

@@ -239,7 +239,8 @@ def test_signature_that_nobody_can_verify_is_no_acceptance(sites: QuickFederatio
     sites.site("c").site.participant.__dict__["keys"] = wrong
     sites.down = {"b"}
     outcome = sites.perform("a")
-    assert (outcome.result, outcome.code) == ("failed", MessageRefused.SIGNATURE)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert "1 of 3 vendors stored" in outcome.text
     assert sites.head("a") == 0
     sites.down = set()
     assert sites.perform("a").result == "committed", "a and b are a majority"
