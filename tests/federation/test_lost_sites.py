@@ -39,7 +39,9 @@ def signers(record: TermRecord, site: DeployedSite) -> set[str]:
 
 
 def test_state_that_vanishes_and_a_site_that_runs_twice(tmp_path: Path) -> None:
-    federation = tiny_federation(tmp_path, ("a", "b", "c"), run__answer_deadline=20)
+    federation = tiny_federation(
+        tmp_path, ("a", "b", "c"), run__answer_deadline=20, run__work_deadline=60
+    )
     with running_sites(tmp_path / "sites", federation) as sites:
         run_rounds(sites, 1)
         others = {vendor: sites[vendor] for vendor in "ab"}
