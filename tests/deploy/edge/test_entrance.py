@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import ssl
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +156,19 @@ def test_only_post_is_let_through(sites: Sites, method: str) -> None:
 def test_every_call_of_a_supernode_is_let_through(sites: Sites, name: str) -> None:
     assert sites.as_peer("b", path=f"/v1/fleet/{name}") == 200
     assert [each.path for each in sites.superlink.arrived] == [f"/v1/fleet/{name}"]
+
+
+@needs_nginx
+def test_nothing_older_than_tls_1_3_is_spoken(sites: Sites) -> None:
+    for port, tls in (
+        (port_of(sites.a), network(sites.pki, "b")),
+        (sites.b.peers["a"].outbound_port, local(sites.pki, "b")),
+    ):
+        assert call(port, tls, PULL, key_of(sites.pki, "b")).status == 200
+        tls.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+            call(port, tls, PULL, key_of(sites.pki, "b"))
+    assert len(sites.superlink.arrived) == 2
 
 
 @needs_nginx
