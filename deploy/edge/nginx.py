@@ -103,10 +103,14 @@ class Edge:
     listen: str
     superlink_port: int
     peers: Mapping[str, Peer]
-    body_limit: str = "64m"
+    # Flower sends an array of any size in objects of 5 MiB, two at a time, and a heartbeat beside
+    # them; a page of records is 4 MiB, with at most 1 MiB of a model.  So no network needs more.  A
+    # SuperLink reads a body before it looks at its signature, so the product of both limits is the
+    # memory that one member can take.
+    body_limit: str = "16m"
     rate: int = 60
     burst: int = 200
-    connections: int = 16
+    connections: int = 4
 
     def __post_init__(self) -> None:
         # All values enter the configuration unescaped, so each is checked here.
