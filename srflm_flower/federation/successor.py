@@ -47,7 +47,8 @@ def _about(member: Member, peers: dict[str, Member]) -> tuple[object, ...]:
     # Newcomers give every member further node keys, which are no change of the member itself.
     keys = member.node_keys or {}
     known = tuple(keys.get(peer) for peer in peers if peer in keys)
-    return member.address, member.signing_key, known if len(known) == len(peers) else None
+    nodes = known if len(known) == len(peers) else None
+    return member.address, member.signing_key, member.site_key, nodes
 
 
 def successor(
