@@ -36,9 +36,9 @@ class Member(VendorSettings):
     )
     site_key: str | None = Field(
         default=None,
-        description="OpenSSH public key (EC P-384) of this site's certificate, which the consortium"
-        " takes from the site's request; left out in a simulation, and in a federation that began"
-        " without it.",
+        description="OpenSSH public key (EC P-384) of this site's certificate: other sites send to"
+        " no server with another one. `srflm consortium assemble` takes it from the site's request;"
+        " left out in a simulation, and in a federation that began without it.",
     )
 
 

@@ -106,6 +106,8 @@ def test_federation_that_began_without_keys_of_certificates_goes_on_without(tmp_
     assert [member.site_key for member in new.vendors] == [None] * 3
     answers = assemble_change(tmp_path / "ca", agreed, files)
     with_keys = load_federation(answers["cygnus"] / "federation.toml")
+    with pytest.raises(ConfigurationError, match="site-key: found a change"):
+        check_successor(agreed, new.model_copy(update={"previous": agreed.hash}))
     expected = [public_line(tmp_path / v / "identity" / "site.key") for v in longer]
     assert [member.site_key for member in with_keys.vendors] == expected
 
