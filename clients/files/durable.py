@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import uuid
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from strategies.errors import RunFolderError
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")  # names that write_durably gives
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_TAIL_BYTES = 8192
 RESUME = "free space or choose another folder, then resume the run: committed terms are kept"
 
 
@@ -42,13 +45,18 @@ def write_durably(path: Path, data: bytes, private: bool = False, mend: str = RE
 
 
 def append_durably(path: Path, line: bytes) -> None:
-    """Append one line durably; if that fails, cut the file back to its old length."""
+    """Append one line durably, after the last complete one; several processes may do so at once.
+
+    Raises :class:`RunFolderError` if that fails, and leaves the complete lines as they were.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
         # Without a buffer: Python would write the rest of a line that did not fit on closing.
-        with path.open("ab", buffering=0) as file:
-            before = file.tell()
+        with path.open("a+b", buffering=0) as file:
+            # Else the half of a line that another process is writing would look torn.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            before = _cut_torn_line(file)
             try:
                 rest = memoryview(line + b"\n")
                 while rest:  # an unbuffered write may write only a part
@@ -61,6 +69,23 @@ def append_durably(path: Path, line: bytes) -> None:
             sync_folder(path.parent)
     except OSError as error:
         raise not_writable(path, error) from error
+
+
+def _cut_torn_line(file: FileIO) -> int:
+    """Remove a last line that a crash cut short; return the file's size in bytes."""
+    # It was never acknowledged, and the next line must not become a part of it.
+    size = end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - _TAIL_BYTES)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(file.fileno(), end)
+    return end
 
 
 def sync_folder(folder: Path) -> None:

@@ -40,6 +40,7 @@ def join(
     federation = install(folder, answer)
     console = Console(highlight=False, soft_wrap=True)
     edition = f", edition {federation.edition}" if federation.edition > 1 else ""
-    console.print(
-        f"Member of {federation.name} ({federation.hash[:12]}{edition}). Next: srflm up {folder}"
-    )
+    console.print(f"Member of {federation.name}{edition}. The federation file has the hash")
+    console.print(f"  {federation.hash}")
+    console.print("Compare this by telephone with the other members: it covers all their keys.")
+    console.print(f"Next:  srflm up {folder}")

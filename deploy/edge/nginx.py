@@ -8,9 +8,10 @@ only the calls of a SuperNode::
                      one listener a peer                   one listener
 
 Inbound, the certificate must belong to a roster member, and Flower's node key to the same member,
-so that no other peer can use a captured header. The edge never forwards the path of a request, but
-one of :data:`FLEET_CALLS`. The site's own SuperNode does not pass the edge. Use 503 when the caller
-should retry. On 401 a SuperNode exits; on 429 it drops the message.
+so that no other peer can use a captured header. Outbound, the peer must have the key that the
+federation file names (:mod:`deploy.identity.pins`). The edge never forwards the path of a request,
+but one of :data:`FLEET_CALLS`. The site's own SuperNode does not pass the edge. Use 503 when the
+caller should retry. On 401 a SuperNode exits; on 429 it drops the message.
 
 ``edge.conf.j2`` beside this file is the configuration, with its reasons. The edge guards the
 network only: local users can still reach the SuperLink and the outbound listeners.
@@ -41,6 +42,7 @@ from clients.files.durable import write_durably
 from deploy.edge.template import fill
 from deploy.identity.keys import NIST_CURVES
 from deploy.identity.names import HOST, VENDOR, internal_name
+from deploy.identity.pins import authority_for, shown_certificate
 from strategies.errors import ConfigurationError
 
 # All calls of a SuperNode. register-node is missing: the site's operator registers the nodes.
@@ -81,12 +83,14 @@ class Peer:
     """Another member: its edge's address, the loopback port that leads there, and its node key.
 
     ``address`` is ``host:port``; ``node_key`` is the OpenSSH public key of the peer's SuperNode at
-    *this* site's SuperLink.
+    *this* site's SuperLink, ``site_key`` that of its certificate, or empty in a federation that
+    began without these.
     """
 
     address: str
     outbound_port: int
     node_key: str
+    site_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,16 +107,22 @@ class Edge:
     listen: str
     superlink_port: int
     peers: Mapping[str, Peer]
-    body_limit: str = "64m"
+    # Flower sends an array of any size in objects of 5 MiB, two at a time, and a heartbeat beside
+    # them; a page of records is 4 MiB, with at most 1 MiB of a model.  So no network needs more.  A
+    # SuperLink reads a body before it looks at its signature, so the product of both limits is the
+    # memory that one member can take.
+    body_limit: str = "16m"
     rate: int = 60
     burst: int = 200
-    connections: int = 16
+    connections: int = 4
 
     def __post_init__(self) -> None:
         # All values enter the configuration unescaped, so each is checked here.
         for name in (self.vendor, *self.peers):
             _require(VENDOR.fullmatch(name), f"the name {name!r}", f"one like {VENDOR.pattern}")
         _require(self.vendor not in self.peers, f"{self.vendor} as its own peer", "other members")
+        keys = [peer.site_key for peer in self.peers.values()]
+        _require(all(keys) or not any(keys), "keys of some peers' certificates", "all or none")
         host, _ = split_address(self.listen)
         _require(_is_ip(host), f"listen {self.listen!r}", "an IP of this machine, or 0.0.0.0")
         for peer in self.peers.values():
@@ -131,13 +141,29 @@ class Edge:
             strange = re.search(r'["\\$\x00-\x1f]', str(path))
             _require(not strange, f"the path {str(path)!r}", 'a path without " \\ $')
 
+    @property
+    def pinned(self) -> bool:
+        """Whether a peer is known by the key of its certificate, not by the consortium's word."""
+        return any(peer.site_key for peer in self.peers.values())
+
+    @property
+    def shown(self) -> Path:
+        """The certificate that this edge shows its peers."""
+        return (self.prefix / "site.crt" if self.pinned else self.identity / "site.crt").absolute()
+
+    def authority(self, peer: str) -> Path:
+        """Return the certificate of the authority that may sign for ``peer``."""
+        pinned, other = self.prefix / "peers" / f"{peer}.crt", self.identity / "consortium-ca.crt"
+        return (pinned if self.pinned else other).absolute()
+
 
 @dataclass(frozen=True)
 class Route:
     """A peer's values in the configuration, all checked.
 
     ``key_header`` is its SuperNode's header with the key, ``port`` the loopback port that leads to
-    it. ``addresses`` are ``ip:port``; without any, nginx resolves ``address``.
+    it. ``addresses`` are ``ip:port``; without any, nginx resolves ``address``. ``authority`` is the
+    certificate of whoever may sign for the peer.
     """
 
     peer: str
@@ -146,6 +172,7 @@ class Route:
     internal_name: str
     address: str
     addresses: tuple[str, ...]
+    authority: Path
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -183,13 +210,14 @@ def nginx_configuration(
     # At each call, because nginx refuses to start with a fixed name that does not resolve.
     hosts = _text(Path("/etc/hosts")) if hosts is None else hosts
     resolv_conf = _text(Path("/etc/resolv.conf")) if resolv_conf is None else resolv_conf
-    routes = [_route(name, peer, hosts) for name, peer in edge.peers.items()]
+    routes = [_route(edge, name, peer, hosts) for name, peer in edge.peers.items()]
     keys = {route.key_header for route in routes}
     _require(len(keys) == len(routes), "two peers with one node key", "a key each")
     return fill(
         edge=edge,
         prefix=edge.prefix.absolute(),
         identity=edge.identity.absolute(),
+        shown=edge.shown,
         routes=routes,
         nameservers=nameservers(resolv_conf),
         fleet_calls=FLEET_CALLS,
@@ -198,7 +226,7 @@ def nginx_configuration(
     )
 
 
-def _route(name: str, peer: Peer, hosts: str) -> Route:
+def _route(edge: Edge, name: str, peer: Peer, hosts: str) -> Route:
     host, port = split_address(peer.address)
     addresses = [host] if _is_ip(host) else addresses_in_hosts(host, hosts)
     return Route(
@@ -208,6 +236,7 @@ def _route(name: str, peer: Peer, hosts: str) -> Route:
         internal_name(name),
         f"{host}:{port}",
         tuple(f"{_bracketed(each)}:{port}" for each in addresses),
+        edge.authority(name),
     )
 
 
@@ -216,14 +245,20 @@ def flower_key_header(node_key: str) -> str:
 
     Raises :class:`ConfigurationError` unless it is an OpenSSH public key of a NIST curve.
     """
+    key = _ec_key(node_key, "node key")
+    return b64encode(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def _ec_key(line: str, what: str) -> ec.EllipticCurvePublicKey:
     try:
-        key = load_ssh_public_key(node_key.encode("utf-8"))
+        key = load_ssh_public_key(line.encode("utf-8"))
     except (ValueError, UnsupportedAlgorithm):
         key = None
-    fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, NIST_CURVES)
-    _require(fits, f"the node key {node_key[:60]!r}", "ecdsa-sha2-nistp384 AAAA…")
-    assert key is not None
-    return b64encode(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).decode()
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, NIST_CURVES):
+        return key
+    raise ConfigurationError(
+        f"the {what} {line[:60]!r}", "ecdsa-sha2-nistp384 AAAA…", "correct the federation's file"
+    )
 
 
 def _bracketed(address: str) -> str:
@@ -273,6 +308,12 @@ def write_configuration(edge: Edge) -> Path:
     """Write nginx.conf with its folders under the edge's prefix; return the file's path."""
     for folder in (edge.prefix, edge.prefix / "logs", edge.prefix / "tmp"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if edge.pinned:
+        write_durably(edge.shown, shown_certificate(edge.identity, edge.vendor))
+        for name, peer in edge.peers.items():
+            write_durably(
+                edge.authority(name), authority_for(name, _ec_key(peer.site_key, "site key"))
+            )
     path = edge.prefix / "nginx.conf"
     write_durably(path, nginx_configuration(edge).encode("utf-8"))
     return path

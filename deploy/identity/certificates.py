@@ -26,18 +26,29 @@ CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
 
 def make_authority(key: ec.EllipticCurvePrivateKey, name: str, now: datetime, days: int) -> bytes:
     """Return the certificate (PEM) of a self-signed CA, which may sign no further CAs."""
+    start, end = now - CLOCKS_DIFFER_BY, now + timedelta(days=days)
+    return authority_of(name, key.public_key(), key, start, end).public_bytes(Encoding.PEM)
+
+
+def authority_of(
+    name: str,
+    key: ec.EllipticCurvePublicKey,
+    signer: ec.EllipticCurvePrivateKey,
+    start: datetime,
+    end: datetime,
+) -> x509.Certificate:
+    """Return the certificate of a CA with this ``key``, which names itself as its issuer."""
     subject = common_name_as_subject(name)
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    certificate = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - CLOCKS_DIFFER_BY)
-        .not_valid_after(now + timedelta(days=days))
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key)
+    return (
+        x509.CertificateBuilder(subject, subject, key, x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(authority=True), critical=True)
         .add_extension(identifier, critical=False)
-        .sign(key, hashes.SHA384())
+        .sign(signer, hashes.SHA384())
     )
-    return certificate.public_bytes(Encoding.PEM)
 
 
 def issue(

@@ -38,8 +38,12 @@ def pem_of(key: PrivateKey) -> bytes:
 
 def public_line(key_file: Path) -> str:
     """Return the OpenSSH line of the public part of an EC key; raises :class:`IdentityError`."""
-    public = read_ec_key(key_file).public_key()
-    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+    return openssh_line(read_ec_key(key_file).public_key())
+
+
+def openssh_line(key: ec.EllipticCurvePublicKey) -> str:
+    """Return the OpenSSH line of a public key, without a comment."""
+    return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
 
 
 def write_private(path: Path, data: bytes) -> None:

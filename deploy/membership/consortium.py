@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 from clients.files.durable import write_durably
 from deploy.flower.bundle import installed_bundle
 from deploy.identity.authority import create_consortium, load_consortium, sign_site_certificate
+from deploy.identity.certificates import key_of_request
+from deploy.identity.keys import openssh_line
 from deploy.membership.joining import Membership, read_membership
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
@@ -72,21 +74,36 @@ def assemble_change(
         known.get(name, Member(name=name)) for name in memberships if name not in old.roster
     ]
     roster = [member.name for member in (*stay, *newcomers)]
-    members = [_renewed(each, memberships.get(each.name), roster) for each in (*stay, *newcomers)]
+    # Not in a federation that began without them: a site that is still at the old edition would
+    # expect, and show, another certificate.
+    pinned = all(member.site_key is not None for member in old.vendors)
+    members = [
+        _renewed(each, memberships.get(each.name), roster, pinned) for each in (*stay, *newcomers)
+    ]
     chosen = base.aggregation.min_clients if base is not None else None
     new = successor(old, members, chosen)
     write_durably(folder / "federation.toml", new.to_toml().encode())
     return _hand_out(folder, new, memberships)
 
 
-def _renewed(member: Member, membership: Membership | None, roster: Sequence[str]) -> Member:
+def _renewed(
+    member: Member, membership: Membership | None, roster: Sequence[str], pinned: bool
+) -> Member:
     """Return a member with its site's keys for this roster, new ones if it has sent them."""
     keys = (membership.node_keys if membership is not None else member.node_keys) or {}
     # Keys for a vendor that leaves go with it.
     changes: dict[str, object] = {"node_keys": {p: keys[p] for p in roster if p in keys}}
     if membership is not None:
         changes |= {"address": membership.address, "signing_key": membership.signing_key}
+        if pinned:
+            changes["site_key"] = _site_key(membership)
     return member.model_copy(update=changes)
+
+
+def _site_key(membership: Membership) -> str:
+    """Return the key of a member's certificate; raises IdentityError for an invalid request."""
+    request = membership.certificate_request.encode("ascii")
+    return openssh_line(key_of_request(request, membership.vendor))
 
 
 def _hand_out(
@@ -116,7 +133,9 @@ def _deployed(base: Federation, memberships: Mapping[str, Membership]) -> Federa
         bundle = installed_bundle(Path(folder))
     sent = {"address", "signing_key", "node_keys"}
     members = [
-        member.model_dump(mode="python") | memberships[member.name].model_dump(include=sent)
+        member.model_dump(mode="python")
+        | memberships[member.name].model_dump(include=sent)
+        | {"site_key": _site_key(memberships[member.name])}
         for member in base.vendors
     ]
     return with_changes(base, vendors=members, bundle=bundle)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from clients.files.durable import write_durably
 from deploy.identity.identity import install_certificate, make_identity
+from deploy.identity.keys import public_line, read_signing_key
 from deploy.processes.config import Strict
 from deploy.processes.private import private_files
 from deploy.site.settings import SITE_FILE, load_site
@@ -22,6 +23,7 @@ from deploy.site.site_on_disk import SiteOnDisk
 from deploy.site.starts import found_ledger
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
+from srflm_flower.federation.member import Member
 from strategies.errors import ConfigurationError
 
 MEMBERSHIP = "membership.toml"
@@ -90,12 +92,43 @@ def read_membership(path: Path) -> Membership:
         ) from error
 
 
+def check_own_keys(identity: Path, member: Member) -> None:
+    """Check that the keys of this site in a federation file are those in its ``identity``.
+
+    Raises :class:`ConfigurationError` with the names of those that are not;
+    :class:`strategies.errors.IdentityError` for a key that the site lacks.
+    """
+    signing = read_signing_key(identity / "signing.key").public_key().public_bytes_raw().hex()
+    wrong = ["signing-key"] if member.signing_key != signing else []
+    listed = {
+        f"node-keys.{peer}": (key, f"node-{peer}.key")
+        for peer, key in (member.node_keys or {}).items()
+    }
+    if member.site_key is not None:
+        listed["site-key"] = member.site_key, "site.key"
+    # Without the comments at the ends of the lines, which anybody may change.
+    wrong += [
+        name
+        for name, (line, file) in listed.items()
+        if line.split()[:2] != public_line(identity / file).split()
+    ]
+    if wrong:
+        raise ConfigurationError(
+            f"a federation file with keys of {member.name} that are not this site's:"
+            f" {', '.join(wrong)}",
+            "those in its membership.toml",
+            "ask the consortium by telephone who changed them; if nobody did, send it the"
+            " membership.toml that `srflm site new` writes with this roster",
+        )
+
+
 @private_files()
 def join(folder: Path, answer: Path) -> Federation:
     """Install the consortium's ``answer``, a folder; return the federation as all agreed on it.
 
     Raises :class:`ConfigurationError` for a folder that is no answer, or a federation without this
-    vendor; :class:`strategies.errors.IdentityError` for a certificate that is not this site's.
+    vendor or with other keys for it; :class:`strategies.errors.IdentityError` for a certificate
+    that is not this site's.
     """
     settings = load_site(folder)
     try:
@@ -109,8 +142,8 @@ def join(folder: Path, answer: Path) -> Federation:
             "ask the consortium for it (`srflm consortium assemble` makes it)",
         ) from error
     federation = load_federation(answer / "federation.toml")
-    federation.member(settings.vendor)
-    # First, as it may refuse: then the federation file stays as it is.
+    # First, as both may refuse: then the federation file stays as it is.
+    check_own_keys(settings.identity, federation.member(settings.vendor))
     install_certificate(settings.identity, certificate, authority)
     write_durably(settings.federation, agreed)
     found_ledger(SiteOnDisk(folder, settings))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clients.files.durable import write_durably
 from deploy.identity.checks import check_identity
-from deploy.identity.identity import make_identity
+from deploy.membership.joining import check_own_keys
 from deploy.site.layout import edition_beside
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.federation import Federation
@@ -112,13 +112,4 @@ def _check_own_keys(site: SiteOnDisk, new: Federation) -> None:
     """Raise :class:`ConfigurationError` unless the keys in the new file are those of this site."""
     identity, member = site.settings.identity, new.member(site.vendor)
     check_identity(identity, site.vendor, datetime.now(UTC), new.roster)
-    own = make_identity(identity, site.vendor, new.roster)
-    # Without the comments at the ends of the lines, which anybody may change.
-    listed = {peer: key.split()[:2] for peer, key in (member.node_keys or {}).items()}
-    here = {peer: own.node_keys[peer].split()[:2] for peer in new.roster}
-    if member.signing_key != own.signing_key or listed != here:
-        raise ConfigurationError(
-            f"keys of {site.vendor} in the new edition that are not this site's",
-            "those in its membership.toml",
-            "send the consortium what `srflm site new` writes with the new roster",
-        )
+    check_own_keys(identity, member)

@@ -94,6 +94,7 @@ class SitePrograms:
                 member.address or "",
                 self.ports.outbound[member.name],
                 (member.node_keys or {})[vendor],
+                member.site_key or "",
             )
             for member in federation.vendors
             if member.name != vendor

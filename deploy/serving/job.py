@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from clients.files.locks import AlreadyLocked, locked
+from strategies.protocol.bounds import ByName
 from strategies.protocol.records import Noun, RunOrder
+
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+"""An identifier.  Files are named by it, and a run configuration may come from any local user who
+reaches the control interface: it must not lead to another folder."""
 
 
 class ServerJob(Noun):
@@ -21,12 +26,12 @@ class ServerJob(Noun):
     a node may answer.
     """
 
-    name: str
+    name: TaskName
     kind: Literal["serve", "order", "sync"]
     attempt: int = 0
     order: RunOrder | None = None
-    nodes: dict[str, int] = Field(default_factory=dict)
-    registered: dict[str, int] = Field(default_factory=dict)
+    nodes: ByName[int] = Field(default_factory=dict)
+    registered: ByName[int] = Field(default_factory=dict)
 
 
 class JobOutcome(Noun):
@@ -39,7 +44,7 @@ class JobOutcome(Noun):
     are left.
     """
 
-    task: str
+    task: TaskName
     result: Literal[
         "committed", "outvoted", "caught-up", "failed", "ordered", "outnumbered", "synced"
     ]

@@ -85,7 +85,7 @@ class SiteOnDisk:
     @property
     def audit(self) -> MessageLog:
         """The list of all messages that were accepted or refused."""
-        return MessageLog(self.settings.state / "audit.jsonl")
+        return MessageLog(self.settings.state / "audit.jsonl", self.state.ledger)
 
     def standing(self) -> Standing:
         """Return where the site stands between editions of the federation file."""

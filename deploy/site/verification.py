@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploy.site.message_log import check_message_log
 from deploy.site.site_on_disk import SiteOnDisk
 from strategies.protocol.chain import check_chain
 from strategies.protocol.roster_change import Editions, check_decided
@@ -42,7 +41,7 @@ def verify_site(site: SiteOnDisk) -> Verified:
     newest = records[-1].model if records else None
     if newest is not None:
         site.models.get(newest)  # raises if the model is missing or does not have this hash
-    audited = check_message_log(site.settings.state / "audit.jsonl")
+    audited = site.audit.check()
     changes = tuple(term for term, _ in editions.changes)
     head = newest or site.initial_model
     return Verified(tuple(record.hash for record in records), head, audited, changes)

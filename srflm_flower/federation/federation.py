@@ -160,8 +160,9 @@ class Federation(Settings):
         agreed["data"].pop("path", None)
         for vendor in agreed["vendors"]:
             vendor.pop("path", None)
-            if vendor["number"] is None:
-                del vendor["number"]
+            for name in ("number", "site-key"):  # files that do not have it keep their identity
+                if vendor[name] is None:
+                    del vendor[name]
         return hashlib.sha256(canonical_json(agreed)).hexdigest()
 
     @property

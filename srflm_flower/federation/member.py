@@ -11,6 +11,8 @@ from pydantic import Field
 
 from clients.settings import VendorSettings
 
+EC_KEY = "ecdsa-sha2-nistp384"
+
 
 class Member(VendorSettings):
     """A vendor and, in a deployment, its site and public keys."""
@@ -32,6 +34,12 @@ class Member(VendorSettings):
         description="By member: the OpenSSH public key (EC P-384) with which this vendor's"
         " SuperNode authenticates to that member's SuperLink; left out in a simulation.",
     )
+    site_key: str | None = Field(
+        default=None,
+        description="OpenSSH public key (EC P-384) of this site's certificate: other sites send to"
+        " no server with another one. `srflm consortium assemble` takes it from the site's request;"
+        " left out in a simulation, and in a federation that began without it.",
+    )
 
 
 def deployment_problems(members: Sequence[Member]) -> list[str]:
@@ -48,7 +56,16 @@ def deployment_problems(members: Sequence[Member]) -> list[str]:
         for member in members
         for key in (member.node_keys or {}).values()
     ]
-    return problems + _shared(node_keys, "node-keys", "a key of its own for each member")
+    problems += _shared(node_keys, "node-keys", "a key of its own for each member")
+    site_keys = [(member.name, member.site_key) for member in members]
+    if any(key is not None for _, key in site_keys):
+        problems += [
+            f"vendors.{name}.site-key: found {(key or 'nothing')[:40]}; expected a key of type"
+            f" {EC_KEY}, as other vendors have one; have the consortium assemble the file again"
+            for name, key in site_keys
+            if not _is_key(key or "")
+        ]
+    return problems + _shared(site_keys, "site-key", "a key of its own")
 
 
 def _missing(member: Member, members: Sequence[Member]) -> list[str]:
@@ -66,12 +83,16 @@ def _missing(member: Member, members: Sequence[Member]) -> list[str]:
             f" for each of {', '.join(sorted(names))}; run `srflm site new` with this roster"
         )
     problems += [
-        f"{place}.node-keys.{peer}: found no OpenSSH key of type ecdsa-sha2-nistp384; expected one;"
+        f"{place}.node-keys.{peer}: found no OpenSSH key of type {EC_KEY}; expected one;"
         " copy the whole key that `srflm site new` printed for this vendor"
         for peer, key in keys.items()
-        if not key.startswith("ecdsa-sha2-nistp384 ") or len(key.split()) < 2
+        if not _is_key(key)
     ]
     return problems
+
+
+def _is_key(line: str) -> bool:
+    return line.startswith(f"{EC_KEY} ") and len(line.split()) > 1
 
 
 def _shared(owned: Sequence[tuple[str, str | None]], what: str, expected: str) -> list[str]:

@@ -47,7 +47,8 @@ def _about(member: Member, peers: dict[str, Member]) -> tuple[object, ...]:
     # Newcomers give every member further node keys, which are no change of the member itself.
     keys = member.node_keys or {}
     known = tuple(keys.get(peer) for peer in peers if peer in keys)
-    return member.address, member.signing_key, known if len(known) == len(peers) else None
+    nodes = known if len(known) == len(peers) else None
+    return member.address, member.signing_key, member.site_key, nodes
 
 
 def successor(
@@ -104,6 +105,9 @@ def check_successor(old: Federation, new: Federation) -> None:
         for name, number in _numbers(new).items()
         if name in numbers and numbers[name] != number
     ]
+    # A site at the old edition would neither know nor be known by a site at the new one.
+    if _has_site_keys(new) != _has_site_keys(old):
+        problems.append("site-key: found a change; expected keys in both editions or in none")
     if not problems and new.vendors == old.vendors:
         problems.append("vendors: found the roster of the edition before; expected a change")
     if problems:
@@ -121,6 +125,10 @@ def _agreed(federation: Federation) -> dict[str, Any]:
     tree["data"].pop("path", None)  # each site has paths of its own
     tree["aggregation"].pop("min-clients", None)
     return tree
+
+
+def _has_site_keys(federation: Federation) -> bool:
+    return any(member.site_key is not None for member in federation.vendors)
 
 
 def _numbers(federation: Federation) -> dict[str, int]:

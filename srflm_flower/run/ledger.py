@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from clients.files.durable import append_durably, write_durably
+from clients.files.durable import append_durably
 from clients.files.lines import complete_lines, size_of
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_follows
@@ -41,7 +41,8 @@ class Ledger:
         if record in self._records[record.term - 1 : record.term]:
             return
         self._check_follows(record)
-        self._cut_off_rest()
+        # The record of a line that a crash cut short is in the server's own ledger, so the line is
+        # written again.
         append_durably(self._path, canonical_json(record.model_dump(mode="json")))
         self._read_on()
 
@@ -64,13 +65,6 @@ class Ledger:
             )
         for record in committed[len(ours) :]:
             self.append(record)
-
-    def _cut_off_rest(self) -> None:
-        """Remove a last line that a crash cut short."""
-        # The record of such a line is in the server's own ledger, so the line is written again.
-        if self._path.exists() and self._path.stat().st_size > self._end:
-            with self._path.open("rb") as file:
-                write_durably(self._path, file.read(self._end))
 
     def _read_on(self) -> None:
         """Read the complete lines that were appended since the last call."""

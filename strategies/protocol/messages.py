@@ -16,6 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from pydantic import Field
 
 from strategies.errors import MessageRefused
+from strategies.protocol.bounds import ByName, History, Many
 from strategies.protocol.memory import RECORD as MEMORY
 from strategies.protocol.records import (
     MAX_NUMBER,
@@ -115,7 +116,7 @@ class EvaluateModels(Request):
     has the metrics of that model, under the name ``personalised``.
     """
 
-    models: dict[str, str]
+    models: ByName[str]
     split: Literal["validation", "test"] = "validation"
     select: bool = True
 
@@ -133,7 +134,7 @@ class Commit(Request):
     no model is needed yet.  It may come from any vendor: the certificates prove the commits.
     """
 
-    records: tuple[Committed, ...]
+    records: History[Committed]
     more: bool = False
 
 
@@ -194,21 +195,21 @@ class Reply(Noun):
     vendor: str
     status: Literal["done", "needs-models", "failed", "spare"]
     code: str = ""
-    needs: tuple[str, ...] = ()
+    needs: Many[str] = ()
     head_term: int = 0
     attempt: int = 0
     ballot: Ballot | None = None
     steps: int = 0
     update: str = ""
-    metrics: dict[str, Metrics] = Field(default_factory=dict)
+    metrics: ByName[Metrics] = Field(default_factory=dict)
     grant: Grant | None = None
     accepted: Proposal | None = None
     signature: str = ""
-    records: tuple[Committed, ...] = ()
+    records: History[Committed] = ()
     votes: VotesTold | None = None
     privacy: VendorPrivacy | None = None
     keys: KeyCard | None = None
-    shares: dict[str, str] = Field(default_factory=dict)
+    shares: ByName[str] = Field(default_factory=dict)
     approval: Approval | None = None
 
 

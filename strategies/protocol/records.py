@@ -13,10 +13,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from strategies.protocol.bounds import ByName, History, Many
+
 MAX_NUMBER = 2**53
 """The largest term, attempt, or order number: exact in every JSON parser and in SQLite."""
 
-Metrics = dict[str, float]
+Metrics = ByName[float]
 """Metric name → value; metrics that are undefined on the data at hand are left out."""
 
 
@@ -79,10 +81,10 @@ class Edition(Noun):
     """The roster that votes under one edition of the federation file."""
 
     federation: str = Field(description="Identity (SHA-256) of the edition's federation file.")
-    roster: tuple[str, ...] = Field(
+    roster: Many[str] = Field(
         min_length=2, description="The vendors that vote, in the edition's order."
     )
-    keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+    keys: Many[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
         default=(),
         description="Their Ed25519 public keys in the same order; empty in a simulation.",
     )
@@ -107,7 +109,7 @@ class RosterChange(Noun):
     """The edition that holds from the next term on, and who has approved it, with signatures."""
 
     edition: Edition
-    approvals: dict[str, str]
+    approvals: ByName[str]
 
 
 class TermRecord(Noun):
@@ -127,19 +129,19 @@ class TermRecord(Noun):
     attempt: int = Field(ge=0)
     server: str
     round: int = Field(ge=1)
-    clients: tuple[str, ...]
+    clients: Many[str]
     stale_server: bool
-    ballots: dict[str, Ballot]
-    ranking: tuple[str, ...]
-    absences: tuple[Absence, ...] = ()
+    ballots: ByName[Ballot]
+    ranking: Many[str]
+    absences: History[Absence] = ()
     learning_rate: float
-    steps: dict[str, int]
+    steps: ByName[int]
     averaged_model: str
     model: str
-    metrics: dict[str, VendorMetrics]
-    privacy: dict[str, VendorPrivacy] = {}
+    metrics: ByName[VendorMetrics]
+    privacy: ByName[VendorPrivacy] = {}
     ended: str = ""
-    cost: dict[str, PhaseCost]
+    cost: ByName[PhaseCost]
     parent: str
     roster_change: RosterChange | None = None
 
@@ -183,7 +185,7 @@ class Proposal(Noun):
 
     record: TermRecord
     signature: str = ""
-    proof: tuple[tuple[Grant, ...], ...] = ()
+    proof: Many[Many[Grant]] = ()
 
 
 class Certificate(Noun):
@@ -194,7 +196,7 @@ class Certificate(Noun):
 
     attempt: int
     proposal: str = ""
-    acceptances: dict[str, str]
+    acceptances: ByName[str]
 
 
 class Committed(Noun):

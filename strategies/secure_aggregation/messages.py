@@ -7,6 +7,7 @@ from flwr.app import Array, ArrayRecord, RecordDict
 from pydantic import Field
 
 from strategies.errors import UpdateRejected
+from strategies.protocol.bounds import ByName, Many
 from strategies.protocol.messages import Request
 from strategies.protocol.secure_nouns import Context, KeyCard
 from strategies.secure_aggregation.quantising import Residues
@@ -48,19 +49,19 @@ class AdvertiseKeys(SecureRequest):
 class ShareSecrets(SecureRequest):
     """Second request: split your secrets among the clients with these keys."""
 
-    keys: tuple[KeyCard, ...]
+    keys: Many[KeyCard]
 
 
 class SendMasked(SecureRequest):
     """Third request: take these shares for you (by sender, sealed) and send your masked update."""
 
-    shares: dict[str, str]
+    shares: ByName[str]
 
 
 class ConfirmSurvivors(SecureRequest):
     """Fourth request: sign that these clients have sent their masked updates."""
 
-    survivors: tuple[str, ...]
+    survivors: Many[str]
 
 
 class Unmask(SecureRequest):
@@ -69,7 +70,7 @@ class Unmask(SecureRequest):
     ``confirmations`` has the survivors' signatures of the fourth request, by vendor.
     """
 
-    confirmations: dict[str, str]
+    confirmations: ByName[str]
 
 
 def with_masked(content: RecordDict, masked: Residues) -> RecordDict:

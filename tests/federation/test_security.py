@@ -25,6 +25,8 @@ from deploy.flower.bundle import write_bundle_folder
 from deploy.flower.internals import bundle_of
 from deploy.identity.authority import create_consortium, sign_site_certificate
 from deploy.identity.identity import install_certificate, make_identity
+from deploy.identity.keys import read_ec_key
+from deploy.identity.pins import authority_for
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.status import tail
 from deploy.serving.job import ServerJob
@@ -157,7 +159,8 @@ def call(
     Of a body that is said to be larger, one byte is sent: an edge must not wait for the rest.
     """
     host, port = site.settings.listen.rsplit(":", 1)
-    tls = ssl.create_default_context(cafile=site.settings.identity / "consortium-ca.crt")
+    key = read_ec_key(site.settings.identity / "site.key").public_key()
+    tls = ssl.create_default_context(cadata=authority_for(site.vendor, key).decode())
     for folder in identity:
         tls.load_cert_chain(folder / "site.crt", folder / "site.key")
     connection = http.client.HTTPSConnection(host, int(port), timeout=PATIENCE_SECONDS, context=tls)

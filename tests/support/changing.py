@@ -11,6 +11,7 @@ import tomlkit
 
 from deploy.identity.authority import create_consortium, sign_site_certificate
 from deploy.identity.identity import install_certificate, make_identity
+from deploy.identity.keys import public_line
 from deploy.membership.roster import approve, edition_file, take_up_edition
 from deploy.site.deployed_site import DeployedSite, site_anew
 from deploy.site.starts import found_ledger
@@ -58,9 +59,14 @@ class ChangingFederation(QuickFederation):
         for vendor in roster:
             address, public = self._members[vendor]
             keys = {peer: public.node_keys[peer] for peer in roster}
-            members.append(
-                Member(name=vendor, address=address, signing_key=public.signing_key, node_keys=keys)
+            member = Member(
+                name=vendor,
+                address=address,
+                signing_key=public.signing_key,
+                node_keys=keys,
+                site_key=public_line(self.folders[vendor] / "identity" / "site.key"),
             )
+            members.append(member)
         return successor(old, members)
 
     def write(self, federation: Federation) -> Path:

@@ -27,6 +27,7 @@ from clients.learner import Trained
 from clients.training import Work
 from deploy.serving.job import JobOutcome
 from deploy.site.deployed_site import DeployedSite
+from deploy.site.message_log import ANCHOR
 from deploy.site.settings import SiteSettings
 from deploy.site.starts import found_ledger
 from srflm_flower.run.memory_grid import Deliver
@@ -266,6 +267,8 @@ def content_of(site: DeployedSite) -> dict[str, list[Any]]:
         for table in TABLES:
             kept[table] = sorted(db.execute(f"SELECT * FROM {table}").fetchall())
     db.close()
+    # A message that is refused is in the message log, too.
+    kept["meta"] = [fact for fact in kept["meta"] if fact[0] != ANCHOR]
     models = (site.settings.state / "models").glob("*")
     kept["models"] = sorted(path.name for path in models if not TEMPORARY.fullmatch(path.name))
     return kept

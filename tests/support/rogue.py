@@ -23,7 +23,6 @@ from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
 from deploy.serving.own_superlink import LauncherConfig
 from deploy.site.deployed_site import DeployedSite
-from deploy.site.message_log import check_message_log
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Noun, TermRecord
 from strategies.term.conversation import request
@@ -130,7 +129,7 @@ def head_of(sites: Sites) -> TermRecord:
 def audited(site: DeployedSite) -> list[tuple[str, str, str]]:
     """Return (sender, type, outcome) of the messages in a site's audit."""
     path = site.settings.state / "audit.jsonl"
-    assert check_message_log(path) > 0
+    assert site.audit.check() > 0
     messages = map(json.loads, path.read_text().splitlines())
     return [(each["vendor"], each["type"], each["outcome"]) for each in messages]
 

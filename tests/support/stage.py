@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.site.message_log import check_message_log
 from strategies.errors import SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Certificate, Committed, Noun, TermRecord
@@ -88,7 +87,7 @@ def refused(stage: Stage, sender: str, code: str) -> Iterator[None]:
     path = site.settings.state / "audit.jsonl"
     last = json.loads(path.read_text().splitlines()[-1])
     assert (last["vendor"], last["outcome"]) == (sender, code)
-    assert check_message_log(path) > 0
+    assert site.audit.check() > 0
 
 
 def ask(stage: Stage, noun: Noun, kind: str, sender: str, *models: Model) -> wire.Reply:

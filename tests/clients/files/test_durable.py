@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from clients.files.durable import append_durably, sweep_temporaries, write_durably
 from strategies.errors import RunFolderError
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 def disk_full(*_: object, **__: object) -> None:
@@ -98,6 +101,17 @@ def test_appended_lines_follow_one_another(
     assert not lines or path.read_bytes() == b"".join(line + b"\n" for line in lines)
 
 
+@pytest.mark.parametrize("torn", [1, 100, 8191, 8192, 8193, 30_000])
+@pytest.mark.parametrize("before", [b"", b"one\n", b"one\n" + b"2" * 9000 + b"\n"])
+def test_line_that_a_crash_cut_short_gives_way_to_the_next(
+    tmp_path: Path, before: bytes, torn: int
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(before + b"t" * torn)
+    append_durably(path, b"next")
+    assert path.read_bytes() == before + b"next\n"
+
+
 def test_failed_append_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +133,19 @@ def test_line_that_fits_only_in_part_leaves_the_file_as_it_was(tmp_path: Path, r
     with largest_file(4 + room), pytest.raises(RunFolderError):
         append_durably(path, b"2" * 9000)
     assert path.read_bytes() == b"one\n"
+
+
+def test_line_that_another_process_is_writing_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    other = threading.Thread(target=append_durably, args=(path, b"next"))
+    with path.open("ab", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(b"ha")
+        other.start()
+        other.join(0.2)
+        file.write(b"lf\n")
+    other.join(PATIENCE_SECONDS)
+    assert path.read_bytes() == b"half\nnext\n"
 
 
 def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import hashlib
 import http.client
 import json
 import os
-from contextlib import closing
+import ssl
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,19 @@ def test_every_call_of_a_supernode_is_let_through(sites: Sites, name: str) -> No
 
 
 @needs_nginx
+def test_nothing_older_than_tls_1_3_is_spoken(sites: Sites) -> None:
+    for port, tls in (
+        (port_of(sites.a), network(sites.pki, "b")),
+        (sites.b.peers["a"].outbound_port, local(sites.pki, "b")),
+    ):
+        assert call(port, tls, PULL, key_of(sites.pki, "b")).status == 200
+        tls.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+            call(port, tls, PULL, key_of(sites.pki, "b"))
+    assert len(sites.superlink.arrived) == 2
+
+
+@needs_nginx
 def test_log_says_who_was_refused_and_leaves_idle_polls_out(sites: Sites) -> None:
     log = sites.a.prefix / "logs" / "in.jsonl"
 
@@ -176,7 +190,7 @@ def test_body_above_the_limit_does_not_reach_the_superlink(sites: Sites) -> None
     connection = http.client.HTTPSConnection(
         "127.0.0.1", port_of(sites.a), timeout=PATIENCE_SECONDS, context=network(sites.pki, "b")
     )
-    headers = {**key_of(sites.pki, "b"), "Content-Length": str(64 * MiB + 1)}
+    headers = {**key_of(sites.pki, "b"), "Content-Length": str(16 * MiB + 1)}
     connection.putrequest("POST", "/v1/fleet/push-object")
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -198,6 +212,26 @@ def test_body_of_unknown_length_is_refused_before_it_reaches_the_superlink(sites
             c.request("POST", PULL, iter([b"x"]), key_of(sites.pki, "b"))  # chunked
             assert c.getresponse().status == 411
     assert sites.superlink.arrived == []
+
+
+@needs_nginx
+def test_one_member_has_four_calls_at_a_time_and_others_have_theirs(sites: Sites) -> None:
+    with ExitStack() as held:
+        for _ in range(4):  # each is let through and waits for its second byte
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1",
+                port_of(sites.a),
+                timeout=PATIENCE_SECONDS,
+                context=network(sites.pki, "b"),
+            )
+            held.enter_context(closing(connection))
+            connection.putrequest("POST", "/v1/fleet/push-object")
+            for name, value in {**key_of(sites.pki, "b"), "Content-Length": "2"}.items():
+                connection.putheader(name, value)
+            connection.endheaders(b"x")
+        assert wait_for(lambda: sites.as_peer("b") == 503)
+        assert sites.as_peer("c", "c") == 200
+    assert wait_for(lambda: sites.as_peer("b") == 200)
 
 
 @needs_nginx

@@ -6,11 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from deploy.cli.site import app
 from deploy.identity.checks import check_identity
+from deploy.identity.identity import make_identity
+from deploy.identity.keys import public_line
 from deploy.membership.consortium import assemble, assemble_change
 from deploy.membership.joining import join, new_site
-from srflm_flower.federation.loading import built_in_federation, load_federation
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from srflm_flower.federation.successor import check_successor, difference
 from strategies.errors import ConfigurationError
 from tests.support.commands import SRFLM, run
@@ -53,6 +57,59 @@ def test_answer_for_another_site_is_refused(tmp_path: Path) -> None:
         join(tmp_path / "aster", answers["borealis"])
     assert not (tmp_path / "aster" / "federation.toml").exists()
     assert (tmp_path / "aster" / "site.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["signing-key", "node-keys", "site-key"])
+def test_federation_file_with_another_key_of_this_site_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    answers = assemble(tmp_path / "ca", built_in_federation(2), list(make_sites(tmp_path).values()))
+    other = make_identity(tmp_path / "other", "aster", ROSTER)
+    false = {
+        "signing-key": {"signing_key": other.signing_key},
+        "node-keys": {"node_keys": other.node_keys},
+        "site-key": {"site_key": public_line(tmp_path / "other" / "site.key")},
+    }
+    agreed = load_federation(answers["aster"] / "federation.toml")
+    aster, borealis = agreed.vendors
+    changed = with_changes(agreed, vendors=[aster.model_copy(update=false[name]), borealis])
+    (answers["aster"] / "federation.toml").write_text(changed.to_toml())
+    with pytest.raises(ConfigurationError, match=f"keys of aster that are not this site's: {name}"):
+        join(tmp_path / "aster", answers["aster"])
+    assert not (tmp_path / "aster" / "federation.toml").exists()
+    assert not (tmp_path / "aster" / "identity" / "site.crt").exists()
+
+
+def test_member_is_told_the_hash_to_compare(tmp_path: Path) -> None:
+    answers = assemble(tmp_path / "ca", built_in_federation(2), list(make_sites(tmp_path).values()))
+    told = CliRunner().invoke(app, ["join", str(tmp_path / "aster"), str(answers["aster"])])
+    assert load_federation(answers["borealis"] / "federation.toml").hash in told.output
+    assert "Compare this by telephone" in told.output
+
+
+def test_federation_that_began_without_keys_of_certificates_goes_on_without(tmp_path: Path) -> None:
+    files = list(make_sites(tmp_path).values())
+    answers = assemble(tmp_path / "ca", built_in_federation(2), files)
+    agreed = load_federation(answers["aster"] / "federation.toml")
+    members = [member.model_copy(update={"site_key": None}) for member in agreed.vendors]
+    old = with_changes(agreed, vendors=members)
+    assert old.hash != agreed.hash and "site-key" not in old.to_toml()
+    with pytest.raises(ConfigurationError, match=r"aster\.site-key: found nothing"):
+        with_changes(agreed, vendors=[members[0], agreed.vendors[1]])
+    longer = (*ROSTER, "cygnus")
+    files = [
+        new_site(tmp_path / vendor, vendor, longer, "127.0.0.1:8443", f"{vendor}.example.org:8443")
+        for vendor in longer
+    ]
+    answers = assemble_change(tmp_path / "ca", old, files)
+    new = join(tmp_path / "cygnus", answers["cygnus"])
+    assert [member.site_key for member in new.vendors] == [None] * 3
+    answers = assemble_change(tmp_path / "ca", agreed, files)
+    with_keys = load_federation(answers["cygnus"] / "federation.toml")
+    with pytest.raises(ConfigurationError, match="site-key: found a change"):
+        check_successor(agreed, new.model_copy(update={"previous": agreed.hash}))
+    expected = [public_line(tmp_path / v / "identity" / "site.key") for v in longer]
+    assert [member.site_key for member in with_keys.vendors] == expected
 
 
 def test_newcomer_joins_by_a_new_edition_and_keeps_no_one_elses_keys(tmp_path: Path) -> None:

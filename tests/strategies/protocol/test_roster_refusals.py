@@ -167,7 +167,7 @@ def test_keys_of_another_site_are_refused(sites: ChangingFederation, tmp_path: P
     new = with_d(sites)
     members = [member.model_dump() for member in new.vendors]
     members[0]["signing_key"] = "0" * 64
-    with pytest.raises(ConfigurationError, match="keys of a in the new edition"):
+    with pytest.raises(ConfigurationError, match="keys of a that are not this site's: signing-key"):
         sites.approve(with_changes(new, vendors=members), "a")
 
 
