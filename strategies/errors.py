@@ -155,6 +155,9 @@ class MessageRefused(SrflmError):
     RECORD: Final = "SRFLM-P15"
     """A proposed term record says something else than this site computes from its own ledger, or
     than it has answered.  Nothing was signed.  Look into the server that proposed it."""
+    NAMES: Final = "SRFLM-P16"
+    """The server asked to evaluate models under names that the protocol does not use.  Look into
+    the server that sent it."""
 
 
 MENDED_BY_OPENING: Final = frozenset(

@@ -29,6 +29,7 @@ from srflm_flower.site.secure_sum import secure_site
 from srflm_flower.site.state import Best, SiteState, UpdateNotes
 from strategies.errors import MessageRefused, SrflmError
 from strategies.protocol import messages as wire
+from strategies.protocol.admission import check_names
 from strategies.protocol.records import Ballot, VendorPrivacy
 from strategies.protocol.signatures import Keys, NoKeys
 from strategies.secure_aggregation.messages import SecureRequest
@@ -199,6 +200,7 @@ class Site:
         return self._update_reply(work, finetuned, notes.ballot, notes.steps)
 
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
+        check_names(evaluation, self.participant.view().ranking)
         self.training.check_told()
         models = self._find_all(message, evaluation.models.values())
         term, metrics = evaluation.envelope.term, {}
