@@ -13,8 +13,8 @@ from strategies.protocol.records import TermRecord, VendorPrivacy
 
 NOT_PRIVATE = "No differential privacy in this run."
 NOT_COVERED = (
-    "that a vendor takes part, its public size, its roles, its reported ε, and whether it can still"
-    " train or serve;"
+    "that a vendor takes part, its public size, and its roles;"
+    " that a vendor stops early, which tells of images that it has used before;"
     " training in other federations and simulations, which have ledgers of their own;"
     " a person with m records, where these are protected, by more than m·ε;"
     " a person at several vendors by more than the sum of their ε;"

@@ -233,11 +233,6 @@ def spent_in(books: Books, dataset: str, delta: float, account: Account = epsilo
     return math.inf if books.retired(dataset) else account(books.history(dataset), delta)
 
 
-def affordable_in(books: Books, dataset: str, more: Sequence[Mechanism], budget: Budget) -> bool:
-    """Return whether all of ``more`` together still fit into the budget."""
-    return _excess(books, dataset, more, budget) is None
-
-
 def _excess(
     books: Books, dataset: str, more: Sequence[Mechanism], budget: Budget
 ) -> Refusal | None:
