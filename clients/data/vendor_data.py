@@ -91,7 +91,8 @@ def check_vendor_data(
             raise DataError(
                 f"vendor {vendor!r} has no {name} examples",
                 "at least one in every split",
-                "give it data, or take it out of the roster ([[vendors]])",
+                "give it data, divide a small folder by hand into train, val and test, or"
+                " take it out of the roster ([[vendors]])",
                 DataError.NO_EXAMPLES,
             )
         _check_shape(split, vendor, name, channels, spatial_dims)

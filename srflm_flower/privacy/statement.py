@@ -18,8 +18,6 @@ NOT_COVERED = (
     " training in other federations and simulations, which have ledgers of their own;"
     " a person with m records, where these are protected, by more than m·ε;"
     " a person at several vendors by more than the sum of their ε;"
-    " an image more or less in data that the program divides into splits or makes smaller, as it"
-    " moves other images too;"
     " image files that were made anew from the same images and so count as other data;"
     " noise that differs between the roles: δ can then be larger;"
     " preprocessing and hyper-parameters chosen by looking at the data;"

@@ -76,6 +76,16 @@ def test_what_does_not_protect_patients_is_named(changes: dict[str, Any], found:
     assert found in caught.value.found
 
 
+def test_data_of_ones_own_are_not_cut_down_in_a_private_federation() -> None:
+    """One image more would change which others are taken: no longer one record."""
+    own = [{"name": v, "path": f"{v}.npz", "max_examples": 900} for v in "ab"]
+    data = {"data": {"source": "files"}}
+    assert with_changes(Federation(), vendors=own, **data).vendors[0].max_examples == 900
+    sized = [vendor | {"size": 1000} for vendor in own]
+    with pytest.raises(ConfigurationError, match=r"vendors.a.max-examples: found 900"):
+        with_changes(Federation(), vendors=sized, privacy__unit="record", **data)
+
+
 def test_batch_norm_is_no_problem_as_it_is_converted() -> None:
     assert private(model__norm="batch").privacy.private
 
