@@ -19,7 +19,7 @@ from monai.transforms import LoadImage, Resize
 from numpy.typing import NDArray
 from PIL import Image
 
-from clients.data.examples import Examples, Texts, patient_names, record_name
+from clients.data.examples import Examples, Texts, older_names, patient_names, record_name
 from clients.data.npz import Arrays
 from clients.data.partition import keyed_splits
 from clients.data.vendor_data import SplitName
@@ -84,11 +84,13 @@ def _read_classes(folder: Path, classes: Sequence[str], image_size: int | None) 
         for name in names
         for path, patient in _images_in(folder / name)
     ]
-    records, images = [], []
+    records, older, images = [], [], []
     for path, _, _ in files:
         pixels = read_pixels(path)
-        records.append(record_name(pixels))  # before resizing: the ledger knows original images
         images.append(prepare_image(pixels, path, image_size))
+        # Of the pixels before resizing: the ledger knows original images.
+        records.append(record_name(pixels))
+        older.append(older_names(pixels))
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
         raise DataError(
@@ -102,6 +104,7 @@ def _read_classes(folder: Path, classes: Sequence[str], image_size: int | None) 
         np.array([label for _, label, _ in files], dtype=np.int64),
         np.array(records, dtype=np.str_),
         _patients([patient for *_, patient in files], records),
+        np.array(older, dtype=np.str_),
     )
 
 

@@ -100,10 +100,12 @@ class PrivacyLedger:
             if manifest.hash in books.sizes:
                 return manifest.hash
             keyed = manifest.keyed(bytes.fromhex(anchor.key))
+            # Data sets that an older version entered hold the names of that version only.
+            known = keyed | manifest.keyed_older(bytes.fromhex(anchor.key))
             overlaps = [
                 other
                 for other, digest in books.digests.items()
-                if not keyed.isdisjoint(self._file.records(db, other, digest))
+                if not known.isdisjoint(self._file.records(db, other, digest))
             ]
             content: dict[str, object] = {
                 "kind": "data-set",
