@@ -155,6 +155,9 @@ class MessageRefused(SrflmError):
     RECORD: Final = "SRFLM-P15"
     """A proposed term record says something else than this site computes from its own ledger, or
     than it has answered.  Nothing was signed.  Look into the server that proposed it."""
+    NAMES: Final = "SRFLM-P16"
+    """The server asked to evaluate models under names that the protocol does not use.  Look into
+    the server that sent it."""
     SUPERSEDED: Final = "SRFLM-P17"
     """Two sites have one vendor's identity, or a site was restored from a copy; the one that was
     started last counts.  Switch the other one off for good.  If it is gone, and the restored one is

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 Texts = NDArray[np.str_]
 COLOURS = (3, 4)  # channels of RGB, and of RGB with transparency
+GRID = 2**16 - 1
+TOLERANCE = 1e-3  # floats in [0, 1] may be off by rounding
 
 
 class Examples(NamedTuple):
     """Images (n, …) and labels (n,) or (n, 1), with hashes of records and patients if known.
 
-    ``records`` (n,) is each image's :func:`record_name`, set by a reader that changed the pixels;
+    ``records`` (n,) is each image's :func:`record_name`, ``older`` (n, 3) its :func:`older_names`,
+    both set by a reader that changed the pixels;
     ``patients`` (n,) is the hash of each patient's name (:func:`patient_names`).
     """
 
@@ -24,27 +27,66 @@ class Examples(NamedTuple):
     labels: NDArray[np.generic]
     records: Texts | None = None
     patients: Texts | None = None
+    older: Texts | None = None
 
     def at(self, rows: NDArray[np.int64]) -> Examples:
         """Return the examples in these rows."""
         records = None if self.records is None else self.records[rows]
         patients = None if self.patients is None else self.patients[rows]
-        return Examples(self.images[rows], self.labels[rows], records, patients)
+        older = None if self.older is None else self.older[rows]
+        return Examples(self.images[rows], self.labels[rows], records, patients, older)
 
 
 def record_name(pixels: NDArray[np.generic]) -> str:
-    """Return SHA-256 (hex) of an image's pixels in the file's own type, before any scaling.
+    """Return SHA-256 (hex) of what an image is to a network before any choice of preprocessing.
 
-    It is the same with the colours on the first or the last axis, and with axes of length 1 or
-    without.
+    It is the same for uint8 and for floats that are these divided by 255, with the colours on the
+    first or the last axis, and with axes of length 1 or without.  Other types are scaled by the
+    image's own range, as :func:`clients.data.folder.prepare_image` does.
     """
     # The same image, in .npz or .png, resized or not, must count as one record in the ledger.
+    pixels = _colours_first(pixels)
+    # A grid of 2¹⁶ values: a float that was rounded differently is no other image.
+    values = np.rint(_unit_range(pixels) * GRID).astype("<u2")
+    return _digest(values, "canonical")
+
+
+def older_names(pixels: NDArray[np.generic]) -> tuple[str, str, str]:
+    """Return the names under which ledgers of older versions can hold an image.
+
+    These depended on the type: the image's own, uint8, and float32.
+    """
+    pixels = _colours_first(pixels)
+    values = _unit_range(pixels)
+    bytes_ = np.rint(values * 255).astype(np.uint8)
+    floats = (bytes_ / 255).astype(np.float32)
+    return _digest(pixels), _digest(bytes_), _digest(floats)
+
+
+def _unit_range(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
+    values = pixels.astype(np.float64)
+    if pixels.size == 0:
+        return values
+    low, high = float(values.min()), float(values.max())
+    if pixels.dtype == np.uint8:
+        low, high = 0.0, 255.0
+    elif pixels.dtype.kind == "f" and low >= -TOLERANCE and high <= 1 + TOLERANCE:
+        low, high = 0.0, 1.0
+    scaled: NDArray[np.float64] = (values - low) / ((high - low) or 1.0)
+    return scaled.clip(0.0, 1.0)
+
+
+def _colours_first(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     pixels = pixels.squeeze()
     if pixels.ndim > 2 and pixels.shape[-1] in COLOURS and pixels.shape[0] not in COLOURS:
         pixels = np.moveaxis(pixels, -1, 0)
-    shape = f"{pixels.dtype.newbyteorder('<').str} {pixels.shape}\n".encode()
-    stored = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
-    return hashlib.sha256(shape + stored.tobytes()).hexdigest()
+    return pixels
+
+
+def _digest(pixels: NDArray[np.generic], kind: str = "") -> str:
+    little = pixels.dtype.newbyteorder("<")
+    shape = f"{kind}{little.str} {pixels.shape}\n".encode()
+    return hashlib.sha256(shape + pixels.astype(little, copy=False).tobytes()).hexdigest()
 
 
 def record_names(images: Iterable[NDArray[np.generic]]) -> Texts:

@@ -1,9 +1,10 @@
 """Read a folder with one sub-folder of images per class.
 
-``<folder>/<class>/*`` is divided into splits at random; ``<folder>/<train|val|test>/<class>/*`` is
-divided already. Images in a common folder ``<class>/<patient>/`` stay in one split. Formats: PNG,
-JPEG, and BMP by Pillow, NPY without pickled objects, and every format for which
-``monai.transforms.LoadImage`` has a reader (DICOM and NIfTI with ``pip install "monai[itk]"``).
+``<folder>/<class>/*`` is divided into splits by a keyed hash of each image;
+``<folder>/<train|val|test>/<class>/*`` is divided already. Images in a common folder
+``<class>/<patient>/`` stay in one split. Formats: PNG, JPEG, and BMP by Pillow, NPY without pickled
+objects, and every format for which ``monai.transforms.LoadImage`` has a reader (DICOM and NIfTI
+with ``pip install "monai[itk]"``).
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from monai.transforms import LoadImage, Resize
 from numpy.typing import NDArray
 from PIL import Image
 
-from clients.data.examples import Examples, Texts, patient_names, record_name
+from clients.data.examples import Examples, Texts, older_names, patient_names, record_name
 from clients.data.npz import Arrays
-from clients.data.partition import random_splits_of
+from clients.data.partition import keyed_splits
 from clients.data.vendor_data import SplitName
 from clients.settings import SplitSettings
 from strategies.errors import DataError
@@ -36,10 +37,11 @@ def read_folder(
     classes: Sequence[str],
     image_size: int | None,
     splits: SplitSettings,
-    rng: np.random.Generator,
+    key: bytes,
 ) -> Arrays:
     """Return split → examples: images (n, channels, *space) in [0, 1], labels (n,).
 
+    ``key`` and the names of records or patients decide the division of a folder without splits.
     Raises :class:`DataError` for a missing folder, a class folder without a name in ``classes``,
     an unreadable image, or images of different shapes without ``image_size``.
     """
@@ -56,9 +58,10 @@ def read_folder(
             for split, name in _SPLIT_FOLDERS.items()
         }
     examples = _read_classes(folder, classes, image_size)
-    train, validation, test = random_splits_of(
-        examples.patients, len(examples.labels), splits.validation, splits.test, rng
-    )
+    assert examples.records is not None
+    # An image without a patient keeps its group when another image comes with one.
+    groups = patient_names(examples.records) if examples.patients is None else examples.patients
+    train, validation, test = keyed_splits(groups.tolist(), splits.validation, splits.test, key)
     return {
         "train": examples.at(train),
         "validation": examples.at(validation),
@@ -81,11 +84,13 @@ def _read_classes(folder: Path, classes: Sequence[str], image_size: int | None) 
         for name in names
         for path, patient in _images_in(folder / name)
     ]
-    records, images = [], []
+    records, older, images = [], [], []
     for path, _, _ in files:
         pixels = read_pixels(path)
-        records.append(record_name(pixels))  # before resizing: the ledger knows original images
         images.append(prepare_image(pixels, path, image_size))
+        # Of the pixels before resizing: the ledger knows original images.
+        records.append(record_name(pixels))
+        older.append(older_names(pixels))
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
         raise DataError(
@@ -99,6 +104,7 @@ def _read_classes(folder: Path, classes: Sequence[str], image_size: int | None) 
         np.array([label for _, label, _ in files], dtype=np.int64),
         np.array(records, dtype=np.str_),
         _patients([patient for *_, patient in files], records),
+        np.array(older, dtype=np.str_),
     )
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data.examples import Examples, Texts, patient_names
+from clients.data.examples import TOLERANCE, Examples, Texts, patient_names
 from clients.data.vendor_data import SplitName, flat_labels
 from strategies.errors import DataError
 
 Arrays = dict[SplitName, Examples]
-_TOLERANCE = 1e-3  # floats in [0, 1] may be off by rounding
 _PREFIX: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
 
 
@@ -56,7 +55,7 @@ def _decoded(path: Path, changed: int, size: int) -> Arrays:
             _class_indices(labels, split, path),
             patients=_hashed_patients(patients, len(images), split, path),
         )
-        for split, (images, labels, _, patients) in raw.items()
+        for split, (images, labels, _, patients, _) in raw.items()
     }
 
 
@@ -137,7 +136,7 @@ def _usable_pixels(images: NDArray[np.generic], split: str, path: Path) -> NDArr
         fits, values = False, "with NaN or infinite pixels"
     else:
         low, high = float(images.min()), float(images.max())
-        fits = fits and low >= -_TOLERANCE and high <= 1 + _TOLERANCE
+        fits = fits and low >= -TOLERANCE and high <= 1 + TOLERANCE
         values = f"from {low:g} to {high:g}"
     if fits:
         return images.astype(np.float32)

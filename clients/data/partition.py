@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 
 import numpy as np
@@ -95,26 +96,27 @@ def stratified_subset(labels: Indices, limit: int | None, rng: np.random.Generat
     return np.sort(np.argsort(rank, kind="stable")[:limit])
 
 
-def random_splits_of(
-    groups: NDArray[np.str_] | None,
-    count: int,
-    validation: float,
-    test: float,
-    rng: np.random.Generator,
+def keyed_splits(
+    groups: Sequence[str], validation: float, test: float, key: bytes
 ) -> tuple[Indices, Indices, Indices]:
-    """Divide ``count`` examples at random; examples of one group (``groups``, (count,)) together.
+    """Divide examples into train, validation, and test by a keyed hash of each one's group.
 
-    Returns train, validation, and test. Fractions count groups, not examples.
+    ``groups`` (n,) are names; examples of one group stay together.  The fractions are those of a
+    large number of groups: a small number is divided only roughly.
     """
-    if groups is None:
-        return random_splits(count, validation, test, rng)
-    names, group = np.unique(groups, return_inverse=True)
-    train, validate, tested = random_splits(len(names), validation, test, rng)
+    # A name alone decides: so one example more or less moves no other, and what differs between
+    # two data sets stays one record, as the privacy claim says.
+    places = np.array([_place(name, key) for name in groups], dtype=np.float64)
     return (
-        np.flatnonzero(np.isin(group, train)),
-        np.flatnonzero(np.isin(group, validate)),
-        np.flatnonzero(np.isin(group, tested)),
+        np.flatnonzero(places >= test + validation),
+        np.flatnonzero((places >= test) & (places < test + validation)),
+        np.flatnonzero(places < test),
     )
+
+
+def _place(name: str, key: bytes) -> float:
+    """Return a number in [0, 1), uniform over names."""
+    return int.from_bytes(hmac.digest(key, name.encode(), "sha256")[:6], "big") / 2**48
 
 
 def random_splits(

@@ -190,8 +190,10 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
     if vendor.path.suffix == ".npz" or vendor.path.is_file():
         arrays = read_npz(vendor.path)
     else:
-        rng = _rng(plan, "splits", number)
-        arrays = read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, rng)
+        # From the federation's seed, not a secret: a simulation, a site set up anew, and a copy of
+        # the data divide it alike, and ε holds for whoever knows the division of all other records.
+        key = str(derive_seed(plan.seed, "data", "splits", number)).encode()
+        arrays = read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, key)
     if vendor.max_examples is not None:
         labels = flat_labels(arrays["train"].labels)
         kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))

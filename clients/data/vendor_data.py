@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clients.data.examples import Examples, record_names
+from clients.data.examples import Examples, older_names, record_names
 from strategies.errors import DataError
 
 SplitName = Literal["train", "validation", "test"]
@@ -20,14 +20,15 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 class Split:
     """Images, float32 in [−1, 1], shape (n, channels, *space); labels, int64, shape (n,).
 
-    ``records`` has one hash per image, ``patients`` one per image, of its patient.  Both are empty
-    for generated images, and ``patients`` also where no patients are named.
+    ``records`` has one hash per image, ``patients`` one per image, of its patient.  ``older`` are
+    the hashes of the images by which an older version may have known them.  All may be empty.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     records: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
+    older: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -53,9 +54,11 @@ def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
     MedMNIST has it, or (n, c, *space); labels have shape (n,) or (n, 1). The channel axis is the
     second if it has length ``channels``, otherwise the last.
     """
-    images, labels, records, patients = examples
+    images, labels, records, patients, older = examples
     # Named before scaling: the ledger must recognise an image under other preprocessing.
     names = record_names(images) if records is None else records
+    if older is None:
+        older = np.array([older_names(image) for image in images], dtype=np.str_)
     if images.ndim == spatial_dims + 1:
         images = np.expand_dims(images, 1)
     elif images.ndim == spatial_dims + 2 and images.shape[1] != channels == images.shape[-1]:
@@ -67,6 +70,7 @@ def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
         torch.from_numpy(flat_labels(labels)),
         tuple(names.tolist()),
         () if patients is None else tuple(patients.tolist()),
+        frozenset(older.ravel().tolist()),
     )
 
 
@@ -91,7 +95,8 @@ def check_vendor_data(
             raise DataError(
                 f"vendor {vendor!r} has no {name} examples",
                 "at least one in every split",
-                "give it data, or take it out of the roster ([[vendors]])",
+                "give it data, divide a small folder by hand into train, val and test, or"
+                " take it out of the roster ([[vendors]])",
                 DataError.NO_EXAMPLES,
             )
         _check_shape(split, vendor, name, channels, spatial_dims)

@@ -16,7 +16,8 @@ def noisy_accuracies(
 ) -> tuple[dict[str, float], float]:
     """Return noisy accuracies and number of examples, as one release of the Gaussian mechanism.
 
-    The models must have been chosen without these records; leave out all others.
+    Accuracies are rounded to three decimal places, the number to three digits.  The models must
+    have been chosen without these records; leave out all others.
     """
     # One record more may change which model is the best, and so an accuracy by any amount. This
     # noise does not cover such a change, hence the rule about chosen models.
@@ -27,7 +28,9 @@ def noisy_accuracies(
     deviation = noise_multiplier * math.sqrt(len(counts))
     noisy = release(counts, deviation, randomness).tolist()
     found = max(noisy.pop(), 1.0)  # the divisor; noise may make it 0 or less
+    # More digits would be noise, and a way to learn the noise exactly.
     shares = {
-        name: min(max(n / found, 0.0), 1.0) for name, n in zip(accuracies, noisy, strict=True)
+        name: round(min(max(n / found, 0.0), 1.0), 3)
+        for name, n in zip(accuracies, noisy, strict=True)
     }
-    return shares, found
+    return shares, float(f"{found:.3g}")

@@ -61,7 +61,9 @@ def show_status(found: SiteStatus, console: Console) -> None:
         heard = f", its server heard {each.heard:.0f} s ago" if each.heard is not None else ""
         table.add_row(f"peer {peer}", f"{each.node}{heard}")
     if found.privacy is not None:
-        table.add_row("privacy", spent_line({found.vendor: found.privacy}))
+        table.add_row("privacy, as reported", spent_line({found.vendor: found.privacy}))
+    if found.epsilon_at_home is not None:
+        table.add_row("privacy, own ledger", f"ε spent: {found.epsilon_at_home:.2f} at most")
     for expiry in found.expiring:
         table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
     table.add_row("last problem", escape(found.last_problem or "none"))

@@ -14,18 +14,23 @@ import psutil
 from pydantic import Field
 
 from clients.files.lines import complete_lines, size_of
+from clients.privacy.accounting.accounting import epsilon_quickly
+from clients.privacy.ledger.ledger import spent_in
+from clients.privacy.ledger.policy import budget
+from clients.privacy.ledger.rows import TRAINING
 from deploy.identity.checks import HOW_TO_RENEW, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.running import read_notes
 from deploy.processes.config import Strict
 from deploy.serving.own_superlink import nodes_at
 from deploy.site.layout import Layout
+from deploy.site.privacy_files import site_ledger
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
 from srflm_flower.site.contradictions import contradictions
 from srflm_flower.site.ledger import TermLedger
-from strategies.errors import IdentityError
+from strategies.errors import IdentityError, PrivacyError
 from strategies.phases import PHASE_OF
 from strategies.protocol.quorum import owner
 from strategies.protocol.records import VendorPrivacy
@@ -77,7 +82,11 @@ class SiteStatus(Strict):
     last_problem: str | None = None
     what_happened: str
     privacy: VendorPrivacy | None = None
-    """The privacy that this vendor has spent, as of the last committed term."""
+    """The privacy that this vendor reports, as of the last committed term: by the agreed plan."""
+    epsilon_at_home: float | None = None
+    """The largest ε of a data set in the site's own privacy ledger, if one was used for training.
+
+    Data that were given up do not count."""
     expiring: tuple[Expiry, ...] = ()
     """The site's certificates that expire within 30 days, the first one first."""
     silent: str | None = None
@@ -119,6 +128,7 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         last_problem=_last_problem(layout, audit),
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
+        epsilon_at_home=_epsilon_at_home(site),
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
         silent=why_silent(ledger, term),
         contradictions=tuple(str(each) for each in contradictions(ledger)),
@@ -139,6 +149,27 @@ def why_silent(ledger: TermLedger, term: int) -> str | None:
         return "it was started, and waits for a majority to say how far they are"
     if ledger.votes(term).forgetful:
         return "it has lost votes, and votes again after the terms in which it may have voted"
+    return None
+
+
+def _epsilon_at_home(site: SiteOnDisk) -> float | None:
+    if not site.federation.privacy.private:
+        return None
+    delta = budget(site.federation.privacy, site.settings.privacy).delta
+    with suppress(PrivacyError):  # a ledger that cannot be used is told by the last problem
+        books = site_ledger(site.settings).books()
+        used = {
+            use.dataset
+            for name in books.sizes
+            for use in books.uses(name)
+            if use.purpose in TRAINING
+        }
+        spent = [
+            spent_in(books, each, delta, epsilon_quickly)
+            for each in used
+            if not books.retired(each)
+        ]
+        return max(spent, default=None)
     return None
 
 

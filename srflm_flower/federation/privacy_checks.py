@@ -24,6 +24,7 @@ def privacy_problems(federation: Federation) -> list[str]:
             if getattr(vendor, name.replace("-", "_")) is not None
         ]
     problems = list(_patient_problems(federation)) if federation.privacy.unit == "patient" else []
+    problems += [*_subset_problems(federation), *_role_problems(federation)]
     return problems + [
         problem for vendor in federation.vendors for problem in _size_problems(federation, vendor)
     ]
@@ -42,6 +43,33 @@ def _patient_problems(federation: Federation) -> Iterator[str]:
             'privacy.metrics: found "noisy" with privacy.unit = "patient", where the noise would'
             ' hide one image only; expected "withheld", or "exact", which no ε covers; set one'
         )
+
+
+def _role_problems(federation: Federation) -> Iterator[str]:
+    # PLD accounting is for a history that is fixed beforehand.  What was released decides who
+    # serves, so without a cap it would decide by which noise each next round is counted.
+    privacy = federation.privacy
+    for vendor in federation.vendors if privacy.server_terms is None else ():
+        client = vendor.client_noise or privacy.client_noise
+        server = vendor.server_noise or privacy.server_noise
+        if client != server:
+            yield (
+                f"privacy.server-terms: found none, where {vendor.name} has a noise of {client:g}"
+                f" as a client and {server:g} as the server; expected a cap on the terms as the"
+                " server, or equal noise in both roles; set privacy.server-terms, or plan again"
+                " with `srflm privacy plan`"
+            )
+
+
+def _subset_problems(federation: Federation) -> Iterator[str]:
+    # One image more in the data would put others out of the subset, or bring others in.
+    for vendor in federation.vendors:
+        if vendor.max_examples is not None and federation.data.source == "files":
+            yield (
+                f"vendors.{vendor.name}.max-examples: found {vendor.max_examples} with differential"
+                " privacy; expected none, as one image more would change which others are taken;"
+                " remove it, and leave out images by hand where there are too many"
+            )
 
 
 def _size_problems(federation: Federation, vendor: Member) -> Iterator[str]:

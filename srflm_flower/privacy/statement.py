@@ -13,13 +13,11 @@ from strategies.protocol.records import TermRecord, VendorPrivacy
 
 NOT_PRIVATE = "No differential privacy in this run."
 NOT_COVERED = (
-    "that a vendor takes part, its public size, its roles, its reported ε, and whether it can still"
-    " train or serve;"
+    "that a vendor takes part, its public size, and its roles;"
+    " that a vendor stops early, which tells of images that it has used before;"
     " training in other federations and simulations, which have ledgers of their own;"
     " a person with m records, where these are protected, by more than m·ε;"
     " a person at several vendors by more than the sum of their ε;"
-    " an image more or less in data that the program divides into splits or makes smaller, as it"
-    " moves other images too;"
     " image files that were made anew from the same images and so count as other data;"
     " noise that differs between the roles: δ can then be larger;"
     " preprocessing and hyper-parameters chosen by looking at the data;"

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from clients.privacy.update_level import SENSITIVITY
 from srflm_flower.federation.federation import Federation
 from strategies.protocol.records import TermRecord
 
 
-def updates_sent(records: Sequence[TermRecord], vendor: str) -> int:
-    """Return the number of committed terms for which a vendor sent updates, in either role."""
-    return sum(vendor in record.ballots for record in records)
+def updates_at_most(records: Sequence[TermRecord]) -> int:
+    """Return the most updates that a vendor has sent, in either role, for the committed terms.
+
+    ``records`` are all of them, oldest first.
+    """
+    # A record tells how many attempts there were, not who answered in those that failed: so each
+    # attempt counts in full for everybody.
+    rounds = [0, *(record.round for record in records)]
+    return sum(
+        (last - before) * (record.attempt + 1)
+        for record, (before, last) in zip(records, pairwise(rounds), strict=True)
+    )
 
 
 def vendor_level_epsilon(federation: Federation, releases: int) -> float:
@@ -48,15 +58,16 @@ def update_level_statement(federation: Federation, records: Sequence[TermRecord]
     settings = federation.privacy
     if settings.update_clip is None:
         return ""
-    most = max((updates_sent(records, vendor) for vendor in federation.roster), default=0)
+    most = updates_at_most(records)
     what = f"Updates are clipped to {settings.update_clip:g}"
     if settings.update_noise == 0:
         return f"{what}, without noise: that bounds one vendor's influence and hides nothing."
     spent = vendor_level_epsilon(federation, most)
     return (
         f"{what} and get noise of {settings.update_noise:g} times that: for a vendor's whole"
-        f" data set, replaced, ε = {spent:.3g} at δ = {settings.delta:g} after {most} updates,"
-        " one for each committed term: further rounds of a term and failed attempts do not count."
+        f" data set, replaced, ε = {spent:.3g} at δ = {settings.delta:g} after at most {most}"
+        " updates, one for each round and attempt of the committed terms; an open term does not"
+        " count."
         f" With {len(federation.roster)} vendors an ε that means something leaves little of the"
         " model; what protects records is DP-SGD."
     )

@@ -36,4 +36,4 @@ def spent_table(federation: Federation, records: Sequence[TermRecord]) -> Table:
                 ", ".join([*able, "evaluate"]) if each is not None else "not told",
             ]
         )
-    return Table("Spent so far, as each site's own ledger has it", columns, rows)
+    return Table("Spent so far, by the agreed plan", columns, rows)

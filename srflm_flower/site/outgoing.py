@@ -60,8 +60,8 @@ DECLARED: Mapping[str, Declared] = {
     "shares": Declared("sealed or opened shares of its secrets", "of fresh keys, not of records"),
     "approval": Declared("agreement to a new roster", PUBLIC),
     "privacy": Declared(
-        "ε so far, and which roles it can afford",
-        "not covered: it depends on which records were used before",
+        "ε of the agreed plan so far, and which roles it leaves room for",
+        "follows from the agreed plan, public records, and the site's settings",
     ),
 }
 """Fields of :class:`strategies.protocol.messages.Reply`.  The weights are DP-SGD's output.  The

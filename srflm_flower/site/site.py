@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from flwr.app import Message, RecordDict
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.scheduled import scheduled_privacy
 from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, find_models
 from srflm_flower.site.memory import SiteMemory
@@ -30,9 +30,11 @@ from srflm_flower.site.secure_sum import secure_site
 from srflm_flower.site.state import Best, SiteState, UpdateNotes
 from strategies.errors import MessageRefused, SrflmError
 from strategies.protocol import messages as wire
+from strategies.protocol.admission import check_names
 from strategies.protocol.records import Ballot, VendorPrivacy
 from strategies.protocol.signatures import Keys, NoKeys
 from strategies.secure_aggregation.messages import SecureRequest
+from strategies.settings import Role
 from strategies.weights import Model, Weights
 
 From = Literal["server", "server-of-any-term", "member"]
@@ -212,6 +214,7 @@ class Site:
         return self._update_reply(work, finetuned, notes.ballot, notes.steps)
 
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
+        check_names(evaluation, self.participant.view().ranking)
         self.training.check_told()
         models = self._find_all(message, evaluation.models.values())
         term, metrics = evaluation.envelope.term, {}
@@ -229,11 +232,21 @@ class Site:
                 best.metrics if chosen_on else self.learner.evaluate(best.weights, evaluation.split)
             )
         released = released_metrics(self.learner, metrics, evaluation.split, term)
-        return self._noted(evaluation, self._done(metrics=released, privacy=self._privacy()))
+        # After the last term nobody reads the report on privacy.
+        privacy = self._privacy(evaluation.envelope) if evaluation.select else None
+        return self._noted(evaluation, self._done(metrics=released, privacy=privacy))
 
-    def _privacy(self) -> VendorPrivacy | None:
+    def _privacy(self, open_term: wire.Envelope) -> VendorPrivacy | None:
         spender = self.learner.spender
-        return VendorPrivacy(**asdict(spender.spent())) if spender is not None else None
+        if spender is None:
+            return None
+        served = open_term.server == self.vendor
+        trained = self.state.answered.of(open_term.term, self.vendor).trained
+        roles: dict[Role, bool] = {"server": served, "client": trained}
+        now = [role for role, done in roles.items() if done]
+        return scheduled_privacy(
+            spender, self.vendor, self.state.ledger.records(), now, self.federation.rounds_per_term
+        )
 
     def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
         self.participant.check_acceptable(proposed)

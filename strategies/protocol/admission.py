@@ -5,10 +5,11 @@ A SuperLink can start any run, so a site has to check every message itself.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from strategies.errors import MessageRefused
-from strategies.protocol.messages import Envelope
+from strategies.protocol.messages import Envelope, EvaluateModels
 from strategies.protocol.quorum import Refusal, owner
 
 
@@ -80,6 +81,27 @@ def _refused(found: str, expected: str, code: str) -> MessageRefused:
     return MessageRefused(
         found, expected, "give every site the same federation file and let it catch up", code
     )
+
+
+def check_names(evaluation: EvaluateModels, roster: Collection[str]) -> None:
+    """Raise :class:`MessageRefused` unless the names of the models are those that a term uses.
+
+    These are ``averaged`` and ``finetuned`` in a term; after the last one, ``global`` on the test
+    data, or the vendors of ``roster`` on the validation data.
+    """
+    if evaluation.split == "test":
+        allowed = {"global"}
+    else:
+        allowed = {"averaged", "finetuned"} if evaluation.select else {*roster}
+    # Each name gets an answer with noise of its own: with names at will a server would get as many
+    # answers about one model as it likes for one use of the budget.
+    if not evaluation.models.keys() <= allowed:
+        raise MessageRefused(
+            f"an evaluation of {len(evaluation.models)} models under other names",
+            f"at most these: {', '.join(sorted(allowed))}",
+            "look into the server that sent it",
+            MessageRefused.NAMES,
+        )
 
 
 # A promise cannot be withdrawn: without a bound, one huge attempt would block all lower ones.  But

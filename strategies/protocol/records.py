@@ -57,10 +57,10 @@ class VendorMetrics(Noun):
 
 
 class VendorPrivacy(Noun):
-    """What one vendor's training records have been through, and what it can still afford.
+    """What the agreed plan has cost one vendor's training records, and what it leaves room for.
 
-    ε at ``delta`` for one record or patient added or removed: over all rounds, both roles, and
-    every federation of that site.
+    ε at ``delta`` for one record or patient added or removed, over all rounds and both roles of
+    this federation.  The site's own ledger may know of more, and tells it at home only.
     """
 
     epsilon: float = Field(ge=0)

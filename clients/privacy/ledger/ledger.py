@@ -100,10 +100,12 @@ class PrivacyLedger:
             if manifest.hash in books.sizes:
                 return manifest.hash
             keyed = manifest.keyed(bytes.fromhex(anchor.key))
+            # Data sets that an older version entered hold the names of that version only.
+            known = keyed | manifest.keyed_older(bytes.fromhex(anchor.key))
             overlaps = [
                 other
                 for other, digest in books.digests.items()
-                if not keyed.isdisjoint(self._file.records(db, other, digest))
+                if not known.isdisjoint(self._file.records(db, other, digest))
             ]
             content: dict[str, object] = {
                 "kind": "data-set",
@@ -231,11 +233,6 @@ class PrivacyLedger:
 def spent_in(books: Books, dataset: str, delta: float, account: Account = epsilon) -> float:
     """Return the ε at ``delta`` that a data set has spent; ∞ if it is retired."""
     return math.inf if books.retired(dataset) else account(books.history(dataset), delta)
-
-
-def affordable_in(books: Books, dataset: str, more: Sequence[Mechanism], budget: Budget) -> bool:
-    """Return whether all of ``more`` together still fit into the budget."""
-    return _excess(books, dataset, more, budget) is None
 
 
 def _excess(

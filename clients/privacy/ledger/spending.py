@@ -6,30 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from clients.privacy.accounting.accounting import epsilon_quickly
 from clients.privacy.accounting.mechanism import Mechanism
-from clients.privacy.ledger.ledger import PrivacyLedger, Refusal, affordable_in, spent_in
+from clients.privacy.ledger.ledger import PrivacyLedger, Refusal
 from clients.privacy.ledger.policy import Budget, Request, check
 from clients.privacy.ledger.policy import PrivacyPolicy as Policy
-from clients.privacy.ledger.rows import Books, Purpose, Use
+from clients.privacy.ledger.rows import Purpose, Use
 from clients.privacy.settings import PrivacySettings
 from strategies.errors import PrivacyError
 from strategies.settings import Role
-
-MAX_TOLD = 1e6  # the ε told for retired records, as infinity does not fit into a message
-
-
-@dataclass(frozen=True)
-class Spent:
-    """ε at ``delta`` that a data set has spent in all runs and federations together.
-
-    ``can_serve`` and ``can_train`` tell whether one more round in each role fits.
-    """
-
-    epsilon: float
-    delta: float
-    can_serve: bool
-    can_train: bool
 
 
 @dataclass(frozen=True)
@@ -81,22 +65,6 @@ class Spender:
         # Not in a finally: work that broke off stays visible as unsettled. It is spent either way.
         yield
         self.ledger.settle(reservation)
-
-    def spent(self) -> Spent:
-        """Return the ε spent, some thousandths too high, and whether one more round fits."""
-        books, delta = self.ledger.books(), self.budget.delta
-        return Spent(
-            min(spent_in(books, self.dataset, delta, epsilon_quickly), MAX_TOLD),
-            delta,
-            self._can_afford(books, "server"),
-            self._can_afford(books, "client"),
-        )
-
-    def _can_afford(self, books: Books, role: Role) -> bool:
-        mechanism = self.mechanisms[role]
-        if check(Request(role, mechanism), self.policy):
-            return False
-        return affordable_in(books, self.dataset, [mechanism], self.budget)
 
     def _require_allowed(self, role: Role) -> None:
         for violation in check(Request(role, self.mechanisms[role]), self.policy):

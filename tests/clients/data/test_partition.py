@@ -13,6 +13,7 @@ from clients.data.partition import (
     divide_by_class,
     divide_by_proportions,
     draw_dirichlet,
+    keyed_splits,
     random_splits,
     stratified_subset,
 )
@@ -192,3 +193,34 @@ def test_random_splits_are_a_partition_of_the_stated_sizes(
     splits = random_splits(count, validation, test, np.random.default_rng(seed))
     assert_partition(splits, count)
     assert [len(split) for split in splits[1:]] == [round(validation * count), round(test * count)]
+
+
+names = st.text(st.characters(codec="utf-8"), max_size=4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    present=st.lists(names, max_size=60),
+    changed=st.lists(names, min_size=1, max_size=3),
+    validation=st.floats(0.01, 0.49),
+    test=st.floats(0.01, 0.49),
+    key=st.binary(max_size=8),
+)
+def test_names_that_come_and_go_move_no_other_name(
+    present: list[str], changed: list[str], validation: float, test: float, key: bytes
+) -> None:
+    def splits_of(groups: list[str]) -> dict[str, int]:
+        parts = keyed_splits(groups, validation, test, key)
+        assert_partition(parts, len(groups))
+        return {groups[n]: split for split, part in enumerate(parts) for n in part.tolist()}
+
+    before, after = splits_of(present), splits_of([*changed, *present])
+    assert before.items() <= after.items(), "the examples of one name are in one split"
+
+
+def test_keyed_splits_have_the_stated_fractions_and_depend_on_the_key() -> None:
+    groups = [f"record {n}" for n in range(10_000)]
+    sizes = [len(part) for part in keyed_splits(groups, 0.2, 0.1, b"key")]
+    assert sizes == pytest.approx([7000, 2000, 1000], abs=150)
+    one, other = (set(keyed_splits(groups, 0.2, 0.1, key)[0].tolist()) for key in (b"1", b"2"))
+    assert len(one & other) == pytest.approx(4900, abs=200)

@@ -29,7 +29,9 @@ def test_mechanism_of_a_round_is_agreed() -> None:
 
 def test_vendor_may_need_noise_of_its_own() -> None:
     vendors = [{"name": "a", "size": 1000}, {"name": "b", "size": 500, "client_noise": 1.5}]
-    federation = with_changes(Federation(), vendors=vendors, privacy__unit="record")
+    federation = with_changes(
+        Federation(), vendors=vendors, privacy__unit="record", privacy__server_terms=2
+    )
     noises = [federation.mechanism(v, "client").noise_multiplier for v in "ab"]  # type: ignore[union-attr]
     assert noises == [1.0, 1.5]
     assert federation.mechanism("b", "server") == Mechanism(1.0, 0.128, 10)
@@ -74,6 +76,30 @@ def test_what_does_not_protect_patients_is_named(changes: dict[str, Any], found:
     with pytest.raises(ConfigurationError) as caught:
         with_changes(federation, **changes)
     assert found in caught.value.found
+
+
+def test_data_of_ones_own_are_not_cut_down_in_a_private_federation() -> None:
+    """One image more would change which others are taken: no longer one record."""
+    own = [{"name": v, "path": f"{v}.npz", "max_examples": 900} for v in "ab"]
+    data = {"data": {"source": "files"}}
+    assert with_changes(Federation(), vendors=own, **data).vendors[0].max_examples == 900
+    sized = [vendor | {"size": 1000} for vendor in own]
+    with pytest.raises(ConfigurationError, match=r"vendors.a.max-examples: found 900"):
+        with_changes(Federation(), vendors=sized, privacy__unit="record", **data)
+
+
+@pytest.mark.parametrize("place", ["privacy", "vendor"])
+def test_other_noise_as_the_server_needs_a_cap_on_terms(place: str) -> None:
+    vendors: list[dict[str, Any]] = [{"name": name, "size": 1000} for name in "ab"]
+    changes: dict[str, Any] = {"privacy__unit": "record"}
+    if place == "privacy":
+        changes["privacy__server_noise"] = 1.5
+    else:
+        vendors[0]["server_noise"] = 1.5
+    with pytest.raises(ConfigurationError, match=r"privacy.server-terms: found none, where a"):
+        with_changes(Federation(), vendors=vendors, **changes)
+    capped = with_changes(Federation(), vendors=vendors, privacy__server_terms=3, **changes)
+    assert capped.server_terms == 3
 
 
 def test_batch_norm_is_no_problem_as_it_is_converted() -> None:

@@ -15,7 +15,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.privacy.update_level import (
     update_level_statement,
-    updates_sent,
+    updates_at_most,
     vendor_level_epsilon,
 )
 from strategies.weights import Weights
@@ -81,6 +81,16 @@ def test_statement_says_what_it_is_worth(tmp_path: Path) -> None:
     assert "with 3 vendors" in update_level_statement(noisy, records).lower()
 
 
+def test_every_round_and_attempt_of_a_term_counts(tmp_path: Path) -> None:
+    records = [make_record(1, round=5), make_record(2, round=10)]
+    assert updates_at_most([]) == 0
+    assert updates_at_most(records) == 10
+    assert updates_at_most([records[0], make_record(2, round=10, attempt=2)]) == 20
+    noisy = federation(tmp_path, privacy__update_noise=8.0)
+    due = vendor_level_epsilon(noisy, 10)
+    assert f"ε = {due:.3g}" in update_level_statement(noisy, records)
+
+
 def test_what_every_vendor_sends_is_clipped(tmp_path: Path) -> None:
     agreed = tiny_federation(
         tmp_path,
@@ -93,7 +103,7 @@ def test_what_every_vendor_sends_is_clipped(tmp_path: Path) -> None:
     conduct(run)
     updates = [path for v in "abc" for path in (run.site(v) / "updates").glob("*.safetensors")]
     assert len(updates) >= 3
-    assert updates_sent(records_of(run), "a") == 2
+    assert updates_at_most(records_of(run)) == 2
     free = new_run(with_changes(agreed, privacy__update_clip=None), tmp_path / "free")
     conduct(free)
     clipped, unclipped = (_travelled(each) for each in (run, free))

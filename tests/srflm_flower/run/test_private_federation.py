@@ -38,6 +38,7 @@ def private(folder: Path, **changes: object) -> Federation:
         "privacy__server_steps": 3,
         "privacy__client_noise": 2.0,
         "privacy__server_noise": 3.0,
+        "privacy__server_terms": 99,
         "privacy__delta": DELTA,
         "training__momentum": 0.0,
         "vendors": [{"name": name, "size": SIZE} for name in NAMES],

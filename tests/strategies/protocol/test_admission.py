@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies.errors import MessageRefused
-from strategies.protocol.admission import View, check_envelope
-from strategies.protocol.messages import Envelope
+from strategies.protocol.admission import View, check_envelope, check_names
+from strategies.protocol.messages import Envelope, EvaluateModels
 
 VIEW = View(federation="f", head_term=4, ranking=("b", "c", "a"), attempt=1)
 
@@ -79,3 +79,39 @@ def test_every_attempt_at_the_next_term_has_exactly_one_owner(
         assert not allowed
     else:
         assert allowed
+
+
+def evaluation(split: str, select: bool, *names: str) -> EvaluateModels:
+    return EvaluateModels.model_validate(
+        {"envelope": envelope(), "models": dict.fromkeys(names, "m")}
+        | {"split": split, "select": select}
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("validation", True, "averaged", "finetuned"),
+        ("validation", True, "finetuned"),
+        ("validation", False, "a", "c"),
+        ("test", False, "global"),
+        ("test", False),
+    ],
+)
+def test_names_of_the_protocol_are_evaluated(asked: tuple[Any, ...]) -> None:
+    check_names(evaluation(*asked), VIEW.ranking)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("validation", True, *(f"again-{n}" for n in range(1000))),
+        ("validation", True, "finetuned", "global"),
+        ("validation", False, "a", "stranger"),
+        ("test", False, "averaged"),
+    ],
+)
+def test_other_names_are_refused(asked: tuple[Any, ...]) -> None:
+    with pytest.raises(MessageRefused) as caught:
+        check_names(evaluation(*asked), VIEW.ranking)
+    assert caught.value.code == MessageRefused.NAMES

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.privacy.ledger.ledger import PrivacyLedger, Refusal, affordable_in
+from clients.privacy.ledger.ledger import PrivacyLedger, Refusal
 from clients.privacy.ledger.policy import Budget
 from clients.privacy.ledger.recovery import give_up
 from strategies.errors import PrivacyError, RunFolderError
@@ -177,7 +177,7 @@ def test_data_whose_past_is_not_known_is_given_up_and_new_data_is_not(
     part = again.enrol(manifest(9, 10))
     for gone in (name, part):
         assert isinstance(again.reserve(use(gone), Budget(1e9, DELTA)), Refusal)
-        assert not affordable_in(again.books(), gone, [], Budget(1e9, DELTA))
+        assert again.books().retired(gone)
     reserved(again, again.enrol(manifest(20, 21)))
 
 

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from clients.privacy.accounting.accounting import within
 from clients.privacy.ledger import ledger as ledger_module
 from clients.privacy.ledger.anchor import read_anchor
 from clients.privacy.ledger.file import LedgerFile
-from clients.privacy.ledger.ledger import Reservation, affordable_in
+from clients.privacy.ledger.ledger import Reservation
 from clients.privacy.ledger.rows import Use
 from strategies.errors import PrivacyError
 from tests.support.privacy_ledger import (
@@ -208,4 +209,5 @@ def test_processes_that_reserve_at_once_cannot_overspend(tmp_path: Path) -> None
     ledger = opened(tmp_path)
     assert steps(ledger, ONE.hash) == 10 * sum(granted)
     assert 0.5 < ledger.spent(ONE.hash, DELTA) <= 1.0
-    assert not affordable_in(ledger.books(), ONE.hash, [STEP], TIGHT) or sum(granted) == 12
+    history = (*ledger.history(ONE.hash), STEP)
+    assert not within(history, TIGHT.delta, TIGHT.epsilon) or sum(granted) == 12
