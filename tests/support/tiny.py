@@ -66,8 +66,8 @@ def tiny_federation(folder: Path, names: tuple[str, ...] = VENDORS, **changes: A
 
 
 def new_run(federation: Federation, folder: Path) -> RunFolder:
-    """Make the run's folder."""
-    return create_run_folder(federation, folder, folder.parent)
+    """Make the run's folder, with privacy ledgers of its own."""
+    return create_run_folder(federation, folder, folder.parent, alone=True)
 
 
 def conduct(folder: RunFolder, fault: Fault = no_fault, observer: Observer = silent) -> RunSummary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.site.privacy import PrivacyAccount, check_told
 from strategies.errors import PrivacyError
 from strategies.protocol import messages as wire
-from strategies.protocol.records import Edition, RosterChange
+from strategies.protocol.records import Edition, RosterChange, TermRecord
 from tests.support.deployed import DeployedFederation
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation, write_tiny_npz
 
@@ -240,7 +241,7 @@ def sites(tmp_path: Path) -> DeployedFederation:
 
 def with_policy(sites: DeployedFederation, vendor: str, table: str) -> None:
     path = sites.folders[vendor] / "site.toml"
-    path.write_text(path.read_text() + f"\n[privacy]\n{table}\n")
+    path.write_text(path.read_text() + f"{table}\n")  # its last table is [privacy]
 
 
 def test_site_that_asks_for_more_noise_takes_no_part(sites: DeployedFederation) -> None:
@@ -263,14 +264,14 @@ def test_site_with_a_smaller_budget_stops_before_the_others(sites: DeployedFeder
 
 def test_site_without_its_ledger_does_not_train(sites: DeployedFederation) -> None:
     sites.turn()
-    state = sites.folders["c"] / "state"
-    copy = shutil.copytree(state, state.with_name("copy"))
+    owner = sites.folders["c"] / "owner"
+    copy = shutil.copytree(owner, owner.with_name("copy"))
     sites.turn()
-    for file in state.glob("privacy.sqlite*"):
-        file.unlink()
+    (owner / "privacy.sqlite").unlink()
     assert ("c", PrivacyError.LEDGER_MISSING) in absences_of_next(sites)
-    for file in copy.glob("privacy.sqlite*"):
-        shutil.copy(file, state)
+    shutil.copy(copy / "privacy.sqlite", owner)
+    assert ("c", PrivacyError.LEDGER_ROLLED_BACK) in absences_of_next(sites)
+    shutil.copy(copy / "privacy.anchor", owner)  # the witness beside the site's keys is newer
     assert ("c", PrivacyError.LEDGER_ROLLED_BACK) in absences_of_next(sites)
 
 
@@ -304,8 +305,43 @@ def test_records_of_a_former_member_of_the_same_name_raise_no_alarm(tmp_path: Pa
     change = RosterChange(edition=without_c, approvals={})
     left = records[-1].model_copy(update={"roster_change": change})
     check_told(spender, "c", [records[0], left])
-    spender.ledger.retire([spender.dataset], "a test")
+    spender.ledger.retire([spender.dataset], "a test", {federation.hash: 2})
     check_told(spender, "c", records)
+
+
+def test_terms_are_compared_with_rounds_of_this_federation_and_after_a_retirement(
+    tmp_path: Path,
+) -> None:
+    run = new_run(private(tmp_path, run__rounds=4, rounds_per_term=2), tmp_path / "run")
+    conduct(run)
+    federation, records = run.federation(), records_of(run)
+    ledger = PrivacyLedger(tmp_path / "l" / "privacy.sqlite", tmp_path / "anchor")
+    data = load_vendor_data(federation.data_plan(), "c")
+    spender = PrivacyAccount(ledger).spender(federation, "c", data)
+    assert spender is not None
+    other = replace(spender, federation="f" * 64)
+    record = records[1].model_copy(update={"server": "c", "clients": ("a", "b")})
+
+    def lacks(each: TermRecord) -> bool:
+        try:
+            check_told(spender, "c", [each], 2)
+        except PrivacyError as error:
+            return error.code == PrivacyError.LEDGER_ROLLED_BACK
+        return False
+
+    assert (record.term, record.round) == (2, 4)
+    for who, round_number in ((other, 3), (other, 4), (spender, 4), (spender, 2)):
+        with who.spending("server", 2, round_number):
+            pass
+        assert lacks(record), "round 3 of this federation is not there"
+    with spender.spending("server", 2, 3):
+        pass
+    assert not lacks(record)
+    client = record.model_copy(update={"term": 3, "round": 6, "server": "a", "clients": ("c",)})
+    assert lacks(client)
+    ledger.retire([spender.dataset], "a test", {"f" * 64: 9, federation.hash: 3})
+    assert not lacks(client)
+    assert lacks(client.model_copy(update={"term": 4, "round": 8})), "only the past is excused"
 
 
 def absences_of_next(sites: DeployedFederation) -> set[tuple[str, str]]:
