@@ -36,6 +36,8 @@ def join(
 ) -> None:
     """Install the certificate and the federation file that the consortium sent back."""
     from deploy.membership.joining import join as install
+    from deploy.site.privacy_files import ledger_if_private
+    from deploy.site.settings import load_site
 
     federation = install(folder, answer)
     console = Console(highlight=False, soft_wrap=True)
@@ -43,3 +45,7 @@ def join(
     console.print(
         f"Member of {federation.name} ({federation.hash[:12]}{edition}). Next: srflm up {folder}"
     )
+    settings = load_site(folder)
+    ledger = ledger_if_private(settings, settings.load_federation())
+    if ledger is not None:
+        console.print(f"Uses of the data count in {ledger}, for all federations of its owner.")

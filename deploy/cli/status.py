@@ -58,6 +58,8 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row(f"peer {peer}", f"{each.node}{heard}")
     if found.privacy is not None:
         table.add_row("privacy", spent_line({found.vendor: found.privacy}))
+    if found.privacy_ledger is not None:
+        table.add_row("privacy ledger", escape(str(found.privacy_ledger)))
     for expiry in found.expiring:
         table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
     table.add_row("last problem", escape(found.last_problem or "none"))

@@ -20,6 +20,7 @@ from deploy.operating.running import read_notes
 from deploy.processes.config import Strict
 from deploy.serving.own_superlink import nodes_at
 from deploy.site.layout import Layout
+from deploy.site.privacy_files import ledger_if_private
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
@@ -76,6 +77,8 @@ class SiteStatus(Strict):
     what_happened: str
     privacy: VendorPrivacy | None = None
     """The privacy that this vendor has spent, as of the last committed term."""
+    privacy_ledger: Path | None = None
+    """The ledger of the data's owner, in a private federation."""
     expiring: tuple[Expiry, ...] = ()
     """The site's certificates that expire within 30 days, the first one first."""
 
@@ -113,6 +116,7 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         last_problem=_last_problem(layout, audit),
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
+        privacy_ledger=ledger_if_private(site.settings, site.federation),
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
     )
 

@@ -29,6 +29,11 @@ def own_ledger(settings: SiteSettings) -> Path:
     return settings.state / LEDGER_FILE
 
 
+def ledger_if_private(settings: SiteSettings, federation: Federation) -> Path | None:
+    """Return the ledger's file; None in a federation without differential privacy."""
+    return ledger_place(settings, federation).path if federation.privacy.private else None
+
+
 def site_ledger(settings: SiteSettings) -> PrivacyLedger:
     """Return the ledger in which this site's uses count.
 

@@ -15,7 +15,7 @@ NOT_PRIVATE = "No differential privacy in this run."
 NOT_COVERED = (
     "that a vendor takes part, its public size, its roles, its reported ε, and whether it can still"
     " train or serve;"
-    " training in other federations and simulations, which have ledgers of their own;"
+    " training for a comparison, and at sites that name another ledger;"
     " a person with m records, where these are protected, by more than m·ε;"
     " a person at several vendors by more than the sum of their ε;"
     " an image more or less in data that the program divides into splits or makes smaller, as it"

@@ -7,10 +7,12 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from clients.data.sources import load_vendor_data
 from clients.privacy.accounting.accounting import epsilon
 from clients.privacy.ledger.spending import Spender
+from deploy.cli import app
 from deploy.operating.local_consortium import make_local_sites
 from deploy.site.deployed_site import DeployedSite, site_at
 from deploy.site.privacy_files import adopt_own_ledger, site_ledger
@@ -20,27 +22,18 @@ from srflm_flower.federation.loading import built_in_federation, load_federation
 from srflm_flower.privacy.own_data import is_own_data
 from srflm_flower.run.folder import create_run_folder
 from strategies.errors import ConfigurationError, FederationStopped, PrivacyError
-from tests.support.tiny import conduct, records_of, tiny_federation
+from tests.support.tiny import DELTA, conduct, records_of
+from tests.support.tiny import private as private_federation
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-EPSILON, DELTA = 1.6, 1e-3
+EPSILON = 1.6
 
 
 def private(folder: Path, name: str, **changes: object) -> Federation:
-    settings: dict[str, object] = {
-        "privacy__unit": "record",
-        "privacy__epsilon": EPSILON,
-        "privacy__batch_size": 8,
-        "privacy__client_steps": 2,
-        "privacy__server_steps": 2,
-        "privacy__client_noise": 2.0,
-        "privacy__server_noise": 2.0,
-        "privacy__delta": DELTA,
-        "privacy__metrics": "withheld",
-        "training__momentum": 0.0,
-        "vendors": [{"name": vendor, "size": 20} for vendor in ("a", "b", "c")],
-    }
-    return tiny_federation(folder, ("a", "b", "c"), name=name, **(settings | changes))
+    """Return a federation in which training costs the same in both roles."""
+    same: dict[str, object] = {"privacy__server_steps": 2, "privacy__server_noise": 2.0}
+    budget = {"privacy__epsilon": EPSILON, "privacy__metrics": "withheld"}
+    return private_federation(folder, name=name, **(same | budget | changes))
 
 
 def site_in(folder: Path, federation: Federation, settings: str = "") -> DeployedSite:
@@ -162,6 +155,16 @@ def test_sites_of_a_poc_are_different_owners_within_its_folder(
     folders = make_local_sites(tmp_path / "poc", federation, addresses)
     paths = {site_ledger(load_site(folder)).path for folder in folders.values()}
     assert len(paths) == 3 and all(path.is_relative_to(tmp_path / "poc") for path in paths)
+    words: list[list[object]] = [
+        ["site", "join", folders["a"], tmp_path / "poc" / "consortium" / "members" / "a"],
+        ["status", folders["a"], "--json"],
+        ["privacy", "show", folders["a"]],
+    ]
+    for each in words:  # each says where the ledger lies
+        output = (
+            CliRunner().invoke(app, [str(word) for word in each], catch_exceptions=False).output
+        )
+        assert str(folders["a"] / "owner" / "privacy.sqlite") in output, each
 
 
 # ---- an older version's ledger -------------------------------------------------------------------

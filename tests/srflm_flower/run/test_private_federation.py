@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,34 +15,22 @@ from clients.privacy.accounting.accounting import epsilon
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.ledger.ledger import PrivacyLedger
 from deploy.site.privacy_files import site_ledger
-from srflm_flower.federation.federation import Federation
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Deliver
-from srflm_flower.site.privacy import PrivacyAccount, check_told
+from srflm_flower.site.privacy import PrivacyAccount
 from strategies.errors import PrivacyError
 from strategies.protocol import messages as wire
-from strategies.protocol.records import Edition, RosterChange, TermRecord
 from tests.support.deployed import DeployedFederation
-from tests.support.tiny import conduct, new_run, records_of, tiny_federation, write_tiny_npz
-
-NAMES = ("a", "b", "c")
-SIZE, DELTA = 20, 1e-3
-
-
-def private(folder: Path, **changes: object) -> Federation:
-    """Return a tiny federation with differential privacy and hardly any work."""
-    settings = {
-        "privacy__unit": "record",
-        "privacy__batch_size": 8,
-        "privacy__client_steps": 2,
-        "privacy__server_steps": 3,
-        "privacy__client_noise": 2.0,
-        "privacy__server_noise": 3.0,
-        "privacy__delta": DELTA,
-        "training__momentum": 0.0,
-        "vendors": [{"name": name, "size": SIZE} for name in NAMES],
-    }
-    return tiny_federation(folder, NAMES, **(settings | changes))
+from tests.support.tiny import (
+    DELTA,
+    NAMES,
+    SIZE,
+    conduct,
+    new_run,
+    private,
+    records_of,
+    write_tiny_npz,
+)
 
 
 def ledgers(run: RunFolder) -> dict[str, float]:
@@ -288,60 +275,6 @@ def test_site_restored_as_a_whole_from_an_old_copy_is_told_by_the_records(
     assert ("c", PrivacyError.LEDGER_ROLLED_BACK) in absences_of_next(sites)
     books = site_ledger(sites.site("c").settings).books()
     assert len([u for name in books.sizes for u in books.uses(name) if u.term > 1]) == 0
-
-
-def test_records_of_a_former_member_of_the_same_name_raise_no_alarm(tmp_path: Path) -> None:
-    run = new_run(private(tmp_path, run__rounds=2), tmp_path / "run")
-    conduct(run)
-    records = records_of(run)
-    federation, path = run.federation(), tmp_path / "l" / "privacy.sqlite"
-    account = PrivacyAccount(PrivacyLedger(path, tmp_path / "anchor"))
-    spender = account.spender(federation, "c", load_vendor_data(federation.data_plan(), "c"))
-    assert spender is not None
-    with pytest.raises(PrivacyError) as caught:
-        check_told(spender, "c", records)
-    assert caught.value.code == PrivacyError.LEDGER_ROLLED_BACK
-    without_c = Edition(federation="f" * 64, roster=("a", "b"), keys=())
-    change = RosterChange(edition=without_c, approvals={})
-    left = records[-1].model_copy(update={"roster_change": change})
-    check_told(spender, "c", [records[0], left])
-    spender.ledger.retire([spender.dataset], "a test", {federation.hash: 2})
-    check_told(spender, "c", records)
-
-
-def test_terms_are_compared_with_rounds_of_this_federation_and_after_a_retirement(
-    tmp_path: Path,
-) -> None:
-    run = new_run(private(tmp_path, run__rounds=4, rounds_per_term=2), tmp_path / "run")
-    conduct(run)
-    federation, records = run.federation(), records_of(run)
-    ledger = PrivacyLedger(tmp_path / "l" / "privacy.sqlite", tmp_path / "anchor")
-    data = load_vendor_data(federation.data_plan(), "c")
-    spender = PrivacyAccount(ledger).spender(federation, "c", data)
-    assert spender is not None
-    other = replace(spender, federation="f" * 64)
-    record = records[1].model_copy(update={"server": "c", "clients": ("a", "b")})
-
-    def lacks(each: TermRecord) -> bool:
-        try:
-            check_told(spender, "c", [each], 2)
-        except PrivacyError as error:
-            return error.code == PrivacyError.LEDGER_ROLLED_BACK
-        return False
-
-    assert (record.term, record.round) == (2, 4)
-    for who, round_number in ((other, 3), (other, 4), (spender, 4), (spender, 2)):
-        with who.spending("server", 2, round_number):
-            pass
-        assert lacks(record), "round 3 of this federation is not there"
-    with spender.spending("server", 2, 3):
-        pass
-    assert not lacks(record)
-    client = record.model_copy(update={"term": 3, "round": 6, "server": "a", "clients": ("c",)})
-    assert lacks(client)
-    ledger.retire([spender.dataset], "a test", {"f" * 64: 9, federation.hash: 3})
-    assert not lacks(client)
-    assert lacks(client.model_copy(update={"term": 4, "round": 8})), "only the past is excused"
 
 
 def absences_of_next(sites: DeployedFederation) -> set[tuple[str, str]]:
