@@ -38,6 +38,7 @@ def _conduct(grid: Grid, folder: RunFolder) -> None:
     with folder.locked():
         log(INFO, "Results: %s", folder.path)
         federation = folder.federation()
+        folder.require_counted(federation)
         observer = _Logged(EventLog(folder.events), federation.task.metric)
         summary = Run(folder, federation, observer).conduct(grid)
         log(INFO, "%s", summary.what_happened)

@@ -191,8 +191,9 @@ class PrivacyError(SrflmError):
     """Privacy settings contradict each other or the data.  Change the setting that the message
     names."""
     LEDGER_MISSING: Final = "SRFLM-V2"
-    """The privacy ledger is missing although the site has spent from it.  Put it back if it
-    was only moved, never an older copy; otherwise give the data up with `srflm privacy retire`."""
+    """The privacy ledger is missing although it was spent from, or is not its owner's yet.  Do what
+    the message says; put a ledger back if it was only moved, never an older copy; otherwise give
+    the data up with `srflm privacy retire`."""
     LEDGER_DAMAGED: Final = "SRFLM-V3"
     """The privacy ledger or its anchor is damaged.  Give the data up with `srflm privacy
     retire`; never put back an older copy."""

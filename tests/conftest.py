@@ -1,4 +1,4 @@
-"""What all tests share: one core each, no data cached from another test, a tiny data file."""
+"""What all tests share: one core each, nothing cached or spent by another test, a tiny file."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def no_cached_data() -> Iterator[None]:
     forget_cached_data()
     yield
     forget_cached_data()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_ledger_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no fixture spend from the privacy ledger of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def ledger_of_this_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where the owner's privacy ledger is in this test: no other test spends from it."""
+    state = tmp_path.with_name(f"{tmp_path.name}-state")  # beside: tests compare what is in theirs
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    return state / "srflm" / "privacy" / "privacy.sqlite"
 
 
 @pytest.fixture

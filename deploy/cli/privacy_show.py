@@ -21,8 +21,7 @@ def show(
     site: Annotated[Path, typer.Argument(help="a site's folder", show_default=".")] = HERE,
     delta: Annotated[float | None, typer.Option(help="instead of the agreed δ")] = None,
 ) -> None:
-    """Verify the privacy ledger and show, for each data set, the ε spent in each role."""
-    from clients.privacy.ledger.ledger import LEDGER_FILE
+    """Verify the owner's privacy ledger and show, for each data set, the ε spent in each role."""
     from deploy.site.privacy_files import site_ledger
     from deploy.site.settings import load_site
     from srflm_flower.privacy.statement import NOT_COVERED
@@ -31,11 +30,15 @@ def show(
     federation = settings.load_federation()
     agreed = min(federation.privacy.delta, settings.privacy.delta or 1.0)  # δ never exceeds 1
     at = agreed if delta is None else delta
-    books = site_ledger(settings).books()
+    ledger = site_ledger(settings)
+    books = ledger.books()
     console = Console(highlight=False)
     if not books.rows:
-        console.print(f"{settings.vendor}: nothing was spent; no {LEDGER_FILE} yet.")
+        console.print(
+            f"{settings.vendor}: nothing was spent; no {ledger.path} yet.", soft_wrap=True
+        )
         return
+    console.print(f"Ledger: {ledger.path}", soft_wrap=True)
     console.print(_table(books, settings.vendor, at))
     for line in _remarks(books):
         console.print(line)
@@ -75,6 +78,9 @@ def _table(books: Books, vendor: str, delta: float) -> Table:
 
 def _remarks(books: Books) -> list[str]:
     remarks = []
+    federations = {use.federation for name in books.sizes for use in books.uses(name)}
+    if len(federations) > 1:
+        remarks.append(f"Uses of {len(federations)} federations and editions, all in one budget.")
     shared = {group for name in books.sizes if len(group := books.group(name)) > 1}
     remarks += [
         "One budget, as they share records: " + ", ".join(sorted(name[:12] for name in group))

@@ -83,7 +83,9 @@ def _folder(
             f"srflm simulate --resume {resume}",
         )
     folder = open_run_folder(resume)
-    check_before_simulation(folder.federation())
+    federation = folder.federation()
+    folder.require_counted(federation)
+    check_before_simulation(federation)
     return folder
 
 

@@ -36,6 +36,8 @@ def join(
 ) -> None:
     """Install the certificate and the federation file that the consortium sent back."""
     from deploy.membership.joining import join as install
+    from deploy.site.privacy_files import ledger_if_private
+    from deploy.site.settings import load_site
 
     federation = install(folder, answer)
     console = Console(highlight=False, soft_wrap=True)
@@ -43,4 +45,8 @@ def join(
     console.print(f"Member of {federation.name}{edition}. The federation file has the hash")
     console.print(f"  {federation.hash}")
     console.print("Compare this by telephone with the other members: it covers all their keys.")
+    settings = load_site(folder)
+    ledger = ledger_if_private(settings, settings.load_federation())
+    if ledger is not None:
+        console.print(f"Uses of the data count in {ledger}, for all federations of its owner.")
     console.print(f"Next:  srflm up {folder}")

@@ -64,6 +64,8 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row("privacy, as reported", spent_line({found.vendor: found.privacy}))
     if found.epsilon_at_home is not None:
         table.add_row("privacy, own ledger", f"ε spent: {found.epsilon_at_home:.2f} at most")
+    if found.privacy_ledger is not None:
+        table.add_row("privacy ledger", escape(str(found.privacy_ledger)))
     for expiry in found.expiring:
         table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
     table.add_row("last problem", escape(found.last_problem or "none"))

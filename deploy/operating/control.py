@@ -26,6 +26,7 @@ from deploy.processes.private import make_private, private_files
 from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
 from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_anew, site_at
 from deploy.site.layout import Layout, choose_ports, require_free
+from deploy.site.privacy_files import adopt_own_ledger
 from strategies.errors import ConfigurationError, DeploymentError
 
 LEFTOVER_SECONDS = 10.0
@@ -72,6 +73,10 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
     # An older version, or a copy that was put back, has left files that others can read.
     for folder in (layout.state, layout.run, layout.logs, layout.identity):
         make_private(folder)
+    through = {federation.hash: len(site.state.ledger) + 1}
+    adopted = adopt_own_ledger(site.settings, federation, through)
+    if adopted is not None:
+        site.log(f"the privacy ledger is in its owner's now; its file is kept: {adopted}")
     require_free(site.settings.listen)
     ports = choose_ports(site.vendor, federation.roster, site.settings.ports)
     site.begin(restored)

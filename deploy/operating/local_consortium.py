@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from clients.privacy.ledger.ledger import LEDGER_FILE
 from deploy.membership.consortium import assemble
 from deploy.membership.joining import join, new_site
 from deploy.operating.control import prepare, start_detached
@@ -14,6 +15,7 @@ from deploy.serving.own_superlink import nodes_at
 from deploy.site.deployed_site import DeployedSite, site_at
 from deploy.site.layout import LOOPBACK, Layout, free_block
 from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.own_data import is_own_data
 from strategies.errors import ConfigurationError
 
 SEEN_SECONDS = 90.0
@@ -42,7 +44,15 @@ def make_or_open(
         # The sites share the cores of this machine.
         threads = {"threads": max(1, (os.cpu_count() or 1) // len(roster))}
         make_local_sites(folder.resolve(), federation, addresses, **(threads | settings))
-    return {vendor: site_at(path) for vendor, path in folders.items()}
+    sites = {vendor: site_at(path) for vendor, path in folders.items()}
+    unnamed = any(each.settings.privacy.ledger is None for each in sites.values())
+    if unnamed and is_own_data(federation):
+        raise ConfigurationError(
+            f"{folder}, made by an older version: its sites would spend from your own ledger",
+            "sites with a privacy ledger each in this folder",
+            f"`srflm poc down --delete --folder {folder}`, then up again",
+        )
+    return sites
 
 
 def make_local_sites(
@@ -52,6 +62,9 @@ def make_local_sites(
 
     ``addresses`` are ``ip:port`` by vendor; ``settings`` go into every ``site.toml``.
     """
+    # The sites play different owners of data: each has a privacy ledger in its own folder, and
+    # none spends from that of the user who tries them.
+    settings |= {"privacy": {"ledger": f"owner/{LEDGER_FILE}"}}
     authority, roster = folder / "consortium", federation.roster
     sites = {vendor: folder / "sites" / vendor for vendor in roster}
     files = [

@@ -24,7 +24,7 @@ from deploy.operating.running import read_notes
 from deploy.processes.config import Strict
 from deploy.serving.own_superlink import nodes_at
 from deploy.site.layout import Layout
-from deploy.site.privacy_files import site_ledger
+from deploy.site.privacy_files import ledger_if_private, site_ledger
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
@@ -87,6 +87,8 @@ class SiteStatus(Strict):
     """The largest ε of a data set in the site's own privacy ledger, if one was used for training.
 
     Data that were given up do not count."""
+    privacy_ledger: Path | None = None
+    """The ledger of the data's owner, in a private federation."""
     expiring: tuple[Expiry, ...] = ()
     """The site's certificates that expire within 30 days, the first one first."""
     silent: str | None = None
@@ -129,6 +131,7 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
         epsilon_at_home=_epsilon_at_home(site),
+        privacy_ledger=ledger_if_private(site.settings, site.federation),
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
         silent=why_silent(ledger, term),
         contradictions=tuple(str(each) for each in contradictions(ledger)),

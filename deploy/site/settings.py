@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, ValidationError
 
@@ -51,7 +51,7 @@ class SiteSettings(Settings):
     )
     state: SitePath = Field(
         default=Path("state"),
-        description="Folder of all that must last: ledger, models, privacy ledger, message log.",
+        description="Folder of all that must last: ledger, models, message log.",
     )
     run: SitePath = Field(
         default=Path("run"), description="Folder of files that are written again at every start."
@@ -156,9 +156,19 @@ def load_site(folder: Path) -> SiteSettings:
             f"{file} is not TOML: {error}", "a TOML file", "correct the line"
         ) from error
     base = file.parent.resolve()
-    paths = {
+    paths: dict[str, Any] = {
         name: base / path
         for name in ("federation", "identity", "state", "run", "logs", "data")
         if (path := getattr(settings, name)) is not None
     }
+    if settings.privacy.ledger is not None:
+        ledger = (base / settings.privacy.ledger.expanduser()).resolve()
+        if ledger.is_relative_to(paths["state"].resolve()):
+            raise ConfigurationError(
+                f"privacy.ledger = {str(settings.privacy.ledger)!r} in {file}, in the state folder",
+                "a file outside of it: a state folder belongs to one federation, the ledger to the"
+                " owner of the data",
+                "name another file, or leave the setting out",
+            )
+        paths["privacy"] = settings.privacy.model_copy(update={"ledger": ledger})
     return settings.model_copy(update=paths)

@@ -62,7 +62,7 @@ class MethodResult(BaseModel):
 
 def run_srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepBudget]:
     """Run SRFLM as configured; return its result and the step budget for the others."""
-    run = create_run_folder(federation, folder, folder.parent)
+    run = create_run_folder(federation, folder, folder.parent, alone=True)
     Run(run, federation).conduct(_grid(run, federation, client_app.app))
     budget = budget_of(Ledger(run.ledger, federation.hash).records())
     return _score("srflm", run, federation, _released(run), budget.total), budget
@@ -78,7 +78,7 @@ def run_baseline(
     if method == "fixed-server":
         return _run_fixed_server(federation, folder, budget)
     federation = for_baseline(federation, budget)
-    run = create_run_folder(federation, folder, folder.parent)
+    run = create_run_folder(federation, folder, folder.parent, alone=True)
     # The nodes know only the run's folder, so they read the budget from a file in it.
     write_durably(run.path / baseline_app.BUDGET_FILE, budget.model_dump_json().encode())
     if method == "pooled":
@@ -114,7 +114,7 @@ def _run_fixed_server(federation: Federation, folder: Path, budget: StepBudget) 
     server = federation.roster[0]
     planned = for_fixed_server(federation, server)
     fixed = with_changes(planned, election__policy="fixed", election__server=server)
-    run = create_run_folder(fixed, folder, folder.parent)
+    run = create_run_folder(fixed, folder, folder.parent, alone=True)
     steps = {site.vendor: baseline_app.client_steps(site) for site in _sites(run, fixed)}
     plan = budget.for_fixed_server(server, steps)
     Run(run, fixed, steps=plan).conduct(_grid(run, fixed, client_app.app))

@@ -15,7 +15,7 @@ NOT_PRIVATE = "No differential privacy in this run."
 NOT_COVERED = (
     "that a vendor takes part, its public size, and its roles;"
     " that a vendor stops early, which tells of images that it has used before;"
-    " training in other federations and simulations, which have ledgers of their own;"
+    " training for a comparison, and at sites that name another ledger;"
     " a person with m records, where these are protected, by more than m·ε;"
     " a person at several vendors by more than the sum of their ε;"
     " image files that were made anew from the same images and so count as other data;"

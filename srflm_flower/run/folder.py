@@ -7,6 +7,7 @@
     models/                global.safetensors and <vendor>.safetensors
     report.html, summary.json
     events.jsonl           the events of the run, in order
+    privacy-ledger         the path of the data owner's privacy ledger, if uses count there
     state/                 state for resuming the run (sites, the server with its own ledger)
 """
 
@@ -22,9 +23,11 @@ from pathlib import Path
 from clients.files.durable import not_writable, sweep_temporaries, write_durably
 from clients.files.locks import AlreadyLocked, locked
 from clients.privacy.ledger.ledger import LEDGER_FILE, PrivacyLedger
+from clients.privacy.ledger.place import LedgerPlace, owners_ledger
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
-from strategies.errors import RunFolderError
+from srflm_flower.privacy.own_data import is_own_data
+from strategies.errors import PrivacyError, RunFolderError
 
 ELSEWHERE = "free space, or choose another folder with --out"
 
@@ -94,11 +97,31 @@ class RunFolder:
         """The state folder of a simulated site."""
         return self.path / "state" / "sites" / vendor
 
+    @property
+    def owners_ledger(self) -> Path:
+        """The note of the ledger in which the data's owner counts all uses."""
+        return self.path / "privacy-ledger"
+
     def privacy_ledger(self, vendor: str) -> PrivacyLedger:
-        """The privacy ledger of a simulated site."""
+        """The privacy ledger of a simulated site: the owner's, if the run has noted that."""
+        if self.owners_ledger.exists():
+            return owners_ledger(Path(self.owners_ledger.read_text(encoding="utf-8"))).open()
         # Outside of the site's folder, so that an old copy of the folder does not match it.
-        anchors = self.path / "state" / "anchors"
-        return PrivacyLedger(self.site(vendor) / LEDGER_FILE, anchors / f"{vendor}.anchor")
+        anchor = self.path / "state" / "anchors" / f"{vendor}.anchor"
+        return LedgerPlace(self.site(vendor) / LEDGER_FILE, anchor).open()
+
+    def require_counted(self, federation: Federation) -> None:
+        """Raise :class:`PrivacyError` for private training on own data that its owner cannot count.
+
+        So are runs of older versions, and those of a comparison.
+        """
+        if counts_for_owner(federation) and not self.owners_ledger.exists():
+            raise PrivacyError(
+                f"{self.path}, a run that keeps privacy ledgers of its own",
+                "a run whose uses of the data count in the one ledger of their owner",
+                "start a new run; what this one has spent is not in that ledger",
+                PrivacyError.LEDGER_MISSING,
+            )
 
     def federation(self) -> Federation:
         """Return the run's federation."""
@@ -144,9 +167,17 @@ def _busy(folder: Path, holder: str) -> RunFolderError:
     )
 
 
-def create_run_folder(federation: Federation, out: Path | None, base: Path) -> RunFolder:
+def counts_for_owner(federation: Federation) -> bool:
+    """Return whether uses of the federation's data count in the ledger of the data's owner."""
+    return federation.privacy.private and is_own_data(federation)
+
+
+def create_run_folder(
+    federation: Federation, out: Path | None, base: Path, alone: bool = False
+) -> RunFolder:
     """Make ``out``, or a new ``<base>/<time>-<name>``, with the resolved federation in it.
 
+    A run ``alone`` keeps its privacy ledgers in its folder; its models must not be given away.
     Raises :class:`RunFolderError` when ``out`` holds a run already or cannot be written.
     """
     try:
@@ -154,6 +185,8 @@ def create_run_folder(federation: Federation, out: Path | None, base: Path) -> R
     except OSError as error:
         raise not_writable(out or base, error, ELSEWHERE) from error
     try:
+        if counts_for_owner(federation) and not alone:  # first: without it the run cannot go on
+            write_durably(folder.owners_ledger, str(owners_ledger().path).encode())
         write_durably(folder.federation_file, federation.to_toml().encode())
     except RunFolderError as error:  # its advice is to resume the run, but there is none yet
         raise RunFolderError(error.found, error.expected, ELSEWHERE, error.code) from error

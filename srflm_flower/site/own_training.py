@@ -54,7 +54,8 @@ class OwnTraining:
         """Check that the privacy ledger lists all training in records since the last check."""
         if self.learner.spender is not None:
             records = self.state.ledger.records(self._told_through + 1)
-            check_told(self.learner.spender, self.vendor, records)
+            rounds_per_term = self.federation.rounds_per_term
+            check_told(self.learner.spender, self.vendor, records, rounds_per_term)
             self._told_through += len(records)
 
 

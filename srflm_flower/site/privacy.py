@@ -71,22 +71,36 @@ def named_patients(federation: Federation, data: VendorData) -> bool:
     return bool(data.train.patients) or federation.data.source == "phantom"
 
 
-def check_told(spender: Spender, vendor: str, records: Sequence[TermRecord]) -> None:
+def check_told(
+    spender: Spender, vendor: str, records: Sequence[TermRecord], rounds_per_term: int = 1
+) -> None:
     """Check that the privacy ledger lists all training of ``vendor`` that ``records`` contain.
 
-    Raises :class:`PrivacyError` for a ledger that lacks some of it, as after a rollback.
+    ``records`` follow each other in one federation; uses in others are none of theirs. Raises
+    :class:`PrivacyError` for a ledger that lacks some of it, as after a rollback.
     """
     # A ledger and its anchor that were restored together from an old copy match each other.  The
     # other sites' term records still say in which terms this vendor trained.
     books = spender.ledger.books()
-    if any(books.retired(name) for name in books.sizes):
-        return  # its operator gave up the data of an unknown past: that past stays missing
-    known = {(use.term, use.purpose) for name in books.sizes for use in books.uses(name)}
+    # Each edition of the federation file has a hash of its own.
+    editions = {spender.federation, *(record.federation for record in records)}
+    # Its operator gave up the data of an unknown past: that past stays missing, and no other.
+    excused = books.excused_through(editions)
+    known = {
+        (use.term, use.round, use.purpose)
+        for name in books.sizes
+        for use in books.uses(name)
+        if use.federation in editions
+    }
     lacking: list[int] = []
     for record in records:
-        served, trained = record.server == vendor, vendor in record.clients
-        role = "server" if served else "client"
-        if (served or trained) and (record.term, role) not in known:
+        rounds = range(record.round - rounds_per_term + 1, record.round + 1)
+        served = vendor == record.server and [(record.term, r, "server") for r in rounds]
+        trained = vendor in record.clients and [(record.term, r, "client") for r in rounds]
+        # A server has fine-tuned in every round.  A client may have been away in some, and which
+        # ones the record does not say.
+        lacks = (served and not known.issuperset(served)) or (trained and known.isdisjoint(trained))
+        if lacks and record.term > excused:
             lacking.append(record.term)
         change = record.roster_change
         if change is not None and vendor not in change.edition.roster:

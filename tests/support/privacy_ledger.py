@@ -9,6 +9,7 @@ from pathlib import Path
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.ledger.ledger import PrivacyLedger, Reservation
 from clients.privacy.ledger.manifest import Manifest
+from clients.privacy.ledger.place import LedgerPlace
 from clients.privacy.ledger.policy import Budget
 from clients.privacy.ledger.rows import Use
 
@@ -27,6 +28,11 @@ ONE = manifest(*range(10))
 def opened(folder: Path, clock: Callable[[], float] = lambda: 1000.0) -> PrivacyLedger:
     """Return the ledger as another process sees it."""
     return PrivacyLedger(folder / "state" / "privacy.sqlite", folder / "identity" / "anchor", clock)
+
+
+def place(folder: Path) -> LedgerPlace:
+    """Return where that ledger is."""
+    return LedgerPlace(folder / "state" / "privacy.sqlite", folder / "identity" / "anchor")
 
 
 def use(dataset: str, mechanism: Mechanism = STEP, purpose: str = "client", round: int = 1) -> Use:

@@ -21,6 +21,8 @@ from strategies.protocol.records import TermRecord
 from strategies.term.plan import Observer, silent
 
 VENDORS = ("a", "b", "c", "d")
+NAMES = ("a", "b", "c")
+SIZE, DELTA = 20, 1e-3
 
 
 def write_tiny_npz(
@@ -65,9 +67,26 @@ def tiny_federation(folder: Path, names: tuple[str, ...] = VENDORS, **changes: A
     return with_changes(federation, **changes) if changes else federation
 
 
+def private(folder: Path, **changes: object) -> Federation:
+    """Return a tiny federation with differential privacy and hardly any work."""
+    settings = {
+        "privacy__unit": "record",
+        "privacy__batch_size": 8,
+        "privacy__client_steps": 2,
+        "privacy__server_steps": 3,
+        "privacy__client_noise": 2.0,
+        "privacy__server_noise": 3.0,
+        "privacy__server_terms": 99,  # asked for, as the noise of the two roles differs
+        "privacy__delta": DELTA,
+        "training__momentum": 0.0,
+        "vendors": [{"name": name, "size": SIZE} for name in NAMES],
+    }
+    return tiny_federation(folder, NAMES, **(settings | changes))
+
+
 def new_run(federation: Federation, folder: Path) -> RunFolder:
-    """Make the run's folder."""
-    return create_run_folder(federation, folder, folder.parent)
+    """Make the run's folder, with privacy ledgers of its own."""
+    return create_run_folder(federation, folder, folder.parent, alone=True)
 
 
 def conduct(folder: RunFolder, fault: Fault = no_fault, observer: Observer = silent) -> RunSummary:

@@ -1,7 +1,8 @@
-"""The anchor: number and hash of the privacy ledger's last row, kept outside the state folder.
+"""The anchor: number and hash of the privacy ledger's last row.
 
-It is beside the site's keys. With it, a site notices a state folder that is lost or restored from
-an older copy. It also holds the secret key for comparing records.
+The owner's anchor lies beside the ledger and holds the secret keys for comparing records. A copy
+of it beside each site's keys, the **witness**, tells the site of a ledger that is lost, was
+restored from an older copy, or is another one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Anchor(BaseModel):
-    """Number and hash of the last row known to be durable, and the ledger's secret key."""
+    """Number and hash of the last row known to be durable, and the ledger's secret key.
+
+    ``older_keys`` are those of ledgers whose rows this one has adopted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -31,6 +35,7 @@ class Anchor(BaseModel):
     key: Hex
     rows: int = Field(ge=0)
     head: Hex
+    older_keys: tuple[Hex, ...] = ()
 
     @property
     def first_parent(self) -> str:
@@ -92,5 +97,7 @@ def begin_anchor(path: Path, anchor: Anchor) -> Anchor:
 
 
 def write_anchor(path: Path, anchor: Anchor) -> None:
-    """Replace the anchor, durably."""
-    write_durably(path, anchor.model_dump_json().encode())
+    """Replace the anchor, durably; only its owner can read it."""
+    # Without the field that older versions do not know, where it says nothing.
+    unset = set() if anchor.older_keys else {"older_keys"}
+    write_durably(path, anchor.model_dump_json(exclude=unset).encode(), private=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +16,7 @@ from clients.privacy.ledger.rows import Books, Row, first_broken
 from strategies.errors import PrivacyError
 
 SCHEMA_VERSION = 1
-BUSY_SECONDS = 60.0  # wait for another process of the site
+BUSY_SECONDS = 60.0  # wait for another process of the owner
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS rows"
     " (number INTEGER PRIMARY KEY, text TEXT NOT NULL, hash TEXT NOT NULL)",
@@ -49,6 +50,8 @@ class LedgerFile:
         """Make an empty ledger if there is no file yet."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            # SQLite would make it with the user's umask.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise not_writable(self.path, error) from error
         with self._connected() as db:

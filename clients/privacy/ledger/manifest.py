@@ -43,7 +43,7 @@ class Manifest:
         return hashlib.sha256("\n".join(self._names).encode()).hexdigest()
 
     def keyed(self, key: bytes) -> frozenset[bytes]:
-        """Return HMACs of the hashes under a secret key, 16 bytes each, to compare data sets."""
+        """Return HMACs of the hashes under the owner's key, 16 bytes each, to compare data sets."""
         # Plain hashes would let a reader of the ledger test whether an image is among them.
         return _keyed(self._names, key)
 

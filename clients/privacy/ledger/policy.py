@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, Strict
@@ -11,11 +12,19 @@ from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.settings import PrivacySettings, Unit
 from strategies.settings import Role, Settings
 
+LedgerPath = Annotated[Path, Strict(False)]
 ROLES: tuple[Role, ...] = ("client", "server")
 
 
 class PrivacyPolicy(Settings):
     """This site's own limits for the privacy of its records, which no federation overrides."""
+
+    ledger: LedgerPath | None = Field(
+        default=None,
+        description="File of the data owner's privacy ledger, outside of the state folder; the"
+        " sites of one owner share it; left out, srflm/privacy/privacy.sqlite in the user's folder"
+        " for state, $XDG_STATE_HOME or ~/.local/state.",
+    )
 
     required: bool = Field(
         default=False,

@@ -9,40 +9,53 @@ they, and all that share a record with them, count as fully spent for ever.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from clients.privacy.ledger.anchor import Anchor, read_anchor, write_anchor
 from clients.privacy.ledger.file import LedgerFile
 from clients.privacy.ledger.ledger import PrivacyLedger
 from clients.privacy.ledger.manifest import Manifest
+from clients.privacy.ledger.place import LedgerPlace
 from clients.privacy.ledger.rows import Row, chained, retire_row
 from strategies.errors import PrivacyError
 
 
-def give_up(path: Path, anchor: Path, manifests: Sequence[Manifest], reason: str) -> Path | None:
+def give_up(
+    ledger: LedgerPlace,
+    manifests: Sequence[Manifest],
+    reason: str,
+    through: Mapping[str, int] = MappingProxyType({}),
+) -> Path | None:
     """Retire ``manifests`` and all data sets that are still known, and make the ledger usable.
 
-    ``manifests`` must hold every data set that this site may have trained on. An unusable file is
-    renamed, and its new path returned.
+    ``manifests`` must hold every data set that this site may have trained on, and ``through`` the
+    last term of each federation in which it may have. An unusable file is renamed, and its new
+    path returned.
     """
+    path, anchor = ledger.path, ledger.anchor
     if not manifests:
         raise PrivacyError(
             "no data set to give up", "all that this site has trained on", "name them"
         )
     kept = None
-    if not _is_sound(path, anchor) and not _older_copy_was_retired(path, anchor, reason):
+    if not _is_sound(ledger) and not _older_copy_was_retired(path, anchor, reason):
         kept = _begin_anew(path, anchor, manifests, reason)
-    ledger = PrivacyLedger(path, anchor)
-    names = {ledger.enrol(manifest) for manifest in manifests}
-    ledger.retire(sorted(names | set(ledger.books().sizes)), reason)
+    usable = PrivacyLedger(path, anchor)
+    names = {usable.enrol(manifest) for manifest in manifests}
+    usable.retire(sorted(names | set(usable.books().sizes)), reason, through)
+    newest = read_anchor(anchor)
+    if ledger.witness is not None and newest is not None:
+        # Last: until then the site refuses the ledger, so that the command can be repeated.
+        write_anchor(ledger.witness, newest)
     return kept
 
 
-def _is_sound(path: Path, anchor: Path) -> bool:
+def _is_sound(ledger: LedgerPlace) -> bool:
     try:
-        PrivacyLedger(path, anchor).books()
+        ledger.open().books()
     except PrivacyError as error:
         if error.code == PrivacyError.LEDGER_VERSION:  # a newer program can still read it
             raise
@@ -59,7 +72,7 @@ def _older_copy_was_retired(path: Path, anchor: Path, reason: str) -> bool:
         file = LedgerFile(path)
         with file.locked() as db:
             books = file.books(db, known.first_parent)
-            content = retire_row(books.sizes, reason) | {"time": time.time()}
+            content = retire_row(books.sizes, reason, {}) | {"time": time.time()}
             parent = books.rows[-1].hash if books.rows else known.first_parent
             row = chained(len(books.rows) + 1, parent, content)
             file.append(db, row)
@@ -83,12 +96,13 @@ def _begin_anew(
     ledger.retire([ledger.enrol(manifest) for manifest in manifests], reason)
     # The anchor first: from now on only the new ledger fits, so a crash cannot revive the old one.
     aside_anchor.replace(anchor)
-    kept = _moved_away(path)
+    kept = moved_away(path)
     aside.rename(path)
     return kept
 
 
-def _moved_away(path: Path) -> Path | None:
+def moved_away(path: Path) -> Path | None:
+    """Rename a ledger's file that is not to be used any more; return its new path, if any."""
     if not path.exists():
         return None
     number = 1

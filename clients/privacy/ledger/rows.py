@@ -1,21 +1,24 @@
 """The content of a privacy ledger: a chain of rows, and the spending that follows from it. Pure.
 
-A row is canonical JSON; its hash covers the row and its parent's hash. There are four kinds:
+A row is canonical JSON; its hash covers the row and its parent's hash. There are five kinds:
 
 ``data-set``  a data set: its number of records, and the known data sets with a record in common
 ``reserve``   a use of a data set, written before the work begins; it counts as spent from then on
 ``settle``    the end of a use; it gives nothing back, but adds steps beyond the reservation
 ``retire``    data sets with an unknown past, fully spent for ever
+``adopt``     an older ledger, whose rows follow
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Literal
 
 from clients.privacy.accounting.mechanism import Mechanism
@@ -107,9 +110,20 @@ def reserve_row(use: Use) -> dict[str, object]:
     }
 
 
-def retire_row(datasets: Iterable[str], reason: str) -> dict[str, object]:
-    """Return the fields of a row of kind ``retire``."""
-    return {"kind": "retire", "datasets": sorted(datasets), "reason": reason}
+def retire_row(
+    datasets: Iterable[str], reason: str, through: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, object]:
+    """Return the fields of a row of kind ``retire``.
+
+    ``through`` maps a federation to the last term of which the ledger may lack uses from now on.
+    """
+    fields = {"kind": "retire", "datasets": sorted(datasets), "reason": reason}
+    return fields | {"through": dict(through)}
+
+
+def adopt_row(first_parent: str, hashes: Sequence[str]) -> dict[str, object]:
+    """Return the fields of a row of kind ``adopt``: another ledger, and the hashes of its rows."""
+    return {"kind": "adopt", "ledger": first_parent, "rows": list(hashes)}
 
 
 @dataclass(frozen=True)
@@ -148,6 +162,21 @@ class Books:
     def group(self, dataset: str) -> frozenset[str]:
         """Return the data sets that share one budget, this one included."""
         return self._group_of.get(dataset, frozenset({dataset}))
+
+    @cached_property
+    def adopted(self) -> dict[str, frozenset[str]]:
+        """The ledgers that are in this one, itself too: first parent → hashes of their rows."""
+        adopted = {c["ledger"]: frozenset(c["rows"]) for c in self._of_kind("adopt")}
+        return adopted | {self.first_parent: frozenset(row.hash for row in self.rows)}
+
+    def excused_through(self, federations: Iterable[str]) -> float:
+        """Return the last term of these federations of which uses may be missing; 0 for none."""
+        terms = [0.0]
+        for content in self._of_kind("retire"):
+            # Older versions did not note it: what is missing there stays unknown.
+            through = content.get("through")
+            terms += [math.inf] if through is None else [through.get(f, 0) for f in federations]
+        return max(terms)
 
     def uses(self, dataset: str) -> list[Use]:
         """Return the uses that count against a data set, with the steps that count."""

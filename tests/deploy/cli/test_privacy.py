@@ -140,7 +140,7 @@ def test_show_tells_what_was_spent_for_what_and_what_is_not_covered(site: SiteSe
 
 def test_site_that_lost_its_ledger_goes_on_with_other_data_only(site: SiteSettings) -> None:
     name = train(site)
-    shutil.rmtree(site.state)
+    shutil.rmtree(site_ledger(site).path.parent)
     with pytest.raises(PrivacyError, match="srflm privacy retire"):
         invoke("privacy", "show", site.state.parent)
     invoke("privacy", "retire", site.state.parent, "--yes")

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from clients.privacy.ledger.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
 from deploy.cli import app
 from deploy.operating.control import prepare
 from deploy.processes.private import private_files
+from deploy.site.privacy_files import site_ledger
 from tests.support.deployed import DeployedFederation
 from tests.support.edges import needs_nginx
+from tests.support.privacy_ledger import ONE, reserved
 from tests.support.tiny import tiny_federation
 
 
@@ -51,6 +54,18 @@ def test_nothing_in_the_folder_of_a_site_is_open_to_others(tmp_path: Path) -> No
     prepare(folder)
     assert old.exists() and (folder / "run" / "superexec.secret").exists()
     assert open_to_others(folder) == {"membership.toml"}
+
+
+@needs_nginx
+def test_start_enters_an_older_ledger_into_its_owners(tmp_path: Path) -> None:
+    sites = DeployedFederation(tmp_path / "f", tiny_federation(tmp_path, ("a", "b")))
+    settings = sites.site("a").settings
+    older = PrivacyLedger(settings.state / LEDGER_FILE, settings.identity / ANCHOR_FILE)
+    reserved(older, older.enrol(ONE))
+    prepare(sites.folders["a"])
+    assert len(site_ledger(settings).books().uses(ONE.hash)) == 1
+    assert not older.path.exists()
+    assert "owner" in (settings.state / "site.log").read_text()
 
 
 def test_export_is_made_for_others_and_leaves_the_site_closed(tmp_path: Path) -> None:

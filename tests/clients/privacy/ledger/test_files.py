@@ -18,6 +18,7 @@ from tests.support.privacy_ledger import (
     ONE,
     manifest,
     opened,
+    place,
     reserved,
     use,
 )
@@ -125,7 +126,7 @@ def test_ledger_of_another_schema_version_is_refused(ledger: PrivacyLedger, tmp_
     db.close()
     assert "schema version 7" in refused(tmp_path, PrivacyError.LEDGER_VERSION).found
     with pytest.raises(PrivacyError, match="schema version 7"):
-        give_up(tmp_path / "state/privacy.sqlite", tmp_path / "identity/anchor", [ONE], "test")
+        give_up(place(tmp_path), [ONE], "test")
 
 
 def test_anchor_of_another_schema_version_is_refused(ledger: PrivacyLedger, tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_data_whose_past_is_not_known_is_given_up_and_new_data_is_not(
     shutil.copytree(tmp_path / "state", tmp_path / "copy")
     reserved(ledger, name)
     mishap(tmp_path)
-    kept = give_up(tmp_path / "state/privacy.sqlite", tmp_path / "identity/anchor", [ONE], "test")
+    kept = give_up(place(tmp_path), [ONE], "test")
     assert (kept is not None) == (mishap in (spoil, lose_anchor))
     again = opened(tmp_path)
     assert again.spent(name, DELTA) == float("inf")
@@ -183,4 +184,4 @@ def test_data_whose_past_is_not_known_is_given_up_and_new_data_is_not(
 
 def test_nothing_is_given_up_without_naming_it(tmp_path: Path) -> None:
     with pytest.raises(PrivacyError, match="no data set"):
-        give_up(tmp_path / "state/privacy.sqlite", tmp_path / "identity/anchor", [], "test")
+        give_up(place(tmp_path), [], "test")

@@ -181,25 +181,32 @@ from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.ledger.policy import Budget
 from tests.support.privacy_ledger import manifest
 
-folder = Path(sys.argv[1])
+folder, federation = Path(sys.argv[1]), sys.argv[2]
 sys.stdin.readline()
-ledger = PrivacyLedger(folder / "state" / "privacy.sqlite", folder / "identity" / "anchor")
+ledger = PrivacyLedger(
+    folder / "state" / "privacy.sqlite",
+    folder / "identity" / "anchor",
+    witness=folder / federation / "privacy.anchor",
+)
 name = ledger.enrol(manifest(*range(10)))
-use = Use(name, "client", Mechanism(2.0, 0.05, 10), "f" * 64, 1, 1)
+use = Use(name, "client", Mechanism(2.0, 0.05, 10), federation, 1, 1)
 print(sum(isinstance(ledger.reserve(use, Budget(1.0, 1e-5)), Reservation) for _ in range(6)))
 """
 
 
-def test_processes_that_reserve_at_once_cannot_overspend(tmp_path: Path) -> None:
+@pytest.mark.parametrize("federations", [("one", "one"), ("one", "two")])
+def test_processes_that_reserve_at_once_cannot_overspend(
+    tmp_path: Path, federations: tuple[str, str]
+) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(tmp_path)],
+            [sys.executable, "-c", PROCESS, str(tmp_path), federation],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for _ in range(2)
+        for federation in federations
     ]
     for process in processes:
         assert process.stdin is not None
