@@ -149,10 +149,10 @@ def test_no_schedule_of_three_sites_breaks_the_rules(bounds: str) -> None:
 
 @pytest.mark.slow
 def test_no_random_schedule_breaks_the_rules_and_each_can_be_finished() -> None:
-    found = try_schedules(Rules(), SCHEDULES, Random(14))
+    found = try_schedules(Rules(), 2 * SCHEDULES, Random(14))
     assert not found.broken, found
-    assert found.tried == SCHEDULES
-    assert found.waited < SCHEDULES / 10, "most have come to a commit"
+    assert found.tried == 2 * SCHEDULES
+    assert found.waited < found.tried / 10, "most have come to a commit"
 
 
 def without_fence(votes: Votes, attempt: int, record: str | None) -> Refusal | None:
@@ -185,6 +185,10 @@ BROKEN = {
 }
 
 
+# Copies are put back in random schedules only: there are too many to try every one.
+BROKEN_BY_COPIES = {"a site that was put back from a copy votes": Rules(knows_its_copy=False)}
+
+
 def first_found(rules: Rules) -> Found:
     """Return what the explorations above find."""
     found = (explore(World(3, rules), **bounds) for bounds in BOUNDS.values())
@@ -202,9 +206,9 @@ def test_exploration_finds_the_flaw(rule: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", BROKEN)
+@pytest.mark.parametrize("rule", [*BROKEN, *BROKEN_BY_COPIES])
 def test_random_schedules_find_the_flaw_too(rule: str) -> None:
-    found = try_schedules(BROKEN[rule], SCHEDULES, Random(14))
+    found = try_schedules((BROKEN | BROKEN_BY_COPIES)[rule], SCHEDULES, Random(14))
     print(f"{rule}: {found}")
     assert found.broken
 

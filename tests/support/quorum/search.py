@@ -155,6 +155,7 @@ class Walk:
         self.answers: list[Message] = []
         self.side = [0] * self.world.size
         self.waits = False
+        self.copies = list(enumerate(self.state.sites))
 
     def take(self, step: Step) -> str | None:
         """Let a step happen; return what it breaks."""
@@ -184,7 +185,7 @@ class Walk:
             case 0 | 1 | 2:
                 yield Step("crash", at)
             case 3:
-                yield Step("lose_disk", at)
+                yield self._loss(at)
             case 4 | 5:
                 self.side = [self.random.randrange(2) for _ in self.side]
             case 6:
@@ -192,6 +193,14 @@ class Walk:
             case _:
                 self.requests = self.random.sample(self.requests, len(self.requests) // 2)
                 self.answers = self.random.sample(self.answers, len(self.answers) // 2)
+
+    def _loss(self, at: int) -> Step:
+        """Lose the disk, put a copy back, or make the copy that is put back later."""
+        mine = [copy for site, copy in self.copies if site == at]
+        self.copies.append((at, self.state.sites[at]))
+        if self.random.random() < 0.5:
+            return Step("lose_disk", at)
+        return Step("restore", at, copy=self.random.choice(mine))
 
     def _work(self, at: int) -> Iterator[Step]:
         site, dice = self.state.sites[at], self.random.random()

@@ -10,7 +10,8 @@ too.
   To hear one disturbs nobody, and after a crash the same answers may come again.
 * A crash takes what is not on the disk.  A step during which the site ``dies`` has written to the
   disk, but its message does not leave.
-* A site whose disk is lost is forgetful, until :func:`silent_through` says which terms are safe.
+* A site whose disk is lost, or that is put back from a copy of all its files, is forgetful, until
+  :func:`silent_through` says which terms are safe.
 
 A record is named by its parents, its author, the attempt, and a ``'`` for every life that the
 author has lost: ``a0>b1'`` is what vendor ``b`` made under attempt 1, after a crash, on ``a0``.
@@ -56,6 +57,7 @@ class Rules:
     stores_grants: bool = True
     stores_proposals: bool = True
     knows_its_loss: bool = True
+    knows_its_copy: bool = True
     counts_one_attempt: bool = True
 
 
@@ -98,14 +100,18 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What happens at a site; ``messages`` is what arrives, or the answers that a server names."""
+    """What happens at a site; ``messages`` is what arrives, or the answers that a server names.
 
-    kind: Literal["start", "deliver", "propose", "commit", "crash", "lose_disk", "sync"]
+    ``copy`` is what the site was earlier, for a restore of all its files.
+    """
+
+    kind: Literal["start", "deliver", "propose", "commit", "crash", "lose_disk", "restore", "sync"]
     site: int
     messages: tuple[Message, ...] = ()
     attempt: int = -1
     peer: int = -1
     dies: bool = False
+    copy: Site | None = None
 
 
 Done = tuple[Site, Message | None]
@@ -148,6 +154,8 @@ class World:
                 after = _crashed(site)
             case "lose_disk":
                 after = self._without_disk(site)
+            case "restore":
+                after = self._restored(site, step.copy or site)
             case "sync":
                 after = self._synced(site, state.sites[step.peer], self.roster[step.peer])
         if message is None and after is site:
@@ -224,6 +232,14 @@ class World:
         votes = Votes(1, forgetful=self.rules.knows_its_loss)
         silent = UNKNOWN if self.rules.knows_its_loss else 0
         return Site(votes, votes, lives_lost=site.lives_lost + 1, silent=silent)
+
+    def _restored(self, site: Site, copy: Site) -> Site:
+        """Put an earlier copy in the site's place; the number of lives lost only names records."""
+        lives = site.lives_lost + 1
+        if not self.rules.knows_its_copy:
+            return _crashed(copy)._replace(lives_lost=lives)
+        votes = Votes(len(copy.ledger) + 1, forgetful=True)
+        return Site(votes, votes, ledger=copy.ledger, lives_lost=lives, silent=UNKNOWN)
 
     def _synced(self, site: Site, peer: Site, name: str) -> Site:
         """Take over a peer's ledger; after a loss of the disk, learn when it may vote again."""
