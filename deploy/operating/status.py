@@ -8,32 +8,30 @@ from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from pydantic import Field
 
 from clients.files.lines import complete_lines, size_of
-from clients.privacy.accounting.accounting import epsilon_quickly
-from clients.privacy.ledger.ledger import spent_in
-from clients.privacy.ledger.policy import budget
-from clients.privacy.ledger.rows import TRAINING
 from deploy.identity.checks import HOW_TO_RENEW, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.running import read_notes
 from deploy.processes.config import Strict
 from deploy.serving.own_superlink import nodes_at
 from deploy.site.layout import Layout
-from deploy.site.privacy_files import ledger_if_private, site_ledger
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
 from srflm_flower.site.contradictions import contradictions
 from srflm_flower.site.ledger import TermLedger
-from strategies.errors import IdentityError, PrivacyError
+from strategies.errors import IdentityError
 from strategies.phases import PHASE_OF
 from strategies.protocol.quorum import owner
 from strategies.protocol.records import VendorPrivacy
+
+if TYPE_CHECKING:
+    from deploy.operating.own_spending import OwnSpending
 
 TAIL_BYTES = 65_536
 WARNING_DAYS = 30
@@ -107,6 +105,7 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
     audit = tail(site.settings.state / "audit.jsonl")
     rounds = order.rounds if order is not None else site.federation.run.rounds
     planned = with_changes(site.federation, run__rounds=max(1, rounds))
+    own = _own_spending(site)
     summary = summarise(planned, ledger.records(), 0.0, {}, {}, ("", "") if running else None)
     return SiteStatus(
         vendor=site.vendor,
@@ -130,8 +129,8 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         last_problem=_last_problem(layout, audit),
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
-        epsilon_at_home=_epsilon_at_home(site),
-        privacy_ledger=ledger_if_private(site.settings, site.federation),
+        epsilon_at_home=own.epsilon if own is not None else None,
+        privacy_ledger=own.ledger if own is not None else None,
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
         silent=why_silent(ledger, term),
         contradictions=tuple(str(each) for each in contradictions(ledger)),
@@ -155,25 +154,14 @@ def why_silent(ledger: TermLedger, term: int) -> str | None:
     return None
 
 
-def _epsilon_at_home(site: SiteOnDisk) -> float | None:
+def _own_spending(site: SiteOnDisk) -> OwnSpending | None:
+    """Return what the owner's ledger says, in a private federation."""
     if not site.federation.privacy.private:
         return None
-    delta = budget(site.federation.privacy, site.settings.privacy).delta
-    with suppress(PrivacyError):  # a ledger that cannot be used is told by the last problem
-        books = site_ledger(site.settings).books()
-        used = {
-            use.dataset
-            for name in books.sizes
-            for use in books.uses(name)
-            if use.purpose in TRAINING
-        }
-        spent = [
-            spent_in(books, each, delta, epsilon_quickly)
-            for each in used
-            if not books.retired(each)
-        ]
-        return max(spent, default=None)
-    return None
+    # Only here: the accounting takes seconds to import.
+    from deploy.operating.own_spending import own_spending
+
+    return own_spending(site)
 
 
 def expiring(identity: Path, now: datetime) -> tuple[Expiry, ...]:

@@ -71,3 +71,20 @@ class SiteMemory:
 
     def _is_by(self, memory: Memory, vendor: str) -> bool:
         return memory.vendor == vendor and is_genuine(memory, self._federation, self._keys)
+
+
+class NoMemory:
+    """The memory of a simulated site, which tells and hears nothing."""
+
+    # A simulation is one process of one user: nothing can be restored or run twice.
+
+    def tell(self, content: RecordDict, peer: str | None) -> RecordDict:
+        """Return ``content``."""
+        return content
+
+    def hear(self, content: RecordDict, peer: str | None) -> bool:
+        """Return True."""
+        return True
+
+    def require_newest(self, content: RecordDict, peer: str | None) -> None:
+        """Do nothing."""

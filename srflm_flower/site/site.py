@@ -19,7 +19,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.scheduled import scheduled_privacy
 from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, find_models
-from srflm_flower.site.memory import SiteMemory
+from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
 from srflm_flower.site.own_training import OwnTraining, is_of, notes_of
 from srflm_flower.site.personalisation import Personalisation, stored_models
@@ -66,12 +66,8 @@ class Site:
         self.participant = participant_of(
             vendor, federation, self.initial.hash, state.ledger, keys, policy
         )
-        # A simulation is one process of one user: nothing can be restored or run twice.
-        self.memory = (
-            SiteMemory(vendor, federation.first_edition.federation, state.ledger, keys)
-            if policy is not None
-            else None
-        )
+        first, simulated = federation.first_edition.federation, policy is None
+        self.memory = NoMemory() if simulated else SiteMemory(vendor, first, state.ledger, keys)
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
             wire.OPEN: (wire.OpenAttempt, "server-of-any-term", self._open),
             wire.TRAIN: (wire.Train, "server", self._train),
@@ -121,20 +117,17 @@ class Site:
         request = wire.unpack(message, kind)
         if allowed == "member":
             self.participant.admit_member(request.envelope, sender)
-            if self.memory is not None:
-                self.memory.hear(message.content, sender)
+            self.memory.hear(message.content, sender)
         else:
             any_term = allowed == "server-of-any-term"
             order = request.order if isinstance(request, wire.OpenAttempt) else None
-            if self.memory is not None:
-                self.memory.require_newest(message.content, sender)
+            self.memory.require_newest(message.content, sender)
             self.participant.admit_server(request.envelope, sender, any_term, order)
         try:
             answer = handler(request, message)
         except NeedsModels as error:  # the server sends the message again, with these models
             answer = self._reply(status="needs-models", needs=error.needs)
-        if self.memory is not None:  # after the work: it counts the vote that is being answered
-            answer = self.memory.tell(answer, sender)
+        answer = self.memory.tell(answer, sender)  # after the work: it counts this vote, too
         return check_outgoing(answer, self.initial.weights, self.federation, self.vendor)
 
     def log(self, text: str) -> None:

@@ -119,16 +119,21 @@ class QuickFederation(DeployedFederation):
 
     def restart(self, vendor: str, restored: bool = False) -> DeployedSite:
         """Start a site anew, as ``srflm up`` does; then it asks the others."""
-        site = self.begin(vendor, restored)
+        site = self.start_site(vendor, restored)
         self.ask_others(vendor)
         return site
 
-    def begin(self, vendor: str, restored: bool = False) -> DeployedSite:
+    def start_site(self, vendor: str, restored: bool = False) -> DeployedSite:
         """Start a site anew; its launcher has not asked the others yet."""
         self._kept.pop(vendor, None)
         site = self.site(vendor)
         site.begin(restored)
         return site
+
+    def new_process(self, vendor: str) -> DeployedSite:
+        """Forget what the site's process remembers, as its worker does for each message."""
+        self._kept.pop(vendor, None)
+        return self.site(vendor)
 
     def ask_others(self, vendor: str) -> JobOutcome:
         """Let a site ask the others how far they are, as its launcher does when it comes up."""
@@ -140,7 +145,7 @@ class QuickFederation(DeployedFederation):
         shutil.rmtree(self.folders[vendor] / "state", ignore_errors=True)
         if copy is not None:
             shutil.copytree(copy, self.folders[vendor] / "state")
-        return self.begin(vendor)
+        return self.start_site(vendor)
 
     def turn(self) -> str:
         """Let those that have forgotten ask the others, as launchers do; then take a turn."""

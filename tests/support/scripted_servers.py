@@ -126,8 +126,8 @@ class ScriptedFederation(ChangingFederation):
 
     def clear(self) -> None:
         """Begin with the same keys and nothing else."""
-        super().clear()
         self.serving: dict[str, Serving] = {}
+        super().clear()
         self.off: set[str] = set()
         self.fault = self._hold
 
@@ -148,8 +148,9 @@ class ScriptedFederation(ChangingFederation):
         return serving.kill() if serving is not None else []
 
     def grid(self, server: str) -> Any:
-        """Return the grid at which ``server`` pauses."""
-        return PausingGrid(super().grid(server), self.serving[server])
+        """Return the grid at which ``server`` pauses, if it is one that was told to begin."""
+        grid, serving = super().grid(server), self.serving.get(server)
+        return PausingGrid(grid, serving) if serving is not None else grid
 
     def last_log_line(self, vendor: str) -> str:
         """Return the newest line of a site's own log: the reason of a refusal stays there."""

@@ -18,6 +18,8 @@ from clients.privacy.ledger.rows import Use
 from deploy.cli import app
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import SITE_FILE, SiteSettings, load_site
+from deploy.site.site_on_disk import SiteOnDisk
+from deploy.site.starts import found_ledger
 from srflm_flower.federation.loading import load_federation
 from strategies.errors import ConfigurationError, PrivacyError
 from tests.support.tiny import tiny_federation
@@ -111,7 +113,9 @@ def site(tmp_path: Path) -> SiteSettings:
     folder.mkdir()
     (folder / "federation.toml").write_text(tiny_federation(tmp_path, ("a", "b")).to_toml())
     (folder / SITE_FILE).write_text('vendor = "a"\n')
-    return load_site(folder)
+    settings = load_site(folder)
+    found_ledger(SiteOnDisk(folder, settings))
+    return settings
 
 
 def train(site: SiteSettings) -> str:

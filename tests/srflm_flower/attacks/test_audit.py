@@ -129,7 +129,7 @@ def test_run_in_which_a_site_does_not_always_train_is_no_audit(
 ) -> None:
     what = Audit(canaries=100)
     federation = canary_federation(noise_of(what), 100, 4, what.delta, SETTINGS)
-    starved = with_changes(federation, privacy__epsilon=budget)
+    starved = with_changes(federation, privacy__epsilon=budget, privacy__server_terms=9)
     canaries = Canaries.toss(100, np.random.default_rng(0))
     with pytest.raises((PrivacyError, FederationStopped)):
         run_canaries(starved, canaries, tmp_path)

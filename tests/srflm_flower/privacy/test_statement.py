@@ -38,7 +38,7 @@ def test_promise_is_for_this_federation_only(tmp_path: Path) -> None:
     federation = private(tmp_path)
     assert "in this federation" in promise(federation)
     assert "all federations" not in promise(federation)
-    assert "training in other federations and simulations" in exclusions(federation)
+    assert "training for a comparison" in exclusions(federation)
 
 
 @pytest.mark.parametrize("part", ["stops early", "between the roles", "anew"])

@@ -229,7 +229,7 @@ def test_operator_makes_a_site_forgetful_that_was_restored_as_a_whole(
     """``srflm up --restored``: here nothing but the operator's word tells of a copy."""
     sites = ordered(three)
     sites.run_to(1)
-    sites.begin("c", restored=True)
+    sites.start_site("c", restored=True)
     assert sites.site("c").state.ledger.is_forgetful()
     sites.run_to(4)
     sites.agree()

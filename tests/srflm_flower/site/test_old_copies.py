@@ -107,7 +107,7 @@ def test_site_whose_snapshot_is_put_back_learns_that_it_has_voted_since(
     sites.run_to(2)
     other, third = (other, third) if sites.head(other) >= 2 else (third, other)
     roll_back(sites, other, copy, "state", "identity")
-    sites.begin(other)
+    sites.start_site(other)
     ledger = sites.site(other).state.ledger
     assert ledger.votes(len(ledger) + 1).forgetful, "it must ask before it votes"
     assert not ledger.is_forgetful()
@@ -133,7 +133,7 @@ def test_copy_does_not_commit_another_record_than_the_one_it_has_signed(
         shutil.rmtree(sites.folders[other] / "state")
         (sites.folders[other] / "identity" / "starts").unlink()
     # The others cannot see that the snapshot is one: the only site that has heard is away.
-    sites.begin(other, restored=how == "snapshot")
+    sites.start_site(other, restored=how == "snapshot")
     sites.ask_others(other)
     assert try_to_serve(sites, third) == "failed"
     assert try_to_serve(sites, other) != "committed"
@@ -163,7 +163,7 @@ def test_state_that_vanishes_under_a_running_site_is_not_made_anew(
     assert not (state / "ledger.sqlite").exists()
     with pytest.raises(LedgerError, match="gone"):
         len(sites.site(other).state.ledger)
-    sites.begin(other)
+    sites.start_site(other)
     one_history(sites)
 
 
@@ -178,7 +178,7 @@ def test_ledger_of_an_earlier_start_under_a_running_site_is_refused(
     assert try_to_serve(sites, third) == "failed"
     with pytest.raises(LedgerError, match="exchanged while the site runs"):
         sites.site(other).state.ledger.forget()
-    sites.begin(other)
+    sites.start_site(other)
     one_history(sites)
 
 
@@ -214,7 +214,7 @@ def test_old_machine_that_is_switched_on_again_takes_no_part(
     sites.restart("c")
     sites.run_to(2)
     exchange(sites, "c", copy)
-    sites.begin("c")
+    sites.start_site("c")
     outcome = sites.ask_others("c")
     assert (outcome.result, outcome.code) == ("failed", MessageRefused.SUPERSEDED)
     assert "switch this one off" in outcome.text
@@ -232,8 +232,8 @@ def test_two_sites_that_run_at_once_are_told_apart_and_one_counts(
     """The copy is the newer one: the first is refused as server, and its answers are dropped."""
     copy = copy_of(sites, "c", tmp_path / "copy")
     exchange(sites, "c", copy)
-    sites.begin("c")
-    sites.begin("c")
+    sites.start_site("c")
+    sites.start_site("c")
     sites.ask_others("c")
     newest = sites.site("c").state.ledger.memory("c")
     exchange(sites, "c", copy)
@@ -270,12 +270,12 @@ def test_peer_cannot_silence_a_vendor_with_an_invented_memory(sites: QuickFedera
 
 
 def test_site_that_only_restarts_votes_once_it_has_asked(sites: QuickFederation) -> None:
-    site = sites.begin("c")
+    site = sites.start_site("c")
     assert site.state.ledger.votes(2).forgetful
     sites.down = {"a"}  # one other site is enough for an ordinary restart
     assert sites.ask_others("c").result == "synced"
     assert not site.state.ledger.votes(2).forgetful
     sites.down = {"a", "b"}
-    sites.begin("c")
+    sites.start_site("c")
     assert sites.ask_others("c").result == "failed"
     assert site.state.ledger.votes(2).forgetful

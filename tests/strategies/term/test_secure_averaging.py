@@ -116,7 +116,7 @@ def test_secrets_are_for_the_owner_only_and_go_with_their_term(sites: QuickFeder
 
 def test_every_message_may_be_answered_by_a_new_process(sites: QuickFederation) -> None:
     def restarted(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
-        sites.restart(site)
+        sites.new_process(site)
         return deliver(message)
 
     averaged = serve(sites, restarted)
