@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from srflm_flower.site import participant
-from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.lapses import LapsingLedger
 from srflm_flower.site.state import SiteState
 from strategies.election import Cycle, Score
 from strategies.protocol import roster_change
@@ -39,7 +39,7 @@ BROKEN_RULES: dict[str, tuple[object, str, Any]] = {
     "server-dies-before-proposing": (SiteState, "update", lambda *asked: None),
     "server-dies-after-one-acceptance": (committing, "must_propose", lambda grants: None),
     "two-candidates": (participant, "check_envelope", lambda *asked: None),
-    "forgetful-site": (TermLedger, "forget", lambda self: None),
+    "forgetful-site": (LapsingLedger, "has_forgotten_in", staticmethod(lambda db, term: False)),
     "roster-change": (roster_change, "has_majority", lambda voters, roster: len(voters) > 0),
 }
 """Transcript → a rule of which it tells, and what breaks it: a vendor is elected twice in a cycle,

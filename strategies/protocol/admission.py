@@ -151,9 +151,9 @@ def require_vote(reason: Refusal | None) -> None:
         )
     if reason == "forgetful":
         raise MessageRefused(
-            "a vote asked of a site that has lost its state",
-            "a site that remembers its promises",
-            "nothing: it votes again after the next committed term",
+            "a vote asked of a site that may have forgotten some",
+            "a site that has asked the others since its start, and remembers its votes",
+            "nothing: `srflm status` there says what it waits for",
             MessageRefused.NO_VOTE,
         )
     if reason == "two-outcomes":

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from flwr.app import Message
 
+from deploy.operating.status import why_silent
 from deploy.serving.job import JobOutcome
 from srflm_flower.site.ledger import TermLedger
 from strategies.election import score
@@ -214,7 +215,7 @@ class Words:
             record = self.record(proposal[1].record.hash)
             promises.append(f"has proposed {record} under attempt {proposal[0]}")
         if votes.forgetful:
-            promises.append("does not vote, because it has lost its state")
+            promises.append(f"does not vote: {why_silent(ledger, term)}")
         return f"ledger {records}; term {term}: {', '.join(promises) or 'no promise'}"
 
 
