@@ -139,8 +139,11 @@ class LedgerFile:
             # The facts are checked before the other tables are made in a file of another version.
             db.execute(SCHEMA.strip().split(";", 1)[0])
             known = dict(db.execute("SELECT key, value FROM meta").fetchall())
+            # Made when the site joined, and never started: the operator may change the file still.
+            if self._starts is not None and BOOTS not in known:
+                known.pop("federation", None)
             self._check_facts({key: known.get(key, value) for key, value in own.items()})
-            db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", {**own, **facts}.items())
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", {**own, **facts}.items())
             for statement in filter(str.strip, SCHEMA.split(";")):
                 db.execute(statement)
             db.execute("COMMIT")

@@ -118,7 +118,7 @@ def test_two_vendors_with_one_key_or_address(site: Path, kind: str) -> None:
 
 def test_two_vendors_with_one_node_key(site: Path) -> None:
     file = site / "federation.toml"
-    keys = re.findall('"(ecdsa-[^"]*)"', file.read_text())
+    keys = re.findall(r'^\w+ = "(ecdsa-[^"]*)"', file.read_text(), flags=re.M)
     change(file, re.escape(keys[4]), keys[0])
     assert "vendors.b.node-keys: found the same as that of a" in up_fails(site)
 
@@ -178,7 +178,9 @@ def test_identity_of_another_site(site: Path, made: Path) -> None:
 
 
 def test_state_of_another_federation(site: Path) -> None:
-    TermLedger(site / "state" / "ledger.sqlite", "0" * 64).set_fact("boots", "1")
+    ledger = site / "state" / "ledger.sqlite"
+    ledger.unlink()
+    TermLedger(ledger, "0" * 64).set_fact("boots", "1")
     text = up_fails(site, LEDGER, 1)
     assert "another federation" in text
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from srflm_flower.site.lapses import Start
 from srflm_flower.site.ledger import TermLedger
 from strategies.errors import LedgerError, RunFolderError
 from strategies.protocol.quorum import Accepted, Votes, accept, grant
@@ -157,6 +158,7 @@ import sys
 from pathlib import Path
 from strategies.protocol.quorum import grant
 from strategies.protocol.records import Proposal
+from srflm_flower.site.lapses import Start
 from srflm_flower.site.ledger import TermLedger
 from tests.support.records import FEDERATION, make_record
 
@@ -256,3 +258,17 @@ def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError) as caught:
         TermLedger(tmp_path / "file" / "ledger.sqlite", FEDERATION).last()
     assert caught.value.code == RunFolderError.NOT_WRITABLE
+
+
+def test_ledger_of_a_site_that_was_never_started_follows_the_federation_file(
+    tmp_path: Path,
+) -> None:
+    """It is made when the site joins; before the first start the operator may correct the file."""
+    path, starts = tmp_path / "ledger.sqlite", tmp_path / "starts"
+    TermLedger(path, FEDERATION, starts).found({})
+    changed = TermLedger(path, "0" * 64, starts)
+    assert len(changed) == 0
+    starts.write_text("1")
+    changed.begin(Start(1, "run", "here"), forgetful=False, restored=False)
+    with pytest.raises(LedgerError, match="another federation"):
+        len(TermLedger(path, FEDERATION, starts))
