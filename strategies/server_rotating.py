@@ -175,7 +175,8 @@ class ServerRotating(OwnLoop):
         if proposal is not None:
             model = fetch_model(self._conversation(term), proposal.record.model, self.plan)
             models = [model]
-        elif stored is not None:
+        # Free, it proposes a record of its own only: the proof of another's is not at hand.
+        elif stored is not None and stored[1].record.server == term.server:
             proposal = stored[1]
         else:
             if term.server not in term.node_of:

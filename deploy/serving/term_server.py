@@ -20,7 +20,7 @@ from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import locked
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, names_in, outcome_path
-from deploy.serving.telling import FIRST_POLL_SECONDS, ask_all, compare_heads, learn_orders
+from deploy.serving.telling import FIRST_POLL_SECONDS, Told, ask_all, compare_heads, learn_orders
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.starts import take_over
 from srflm_flower.site.journal import SiteJournal
@@ -142,15 +142,38 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     learn_orders(site, told)
     # This site's own memory must not count as a witness.
     others = {vendor: votes for vendor, votes in told.votes.items() if vendor != site.vendor}
+    _catch_up(site, told, others)
     if ledger.is_forgetful():
         _remember(site, others)
-    ahead = max(others, key=lambda vendor: others[vendor].term, default="")
-    behind = Behind(told.term, ahead, others[ahead].term - 1 if ahead else 0)
-    # Broken off between two pages, the head's model is missing: that record is fetched once more.
-    behind.first -= not _has_head_model(site)
-    if behind.head_term >= behind.first:
-        catch_up_from(behind, site.vendor, site.federation.run.work_deadline)
     return JobOutcome(task=task.name, result="synced")
+
+
+def _catch_up(site: DeployedSite, told: Told, others: dict[str, wire.VotesTold]) -> None:
+    """Fetch what this site has missed; take those out of ``others`` that do not show what they say.
+
+    Raises :class:`FederationStopped` if this site cannot get its own head's model.
+    """
+    # Broken off between two pages, the head's model is missing: that record is fetched once more.
+    missing, deadline = not _has_head_model(site), site.federation.run.work_deadline
+    for vendor in sorted(others, key=lambda vendor: others[vendor].term, reverse=True):
+        behind = Behind(told.term, vendor, others[vendor].term - 1)
+        behind.first = len(site.state.ledger) + 1 - missing
+        if behind.head_term < behind.first:
+            return
+        try:
+            catch_up_from(behind, site.vendor, deadline)
+            return
+        except FederationStopped as stopped:
+            # A term that no records lead to must not keep this site silent, or from serving.
+            site.log(str(stopped))
+            del others[vendor]
+    if missing:
+        raise FederationStopped(
+            "no site that has sent the model of this site's last record",
+            "one of those that have it",
+            "bring more sites up",
+            FederationStopped.NO_MAJORITY,
+        )
 
 
 def _has_head_model(site: DeployedSite) -> bool:

@@ -34,8 +34,10 @@ def begin_start(site: SiteOnDisk, restored: bool) -> None:
     ledger = site.state.ledger
     ledger.found_anew()
     known, expected = int(ledger.fact(BOOTS) or 0), number_in(site.starts)
+    # A start that was broken off between the two writes has forgotten nothing.
+    broken_off = expected == known + 1 == ledger.announced()
     start = _next(site, max(known, expected))
-    ledger.begin(start, forgetful=known != expected, restored=restored)
+    ledger.begin(start, forgetful=known != expected and not broken_off, restored=restored)
 
 
 def take_over(site: SiteOnDisk, newer: Memory) -> None:
@@ -57,23 +59,24 @@ def take_over(site: SiteOnDisk, newer: Memory) -> None:
 def _next(site: SiteOnDisk, number: int) -> Start:
     place = place_of(site.settings.state / "ledger.sqlite")
     start = Start(number + 1, secrets.token_hex(8), place)
+    site.state.ledger.announce(start.number)
     write_durably(site.starts, str(start.number).encode())
     return start
 
 
 def place_of(path: Path) -> str:
-    """Return a text that is another one for a copy of the file, or on another machine.
+    """Return the number and the time of birth of a file: a copy has others.
 
-    It is the same after a snapshot of the whole disk is put back.
+    They are the same after a snapshot of the whole disk is put back.  The time is missing where
+    nothing tells it.
     """
-    machine = Path("/etc/machine-id")
     known, born = path.stat(), ""
     # The number of a deleted file is soon given to another one: the time of its birth is not.
     birth = getattr(known, "st_birthtime", None)  # Python on Linux does not tell it
     if birth is not None:
         born = str(birth)
     elif (program := shutil.which("stat")) is not None:
-        born = subprocess.run(
-            [program, "--format=%w", path], capture_output=True, text=True, check=False
-        ).stdout.strip()
-    return f"{machine.read_text().strip() if machine.exists() else ''}:{known.st_ino}:{born}"
+        asked = [program, "--format=%.9W", str(path)]  # seconds: a text would follow the time zone
+        told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        born = told if told.strip("0.-") else ""
+    return f"{known.st_ino}:{born}"

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 
 from clients.models.model_store import ModelStore
 from srflm_flower.site.ledger import TermLedger
-from strategies.errors import MessageRefused
 from strategies.protocol.proof import check_vote
 from strategies.protocol.records import (
     Approval,
@@ -79,10 +78,13 @@ class SiteJournal:
     def check_vote(self, grant: Grant, accepted: Proposal | None, ranking: tuple[str, ...]) -> None:
         """Check a vote in the open term, whose succession is ``ranking``.
 
-        Raises :class:`MessageRefused`.
+        Raises :class:`strategies.errors.MessageRefused` or :class:`strategies.errors.LedgerError`.
         """
         term = len(self._ledger) + 1
         check_vote(grant, accepted, term, self._edition, ranking, self._keys)
+        # Obliged to a record that no site takes, every server of the term would fail.
+        if accepted is not None:
+            self._ledger.check_next(accepted.record)
 
     def is_accepted(self, vendor: str, record: TermRecord, attempt: int, signature: str) -> bool:
         """Return whether a vendor has signed that it has accepted a record."""
@@ -99,16 +101,8 @@ class SiteJournal:
     def propose(self, attempt: int, proposal: Proposal, models: Iterable[Model]) -> Proposal:
         """Store a proposal and its models durably; return the first proposal of this attempt.
 
-        Raises :class:`MessageRefused` at a site that may have forgotten an earlier proposal.
+        Raises :class:`strategies.errors.MessageRefused` at a site that may have forgotten one.
         """
-        # Two records under one attempt could both get a majority.
-        if self._ledger.votes(proposal.record.term).forgetful:
-            raise MessageRefused(
-                "a proposal by a site that has lost its state",
-                "a server that remembers what it has proposed",
-                "nothing: another vendor serves, and this one again after the next committed terms",
-                MessageRefused.NO_VOTE,
-            )
         # The models come first: a crash in between must not leave a proposal without its models.
         for model in models:
             self._models.put(model)
@@ -117,7 +111,7 @@ class SiteJournal:
     def commit(self, committed: Committed) -> None:
         """Append a committed record to the ledger, durably.
 
-        Raises :class:`MessageRefused` without the signatures of a majority.
+        Raises :class:`strategies.errors.MessageRefused` without the signatures of a majority.
         """
         # No other site would accept a record without a majority.
         check_decided(committed, self._edition, self._keys)

@@ -15,7 +15,7 @@ from strategies.protocol.memory import Memory, lapse
 
 FORGETFUL = "forgetful-through"
 ALL_TERMS = "all"
-RUN, PLACE, VOTES = "run", "place", "votes-given"
+RUN, PLACE, VOTES, STARTING = "run", "place", "votes-given", "starting"
 UNSURE, SUPERSEDED, RESTORED = "unsure", "superseded-by", "restored"
 
 
@@ -43,12 +43,22 @@ class LapsingLedger(LedgerFile):
         """
         with self.deciding(starting=True) as db:
             # An operator who copies files may not know that votes are in them.
-            if forgetful or restored or fact_in(db, PLACE) not in (None, start.place):
+            if forgetful or restored or not _is_same(fact_in(db, PLACE), start.place):
                 set_fact_in(db, FORGETFUL, ALL_TERMS)
             set_fact_in(db, PLACE, start.place)
             set_fact_in(db, RESTORED, "yes" if restored else None)
             set_fact_in(db, SUPERSEDED, None)
             _note_start(db, start)
+
+    def announce(self, number: int) -> None:
+        """Note that the start with this number is about to be noted beside the keys."""
+        with self.deciding(starting=True) as db:
+            set_fact_in(db, STARTING, str(number))
+
+    def announced(self) -> int | None:
+        """Return the number of a start that was announced and not begun."""
+        number = self.fact(STARTING)
+        return int(number) if number is not None else None
 
     def begin_again(self, start: Start, newer: Memory) -> None:
         """Note that the site takes the place of the ``newer`` one, whose votes it does not know."""
@@ -145,8 +155,17 @@ def _memory(db: sqlite3.Connection, vendor: str) -> Memory:
 
 def _note_start(db: sqlite3.Connection, start: Start) -> None:
     set_fact_in(db, BOOTS, str(start.number))
+    set_fact_in(db, STARTING, None)
     set_fact_in(db, RUN, start.run)
     set_fact_in(db, UNSURE, "yes")
+
+
+def _is_same(known: str | None, place: str) -> bool:
+    """Return whether a ledger that was at ``known`` can be the one at ``place``: number, birth."""
+    if known is None:  # of an older version
+        return True
+    (inode, born), (inode_now, born_now) = known.split(":"), place.split(":")
+    return inode == inode_now and (born == born_now or not born or not born_now)
 
 
 def _forget(db: sqlite3.Connection, votes: int) -> None:

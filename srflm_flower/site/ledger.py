@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from srflm_flower.site.lapses import LapsingLedger, count_vote_in, is_silent_in
+from strategies.errors import MessageRefused
 from strategies.protocol.chain import check_follows
 from strategies.protocol.memory import Memory, newest
 from strategies.protocol.quorum import NONE_SEEN, Accepted, Votes
@@ -90,6 +91,10 @@ class TermLedger(LapsingLedger):
             db.execute("DELETE FROM proposals WHERE term <= ?", (record.term,))
         return True
 
+    def check_next(self, record: TermRecord) -> None:
+        """Raise :class:`LedgerError` unless a record follows the latest one."""
+        check_follows(self.last(), record, self._federation)
+
     def changes(self) -> tuple[tuple[int, Edition], ...]:
         """Return (term, new edition) for each record that changed the roster, oldest first."""
         with self.reading() as db:
@@ -163,9 +168,20 @@ class TermLedger(LapsingLedger):
         return (row[0], Proposal.model_validate_json(row[1])) if row else None
 
     def propose(self, attempt: int, proposal: Proposal) -> Proposal:
-        """Store a proposal under ``attempt``; return the first one stored under it."""
+        """Store a proposal under ``attempt``; return the first one stored under it.
+
+        Raises :class:`MessageRefused` at a site that may have forgotten an earlier proposal.
+        """
         term = proposal.record.term
         with self.deciding() as db:
+            # Two records under one attempt could both get a majority.
+            if is_silent_in(db, term):
+                raise MessageRefused(
+                    "a proposal by a site that may have forgotten one",
+                    "a server that remembers what it has proposed",
+                    "nothing: another vendor serves; `srflm status` says what this one waits for",
+                    MessageRefused.NO_VOTE,
+                )
             count_vote_in(db)  # a second proposal under one attempt does as much harm as a vote
             db.execute(
                 "INSERT OR IGNORE INTO proposals VALUES (?, ?, ?)",  # the first one stays

@@ -118,7 +118,8 @@ class LedgerFile:
             raise LedgerError(
                 f"no ledger at {self._path}: the site's state is gone or was never there",
                 "the ledger that was made when the site joined or was last started",
-                "mount its disk again; if the state is lost: `srflm down`, then `srflm up`",
+                "mount its disk again; if the state is lost: `srflm down`, then `srflm up`; if the"
+                " site was never up: `srflm site join` again",
             )
         if not self._made:
             self._create()

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from strategies.errors import MessageRefused
 from strategies.protocol.quorum import Accepted, has_majority, must_propose, owner
 from strategies.protocol.records import Edition, Grant, Proposal
-from strategies.protocol.signatures import Keys, forged, grant_statement
+from strategies.protocol.signatures import Keys, check_proposal, forged, grant_statement
 
 
 def check_proof(
@@ -61,6 +61,9 @@ def check_vote(
     if grant.accepted != (accepted.record.hash if accepted is not None else ""):
         raise _not_obliged()
     if accepted is not None:
+        if accepted.record.term != term:
+            raise _not_obliged()
+        check_proposal(accepted, keys.at(edition))
         check_proof(accepted, grant.accepted_attempt, edition, ranking, keys)
 
 

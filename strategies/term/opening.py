@@ -166,7 +166,7 @@ class _Answers:
             return
         try:
             self._journal.check_vote(grant, reply.accepted, ranking)
-        except MessageRefused as error:
+        except (MessageRefused, LedgerError) as error:
             self.codes[reply.vendor] = error.code  # no vote: no site would take it as a proof
             return
         self._term.votes[reply.vendor] = Vote(grant, reply.accepted)

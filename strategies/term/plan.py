@@ -88,7 +88,7 @@ class TermJournal(Protocol):
     def check_vote(self, grant: Grant, accepted: Proposal | None, ranking: tuple[str, ...]) -> None:
         """Check a vote in the open term, whose succession is ``ranking``.
 
-        Raises :class:`strategies.errors.MessageRefused`.
+        Raises :class:`strategies.errors.MessageRefused` or :class:`strategies.errors.LedgerError`.
         """
         ...
 

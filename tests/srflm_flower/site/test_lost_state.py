@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 
 from srflm_flower.run.memory_grid import Deliver
+from srflm_flower.site.ledger import TermLedger
 from strategies.errors import FederationStopped, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import own_attempt
@@ -206,7 +207,7 @@ def test_site_that_lost_its_state_asks_a_majority_of_the_others(five: QuickFeder
     sites.fault = only("acde")
     assert sites.perform("c", kind="sync").result == "synced"
     assert [ledger.votes(term).forgetful for term in (2, 3, 4)] == [True, True, False]
-    assert sites.head("c") == 1, "it has caught up with d"
+    assert sites.head("c") == 2, "it has caught up with b, though too few others remember"
     sites.fault = pass_on
     sites.run_to(4)
     sites.agree()
@@ -234,3 +235,61 @@ def test_operator_makes_a_site_forgetful_that_was_restored_as_a_whole(
     sites.run_to(4)
     sites.agree()
     assert not forgetful(sites, "c")
+
+
+def test_start_that_was_broken_off_between_its_two_writes_has_forgotten_nothing(
+    three: QuickFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two such starts would end a federation of two, though no vote is lost."""
+    sites = ordered(three)
+    sites.run_to(1)
+
+    def killed(*start: object, **facts: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TermLedger, "begin", killed)
+        with pytest.raises(KeyboardInterrupt):
+            sites.start_site("c")
+    sites.restart("c")
+    assert not forgetful(sites, "c")
+    (sites.folders["c"] / "identity" / "starts").write_text("99")
+    sites.start_site("c")
+    assert sites.site("c").state.ledger.is_forgetful()
+
+
+def test_another_time_zone_is_no_copy(
+    three: QuickFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites = ordered(three)
+    for zone in ("Asia/Tokyo", "America/Lima"):
+        monkeypatch.setenv("TZ", zone)
+        sites.start_site("c")
+        assert not sites.site("c").state.ledger.is_forgetful()
+
+
+def test_term_that_no_records_lead_to_does_not_silence_a_site(five: QuickFederation) -> None:
+    """A member that lies about its term can keep nobody from voting or serving."""
+    sites = ordered(five)
+    sites.run_to(1)
+
+    def far_ahead(server: str, site: str, message: Message, deliver: Deliver) -> Message | None:
+        reply = deliver(message)
+        if kind_of(message) != wire.VOTES or site != "e" or reply is None or server == "e":
+            return reply
+        told = wire.unpack(reply, wire.Reply)
+        assert told.votes is not None
+        lie = told.votes.model_copy(update={"term": 10**6})
+        content = {**reply.content, **wire.pack(told.model_copy(update={"votes": lie}))}
+        return Message(RecordDict(content), reply_to=message)
+
+    sites.lose_disk("c")
+    sites.fault = far_ahead
+    assert sites.ask_others("c").result == "synced"
+    ledger = sites.site("c").state.ledger
+    assert int(ledger.fact("forgetful-through") or 0) <= 3
+    sites.restart("b")
+    assert sites.outcomes[-1][1].result == "synced"
+    sites.fault = pass_on
+    sites.run_to(4)
+    sites.agree()

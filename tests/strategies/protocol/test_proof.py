@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from strategies.errors import MessageRefused
 from strategies.protocol.proof import check_proof, check_vote
 from strategies.protocol.records import Edition, Grant, Proposal
-from strategies.protocol.signatures import VendorKeys, sign_grant
+from strategies.protocol.signatures import VendorKeys, sign_grant, sign_proposal
 from tests.support.records import FEDERATION, make_record
 
 ROSTER = ("a", "b", "c")
@@ -95,7 +95,9 @@ def test_vote_needs_its_own_signature_and_the_proof_of_what_it_names() -> None:
     (named,) = grants(8, "b", b=(4, FOURTH))
     keys = KEYS["c"]
     check_vote(free, None, 2, EDITION, ROSTER, keys)
-    check_vote(named, made(4, grants(4)), 2, EDITION, ROSTER, keys)
+    accepted = sign_proposal(FOURTH.record, KEYS[FOURTH.record.server])
+    accepted = accepted.model_copy(update={"proof": (grants(4),)})
+    check_vote(named, accepted, 2, EDITION, ROSTER, keys)
     for grant, accepted in (
         (free.model_copy(update={"vendor": "a"}), None),
         (free, FOURTH),
@@ -106,3 +108,16 @@ def test_vote_needs_its_own_signature_and_the_proof_of_what_it_names() -> None:
     ):
         with pytest.raises(MessageRefused):
             check_vote(grant, accepted, 2, EDITION, ROSTER, keys)
+
+
+def test_vote_that_names_a_record_without_its_servers_signature_is_none() -> None:
+    """Attempt 0 needs no grants, so there the signature is all that stands against an invention."""
+    (named,) = grants(8, "b", b=(0, ELECTED))
+    signed = sign_proposal(ELECTED.record, KEYS[ELECTED.record.server])
+    check_vote(named, signed, 2, EDITION, ROSTER, KEYS["c"])
+    by_another = sign_proposal(ELECTED.record, KEYS["b"])
+    for invented in (ELECTED, by_another):
+        with pytest.raises(MessageRefused):
+            check_vote(named, invented, 2, EDITION, ROSTER, KEYS["c"])
+    with pytest.raises(MessageRefused):
+        check_vote(named, signed, 3, EDITION, ROSTER, KEYS["c"])
