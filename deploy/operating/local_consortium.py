@@ -46,7 +46,7 @@ def make_or_open(
         make_local_sites(folder.resolve(), federation, addresses, **(threads | settings))
     sites = {vendor: site_at(path) for vendor, path in folders.items()}
     unnamed = any(each.settings.privacy.ledger is None for each in sites.values())
-    if unnamed and is_own_data(federation):
+    if unnamed and federation.privacy.private and is_own_data(federation):
         raise ConfigurationError(
             f"{folder}, made by an older version: its sites would spend from your own ledger",
             "sites with a privacy ledger each in this folder",

@@ -12,26 +12,28 @@ from clients.privacy.ledger.policy import budget
 from clients.privacy.ledger.rows import TRAINING
 from deploy.site.privacy_files import ledger_place, site_ledger
 from deploy.site.site_on_disk import SiteOnDisk
-from strategies.errors import PrivacyError
+from strategies.errors import SrflmError
 
 
 @dataclass(frozen=True)
 class OwnSpending:
     """The ledger's file, and the largest ε of a data set that was trained on and not given up."""
 
-    ledger: Path
+    ledger: Path | None
     epsilon: float | None
 
 
 def own_spending(site: SiteOnDisk) -> OwnSpending:
     """Return what the data of this site's owner have been used for."""
-    place = ledger_place(site.settings, site.settings.load_federation())
-    return OwnSpending(place.path, _epsilon(site))
+    path = None
+    with suppress(SrflmError):  # of a user without a home folder, for example
+        path = ledger_place(site.settings, site.settings.load_federation()).path
+    return OwnSpending(path, _epsilon(site))
 
 
 def _epsilon(site: SiteOnDisk) -> float | None:
     delta = budget(site.federation.privacy, site.settings.privacy).delta
-    with suppress(PrivacyError):  # a ledger that cannot be used is told by the last problem
+    with suppress(SrflmError):  # a ledger that cannot be used is told by the last problem
         books = site_ledger(site.settings).books()
         used = {
             use.dataset

@@ -162,12 +162,21 @@ def load_site(folder: Path) -> SiteSettings:
         if (path := getattr(settings, name)) is not None
     }
     if settings.privacy.ledger is not None:
-        ledger = (base / settings.privacy.ledger.expanduser()).resolve()
-        if ledger.is_relative_to(paths["state"].resolve()):
+        named = settings.privacy.ledger
+        try:
+            ledger = (base / named.expanduser()).resolve()
+        except RuntimeError as error:
             raise ConfigurationError(
-                f"privacy.ledger = {str(settings.privacy.ledger)!r} in {file}, in the state folder",
-                "a file outside of it: a state folder belongs to one federation, the ledger to the"
-                " owner of the data",
+                f"privacy.ledger = {str(named)!r} in {file}, of a user without a home folder",
+                "the path of a file",
+                "name the whole path",
+            ) from error
+        own = [paths[name].resolve() for name in ("state", "identity", "run")]
+        if any(map(ledger.is_relative_to, own)):
+            raise ConfigurationError(
+                f"privacy.ledger = {str(named)!r} in {file}, in the site's state, identity or run",
+                "a file outside of them: each belongs to one federation, the ledger to the owner of"
+                " the data",
                 "name another file, or leave the setting out",
             )
         paths["privacy"] = settings.privacy.model_copy(update={"ledger": ledger})

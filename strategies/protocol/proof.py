@@ -63,7 +63,7 @@ def check_vote(
     if accepted is not None:
         if accepted.record.term != term:
             raise _not_obliged()
-        check_proposal(accepted, keys.at(edition))
+        check_proposal(accepted, keys)
         check_proof(accepted, grant.accepted_attempt, edition, ranking, keys)
 
 

@@ -259,6 +259,10 @@ class PrivacyLedger:
         hashes = [books.first_parent, *(row.hash for row in books.rows)]
         if anchor.rows >= len(hashes) or hashes[anchor.rows] != anchor.head:
             raise self._fell_behind(books, anchor)
+        # An older anchor put back alone lacks the keys of ledgers that were adopted since: images
+        # that only they know would count as new.
+        if not books.adopted.keys() <= {*map(first_parent, (anchor.key, *anchor.older_keys))}:
+            raise self._fell_behind(books, anchor)
 
     def _fell_behind(self, books: Books, anchor: Anchor) -> PrivacyError:
         return PrivacyError(

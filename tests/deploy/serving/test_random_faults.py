@@ -63,12 +63,12 @@ class Weather:
         least = max(0, view.attempt + self.random.choice((0, 0, 0, 1)))
         self.serving += 1
         try:
-            if site.state.ledger.is_forgetful():
+            if not site.state.ledger.is_sure():
                 self.sites.perform(vendor, kind="sync")
             self.sites.perform(vendor, attempt=own_attempt(vendor, view.ranking, least))
         except Crash:
             if self.random.random() < 0.5:
-                self.sites.restart(vendor)
+                self.sites.start_site(vendor)
         finally:
             self.serving -= 1
 
