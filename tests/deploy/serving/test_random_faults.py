@@ -68,7 +68,7 @@ class Weather:
             self.sites.perform(vendor, attempt=own_attempt(vendor, view.ranking, least))
         except Crash:
             if self.random.random() < 0.5:
-                self.sites.start_site(vendor)
+                self.sites.restart(vendor)
         finally:
             self.serving -= 1
 
