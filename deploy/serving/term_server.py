@@ -167,7 +167,7 @@ def _catch_up(site: DeployedSite, told: Told, others: dict[str, wire.VotesTold])
             # A term that no records lead to must not keep this site silent, or from serving.
             site.log(str(stopped))
             del others[vendor]
-    if missing:
+    if not _has_head_model(site):
         raise FederationStopped(
             "no site that has sent the model of this site's last record",
             "one of those that have it",

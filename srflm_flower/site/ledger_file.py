@@ -144,7 +144,12 @@ class LedgerFile:
             if self._starts is not None and BOOTS not in known:
                 known.pop("federation", None)
             self._check_facts({key: known.get(key, value) for key, value in own.items()})
-            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", {**own, **facts}.items())
+            # A fact that is there already is not written again.
+            db.executemany(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
+                " SET value = excluded.value WHERE value <> excluded.value",
+                {**own, **facts}.items(),
+            )
             for statement in filter(str.strip, SCHEMA.split(";")):
                 db.execute(statement)
             db.execute("COMMIT")
