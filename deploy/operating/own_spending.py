@@ -27,7 +27,7 @@ def own_spending(site: SiteOnDisk) -> OwnSpending:
     """Return what the data of this site's owner have been used for."""
     path = None
     with suppress(SrflmError):  # of a user without a home folder, for example
-        path = ledger_place(site.settings, site.settings.load_federation()).path
+        path = ledger_place(site.settings, site.federation).path
     return OwnSpending(path, _epsilon(site))
 
 

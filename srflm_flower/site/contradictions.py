@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srflm_flower.site.ledger import TermLedger
-from strategies.protocol.records import Certificate, Committed, TermRecord
+from srflm_flower.site.ledger import TermLedger, committed_in
+from strategies.protocol.records import Committed
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,7 @@ def contradictions(ledger: TermLedger) -> list[Contradiction]:
         rows = db.execute(
             "SELECT record, certificate FROM contradictions ORDER BY term, hash"
         ).fetchall()
-    found = []
-    for record, certificate in rows:
-        other = Committed(
-            record=TermRecord.model_validate_json(record),
-            certificate=Certificate.model_validate_json(certificate),
-        )
-        found.append(Contradiction(ledger.committed(other.record.term, most=1)[0], other))
-    return found
+    others = [committed_in(*row) for row in rows]
+    return [
+        Contradiction(ledger.committed(other.record.term, most=1)[0], other) for other in others
+    ]

@@ -91,10 +91,6 @@ class LapsingLedger(LedgerFile):
 
     # ---- forgetful -----------------------------------------------------------------------------
 
-    def forget(self) -> None:
-        """Note that this site may have lost promises, so that it must not vote for now."""
-        self.set_fact(FORGETFUL, ALL_TERMS)
-
     def is_forgetful(self) -> bool:
         """Return whether the terms in which this site may have promised are still unknown."""
         return self.fact(FORGETFUL) == ALL_TERMS

@@ -46,7 +46,7 @@ class TermLedger(LapsingLedger):
                 "SELECT record, certificate FROM records WHERE term >= ? ORDER BY term LIMIT ?",
                 (first, most),
             ).fetchall()
-        return [_committed(*row) for row in rows]
+        return [committed_in(*row) for row in rows]
 
     def page(self, first: int) -> tuple[Committed, ...]:
         """Return records from ``first`` on, up to ``PAGE_BYTES``; at least one if there is one."""
@@ -57,7 +57,7 @@ class TermLedger(LapsingLedger):
                 size += sum(len(text.encode()) for text in row)
                 if found and size > PAGE_BYTES:
                     break
-                found.append(_committed(*row))
+                found.append(committed_in(*row))
         return tuple(found)
 
     def last(self) -> TermRecord | None:
@@ -197,8 +197,7 @@ class TermLedger(LapsingLedger):
     def heard(self, vendor: str) -> Memory | None:
         """Return the newest memory that this site has heard of ``vendor``."""
         with self.reading() as db:
-            row = db.execute("SELECT memory FROM heard WHERE vendor = ?", (vendor,)).fetchone()
-        return Memory.model_validate_json(row[0]) if row else None
+            return _heard(db, vendor)
 
     def keep_heard(self, memory: Memory, outdated: Memory | None = None) -> bool:
         """Store what a vendor's site says of its memory; return False if a newer one is stored.
@@ -206,10 +205,7 @@ class TermLedger(LapsingLedger):
         An ``outdated`` one, signed with a key that the vendor no longer has, counts as none.
         """
         with self.deciding() as db:
-            row = db.execute(
-                "SELECT memory FROM heard WHERE vendor = ?", (memory.vendor,)
-            ).fetchone()
-            held = Memory.model_validate_json(row[0]) if row else None
+            held = _heard(db, memory.vendor)
             kept = newest(None if held == outdated else held, memory)
             if kept is not None:
                 plain = kept.model_dump_json()
@@ -247,11 +243,17 @@ class TermLedger(LapsingLedger):
         return held
 
 
-def _committed(record: str, certificate: str) -> Committed:
+def committed_in(record: str, certificate: str) -> Committed:
+    """Return a record with its certificate from the two columns that hold them as JSON."""
     return Committed(
         record=TermRecord.model_validate_json(record),
         certificate=Certificate.model_validate_json(certificate),
     )
+
+
+def _heard(db: sqlite3.Connection, vendor: str) -> Memory | None:
+    row = db.execute("SELECT memory FROM heard WHERE vendor = ?", (vendor,)).fetchone()
+    return Memory.model_validate_json(row[0]) if row else None
 
 
 def _last(db: sqlite3.Connection) -> TermRecord | None:

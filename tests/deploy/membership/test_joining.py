@@ -22,12 +22,12 @@ from tests.support.commands import SRFLM, run
 ROSTER = ("aster", "borealis")
 
 
-def make_sites(folder: Path) -> dict[str, Path]:
+def make_sites(folder: Path, roster: tuple[str, ...] = ROSTER) -> dict[str, Path]:
     return {
         vendor: new_site(
-            folder / vendor, vendor, ROSTER, "127.0.0.1:8443", f"{vendor}.example.org:8443"
+            folder / vendor, vendor, roster, "127.0.0.1:8443", f"{vendor}.example.org:8443"
         )
-        for vendor in ROSTER
+        for vendor in roster
     }
 
 
@@ -97,10 +97,7 @@ def test_federation_that_began_without_keys_of_certificates_goes_on_without(tmp_
     with pytest.raises(ConfigurationError, match=r"aster\.site-key: found nothing"):
         with_changes(agreed, vendors=[members[0], agreed.vendors[1]])
     longer = (*ROSTER, "cygnus")
-    files = [
-        new_site(tmp_path / vendor, vendor, longer, "127.0.0.1:8443", f"{vendor}.example.org:8443")
-        for vendor in longer
-    ]
+    files = list(make_sites(tmp_path, longer).values())
     answers = assemble_change(tmp_path / "ca", old, files)
     new = join(tmp_path / "cygnus", answers["cygnus"])
     assert [member.site_key for member in new.vendors] == [None] * 3
@@ -116,10 +113,7 @@ def test_newcomer_joins_by_a_new_edition_and_keeps_no_one_elses_keys(tmp_path: P
     answers = assemble(tmp_path / "ca", built_in_federation(2), list(make_sites(tmp_path).values()))
     old = load_federation(answers["aster"] / "federation.toml")
     longer = (*ROSTER, "cygnus")
-    files = [
-        new_site(tmp_path / vendor, vendor, longer, "127.0.0.1:8443", f"{vendor}.example.org:8443")
-        for vendor in longer
-    ]
+    files = list(make_sites(tmp_path, longer).values())
     answers = assemble_change(tmp_path / "ca", old, files)
     new = join(tmp_path / "cygnus", answers["cygnus"])
     check_successor(old, new)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from flwr.app import Message
 
@@ -11,16 +9,10 @@ from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.site import ledger
 from strategies.protocol import messages as wire
 from tests.support.deployed import SiteFault, pass_on
-from tests.support.quick_sites import QuickFederation, kind_of, quick_federation
+from tests.support.quick_sites import QuickFederation, kind_of
 
 NAMES = ("a", "b", "c")
 TERMS = 6
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFederation]:
-    with quick_federation(tmp_path_factory.mktemp("sites"), NAMES) as federation:
-        yield federation
 
 
 @pytest.fixture

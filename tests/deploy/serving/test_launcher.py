@@ -10,6 +10,7 @@ import pytest
 
 from deploy.serving.job import JobOutcome, ServerJob
 from deploy.serving.launcher import Launcher
+from srflm_flower.site.lapses import ALL_TERMS, FORGETFUL
 from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.quorum import grant
 from strategies.protocol.records import RunOrder
@@ -204,7 +205,7 @@ def test_server_that_has_committed_may_tell_the_others(elected: Bench) -> None:
 
 def test_forgetful_site_asks_before_it_serves(elected: Bench) -> None:
     elected.order(3)
-    elected.ledger.forget()
+    elected.ledger.set_fact(FORGETFUL, ALL_TERMS)
     elected.at(1.0)
     assert [task.kind for task in elected.runs.started] == ["sync", "sync"]
 

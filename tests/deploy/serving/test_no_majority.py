@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from deploy.serving import term_server
@@ -11,16 +9,10 @@ from strategies.errors import FederationStopped, MessageRefused
 from strategies.protocol.admission import ATTEMPTS_A_MESSAGE
 from strategies.protocol.messages import Envelope
 from strategies.protocol.quorum import NONE_SEEN, grant, owner
-from tests.support.quick_sites import QuickFederation, quick_federation
+from tests.support.quick_sites import QuickFederation
 
 NAMES = ("a", "b", "c", "d")
 TURNS = 5000
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFederation]:
-    with quick_federation(tmp_path_factory.mktemp("sites"), NAMES) as federation:
-        yield federation
 
 
 @pytest.fixture

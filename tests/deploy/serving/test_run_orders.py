@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,9 @@ from deploy.serving.job import JobOutcome, ServerJob
 from strategies.errors import FederationStopped, MessageRefused
 from strategies.protocol.admission import MAX_ORDERS_AHEAD
 from strategies.protocol.records import MAX_NUMBER, RunOrder
-from tests.support.quick_sites import QuickFederation, quick_federation
+from tests.support.quick_sites import QuickFederation
 
 NAMES = ("a", "b", "c")
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFederation]:
-    with quick_federation(tmp_path_factory.mktemp("sites"), NAMES) as federation:
-        yield federation
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,19 +22,12 @@ from tests.support.quick_sites import (
     crash_at,
     kind_of,
     lost,
-    quick_federation,
 )
 from tests.support.tiny import tiny_federation
 
 NAMES = ("a", "b", "c")
 MESSAGES = 16
 """In term 1 of three vendors: 3 open, 2 train, 1 recall, 1 fine-tune, then 3 of each kind."""
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFederation]:
-    with quick_federation(tmp_path_factory.mktemp("sites"), NAMES) as federation:
-        yield federation
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from srflm_flower.site.lapses import Start
+from srflm_flower.site.lapses import ALL_TERMS, FORGETFUL, Start
 from srflm_flower.site.ledger import TermLedger
 from strategies.errors import LedgerError, RunFolderError
 from strategies.protocol.quorum import Accepted, Votes, accept, grant
@@ -123,13 +123,13 @@ def test_order_is_open_until_its_rounds_are_committed(ledger: TermLedger) -> Non
 
 
 def test_forgetful_site_remembers_after_the_term_that_it_is_told(ledger: TermLedger) -> None:
-    ledger.forget()
+    ledger.set_fact(FORGETFUL, ALL_TERMS)
     assert again(ledger).is_forgetful()
     assert all(again(ledger).votes(term).forgetful for term in (1, 2, 99))
     ledger.remember(2)
     assert not ledger.is_forgetful()
     assert [again(ledger).votes(term).forgetful for term in (1, 2, 3)] == [True, True, False]
-    ledger.forget()
+    ledger.set_fact(FORGETFUL, ALL_TERMS)
     assert again(ledger).votes(3).forgetful, "it has lost its state again"
 
 
@@ -158,7 +158,7 @@ import sys
 from pathlib import Path
 from strategies.protocol.quorum import grant
 from strategies.protocol.records import Proposal
-from srflm_flower.site.lapses import Start
+from srflm_flower.site.lapses import ALL_TERMS, FORGETFUL, Start
 from srflm_flower.site.ledger import TermLedger
 from tests.support.records import FEDERATION, make_record
 

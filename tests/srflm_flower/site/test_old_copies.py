@@ -10,6 +10,7 @@ import pytest
 from flwr.app import Message
 
 from srflm_flower.run.memory_grid import Deliver
+from srflm_flower.site.lapses import ALL_TERMS, FORGETFUL
 from strategies.errors import LedgerError, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import own_attempt
@@ -177,7 +178,7 @@ def test_ledger_of_an_earlier_start_under_a_running_site_is_refused(
     roll_back(sites, other, copy, "state")
     assert try_to_serve(sites, third) == "failed"
     with pytest.raises(LedgerError, match="exchanged while the site runs"):
-        sites.site(other).state.ledger.forget()
+        sites.site(other).state.ledger.set_fact(FORGETFUL, ALL_TERMS)
     sites.start_site(other)
     one_history(sites)
 
