@@ -14,8 +14,10 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from srflm_flower.run.simulated_site import simulated_site
+from srflm_flower.site.signing import signed_failure
 from strategies.errors import INTERNAL_ERROR, SrflmError
 from strategies.protocol import messages as wire
+from strategies.protocol.signatures import Keys
 from strategies.secure_aggregation import messages as secure
 
 Handler = Callable[[Message, Context], Message]
@@ -27,6 +29,11 @@ class Answering(Protocol):
     @property
     def vendor(self) -> str:
         """The vendor that the site belongs to."""
+        ...
+
+    @property
+    def keys(self) -> Keys:
+        """The keys with which the vendor signs."""
         ...
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
@@ -85,6 +92,9 @@ def _failure(
         with suppress(SrflmError, OSError, ValueError):
             attempt = site.highest_attempt()
     reply = wire.Reply(vendor=vendor, status="failed", code=code, attempt=attempt)
+    if site is not None:
+        with suppress(SrflmError, OSError, ValueError):
+            reply = signed_failure(message, reply, site.keys)
     return Message(wire.pack(reply), reply_to=message)
 
 

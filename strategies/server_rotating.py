@@ -27,8 +27,9 @@ from strategies.own_loop import OwnLoop
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
 from strategies.protocol.records import Absence, Proposal, RunOrder, TermRecord
+from strategies.protocol.signatures import acceptance_statement
 from strategies.settings import AggregationSettings
-from strategies.term.answers import checked_update, mean_metrics
+from strategies.term.answers import checked_update, mean_metrics, signed_evaluations, signed_work
 from strategies.term.attempt import Attempt, ServerLost, nobody_served
 from strategies.term.committing import (
     acceptance_requests,
@@ -195,8 +196,9 @@ class ServerRotating(OwnLoop):
         models = {"averaged": averaged, "finetuned": model}
         evaluated = models if self.plan.evaluate_averaged else {"finetuned": model}
         replies = self._ask(term, evaluation_requests(term, evaluated), "evaluate", models.values())
-        for answer in replies.values():
-            term.note_evaluation(answer.reply)
+        named = {name: model.hash for name, model in evaluated.items()}
+        for answer in signed_evaluations(term, replies, named).values():
+            term.note_evaluation(answer.reply, averaged="averaged" in named)
         history = self.journal.records()
         change = self.journal.roster_change(term.approvals.values())
         record = make_record(term, self.plan, self.election, history, last_round, models, change)
@@ -241,12 +243,13 @@ class ServerRotating(OwnLoop):
         require_majority(
             self.plan.roster, term.reachable(), "answered in training", term.envelope.term
         )
+        answers = signed_work(term, answers, round_number)
         if self.aggregation.secure:
             talk, agreed = self._conversation(term), (self.plan, self.aggregation)
             return Model.of(secure_mean(talk, *agreed, round_number, model, answers))
-        return Model.of(self._average(term, answers))
+        return Model.of(self._average(term, answers, round_number))
 
-    def _average(self, term: Attempt, answers: Mapping[str, Answer]) -> Weights:
+    def _average(self, term: Attempt, answers: Mapping[str, Answer], round_number: int) -> Weights:
         """Average the usable updates and note the others as absent.
 
         Raises :class:`FederationStopped` for fewer clients than ``min_clients``.
@@ -265,7 +268,7 @@ class ServerRotating(OwnLoop):
                 continue
             updates[vendor] = Update(weights, reply.ballot.examples if reply.ballot else 1)
             if reply.steps:  # a recalled update may be of an earlier term: no work in this one
-                term.note_work(reply)
+                term.note_work(reply, round_number, "client")
         term.clients = tuple(vendor for vendor in updates if vendor != term.server)
         term.stale_server = term.server in updates
         if len(term.clients) < self.aggregation.min_clients:
@@ -279,6 +282,7 @@ class ServerRotating(OwnLoop):
         finetuning = work(term, self.plan, term.server, round_number, averaged, "server")
         message = request(finetuning, wire.FINETUNE, term.node_of[term.server], [averaged])
         answers = self._ask(term, [message], "finetune")
+        answers = signed_work(term, answers, round_number, "server")
         if term.server not in answers:
             # The conversation has just noted this absence.
             raise ServerLost(term.absences[-1])
@@ -287,7 +291,7 @@ class ServerRotating(OwnLoop):
             finetuned = checked_update(answer, averaged.weights)
         except UpdateRejected as error:
             raise ServerLost(term.note_absence(term.server, "finetune", error.code)) from error
-        term.note_work(answer.reply)
+        term.note_work(answer.reply, round_number, "server")
         return finetuned
 
     # ---- commit -----------------------------------------------------------------------------
@@ -298,8 +302,10 @@ class ServerRotating(OwnLoop):
         answers = {
             vendor: answer
             for vendor, answer in answers.items()
-            if self.journal.is_accepted(
-                vendor, proposal.record, term.envelope.attempt, answer.reply.signature
+            if self.journal.is_signed(
+                vendor,
+                acceptance_statement(vendor, proposal.record, term.envelope.attempt),
+                answer.reply.signature,
             )
         }
         require_majority(

@@ -10,7 +10,7 @@ from strategies.protocol import messages as wire
 from strategies.protocol.records import TermRecord
 from strategies.settings import Role
 from strategies.term.agreed_work import check_counted_in, check_round, check_start, second_training
-from strategies.term.record_check import check_agreed, check_quoted
+from strategies.term.record_check import check_agreed, check_not_left_out, check_quoted
 from strategies.weights import Model, check_like
 
 
@@ -41,8 +41,8 @@ class Agreement:
         if done is not None and done.start != work.model and done.server == work.envelope.server:
             raise second_training()
 
-    def check_record(self, record: TermRecord, model: Model) -> None:
-        """Check a proposed record of the next term and its model.
+    def check_record(self, record: TermRecord, model: Model, attempt: int) -> None:
+        """Check a record of the next term, proposed under ``attempt``, and its model.
 
         Raises :class:`strategies.errors.MessageRefused`, and
         :class:`strategies.errors.UpdateRejected` for a model that is none of this network.
@@ -57,4 +57,7 @@ class Agreement:
             record, history, self.federation.term_plan(), self.federation.election_policy()
         )
         before = history[-1].privacy.get(self.vendor) if history else None
-        check_quoted(record, self.state.answered.of(record.term, self.vendor), before)
+        own = self.state.answered.of(record.term, self.vendor)
+        check_quoted(record, own, before)
+        if attempt == record.attempt:
+            check_not_left_out(record, own)

@@ -18,7 +18,7 @@ from strategies.protocol.records import (
     TermRecord,
 )
 from strategies.protocol.roster_change import agreed_change, check_decided
-from strategies.protocol.signatures import Keys, acceptance_statement, sign_proposal
+from strategies.protocol.signatures import Keys, sign_proposal
 from strategies.weights import Model
 
 Around = Callable[[TermRecord], AbstractContextManager[None]]
@@ -86,9 +86,9 @@ class SiteJournal:
         if accepted is not None:
             self._ledger.check_next(accepted.record)
 
-    def is_accepted(self, vendor: str, record: TermRecord, attempt: int, signature: str) -> bool:
-        """Return whether a vendor has signed that it has accepted a record."""
-        return self._keys.verify(vendor, acceptance_statement(vendor, record, attempt), signature)
+    def is_signed(self, vendor: str, statement: bytes, signature: str) -> bool:
+        """Return whether a vendor has signed a statement."""
+        return self._keys.verify(vendor, statement, signature)
 
     def sign(self, record: TermRecord) -> Proposal:
         """Sign this server's record."""

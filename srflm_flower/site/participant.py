@@ -35,6 +35,7 @@ from strategies.protocol.signatures import (
     check_proposal,
     sign_grant,
 )
+from strategies.protocol.signed_answers import check_signed_answers
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,16 @@ class Participant:
             )
         check_proposal(proposed.proposal, keys)
         check_proof(proposed.proposal, envelope.attempt, edition, ranking, keys)
+
+    def check_signed(self, record: TermRecord) -> None:
+        """Check that the vendors have signed the figures that a record of the next term quotes.
+
+        Raises :class:`MessageRefused`.
+        """
+        head, edition = self.ledger.last(), self.standing().editions.at(record.term)
+        ranking = head.ranking if head is not None else self.genesis.ranking
+        if edition.keys:  # in a simulation nobody signs
+            check_signed_answers(record, head, ranking, self.keys.at(edition))
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
         """Store the proposal durably, then sign its acceptance.

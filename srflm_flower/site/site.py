@@ -25,13 +25,14 @@ from srflm_flower.site.own_training import OwnTraining, is_of, notes_of
 from srflm_flower.site.personalisation import Personalisation, stored_models
 from srflm_flower.site.policy import SitePolicy, participant_of
 from srflm_flower.site.released_metrics import released_metrics
-from srflm_flower.site.released_so_far import released_so_far
-from srflm_flower.site.secure_sum import secure_site
+from srflm_flower.site.secure_aggregation.secure_sum import secure_site
+from srflm_flower.site.signing import signed_evaluation, signed_training
 from srflm_flower.site.state import Best, SiteState, UpdateNotes
+from srflm_flower.site.tidying import tidy
 from strategies.errors import MessageRefused, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import check_names
-from strategies.protocol.records import Ballot, VendorPrivacy
+from strategies.protocol.records import VendorPrivacy
 from strategies.protocol.signatures import Keys, NoKeys
 from strategies.secure_aggregation.messages import SecureRequest
 from strategies.settings import Role
@@ -62,7 +63,7 @@ class Site:
         self.initial, self.state, self.models = initial, state, models
         self._shares_best = policy is None or policy.shares_personalised
         self._agreement = Agreement(vendor, federation, initial, state, in_steps=policy is None)
-        keys = keys or NoKeys()
+        self.keys = keys = keys or NoKeys()
         self.participant = participant_of(
             vendor, federation, self.initial.hash, state.ledger, keys, policy
         )
@@ -166,9 +167,9 @@ class Site:
             weights, notes = self._stored_update(work) or self._train_anew(
                 work, self._find(message, work.model).weights
             )
-        if self.federation.aggregation.secure:  # the update itself leaves only masked
-            return self._noted(work, self._done(ballot=notes.ballot, steps=notes.steps), True)
-        return self._update_reply(work, Model.of(weights), notes.ballot, notes.steps, trained=True)
+        # In secure aggregation the update itself leaves only masked.
+        update = None if self.federation.aggregation.secure else Model.of(weights)
+        return self._worked(work, update, notes, "client")
 
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
         trained = self.training.train(work, start, "client")
@@ -183,12 +184,12 @@ class Site:
         if stored is None and not recall.or_initial:
             return self._reply()
         if stored is None:
-            return self._update_reply(recall, self.initial, None, 0)
+            return self._with_model(self.initial)
         weights, notes = stored
         # A vendor that replaced the server may have trained as a client in this term: count it.
         fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
-        steps = notes.steps if fresh else 0
-        return self._update_reply(recall, Model.of(weights), notes.ballot, steps)
+        notes = notes if fresh else notes.model_copy(update={"steps": 0})
+        return self._worked(recall, Model.of(weights), notes, "client")
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         """Fine-tune once; a restarted server that asks again gets the same model."""
@@ -204,7 +205,7 @@ class Site:
                 self.state.store_finetuned(*stored)
         finetuned, notes = Model.of(stored[0]), stored[1]
         self.models.put(finetuned)
-        return self._update_reply(work, finetuned, notes.ballot, notes.steps)
+        return self._worked(work, finetuned, notes, "server")
 
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
         check_names(evaluation, self.participant.view().ranking)
@@ -227,7 +228,10 @@ class Site:
         released = released_metrics(self.learner, metrics, evaluation.split, term)
         # After the last term nobody reads the report on privacy.
         privacy = self._privacy(evaluation.envelope) if evaluation.select else None
-        return self._noted(evaluation, self._done(metrics=released, privacy=privacy))
+        reply = self._done(metrics=released, privacy=privacy)
+        if evaluation.select:
+            reply = signed_evaluation(evaluation, reply, self.keys)
+        return self._noted(evaluation, reply)
 
     def _privacy(self, open_term: wire.Envelope) -> VendorPrivacy | None:
         spender = self.learner.spender
@@ -235,7 +239,7 @@ class Site:
             return None
         served = open_term.server == self.vendor
         trained = self.state.answered.of(open_term.term, self.vendor).trained
-        roles: dict[Role, bool] = {"server": served, "client": trained}
+        roles: dict[Role, bool] = {"server": served, "client": bool(trained)}
         now = [role for role, done in roles.items() if done]
         return scheduled_privacy(
             spender, self.vendor, self.state.ledger.records(), now, self.federation.rounds_per_term
@@ -246,7 +250,8 @@ class Site:
         record = proposed.proposal.record
         model = self._find(message, record.model)
         if record.term > len(self.state.ledger):
-            self._agreement.check_record(record, model)
+            self._agreement.check_record(record, model, proposed.envelope.attempt)
+            self.participant.check_signed(record)
         self.models.put(model)
         return wire.pack(self.participant.accept(proposed))
 
@@ -261,32 +266,15 @@ class Site:
         reply = self.participant.commit(commit)
         newest_two = self.state.ledger.records(reply.head_term - 1)
         self.personalisation.consider_global(stored_models(newest_two, self.models))
-        self._tidy(reply.head_term, {record.model for record in newest_two})
+        kept = {record.model for record in newest_two}
+        tidy(self.state, self.models, reply.head_term, kept, self._metric)
         return wire.pack(reply)
-
-    def _tidy(self, head_term: int, kept: set[str]) -> None:
-        """Delete updates and models that no term needs; ``kept`` are the newest models' hashes."""
-        self.state.forget_updates()
-        self.state.secure_notes.forget_through(head_term)
-        self.state.answered.forget_through(head_term)
-        ledger = self.state.ledger
-        release = released_so_far(ledger, self._metric)
-        if release is not None:
-            kept.add(release.model)
-        accepted, proposed = ledger.accepted(head_term + 1), ledger.proposal(head_term + 1)
-        if accepted is not None:
-            kept.add(accepted.record.model)
-        if proposed is not None:
-            kept |= {proposed[1].record.model, proposed[1].record.averaged_model}
-        self.models.keep_only(kept)
 
     def _records(self, wanted: wire.FetchRecords, message: Message) -> RecordDict:
         return wire.pack(self.participant.records(wanted))
 
     def _model(self, wanted: wire.FetchModel, message: Message) -> RecordDict:
-        return wire.with_models(
-            self._reply(update=wanted.model), [self._find(message, wanted.model)]
-        )
+        return self._with_model(self._find(message, wanted.model))
 
     def _votes(self, wanted: wire.TellVotes, message: Message) -> RecordDict:
         return wire.pack(self.participant.tell_votes())
@@ -305,7 +293,7 @@ class Site:
                 "nothing: personalised models stay at their sites unless a site shares them",
                 MessageRefused.NOT_SHARED,
             )
-        return self._update_reply(share, Model.of(best.weights), None, 0)
+        return self._with_model(Model.of(best.weights))
 
     def _check_own(self, envelope: wire.Envelope) -> None:
         """Check that the weights of this single vendor go to its own server only."""
@@ -333,18 +321,24 @@ class Site:
     def _reply(self, **fields: object) -> RecordDict:
         return wire.pack(self._done(**fields))
 
+    def _with_model(self, model: Model) -> RecordDict:
+        return wire.with_models(self._reply(update=model.hash), [model])
+
     def _noted(self, asked: wire.Request, reply: wire.Reply, trained: bool = False) -> RecordDict:
         """Note what a record may quote of this answer, before it leaves."""
-        self.state.answered.keep(asked.envelope.term, reply, trained)
+        self.state.answered.keep(asked.envelope, reply, trained)
         return wire.pack(reply)
 
-    def _update_reply(
+    def _worked(
         self,
-        asked: wire.Request,
-        model: Model,
-        ballot: Ballot | None,
-        steps: int,
-        trained: bool = False,
+        asked: wire.Train | wire.RecallUpdate,
+        update: Model | None,
+        notes: UpdateNotes,
+        role: Role,
     ) -> RecordDict:
-        reply = self._done(update=model.hash, ballot=ballot, steps=steps)
-        return wire.with_models(self._noted(asked, reply, trained), [model])
+        """Answer with the update, if it may leave, and a signed ballot."""
+        name = update.hash if update is not None else ""
+        reply = self._done(update=name, ballot=notes.ballot, steps=notes.steps)
+        trained = role == "client" and isinstance(asked, wire.Train)  # not: recalled
+        answer = self._noted(asked, signed_training(asked, reply, role, self.keys), trained)
+        return wire.with_models(answer, [update] if update is not None else [])

@@ -31,7 +31,7 @@ from clients.models.moving_average import AverageFile
 from clients.settings import ModelSettings, TaskSettings
 from srflm_flower.site.answered import AnswersOnDisk
 from srflm_flower.site.ledger import TermLedger
-from srflm_flower.site.secure_secrets import SecretsOnDisk
+from srflm_flower.site.secure_aggregation.secrets_on_disk import SecretsOnDisk
 from strategies.protocol.records import Ballot, Metrics
 from strategies.weights import Weights
 

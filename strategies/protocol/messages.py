@@ -187,8 +187,9 @@ class Reply(Noun):
     site lacks and that must be attached when the request is sent again.  ``head_term`` is the last
     term in the site's ledger, ``attempt`` the highest attempt that it has seen for the next term.
     ``grant`` is the vote that an opening asks for, and ``accepted`` the proposal that the site has
-    accepted earlier.  ``signature`` is of an acceptance or of the survivors in secure aggregation,
-    which also uses ``keys`` and ``shares`` (by vendor).  ``privacy`` comes with an evaluation, an
+    accepted earlier.  ``signature`` is of an acceptance, of the survivors in secure aggregation,
+    or of this answer (:mod:`strategies.protocol.signed_answers`).  Secure aggregation also uses
+    ``keys`` and ``shares`` (by vendor).  ``privacy`` comes with an evaluation, an
     ``approval`` of a new roster with the reply to an opening.
     """
 

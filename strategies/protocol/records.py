@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from strategies.protocol.bounds import ByName, History, Many
+from strategies.settings import Role
 
 MAX_NUMBER = 2**53
 """The largest term, attempt, or order number: exact in every JSON parser and in SQLite."""
@@ -40,12 +41,16 @@ class Ballot(Noun):
 
 
 class Absence(Noun):
-    """A vendor that took no part in a phase, and why (an error code, never a text)."""
+    """A vendor that took no part in a phase, and why (an error code, never a text).
+
+    A vendor that has failed or refused signs this itself; nobody can sign that it did not answer.
+    """
 
     vendor: str
     phase: str
     code: str
     attempt: int = 0
+    signature: str | None = None
 
 
 class VendorMetrics(Noun):
@@ -67,6 +72,34 @@ class VendorPrivacy(Noun):
     delta: float = Field(gt=0, lt=1)
     can_serve: bool
     can_train: bool
+
+
+class SignedWork(Noun):
+    """A vendor's ballot and gradient steps in one round and role, signed by this vendor."""
+
+    round: int = Field(ge=1, le=MAX_NUMBER)
+    role: Role
+    ballot: Ballot
+    steps: int
+    signature: str
+
+
+class SignedEvaluation(Noun):
+    """A vendor's signature of its metrics in the record, and of its ``privacy`` if it told it.
+
+    ``averaged`` says whether it was asked about the averaged model, too.
+    """
+
+    averaged: bool
+    privacy: bool
+    signature: str
+
+
+class SignedAnswers(Noun):
+    """The signatures of one vendor on the figures that a record quotes of it."""
+
+    work: Many[SignedWork] = ()
+    evaluation: SignedEvaluation | None = None
 
 
 class PhaseCost(Noun):
@@ -120,7 +153,8 @@ class TermRecord(Noun):
     ``clients`` are the vendors whose updates were averaged, with the server's own last one if
     ``stale_server``.  ``privacy`` is what vendors have last reported of theirs; ``ended`` says why
     no further term can follow.  With a ``roster_change`` another edition of the federation file
-    decides from the next term on, and ``ranking`` is an order of its roster.
+    decides from the next term on, and ``ranking`` is an order of its roster.  ``signed`` has the
+    vendors' own signatures (:mod:`strategies.protocol.signed_answers`).
     """
 
     schema_version: Literal[1] = 1
@@ -144,6 +178,7 @@ class TermRecord(Noun):
     cost: ByName[PhaseCost]
     parent: str
     roster_change: RosterChange | None = None
+    signed: ByName[SignedAnswers] | None = None
 
     @property
     def next_federation(self) -> str:

@@ -14,9 +14,14 @@ from strategies.protocol.records import (
     Ballot,
     Grant,
     Proposal,
+    SignedAnswers,
+    SignedEvaluation,
+    SignedWork,
     VendorMetrics,
     VendorPrivacy,
 )
+from strategies.protocol.signed_answers import failure_statement, quotable
+from strategies.settings import Role
 from strategies.term.exchange import CostMeter, Exchange
 from strategies.weights import Model
 
@@ -53,8 +58,9 @@ class Attempt:
     """One attempt at a term, from its opening to its commit.
 
     ``ranking`` is the succession in this term.  ``node_of`` has the node of each vendor that takes
-    part.  ``find`` looks up a model by its hash.  ``was_asked`` is true if the vendors gave their
-    names and last terms at an opening, and false if ``node_of`` was known without one.
+    part.  ``find`` looks up a model by its hash, and ``is_signed`` tells whether a vendor has
+    signed a statement.  ``was_asked`` is true if the vendors gave their names and last terms at an
+    opening, and false if ``node_of`` was known without one.
     """
 
     envelope: Envelope
@@ -63,6 +69,7 @@ class Attempt:
     parent: str
     start_name: str
     find: Callable[[str], Model]
+    is_signed: Callable[[str, bytes, str], bool]
     first_round: int
     exchange: Exchange
     meter: CostMeter
@@ -77,6 +84,7 @@ class Attempt:
     metrics: dict[str, VendorMetrics] = field(default_factory=dict)
     privacy: dict[str, VendorPrivacy] = field(default_factory=dict)
     approvals: dict[str, Approval] = field(default_factory=dict)
+    signed: dict[str, SignedAnswers] = field(default_factory=dict)
 
     @cached_property
     def start(self) -> Model:
@@ -102,27 +110,62 @@ class Attempt:
         }
         return len(self.node_of.keys() - lost)
 
-    def note_absence(self, vendor: str, phase: str, code: str) -> Absence:
+    def note_absence(
+        self, vendor: str, phase: str, code: str, signature: str | None = None
+    ) -> Absence:
         """Note that ``vendor`` took no part in ``phase``, with the error code that says why."""
-        absence = Absence(vendor=vendor, phase=phase, code=code, attempt=self.envelope.attempt)
+        absence = Absence(
+            vendor=vendor,
+            phase=phase,
+            code=code,
+            attempt=self.envelope.attempt,
+            signature=signature or None,
+        )
         self.absences.append(absence)
         return absence
 
-    def note_work(self, reply: Reply) -> None:
-        """Note the ballot and the gradient steps of a vendor's work."""
-        if reply.ballot is not None:
-            self.ballots[reply.vendor] = reply.ballot
-            # Steps add up over the rounds of a term; the last ballot counts.
-            self.steps[reply.vendor] = self.steps.get(reply.vendor, 0) + reply.steps
+    def note_failure(self, vendor: str, phase: str, reply: Reply | None) -> None:
+        """Note the absence of a vendor that says why, or of one that gave no valid answer."""
+        code, signature = (reply.code, reply.signature) if reply is not None else (NO_REPLY, "")
+        # No site takes a record with a reason that its vendor has not signed.
+        if not self.is_signed(
+            vendor, failure_statement(self.envelope, vendor, phase, code), signature
+        ):
+            code, signature = NO_REPLY, ""
+        self.note_absence(vendor, phase, code, signature)
 
-    def note_evaluation(self, reply: Reply) -> None:
-        """Note a vendor's metrics and its report on privacy."""
+    def note_work(self, reply: Reply, round_number: int, role: Role) -> None:
+        """Note the ballot, the gradient steps, and the signature of a vendor's work."""
+        vendor, ballot = reply.vendor, reply.ballot
+        if ballot is None:
+            return
+        self.ballots[vendor] = ballot
+        # Steps add up over the rounds of a term; the last ballot counts.
+        self.steps[vendor] = self.steps.get(vendor, 0) + reply.steps
+        if reply.signature:  # in a simulation nobody signs
+            work = SignedWork(
+                round=round_number,
+                role=role,
+                ballot=ballot,
+                steps=reply.steps,
+                signature=reply.signature,
+            )
+            told = self.signed.get(vendor, SignedAnswers())
+            self.signed[vendor] = told.model_copy(update={"work": (*told.work, work)})
+
+    def note_evaluation(self, reply: Reply, averaged: bool) -> None:
+        """Note a vendor's metrics and its report on privacy; ``averaged`` as in the record."""
+        vendor = reply.vendor
         if reply.privacy is not None:
-            self.privacy[reply.vendor] = reply.privacy
+            self.privacy[vendor] = reply.privacy
         if reply.metrics:
-            # The noun forbids extra fields: an unknown name would raise at the server.
-            known = {k: v for k, v in reply.metrics.items() if k in VendorMetrics.model_fields}
-            self.metrics[reply.vendor] = VendorMetrics(**known)
+            self.metrics[vendor] = quotable(reply.metrics)
+        if reply.signature:
+            evaluation = SignedEvaluation(
+                averaged=averaged, privacy=reply.privacy is not None, signature=reply.signature
+            )
+            told = self.signed.get(vendor, SignedAnswers())
+            self.signed[vendor] = told.model_copy(update={"evaluation": evaluation})
 
     def too_few_clients(self, least: int) -> FederationStopped:
         """Return the error for a term with too few usable updates to average."""

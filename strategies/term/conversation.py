@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flwr.app import Message, RecordDict
 
-from strategies.errors import NO_REPLY, FederationStopped
+from strategies.errors import FederationStopped
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
 from strategies.protocol.quorum import has_majority
@@ -83,7 +83,7 @@ class Conversation:
         models = {model.hash: model for model in at_hand}
         waiting = {message.metadata.dst_node_id: message for message in requests}
         asked = [v for v, node in self.term.node_of.items() if node in waiting]
-        failed: dict[str, str] = {}
+        failed: dict[str, wire.Reply] = {}
         resent: Counter[int] = Counter()
         done: dict[str, Answer] = {}
         while waiting:
@@ -105,11 +105,11 @@ class Conversation:
                 elif reply.status == "needs-models" and not wire.has_models(waiting[node]):
                     again[node] = self._with_models(waiting[node], reply.needs, models)
                 else:
-                    failed[vendor] = reply.code
+                    failed[vendor] = reply
             waiting = again
         for vendor in asked:
             if vendor not in done:
-                self.term.note_absence(vendor, phase, failed.get(vendor, NO_REPLY))
+                self.term.note_failure(vendor, phase, failed.get(vendor))
         return done
 
     def _majority_is_done(self, answers: Iterable[Answer | None]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from flwr.serverapp import Grid
 
 from strategies.election import Ranking
-from strategies.errors import NO_REPLY, LedgerError, MessageRefused
+from strategies.errors import LedgerError, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
 from strategies.protocol.quorum import has_majority, owner
@@ -69,6 +69,7 @@ def new_attempt(
         parent=head.hash if head is not None else plan.federation,
         start_name=start,
         find=journal.model,
+        is_signed=journal.is_signed,
         first_round=(head.round if head is not None else 0) + 1,
         exchange=exchange,
         meter=exchange.meter,
@@ -106,7 +107,7 @@ def open_term(
     term.node_of = {v: term.node_of[v] for v in plan.roster if v in term.node_of}
     for vendor in plan.roster:
         if vendor not in term.node_of:
-            term.note_absence(vendor, "open", answers.codes.get(vendor, NO_REPLY))
+            term.note_failure(vendor, "open", answers.failed.get(vendor))
     codes = sorted(set(answers.codes.values()))
     reasons = f" (others: {', '.join(codes)})" if codes else ""
     ready, did = len(term.node_of), "were ready when the term was opened"
@@ -122,6 +123,7 @@ class _Answers:
         self._term, self._plan, self._journal = term, plan, journal
         self.head_of: dict[str, int] = {}
         self.codes: dict[str, str] = {}
+        self.failed: dict[str, wire.Reply] = {}
 
     def gather(self, opening: wire.OpenAttempt, nodes: Iterable[int]) -> None:
         """Ask ``nodes`` and note their answers; raises :class:`AttemptTaken` or :class:`Behind`."""
@@ -140,6 +142,7 @@ class _Answers:
                 self._note(node, reply)
             elif reply.status == "failed":
                 self.codes[reply.vendor] = reply.code
+                self.failed[reply.vendor] = reply
                 if reply.code == MessageRefused.ATTEMPT:
                     highest = max(highest, reply.attempt)
         # Being behind counts before being outvoted: a committed term cannot be attempted again.

@@ -92,8 +92,8 @@ class TermJournal(Protocol):
         """
         ...
 
-    def is_accepted(self, vendor: str, record: TermRecord, attempt: int, signature: str) -> bool:
-        """Return whether a vendor has signed that it has accepted a record."""
+    def is_signed(self, vendor: str, statement: bytes, signature: str) -> bool:
+        """Return whether a vendor has signed a statement."""
         ...
 
     def sign(self, record: TermRecord) -> Proposal:

@@ -18,15 +18,21 @@ from strategies.term.record_of_term import next_term
 
 RECORD_BYTES = 65_536
 RECORD_BYTES_OF_A_VENDOR = 4096
-"""A record takes about 1 KiB for each vendor; every site keeps it for ever."""
+RECORD_BYTES_OF_A_ROUND = 512
+"""A record takes about 2 KiB for each vendor, and a signed ballot a round; every site keeps it for
+ever."""
 
 
 @dataclass(frozen=True)
 class OwnPart:
-    """The answers that one vendor gave in a term: ``trained`` says whether it sent an update."""
+    """The answers that one vendor gave in a term.
+
+    ``trained`` and ``evaluated`` are the attempts in which it sent an update, and metrics.
+    """
 
     vendor: str
-    trained: bool = False
+    trained: frozenset[int] = frozenset()
+    evaluated: frozenset[int] = frozenset()
     ballots: tuple[Ballot, ...] = ()
     metrics: tuple[Metrics, ...] = ()
     privacy: tuple[VendorPrivacy, ...] = ()
@@ -39,7 +45,8 @@ def check_agreed(
 
     Raises :class:`MessageRefused`.
     """
-    most = RECORD_BYTES + RECORD_BYTES_OF_A_VENDOR * len(plan.roster)
+    of_a_vendor = RECORD_BYTES_OF_A_VENDOR + RECORD_BYTES_OF_A_ROUND * plan.rounds_per_term
+    most = RECORD_BYTES + of_a_vendor * len(plan.roster)
     size = len(canonical_json(record.model_dump(mode="json")))
     if size > most:
         raise _refused(f"a record of {size} bytes", f"at most {most}")
@@ -64,7 +71,7 @@ def check_agreed(
 
 
 def check_quoted(record: TermRecord, own: OwnPart, before: VendorPrivacy | None) -> None:
-    """Check that ``record`` quotes this vendor as it answered; it may leave an answer out.
+    """Check that ``record`` quotes this vendor as it answered.
 
     ``before`` is the vendor's report on privacy in the record before, which is carried on when a
     vendor did not answer.  Raises :class:`MessageRefused`.
@@ -81,6 +88,22 @@ def check_quoted(record: TermRecord, own: OwnPart, before: VendorPrivacy | None)
     privacy = record.privacy.get(vendor)
     if privacy is not None and privacy not in (*own.privacy, before):
         raise _refused("a privacy report in this vendor's name", "one that it has sent")
+
+
+def check_not_left_out(record: TermRecord, own: OwnPart) -> None:
+    """Check that ``record`` quotes every answer that this vendor gave in the record's attempt.
+
+    It is for a record that its own server proposes.  An answer can be lost on its way, so that an
+    honest server leaves it out: a stand-in that must complete the term needs this vendor's vote.
+    Raises :class:`MessageRefused`.
+    """
+    vendor, attempt = own.vendor, record.attempt
+    if any(a.vendor == vendor and a.attempt == attempt and a.signature for a in record.absences):
+        return  # this vendor has itself signed that it failed in the attempt
+    if attempt in own.trained and vendor not in record.ballots:
+        raise _refused("this vendor's ballot left out", "the ballot that it has sent")
+    if attempt in own.evaluated and vendor not in record.metrics:
+        raise _refused("this vendor's metrics left out", "the metrics that it has sent")
 
 
 def _refused(found: str, expected: str) -> MessageRefused:

@@ -47,6 +47,7 @@ def make_record(
         cost=dict(term.meter.phases),
         parent=term.parent,
         roster_change=change,
+        signed={v: term.signed[v] for v in roster if v in term.signed} or None,
     )
     ranking, ended = next_term(made, history, plan, policy)
     return made.model_copy(update={"ranking": ranking, "ended": ended})

@@ -56,7 +56,7 @@ def secure_mean(
         reply = trained[vendor].reply
         # The server's recalled update may be of an earlier term: no work in this one.
         if vendor in survivors or (vendor == term.server and own is not None and reply.steps):
-            term.note_work(reply)
+            term.note_work(reply, round_number, "client")
     term.clients = tuple(vendor for vendor in plan.roster if vendor in survivors)
     term.stale_server = own is not None
     return mean

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from srflm_flower.site.answered import AnswersOnDisk
-from strategies.protocol.messages import Reply
+from strategies.protocol.messages import Envelope, Reply
 from strategies.protocol.records import Ballot
+
+ASKED = Envelope(federation="f" * 64, term=1, attempt=0, server="b")
 
 
 def reply(loss: float) -> Reply:
@@ -20,10 +22,10 @@ def test_answer_that_a_crash_cut_short_is_forgotten_and_the_next_one_is_kept(
     tmp_path: Path, left: int
 ) -> None:
     answers = AnswersOnDisk(tmp_path)
-    answers.keep(1, reply(0.5), trained=True)
+    answers.keep(ASKED, reply(0.5), trained=True)
     path = next(tmp_path.glob("*.jsonl"))
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:left])
     assert len(AnswersOnDisk(tmp_path).of(1, "a").ballots) == 1
-    AnswersOnDisk(tmp_path).keep(1, reply(0.25))
+    AnswersOnDisk(tmp_path).keep(ASKED, reply(0.25))
     assert [each.loss for each in answers.of(1, "a").ballots] == [0.5, 0.25]

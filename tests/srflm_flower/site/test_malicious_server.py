@@ -13,6 +13,7 @@ import pytest
 from strategies.errors import MessageRefused, UpdateRejected
 from strategies.protocol import messages as wire
 from strategies.protocol.records import (
+    Absence,
     Ballot,
     Grant,
     TermRecord,
@@ -20,6 +21,7 @@ from strategies.protocol.records import (
     VendorPrivacy,
 )
 from strategies.protocol.signatures import sign_grant, sign_proposal
+from strategies.term.record_of_term import next_term
 from strategies.weights import Model, Weights
 from tests.support.stage import Stage, ask, refused
 
@@ -79,6 +81,62 @@ def test_record_that(stage: Stage, lie: str) -> None:
     assert false.proposal.record != stage.record
     with refused(stage, server, P.RECORD):
         ask(stage, false, wire.ACCEPT, server)
+
+
+def other(stage: Stage) -> str:
+    """Return the client besides the site that is tried."""
+    return next(v for v in stage.record.clients if v != stage.site)
+
+
+FALSE_WORDS_OF_OTHERS: dict[str, Callable[[TermRecord, Stage], Changes]] = {
+    "quotes another's loss": lambda r, s: {
+        "ballots": {**r.ballots, other(s): Ballot(examples=10, loss=0.0)},
+    },
+    "quotes another's metrics": lambda r, s: {
+        "metrics": {**r.metrics, other(s): VendorMetrics(finetuned={"accuracy": 1.0})}
+    },
+    "quotes another's report on privacy": lambda r, s: {
+        "privacy": {**r.privacy, other(s): privacy(can_serve=False)}
+    },
+    "has a failure that nobody has signed": lambda r, s: {
+        "absences": (Absence(vendor=other(s), phase="train", code="SRFLM-T1", attempt=r.attempt),)
+    },
+    "has no signature of its ballots": lambda r, s: {"signed": None},
+}
+
+
+@pytest.mark.parametrize("lie", FALSE_WORDS_OF_OTHERS)
+def test_record_that_in_true_figures_otherwise(stage: Stage, lie: str) -> None:
+    """The ranking and the end of the run follow from the false figures, as the election says."""
+    server, site = stage.record.server, stage.sites.site(stage.site)
+    false = stage.record.model_copy(update=FALSE_WORDS_OF_OTHERS[lie](stage.record, stage))
+    federation, history = site.federation, site.state.ledger.records()
+    ranking, ended = next_term(false, history, federation.term_plan(), federation.election_policy())
+    changes = {f: getattr(false, f) for f in TermRecord.model_fields}
+    false_words = stage.signed(server, **{**changes, "ranking": ranking, "ended": ended})
+    with refused(stage, server, P.SIGNATURE):
+        ask(stage, false_words, wire.ACCEPT, server)
+
+
+@pytest.mark.parametrize("field", ["ballots", "metrics"])
+def test_vendor_that_is_left_out_refuses(stage: Stage, field: str) -> None:
+    record, site = stage.record, stage.sites.site(stage.site)
+    kept = {v: each for v, each in getattr(record, field).items() if v != stage.site}
+    false = record.model_copy(update={field: kept})
+    if field == "ballots":
+        steps = {v: n for v, n in record.steps.items() if v != stage.site}
+        clients = tuple(v for v in record.clients if v != stage.site)
+        false = false.model_copy(update={"steps": steps, "clients": clients})
+    told = dict(record.signed or {})
+    del told[stage.site]
+    federation = site.federation
+    ranking, ended = next_term(
+        false, site.state.ledger.records(), federation.term_plan(), federation.election_policy()
+    )
+    changes = {field: kept, "steps": false.steps, "clients": false.clients, "signed": told}
+    left_out = stage.signed(record.server, **changes, ranking=ranking, ended=ended)
+    with refused(stage, record.server, P.RECORD):
+        ask(stage, left_out, wire.ACCEPT, record.server)
 
 
 def test_client_that_sent_no_update_is_not_named(stage: Stage) -> None:

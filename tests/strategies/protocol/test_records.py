@@ -78,6 +78,7 @@ def test_hash_covers_every_field(field: str) -> None:
             "edition": {"federation": "0" * 64, "roster": ("a", "b")},
             "approvals": {},
         },
+        "signed": {"a": {}},
     }
     changed = make_record(**{field: other.get(field, "0" * 64)})
     assert changed.hash != make_record().hash

@@ -12,7 +12,7 @@ from typing import Any
 from flwr.app import Message, RecordDict
 
 from srflm_flower.federation.federation import Federation
-from srflm_flower.site.secure_secrets import SecretsOnDisk
+from srflm_flower.site.secure_aggregation.secrets_on_disk import SecretsOnDisk
 from srflm_flower.site.state import SiteState
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire

@@ -1,0 +1,1 @@
+"""A site as a client of secure aggregation: its answers, and its secrets of the open term."""
