@@ -19,7 +19,7 @@ def verify(
         list[Path] | None, typer.Argument(help="one site's folder, or several to compare")
     ] = None,
 ) -> None:
-    """Verify chain, signatures, head model, and audit of each site; then compare the ledgers."""
+    """Verify chain, signatures, elections, model, and audit of each site; compare the ledgers."""
     from deploy.site.site_on_disk import site_on_disk
     from deploy.site.verification import verify_site
 
@@ -37,6 +37,12 @@ def verify(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
             f" majority valid; {head}; {found.audited} messages audited"
         )
+        unsigned = len(found.hashes) - found.elected
+        if unsigned:
+            console.print(
+                f"{site.vendor}: {unsigned} terms of an older version, in which vendors did not"
+                " sign their own figures"
+            )
     # A forked ledger is valid in itself; only the comparison with another site's shows it. Sites
     # that are behind are not in contradiction.
     longest = max(chains.values(), key=len, default=())

@@ -1,12 +1,18 @@
-"""Verify a site's files: its ledger's chain and signatures, its newest model, its message log."""
+"""Verify a site's files: the ledger's chain, signatures and elections, the model, the log."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from deploy.site.site_on_disk import SiteOnDisk
+from strategies.election import first_ranking
+from strategies.errors import LedgerError
 from strategies.protocol.chain import check_chain
+from strategies.protocol.records import Edition, TermRecord
 from strategies.protocol.roster_change import Editions, check_decided
+from strategies.protocol.signed_answers import check_signed_answers
+from strategies.term.record_of_term import next_term
 
 
 @dataclass(frozen=True)
@@ -16,13 +22,15 @@ class Verified:
     ``hashes`` are those of its ledger's records, the oldest first.  ``head_model`` is the hash of
     the model that the next term starts from; None at a site that has no record yet and was never
     up.  ``audited`` counts the messages in its log.  ``changes`` are the terms whose records
-    changed the roster.
+    changed the roster.  ``elected`` counts the records whose figures their vendors have signed, and
+    whose election follows from these figures; older versions of the project made records without.
     """
 
     hashes: tuple[str, ...]
     head_model: str | None
     audited: int
     changes: tuple[int, ...] = ()
+    elected: int = 0
 
 
 def verify_site(site: SiteOnDisk) -> Verified:
@@ -35,8 +43,13 @@ def verify_site(site: SiteOnDisk) -> Verified:
     first = site.federation.first_edition
     check_chain(records, first.federation)
     editions = Editions(first)
-    for each in committed:
+    elected = 0
+    for number, each in enumerate(committed):
         check_decided(each, editions.last, site.keys)
+        # A record without signatures after one with them is no record of an older version.
+        if each.record.signed is not None or elected:
+            _check_elected(site, records[: number + 1], editions.last)
+            elected += 1
         editions = editions.after(each.record)
     newest = records[-1].model if records else None
     if newest is not None:
@@ -44,4 +57,21 @@ def verify_site(site: SiteOnDisk) -> Verified:
     audited = site.audit.check()
     changes = tuple(term for term, _ in editions.changes)
     head = newest or site.initial_model
-    return Verified(tuple(record.hash for record in records), head, audited, changes)
+    return Verified(tuple(record.hash for record in records), head, audited, changes, elected)
+
+
+def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edition) -> None:
+    """Check the figures and the election of the last of ``records``, which ``edition`` decides."""
+    *history, record = records
+    head = history[-1] if history else None
+    plan, policy = site.federation.term_plan(), site.federation.election_policy()
+    ranking = head.ranking if head is not None else first_ranking(policy, edition.roster)
+    check_signed_answers(record, head, ranking, site.keys.at(edition))
+    # Another edition may have another least number of clients, which decides the end alone.
+    elected, _ = next_term(record, history, replace(plan, roster=edition.roster), policy)
+    if elected != record.ranking:
+        raise LedgerError(
+            f"a ranking in the record of term {record.term} that its ballots do not give",
+            f"{', '.join(elected)}",
+            "keep the ledger as it is, and look into the vendors that have signed this record",
+        )
