@@ -21,7 +21,7 @@ from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
 from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk
 from deploy.site.starts import begin_start
-from srflm_flower.site.learner import vendor_learner
+from srflm_flower.site.own_data.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
 from strategies.errors import INTERNAL_ERROR, ConfigurationError, SrflmError

@@ -17,7 +17,7 @@ from clients.models.model_store import ModelStore
 from clients.networks import get_weights, initial_network
 from srflm_flower.federation.federation import Federation
 from srflm_flower.run.folder import RunFolder
-from srflm_flower.site.learner import vendor_learner
+from srflm_flower.site.own_data.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
 from srflm_flower.site.state import SiteState

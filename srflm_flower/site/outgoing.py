@@ -43,7 +43,7 @@ DECLARED: Mapping[str, Declared] = {
     "attempt": Declared("the highest attempt that it has seen", PUBLIC),
     "grant": Declared("a vote", PUBLIC),
     "accepted": Declared("a term record that it has accepted", PUBLIC),
-    "signature": Declared("of an acceptance", PUBLIC),
+    "signature": Declared("of an acceptance, or of this answer", PUBLIC),
     "records": Declared("committed term records", PUBLIC),
     "votes": Declared("how far the site is", PUBLIC),
     "steps": Declared("gradient steps", "agreed in federation.toml"),

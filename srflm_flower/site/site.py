@@ -21,10 +21,10 @@ from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, find_models
 from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
-from srflm_flower.site.own_training import OwnTraining, is_of, notes_of
-from srflm_flower.site.personalisation import Personalisation, stored_models
+from srflm_flower.site.own_data.own_training import OwnTraining, is_of, notes_of
+from srflm_flower.site.own_data.personalisation import Personalisation, stored_models
+from srflm_flower.site.own_data.released_metrics import released_metrics
 from srflm_flower.site.policy import SitePolicy, participant_of
-from srflm_flower.site.released_metrics import released_metrics
 from srflm_flower.site.secure_aggregation.secure_sum import secure_site
 from srflm_flower.site.signing import signed_evaluation, signed_training
 from srflm_flower.site.state import Best, SiteState, UpdateNotes

@@ -104,7 +104,7 @@ class QuickFederation(DeployedFederation):
     def learner(
         self, federation: object, vendor: str, network: object, account: object
     ) -> InstantLearner:
-        """Stand in for :func:`srflm_flower.site.learner.vendor_learner`."""
+        """Stand in for :func:`srflm_flower.site.own_data.learner.vendor_learner`."""
         return InstantLearner(vendor, self.trained, self.roster.index(vendor))
 
     def site(self, vendor: str) -> DeployedSite:

@@ -1,0 +1,1 @@
+"""The work on the vendor's own data: training, evaluation, and the personalised model."""
