@@ -14,6 +14,7 @@ from strategies.protocol.records import (
     Ballot,
     Grant,
     Proposal,
+    Quorum,
     VendorMetrics,
     VendorPrivacy,
 )
@@ -59,6 +60,7 @@ class Attempt:
 
     envelope: Envelope
     roster: tuple[str, ...]
+    quorum: Quorum
     ranking: tuple[str, ...]
     parent: str
     start_name: str

@@ -27,19 +27,22 @@ from typing import Literal, NamedTuple
 
 from strategies.protocol import quorum
 from strategies.protocol.quorum import Accepted, Refusal, Votes
+from strategies.protocol.records import Quorum
 
 UNKNOWN = 10**9
 """Through which term a site is silent that has lost its disk and not yet asked enough others."""
 
 
-def silent_through(heard: Mapping[str, Votes], roster: Collection[str]) -> int | None:
+def silent_through(
+    heard: Mapping[str, Votes], roster: Collection[str], decides: Quorum = "majority"
+) -> int | None:
     """Return the last term in which a site that has lost its disk may have voted.
 
     ``heard`` is what others that are not forgetful have answered since; None says that they are
     too few.  Whoever has voted in term t knew that a majority had accepted the record of t - 1:
     one of them is among any majority, and either has moved on to t or still shows that record.
     """
-    if not quorum.has_majority(heard, roster):
+    if not quorum.has_quorum(heard, roster, decides):
         return None
     return max(votes.term + (votes.accepted is not None) for votes in heard.values())
 
@@ -52,8 +55,10 @@ class Rules:
     grant: Callable[[Votes, int], Votes] = quorum.grant
     accept: Callable[[Votes, int, str], Votes] = quorum.accept
     must_propose: Callable[[Iterable[Accepted | None]], Accepted | None] = quorum.must_propose
-    has_majority: Callable[[Collection[str], Collection[str]], bool] = quorum.has_majority
-    silent_through: Callable[[Mapping[str, Votes], Collection[str]], int | None] = silent_through
+    has_quorum: Callable[[Collection[str], Collection[str], Quorum], bool] = quorum.has_quorum
+    silent_through: Callable[[Mapping[str, Votes], Collection[str], Quorum], int | None] = (
+        silent_through
+    )
     stores_grants: bool = True
     stores_proposals: bool = True
     knows_its_loss: bool = True
@@ -123,6 +128,7 @@ class World:
 
     size: int
     rules: Rules = Rules()
+    quorum: Quorum = "majority"
 
     @property
     def roster(self) -> tuple[str, ...]:
@@ -208,9 +214,12 @@ class World:
         if record := dict(site.proposals).get(attempt):
             return site, Message("accept", term, attempt, record)
         grants = self.answers(site, step.messages)
-        if attempt and not self._have_majority(grants):
+        if attempt and not self._decide(grants):
             return site, None
-        due = self.rules.must_propose(grant.told for grant in grants)
+        try:
+            due = self.rules.must_propose(grant.told for grant in grants)
+        except quorum.TwoRecords:
+            return site, None
         own = f"{self.roster[step.site]}{attempt}{chr(39) * site.lives_lost}"
         record = due.record if due else ">".join((*site.ledger[-1:], own))
         proposals = (*site.proposals, (attempt, record))
@@ -220,13 +229,15 @@ class World:
 
     def _commit(self, site: Site, step: Step) -> Done:
         record = dict(site.proposals).get(-1 if site.running is None else site.running)
-        if record is None or not self._have_majority(self.answers(site, step.messages)):
+        if record is None or not self._decide(self.answers(site, step.messages)):
             return site, None
         ledger = (*site.ledger, record)
         return _moved_on(site, ledger), Message("committed", len(ledger), record=record)
 
-    def _have_majority(self, answers: Iterable[Message]) -> bool:
-        return self.rules.has_majority({self.roster[each.site] for each in answers}, self.roster)
+    def _decide(self, answers: Iterable[Message]) -> bool:
+        return self.rules.has_quorum(
+            {self.roster[each.site] for each in answers}, self.roster, self.quorum
+        )
 
     def _without_disk(self, site: Site) -> Site:
         votes = Votes(1, forgetful=self.rules.knows_its_loss)
@@ -246,7 +257,7 @@ class World:
         ledger = max(site.ledger, peer.ledger, key=len)
         if site.silent == UNKNOWN and not peer.votes.forgetful:
             heard = {**dict(site.heard), name: peer.votes}
-            silent = self.rules.silent_through(heard, self.roster)
+            silent = self.rules.silent_through(heard, self.roster, self.quorum)
             site = site._replace(heard=tuple(sorted(heard.items())))
             if silent is not None:
                 return _moved_on(site._replace(silent=silent, heard=()), ledger)
@@ -305,7 +316,10 @@ def _recoverable(term: int, record: str, able: Sequence[Site]) -> bool:
     for site in able:
         if len(site.ledger) >= term:
             return True
-    due = quorum.must_propose(site.disk.accepted for site in able if site.disk.term == term)
+    try:
+        due = quorum.must_propose(site.disk.accepted for site in able if site.disk.term == term)
+    except quorum.TwoRecords:
+        return False
     return due is not None and due.record == record
 
 
