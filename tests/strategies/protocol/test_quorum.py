@@ -27,7 +27,8 @@ from strategies.protocol.quorum import (
 )
 from strategies.protocol.records import Quorum
 from tests.support.quorum.search import Found, explore, replay, try_schedules
-from tests.support.quorum.world import Message, Rules, Step, World, silent_through
+from tests.support.quorum.votes import Message
+from tests.support.quorum.world import Rules, Step, World, silent_through
 
 SCHEDULES = 10_000
 RANKING = ("b", "c", "a")

@@ -8,10 +8,9 @@ too.
   come again, late, or at nobody's: loss, delay, duplication and partition need no steps.
 * What a server has heard is no state either: when it proposes or commits it names the answers.
   To hear one disturbs nobody, and after a crash the same answers may come again.
-* A crash takes what is not on the disk.  A step during which the site ``dies`` has written to the
-  disk, but its message does not leave.
-* A site whose disk is lost, or that is put back from a copy of all its files, is forgetful, until
-  :func:`silent_through` says which terms are safe.
+* A crash takes what is not on the disk.  If a site ``dies`` in a step, its message does not leave.
+* A site whose disk is lost or put back is forgetful, until :func:`silent_through` knows better.
+* ``liars`` sign any vote, and as servers propose any record.
 
 A record is named by its parents, its author, the attempt, and a ``'`` for every life that the
 author has lost: ``a0>b1'`` is what vendor ``b`` made under attempt 1, after a crash, on ``a0``.
@@ -27,7 +26,8 @@ from typing import Literal, NamedTuple
 
 from strategies.protocol import quorum
 from strategies.protocol.quorum import Accepted, Refusal, Votes
-from strategies.protocol.records import Quorum
+from strategies.protocol.records import Quorum, quorum_size
+from tests.support.quorum.votes import Message, is_evident, lies, proofs
 
 UNKNOWN = 10**9
 """Through which term a site is silent that has lost its disk and not yet asked enough others."""
@@ -64,17 +64,8 @@ class Rules:
     knows_its_loss: bool = True
     knows_its_copy: bool = True
     counts_one_attempt: bool = True
-
-
-class Message(NamedTuple):
-    """What is sent; ``site`` says whose answer it is, -1 in what a server sends to all."""
-
-    kind: Literal["open", "granted", "accept", "accepted", "committed"]
-    term: int
-    attempt: int = -1
-    record: str = ""
-    site: int = -1
-    told: Accepted | None = None
+    checks_proofs: bool = True
+    keeps_proofs: bool = True
 
 
 class Site(NamedTuple):
@@ -110,7 +101,9 @@ class Step(NamedTuple):
     ``copy`` is what the site was earlier, for a restore of all its files.
     """
 
-    kind: Literal["start", "deliver", "propose", "commit", "crash", "lose_disk", "restore", "sync"]
+    kind: Literal[
+        "start", "deliver", "propose", "commit", "crash", "lose_disk", "restore", "sync", "lie"
+    ]
     site: int
     messages: tuple[Message, ...] = ()
     attempt: int = -1
@@ -129,6 +122,7 @@ class World:
     size: int
     rules: Rules = Rules()
     quorum: Quorum = "majority"
+    liars: frozenset[int] = frozenset()
 
     @property
     def roster(self) -> tuple[str, ...]:
@@ -151,9 +145,14 @@ class World:
             case "start":
                 after, message = self._start(site, step)
             case "deliver":
-                after, message = self._deliver(site, step)
+                known = self._is_proven(state, step.messages[0])
+                after, message = self._deliver(site, step) if known else (site, None)
             case "propose":
-                after, message = self._propose(site, step)
+                votes = [each for each in step.messages if self._is_proven(state, each)]
+                after, message = self._propose(site, step._replace(messages=tuple(votes)))
+            case "lie":
+                (message,) = step.messages
+                after = site
             case "commit":
                 after, message = self._commit(site, step)
             case "crash":
@@ -173,6 +172,9 @@ class World:
             after, message = _crashed(after), None
         sites = (*state.sites[: step.site], after, *state.sites[step.site + 1 :])
         sent = state.sent if message is None or message in state.sent else state.sent | {message}
+        if self.liars and message is not None:
+            sent |= lies(message, sent, self.liars)
+            accepted |= {each for each in sent - state.sent if each.kind == "accepted"}
         crashes = state.crashes - (step.dies or step.kind == "crash")
         losses = state.losses - (step.kind == "lose_disk")
         return State(sites, sent, accepted, crashes, losses), message
@@ -278,24 +280,42 @@ class World:
             and each.attempt in attempts
         ]
 
+    def _is_proven(self, state: State, message: Message) -> bool:
+        """Return whether a request to accept, or a record named in a vote, has grants for it."""
+        asked = Accepted(message.attempt, message.record) if message.kind == "accept" else None
+        named = asked or message.told
+        if not self.liars or not self.rules.checks_proofs or named is None:
+            return True
+        return any(True for _ in proofs(self, state.sent, message.term, named))
+
     def violation(self, state: State) -> str | None:
         """Return what must never be: a fork, a false or double record, a lost one."""
         chosen: dict[int, str] = {}
-        for term, record in _chosen(state.accepted, self.size):
+        for term, record in self._chosen(state):
             if chosen.setdefault(term, record) != record:
+                if self.quorum == "majority" and self.liars and is_evident(self, state.sent, term):
+                    return None
                 return f"term {term} has two outcomes, {chosen[term]} and {record}"
         chain = tuple(chosen.get(term + 1, "") for term in range(max(chosen, default=0)))
         if not all(chain[term].startswith(f"{chain[term - 1]}>") for term in range(1, len(chain))):
             return f"a record is counted twice, or out of order: {chain}"
         for at, site in enumerate(state.sites):
-            if site.ledger and site.ledger != chain[: len(site.ledger)]:
+            if at not in self.liars and site.ledger and site.ledger != chain[: len(site.ledger)]:
                 return f"{self.roster[at]} holds {site.ledger}, committed is {chain}"
         able = [site for site in state.sites if not site.disk.forgetful] if chain else []
-        if 2 * len(able) > self.size:
+        if 2 * len(able) > self.size and not self.liars:
             for term, record in chosen.items():
                 if not _recoverable(term, record, able):
                     return f"{record}, committed in term {term}, is lost"
         return None
+
+    def has_forked(self, state: State) -> bool:
+        """Return whether a term has two outcomes."""
+        chosen = self._chosen(state)
+        return len({term for term, _ in chosen}) < len(chosen)
+
+    def _chosen(self, state: State) -> tuple[tuple[int, str], ...]:
+        return _chosen(state.accepted, quorum_size(self.size, self.quorum))
 
 
 def _crashed(site: Site) -> Site:
@@ -324,7 +344,7 @@ def _recoverable(term: int, record: str, able: Sequence[Site]) -> bool:
 
 
 @lru_cache(maxsize=100_000)
-def _chosen(accepted: frozenset[Message], size: int) -> tuple[tuple[int, str], ...]:
-    """Return (term, record) for all that a majority ever accepted under one attempt."""
+def _chosen(accepted: frozenset[Message], needed: int) -> tuple[tuple[int, str], ...]:
+    """Return (term, record) for all that a quorum ever accepted under one attempt."""
     count = Counter((each.term, each.attempt, each.record) for each in accepted)
-    return tuple(sorted({(key[0], key[2]) for key, n in count.items() if 2 * n > size}))
+    return tuple(sorted({(key[0], key[2]) for key, n in count.items() if n >= needed}))
