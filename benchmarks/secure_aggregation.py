@@ -35,7 +35,7 @@ from srflm_flower.site.state import SiteState, UpdateNotes
 from strategies.aggregation import Update, aggregate
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Ballot
-from strategies.protocol.signatures import VendorKeys
+from strategies.protocol.signatures import Keys, VendorKeys
 from strategies.secure_aggregation import messages as secure
 from strategies.secure_aggregation.quantising import agreed_quantiser
 from strategies.term.answers import checked_update
@@ -155,6 +155,10 @@ class _Timed:
     def vendor(self) -> str:
         return self.site.vendor
 
+    @property
+    def keys(self) -> Keys:
+        return self.site.keys
+
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         started = time.perf_counter()
         reply = self.site.answer(message, sender)
@@ -186,6 +190,7 @@ class _Sites:
         roster = self._federation.roster
         private = {vendor: Ed25519PrivateKey.generate() for vendor in roster}
         public = {v: key.public_key().public_bytes_raw().hex() for v, key in private.items()}
+        self._keys = VendorKeys(None, public)
         self._sites = []
         for number, vendor in enumerate(roster):
             keys = VendorKeys(private[vendor], public)
@@ -203,10 +208,12 @@ class _Sites:
         term = Attempt(
             envelope=envelope,
             roster=roster,
+            quorum="majority",
             ranking=roster,
             parent="",
             start_name=self._start.hash,
             find=lambda name: self._start,
+            is_signed=self._keys.verify,
             first_round=1,
             exchange=Exchange(grid, meter),
             meter=meter,

@@ -33,7 +33,7 @@ from clients.settings import (
 )
 from deploy.cli import app
 from deploy.site.settings import SiteSettings, TimeoutSettings
-from srflm_flower.federation.federation import Federation, RunSettings
+from srflm_flower.federation.federation import Federation, ProtocolSettings, RunSettings
 from srflm_flower.federation.member import Member
 from srflm_flower.site.policy import SitePolicy
 from strategies import errors
@@ -60,6 +60,7 @@ FEDERATION_SECTIONS: Sections = (
     ("`[election]`", ElectionSettings),
     ("`[aggregation]`", AggregationSettings),
     ("`[privacy]`", PrivacySettings),
+    ("`[protocol]`", ProtocolSettings),
     ("`[run]`", RunSettings),
     ("`[first]`", Edition),
 )

@@ -39,7 +39,7 @@ from strategies.term.committing import (
     obliged,
     proven,
 )
-from strategies.term.conversation import Conversation, request, require_majority
+from strategies.term.conversation import Conversation, request, require_quorum
 from strategies.term.exchange import CostMeter, Exchange, Peers
 from strategies.term.opening import AttemptTaken, Behind, ahead_of_server, new_attempt, open_term
 from strategies.term.plan import Observer, TermJournal, TermPlan, silent
@@ -240,8 +240,12 @@ class ServerRotating(OwnLoop):
         if not term.was_asked and any(a.code in MENDED_BY_OPENING for a in term.absences):
             open_term(term, self._conversation(term), grid, self.plan, self.journal, self.order)
             return self._train(term, round_number, model, grid)
-        require_majority(
-            self.plan.roster, term.reachable(), "answered in training", term.envelope.term
+        require_quorum(
+            self.plan.roster,
+            self.plan.quorum,
+            term.reachable(),
+            "answered in training",
+            term.envelope.term,
         )
         answers = signed_work(term, answers, round_number)
         if self.aggregation.secure:
@@ -308,8 +312,12 @@ class ServerRotating(OwnLoop):
                 answer.reply.signature,
             )
         }
-        require_majority(
-            self.plan.roster, len(answers), "stored the term record", term.envelope.term
+        require_quorum(
+            self.plan.roster,
+            self.plan.quorum,
+            len(answers),
+            "stored the term record",
+            term.envelope.term,
         )
         committed = certified(term, proposal, answers)
         self.journal.commit(committed)  # durable here before any site learns of it

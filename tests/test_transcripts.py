@@ -40,7 +40,7 @@ BROKEN_RULES: dict[str, tuple[object, str, Any]] = {
     "server-dies-after-one-acceptance": (committing, "must_propose", lambda grants: None),
     "two-candidates": (participant, "check_envelope", lambda *asked: None),
     "forgetful-site": (LapsingLedger, "has_forgotten_in", staticmethod(lambda db, term: False)),
-    "roster-change": (roster_change, "has_majority", lambda voters, roster: len(voters) > 0),
+    "roster-change": (roster_change, "has_quorum", lambda voters, *of: len(voters) > 0),
 }
 """Transcript → a rule of which it tells, and what breaks it: a vendor is elected twice in a cycle,
 a client trains twice, a stand-in proposes what it likes, sites obey an old attempt, a loss of the

@@ -15,6 +15,7 @@ from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.successor import Difference, check_successor, difference
 from srflm_flower.site.edition_standing import Standing, approval_of, keep_approval
 from strategies.errors import ConfigurationError, DeploymentError
+from strategies.protocol.records import liars_withstood, quorum_size
 from strategies.protocol.roster_change import sign_approval
 
 
@@ -76,6 +77,10 @@ def describe_roster(site: SiteOnDisk) -> str:
     if held is not None and held.previous == deciding.federation:
         new = ", ".join(held.edition.roster)
         return f"{names}; approved here, waiting for a majority: {new}"
+    vendors, liars = len(deciding.roster), liars_withstood(len(deciding.roster), deciding.quorum)
+    if liars:
+        needed = quorum_size(vendors, deciding.quorum)
+        return f"{names}; byzantine: {needed} of {vendors} decide, f = {liars} may lie"
     return names
 
 

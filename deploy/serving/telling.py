@@ -14,8 +14,8 @@ from strategies.errors import FederationStopped, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import MAX_ORDERS_AHEAD
 from strategies.protocol.messages import Answer, VotesTold
-from strategies.protocol.quorum import has_majority
-from strategies.protocol.records import majority
+from strategies.protocol.quorum import has_quorum
+from strategies.protocol.records import Quorum, quorum_size
 from strategies.term.attempt import Attempt
 from strategies.term.conversation import request, vendors_done
 from strategies.term.exchange import CostMeter, Exchange, Peers
@@ -31,13 +31,14 @@ class Told:
     term: Attempt
     votes: dict[str, VotesTold]
     roster: tuple[str, ...]
+    quorum: Quorum
 
-    def require_majority(self) -> None:
-        """Raise :class:`FederationStopped` when fewer than a majority have answered."""
-        if not has_majority(self.votes, self.roster):
+    def require_quorum(self) -> None:
+        """Raise :class:`FederationStopped` when too few have answered."""
+        if not has_quorum(self.votes, self.roster, self.quorum):
             raise FederationStopped(
                 f"{len(self.votes)} of {len(self.roster)} vendors that told how far they are",
-                "a majority",
+                f"{quorum_size(len(self.roster), self.quorum)} of them",
                 "nothing, if the others are starting; otherwise see `srflm status` at their sites",
                 FederationStopped.NO_MAJORITY,
             )
@@ -46,7 +47,7 @@ class Told:
         """Return the order number up to which a majority knows the orders; 0 without one."""
         # Not the highest: one site that lies must not make the others follow any number.
         numbers = sorted(v.order.number if v.order else 0 for v in self.votes.values())
-        needed = majority(len(self.roster))
+        needed = quorum_size(len(self.roster), self.quorum)
         return numbers[-needed] if len(numbers) >= needed else 0
 
 
@@ -67,7 +68,9 @@ def ask_all(site: DeployedSite, grid: Grid, peers: Peers, hurry: bool = False) -
     asked = {node: request(asking, wire.VOTES, node) for node in grid.get_node_ids()}
 
     def enough(answers: Iterable[Answer | None]) -> bool:
-        return hurry and has_majority(vendors_done(answers), federation.roster)
+        return hurry and has_quorum(
+            vendors_done(answers), federation.roster, federation.protocol.quorum
+        )
 
     answers = exchange.ask(asked, federation.run.answer_deadline, "open", enough=enough, grace=0.0)
     votes: dict[str, VotesTold] = {}
@@ -75,7 +78,7 @@ def ask_all(site: DeployedSite, grid: Grid, peers: Peers, hurry: bool = False) -
         if answer is not None and answer.reply.votes is not None:
             term.node_of[answer.reply.vendor] = node
             votes[answer.reply.vendor] = answer.reply.votes
-    return Told(term, votes, federation.roster)
+    return Told(term, votes, federation.roster, federation.protocol.quorum)
 
 
 def learn_orders(site: DeployedSite, told: Told) -> int:

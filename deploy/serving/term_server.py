@@ -26,7 +26,7 @@ from deploy.site.starts import take_over
 from srflm_flower.site.journal import SiteJournal
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
 from strategies.protocol import messages as wire
-from strategies.protocol.quorum import Accepted, Votes, has_majority, refusal, silent_through
+from strategies.protocol.quorum import Accepted, Votes, has_quorum, refusal, silent_through
 from strategies.server_rotating import ServerRotating
 from strategies.term.attempt import ServerLost
 from strategies.term.catching_up import catch_up_from
@@ -122,7 +122,7 @@ def _require_voters(site: DeployedSite, task: ServerJob, grid: Grid) -> None:
     # the attempts without end.  These questions bind nobody.
     told = ask_all(site, grid, peers_of(site, task), hurry=True)
     if all(votes.term <= told.term.envelope.term for votes in told.votes.values()):
-        told.require_majority()
+        told.require_quorum()
 
 
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
@@ -136,7 +136,7 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         take_over(site, newer)
         # With its new number: from then on the others refuse whoever had the old one.
         told = ask_all(site, grid, peers_of(site, task))
-    told.require_majority()
+    told.require_quorum()
     ledger.set_sure()
     compare_heads(site, told)
     learn_orders(site, told)
@@ -193,7 +193,7 @@ def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:
         vendor: Votes(votes.term, 0, Accepted(0, "") if votes.accepted else None, votes.forgetful)
         for vendor, votes in told.items()
     }
-    through = silent_through(reports, site.federation.roster)
+    through = silent_through(reports, site.federation.roster, site.federation.protocol.quorum)
     newest = max((votes.edition for votes in told.values()), default=1)
     if through is None or newest < site.federation.edition:
         raise FederationStopped(
@@ -215,7 +215,7 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     number = learn_orders(site, ask_all(site, grid, peers_of(site, task)))
     if number >= task.order.number and site.state.ledger.order() != task.order:
         return JobOutcome(task=task.name, result="outnumbered", number=number)
-    roster = site.federation.roster
+    roster, quorum = site.federation.roster, site.federation.protocol.quorum
     envelope = wire.Envelope(
         federation=site.federation.hash,
         term=len(site.state.ledger) + 1,
@@ -228,7 +228,7 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     following: set[str] = set()
     refusals: dict[str, str] = {}
     until = time.monotonic() + ORDER_PATIENCE
-    while not has_majority(following, roster) and time.monotonic() < until:
+    while not has_quorum(following, roster, quorum) and time.monotonic() < until:
         asked = {node: request(ordering, wire.ORDER, node) for node in grid.get_node_ids()}
         answers = exchange.ask(asked, site.federation.run.answer_deadline, "order")
         for answer in filter(None, answers.values()):
@@ -236,9 +236,9 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
                 following.add(answer.reply.vendor)
             else:
                 refusals[answer.reply.vendor] = answer.reply.code
-        if not has_majority(following, roster):
+        if not has_quorum(following, roster, quorum):
             time.sleep(1.0)  # sites may be starting
-    if not has_majority(following, roster):
+    if not has_quorum(following, roster, quorum):
         raise FederationStopped(
             f"{len(following)} of {len(roster)} vendors follow the run order"
             + (f" (refused: {refusals})" if refusals else ""),

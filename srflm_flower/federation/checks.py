@@ -13,6 +13,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.member import deployment_problems
 from srflm_flower.federation.places import short
 from srflm_flower.federation.privacy_checks import privacy_problems, server_terms_problems
+from strategies.protocol.records import liars_withstood
 from strategies.protocol.secure_nouns import MIN_CLIENTS
 
 
@@ -136,6 +137,16 @@ def _secure(federation: Federation) -> list[str]:
     return problems
 
 
+def _quorum(federation: Federation) -> list[str]:
+    vendors, quorum = len(federation.vendors), federation.protocol.quorum
+    if quorum == "majority" or vendors < 2 or liars_withstood(vendors, quorum) > 0:
+        return []
+    return [
+        f'protocol.quorum: found "byzantine" with {vendors} vendors, of whom none may lie; expected'
+        ' at least 4 vendors; add vendors, or set quorum = "majority"'
+    ]
+
+
 def _rounds(federation: Federation) -> list[str]:
     if federation.run.rounds % federation.rounds_per_term == 0:
         return []
@@ -211,6 +222,7 @@ _CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
     _min_clients,
     _robust_rule,
     _secure,
+    _quorum,
     _rounds,
     _vendor_paths,
     _vendor_classes,

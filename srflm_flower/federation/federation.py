@@ -28,7 +28,7 @@ from srflm_flower.federation.member import Member
 from strategies.election import ElectionPolicy, Ranking, election_policy, first_ranking
 from strategies.eligibility import EligibleFirst
 from strategies.errors import ConfigurationError
-from strategies.protocol.records import Edition, canonical_json
+from strategies.protocol.records import Edition, Quorum, canonical_json
 from strategies.settings import AggregationSettings, ElectionSettings, Role, Settings
 from strategies.term.plan import StepPlan, TermPlan
 
@@ -64,6 +64,17 @@ class RunSettings(Settings):
         gt=0,
         description="Seconds after which a vendor that has not finished training, evaluating or"
         " storing counts as absent.",
+    )
+
+
+class ProtocolSettings(Settings):
+    """How many vendors decide."""
+
+    quorum: Quorum = Field(
+        default="majority",
+        description='How many vendors decide on a record: a "majority", or with "byzantine" so'
+        " many that a third of the vendors less one may lie: ⌈(N+f+1)/2⌉ of N, with"
+        " f = ⌊(N−1)/3⌋; needs four vendors.",
     )
 
 
@@ -131,6 +142,9 @@ class Federation(Settings):
     aggregation: AggregationSettings = Field(
         default=AggregationSettings(), description="How the server averages."
     )
+    protocol: ProtocolSettings = Field(
+        default=ProtocolSettings(), description="How many vendors decide."
+    )
     privacy: PrivacySettings = Field(
         default=PrivacySettings(), description="Differential privacy, off by default."
     )
@@ -158,6 +172,10 @@ class Federation(Settings):
         # had when its default was another.
         agreed["privacy"]["random"] = "system"
         agreed["data"].pop("path", None)
+        if self.protocol == ProtocolSettings():  # the same
+            del agreed["protocol"]
+        if agreed.get("first", {}).get("byzantine", "") is None:  # the same
+            del agreed["first"]["byzantine"]
         for vendor in agreed["vendors"]:
             vendor.pop("path", None)
             for name in ("number", "site-key"):  # files that do not have it keep their identity
@@ -169,7 +187,12 @@ class Federation(Settings):
     def as_edition(self) -> Edition:
         """The part of this file by which votes are verified."""
         keys = tuple(vendor.signing_key for vendor in self.vendors if vendor.signing_key)
-        return Edition(federation=self.hash, roster=self.roster, keys=keys)
+        return Edition(
+            federation=self.hash,
+            roster=self.roster,
+            keys=keys,
+            byzantine=True if self.protocol.quorum == "byzantine" else None,
+        )
 
     @property
     def first_edition(self) -> Edition:
@@ -228,6 +251,7 @@ class Federation(Settings):
             evaluate_averaged=self.evaluate_averaged,
             server_terms=self.server_terms,
             min_clients=self.aggregation.min_clients,
+            quorum=self.protocol.quorum,
         )
 
     @property

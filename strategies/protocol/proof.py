@@ -1,6 +1,6 @@
 """Why a server may propose a record under an attempt: grants that anybody can check.  Pure rules.
 
-A server needs the grants of a majority, and must propose the record that they name as accepted
+A server needs the grants of a quorum, and must propose the record that they name as accepted
 under the highest attempt.  A site that lies could name a record that nobody has proposed to it: so
 a named record needs grants of its own, for the attempt under which it was accepted, and so on down
 to the attempt under which it was made.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from strategies.errors import MessageRefused
-from strategies.protocol.quorum import Accepted, has_majority, must_propose, owner
+from strategies.protocol.quorum import Accepted, TwoRecords, has_quorum, must_propose, owner
 from strategies.protocol.records import Edition, Grant, Proposal
 from strategies.protocol.signatures import Keys, check_proposal, forged, grant_statement
 
@@ -28,11 +28,14 @@ def check_proof(
     # Attempt 0 is the lowest: nothing can have been accepted before it, so it needs no grants.
     while attempt > 0:
         grants = _valid(levels.pop(0) if levels else (), record.term, attempt, edition, keys)
-        if not has_majority({grant.vendor for grant in grants}, edition.roster):
+        if not has_quorum({grant.vendor for grant in grants}, edition.roster, edition.quorum):
             raise forged(f"attempt {attempt} at term {record.term} with {len(grants)} valid grants")
-        due = must_propose(
-            Accepted(each.accepted_attempt, each.accepted) for each in grants if each.accepted
-        )
+        try:
+            due = must_propose(
+                Accepted(each.accepted_attempt, each.accepted) for each in grants if each.accepted
+            )
+        except TwoRecords as error:
+            raise _not_obliged() from error
         if due is None:
             break
         # A majority may have committed that record already: another one would fork the ledger.

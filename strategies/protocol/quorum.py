@@ -8,14 +8,15 @@ votes, because nothing can have been accepted before it.
 
 * A site *grants* an attempt only if it has granted no higher attempt.  It stores the grant before
   it answers, and the answer names the record that it has accepted, if any.
-* A server with the grants of a majority proposes the record that was accepted under the highest
-  attempt, or its own record if the grants name no record.  It stores the proposal before it sends
+* A server with the grants of a quorum proposes the record that was accepted under the highest
+  attempt, or its own record if the grants name no record.  If they name two records there, it needs
+  other grants: a vendor has lied.  It stores the proposal before it sends
   it, and never proposes two records under one attempt.
 * A site *accepts* a record only under an attempt at least as high as any attempt that it has
   granted.
-* A record is *committed* once a majority has accepted it under one attempt.
+* A record is *committed* once a quorum has accepted it under one attempt.
 * A site that may have forgotten a promise does not vote until two conditions hold: it has heard
-  from a majority which terms can have been open when it lost its state, and these terms are over.
+  from a quorum which terms can have been open when it lost its state, and these terms are over.
 
 (Lamport, "Paxos made simple", 2001.)
 """
@@ -26,7 +27,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from strategies.protocol.records import majority
+from strategies.protocol.records import Quorum, quorum_size
 
 NONE_SEEN = -1
 """The highest attempt seen by a site that has not seen any attempt in the term."""
@@ -40,6 +41,10 @@ class Accepted:
 
     attempt: int
     record: str
+
+
+class TwoRecords(ValueError):
+    """Grants of one attempt name two records as accepted under one attempt."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +111,44 @@ def accept(votes: Votes, attempt: int, record: str) -> Votes:
 
 
 def must_propose(grants: Iterable[Accepted | None]) -> Accepted | None:
-    """Return the record that a majority's grants oblige a server to propose, or None if it is free.
+    """Return the record that a quorum's grants oblige a server to propose, or None if it is free.
 
-    ``grants`` has for each grant the record accepted before, if any.
+    ``grants`` has for each grant the record accepted before, if any.  Raises :class:`TwoRecords`.
     """
-    return max((each for each in grants if each), key=lambda each: each.attempt, default=None)
+    told = {each for each in grants if each}
+    highest = max((each.attempt for each in told), default=NONE_SEEN)
+    last = [each for each in told if each.attempt == highest]
+    # A server that lies proposes two records under one attempt.  Either can be committed, so a
+    # server that was free to choose could fork.
+    if len(last) > 1:
+        raise TwoRecords(f"{len(last)} records accepted under attempt {highest}")
+    return last[0] if last else None
 
 
-def silent_through(reports: Mapping[str, Votes], roster: Collection[str]) -> int | None:
+def without_tie(told: Mapping[str, Accepted | None]) -> set[str]:
+    """Return the most vendors whose grants name one record under the highest attempt.
+
+    ``told`` has for each vendor that granted the record that it has accepted, if any.
+    """
+    highest = max((each.attempt for each in told.values() if each), default=NONE_SEEN)
+    named = sorted({each.record for each in told.values() if each and each.attempt == highest})
+    others = [
+        {vendor for vendor, each in told.items() if each and each == Accepted(highest, one)}
+        for one in named
+    ]
+    return told.keys() - set().union(*others) | max(others, key=len, default=set())
+
+
+def silent_through(
+    reports: Mapping[str, Votes], roster: Collection[str], quorum: Quorum
+) -> int | None:
     """Return the last term in which a forgetful site must not vote.
 
     Returns None if the site must hear from more vendors first.  ``reports`` are the votes of the
     *other* sites in their open terms, received after the loss.
     """
     remembering = {vendor: votes for vendor, votes in reports.items() if not votes.forgetful}
-    if not has_majority(remembering, roster):
+    if not has_quorum(remembering, roster, quorum):
         return None
     # This site can have voted in a term only after a majority had accepted the record before it.
     # That majority and the one heard here share a vendor, and this vendor either still shows that
@@ -128,9 +156,9 @@ def silent_through(reports: Mapping[str, Votes], roster: Collection[str]) -> int
     return max(votes.term + (1 if votes.accepted else 0) for votes in remembering.values())
 
 
-def has_majority(voters: Collection[str], roster: Collection[str]) -> bool:
-    """Return whether ``voters`` include a majority of the roster; ignore voters outside it."""
-    return len(set(voters) & set(roster)) >= majority(len(roster))
+def has_quorum(voters: Collection[str], roster: Collection[str], quorum: Quorum) -> bool:
+    """Return whether ``voters`` are enough of the roster to decide; ignore voters outside it."""
+    return len(set(voters) & set(roster)) >= quorum_size(len(roster), quorum)
 
 
 def _require(reason: Refusal | None) -> None:

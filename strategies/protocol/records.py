@@ -19,6 +19,9 @@ from strategies.settings import Role
 MAX_NUMBER = 2**53
 """The largest term, attempt, or order number: exact in every JSON parser and in SQLite."""
 
+Quorum = Literal["majority", "byzantine"]
+"""How many vendors decide: a majority, or so many that a third less one may lie."""
+
 Metrics = ByName[float]
 """Metric name → value; metrics that are undefined on the data at hand are left out."""
 
@@ -121,6 +124,16 @@ class Edition(Noun):
         default=(),
         description="Their Ed25519 public keys in the same order; empty in a simulation.",
     )
+
+    byzantine: Literal[True] | None = Field(
+        default=None,
+        description='Set if the file has `protocol.quorum = "byzantine"`.',
+    )
+
+    @property
+    def quorum(self) -> Quorum:
+        """How many of the roster decide."""
+        return "byzantine" if self.byzantine else "majority"
 
     @model_validator(mode="after")
     def _one_key_each(self) -> Edition:
@@ -264,6 +277,17 @@ def lost_servers(absences: Iterable[Absence], attempt: int) -> tuple[str, ...]:
     kept.
     """
     return tuple(absence.vendor for absence in absences if absence.attempt < attempt)
+
+
+def liars_withstood(vendors: int, quorum: Quorum) -> int:
+    """Return f, the number of lying vendors despite whom no two records of a term are committed."""
+    return (vendors - 1) // 3 if quorum == "byzantine" else 0
+
+
+def quorum_size(vendors: int, quorum: Quorum) -> int:
+    """Return how many of the vendors decide: any two groups of that size share f + 1."""
+    # ⌈(N + f + 1) / 2⌉: of f + 1 vendors one is honest.  Without liars it is a majority.
+    return (vendors + liars_withstood(vendors, quorum)) // 2 + 1
 
 
 def majority(vendors: int) -> int:

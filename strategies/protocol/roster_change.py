@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from strategies.errors import MessageRefused
-from strategies.protocol.quorum import has_majority
+from strategies.protocol.quorum import has_quorum
 from strategies.protocol.records import (
     Approval,
     Committed,
@@ -20,7 +20,7 @@ from strategies.protocol.records import (
     RosterChange,
     TermRecord,
     canonical_json,
-    majority,
+    quorum_size,
 )
 from strategies.protocol.signatures import Keys, check_committed
 
@@ -65,7 +65,8 @@ class Editions:
 
 def approval_statement(previous: str, edition: Edition) -> bytes:
     """Return the statement that a vendor signs when it approves a new edition."""
-    plain = edition.model_dump(mode="json")
+    # Without the fields that are not set: approvals of earlier versions stay valid.
+    plain = edition.model_dump(mode="json", exclude_none=True)
     return canonical_json({"says": "roster", "previous": previous, "edition": plain})
 
 
@@ -93,7 +94,7 @@ def agreed_change(
             by = signed.setdefault(statement, (each.edition, {}))[1]
             by[each.vendor] = each.signature
     for wanted, by in signed.values():
-        if has_majority(by, edition.roster):
+        if has_quorum(by, edition.roster, edition.quorum):
             return RosterChange(edition=wanted, approvals=by)
     return None
 
@@ -113,9 +114,10 @@ def check_change(change: RosterChange, edition: Edition, keys: Keys) -> None:
         for vendor, signature in change.approvals.items()
     ]
     if agreed_change(approvals, edition, keys) is None:
+        needed = quorum_size(len(edition.roster), edition.quorum)
         raise MessageRefused(
-            "a change of the roster without valid approvals of a majority",
-            f"those of {majority(len(edition.roster))} of {', '.join(edition.roster)}",
+            "a change of the roster without enough valid approvals",
+            f"those of {needed} of {', '.join(edition.roster)}",
             "let more members approve it: `srflm roster approve`",
             MessageRefused.SIGNATURE,
         )
@@ -127,7 +129,7 @@ def check_decided(committed: Committed, edition: Edition, keys: Keys) -> None:
     Raises :class:`MessageRefused`.
     """
     verifying = keys.at(edition)
-    check_committed(committed, edition.roster, verifying)
+    check_committed(committed, edition, verifying)
     change = committed.record.roster_change
     if change is not None:
         check_change(change, edition, keys)

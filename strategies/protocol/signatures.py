@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from strategies.errors import MessageRefused
-from strategies.protocol.quorum import has_majority
+from strategies.protocol.quorum import has_quorum
 from strategies.protocol.records import (
     Committed,
     Edition,
@@ -144,8 +144,8 @@ def check_proposal(proposal: Proposal, keys: Keys) -> None:
         raise forged(f"a record of term {record.term} that {record.server!r} has not signed")
 
 
-def check_committed(committed: Committed, roster: tuple[str, ...], keys: Keys) -> None:
-    """Check that a majority has accepted a record; raises :class:`MessageRefused`."""
+def check_committed(committed: Committed, edition: Edition, keys: Keys) -> None:
+    """Check that enough vendors have accepted a record; raises :class:`MessageRefused`."""
     record, certificate = committed.record, committed.certificate
     check_proposal(Proposal(record=record, signature=certificate.proposal), keys)
     accepted = {
@@ -153,7 +153,7 @@ def check_committed(committed: Committed, roster: tuple[str, ...], keys: Keys) -
         for vendor, signature in certificate.acceptances.items()
         if keys.verify(vendor, acceptance_statement(vendor, record, certificate.attempt), signature)
     }
-    if not has_majority(accepted, roster):
+    if not has_quorum(accepted, edition.roster, edition.quorum):
         raise forged(f"a record of term {record.term} with {len(accepted)} valid acceptances")
 
 

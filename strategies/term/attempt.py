@@ -14,6 +14,7 @@ from strategies.protocol.records import (
     Ballot,
     Grant,
     Proposal,
+    Quorum,
     SignedAnswers,
     SignedEvaluation,
     SignedWork,
@@ -65,6 +66,7 @@ class Attempt:
 
     envelope: Envelope
     roster: tuple[str, ...]
+    quorum: Quorum
     ranking: tuple[str, ...]
     parent: str
     start_name: str

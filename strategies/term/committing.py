@@ -9,9 +9,9 @@ from flwr.app import Message
 from strategies.errors import FederationStopped, LedgerError
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
-from strategies.protocol.quorum import Accepted, must_propose
+from strategies.protocol.quorum import Accepted, has_quorum, must_propose, without_tie
 from strategies.protocol.records import Certificate, Committed, Proposal
-from strategies.term.attempt import Attempt
+from strategies.term.attempt import Attempt, Vote
 from strategies.term.conversation import Conversation, request
 from strategies.term.plan import TermPlan
 from strategies.weights import Model
@@ -20,22 +20,31 @@ from strategies.weights import Model
 def obliged(term: Attempt) -> Proposal | None:
     """Return the proposal that the votes oblige the server to make, or None if it is free.
 
-    Raises :class:`LedgerError` if two records were accepted under one attempt.
+    Votes that name another record than most do under one attempt are left out.  Raises
+    :class:`LedgerError` if too few are left.
     """
-    accepted: dict[int, Proposal] = {}
-    for vote in term.votes.values():
-        if vote.accepted is not None:
-            first = accepted.setdefault(vote.grant.accepted_attempt, vote.accepted)
-            # Only a server that broke its promise proposes two: do not choose between them.
-            if first.record.hash != vote.accepted.record.hash:
-                raise LedgerError(
-                    f"two records accepted under one attempt in term {term.envelope.term}",
-                    "one outcome an attempt",
-                    f"look into the site of {first.record.server}, which proposed both",
-                )
+    told = {vendor: _told(vote) for vendor, vote in term.votes.items()}
+    kept = without_tie(told)
+    if kept != told.keys():
+        # Only a server that broke its promise proposes two: of these records any may be committed.
+        if not has_quorum(kept, term.roster, term.quorum):
+            servers = sorted({v.accepted.record.server for v in term.votes.values() if v.accepted})
+            raise LedgerError(
+                f"two records accepted under one attempt in term {term.envelope.term}",
+                "one outcome an attempt",
+                f"look into the sites of {', '.join(servers)}, one of which proposed both",
+            )
+        term.votes = {vendor: vote for vendor, vote in term.votes.items() if vendor in kept}
     # Paxos: the record accepted under the highest attempt may be committed already.
-    wanted = must_propose(Accepted(at, each.record.hash) for at, each in accepted.items())
-    return accepted[wanted.attempt] if wanted is not None else None
+    wanted = must_propose(told[vendor] for vendor in kept)
+    accepted = (vote.accepted for vendor, vote in term.votes.items() if told[vendor] == wanted)
+    return next(accepted, None) if wanted is not None else None
+
+
+def _told(vote: Vote) -> Accepted | None:
+    if vote.accepted is None:
+        return None
+    return Accepted(vote.grant.accepted_attempt, vote.accepted.record.hash)
 
 
 def proven(term: Attempt, proposal: Proposal, is_own: bool) -> Proposal:

@@ -11,8 +11,8 @@ from flwr.app import Message, RecordDict
 from strategies.errors import FederationStopped
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
-from strategies.protocol.quorum import has_majority
-from strategies.protocol.records import Noun, majority
+from strategies.protocol.quorum import has_quorum
+from strategies.protocol.records import Noun, Quorum, quorum_size
 from strategies.term.attempt import Attempt
 from strategies.term.plan import Observer
 from strategies.weights import Model
@@ -45,13 +45,15 @@ def vendors_done(answers: Iterable[Answer | None]) -> set[str]:
     return {reply.vendor for reply in replies if reply.status == "done"}
 
 
-def require_majority(roster: tuple[str, ...], count: int, did: str, term: int) -> None:
-    """Raise :class:`FederationStopped` unless ``count`` vendors are a majority of the roster."""
-    needed = majority(len(roster))
+def require_quorum(
+    roster: tuple[str, ...], quorum: Quorum, count: int, did: str, term: int
+) -> None:
+    """Raise :class:`FederationStopped` unless ``count`` vendors of the roster decide."""
+    needed = quorum_size(len(roster), quorum)
     if count < needed:
         raise FederationStopped(
             f"{count} of {len(roster)} vendors {did} (term {term})",
-            f"a majority of {needed}",
+            f"a {'majority' if quorum == 'majority' else 'byzantine quorum'} of {needed}",
             "bring more sites back and resume the run; nothing committed is lost",
             FederationStopped.NO_MAJORITY,
         )
@@ -113,7 +115,7 @@ class Conversation:
         return done
 
     def _majority_is_done(self, answers: Iterable[Answer | None]) -> bool:
-        return has_majority(vendors_done(answers), self.term.roster)
+        return has_quorum(vendors_done(answers), self.term.roster, self.term.quorum)
 
     def _with_models(
         self, message: Message, needs: Iterable[str], at_hand: Mapping[str, Model]

@@ -10,13 +10,13 @@ from strategies.election import Ranking
 from strategies.errors import LedgerError, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
-from strategies.protocol.quorum import has_majority, owner
+from strategies.protocol.quorum import has_quorum, owner
 from strategies.protocol.records import RunOrder
 from strategies.term.attempt import Attempt, Vote
 from strategies.term.conversation import (
     Conversation,
     request,
-    require_majority,
+    require_quorum,
     vendors_done,
 )
 from strategies.term.exchange import Exchange
@@ -64,6 +64,7 @@ def new_attempt(
             server=owner(attempt, ranking),
         ),
         roster=plan.roster,
+        quorum=plan.quorum,
         ranking=ranking,
         # The parent of the first record is the hash of the federation file.
         parent=head.hash if head is not None else plan.federation,
@@ -113,7 +114,7 @@ def open_term(
     ready, did = len(term.node_of), "were ready when the term was opened"
     if term.envelope.attempt > 0:  # attempt 0 is the lowest and needs no votes (protocol/quorum.py)
         ready, did = len(term.votes), f"granted attempt {term.envelope.attempt}"
-    require_majority(plan.roster, ready, did + reasons, term.envelope.term)
+    require_quorum(plan.roster, plan.quorum, ready, did + reasons, term.envelope.term)
 
 
 class _Answers:
@@ -156,7 +157,9 @@ class _Answers:
         """Return whether a majority is ready, including the server's own node."""
         # Without its own node the server cannot fine-tune.
         ready = vendors_done(answers)
-        return self._term.server in ready and has_majority(ready, self._plan.roster)
+        return self._term.server in ready and has_quorum(
+            ready, self._plan.roster, self._plan.quorum
+        )
 
     def _note(self, node: int, reply: wire.Reply) -> None:
         self._term.node_of[reply.vendor] = node

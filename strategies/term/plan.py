@@ -11,6 +11,7 @@ from strategies.protocol.records import (
     Committed,
     Grant,
     Proposal,
+    Quorum,
     RosterChange,
     TermRecord,
 )
@@ -30,7 +31,7 @@ class TermPlan:
     opening.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated, and the averaged
     model is not sent to the other sites.  ``first_poll`` is the shortest pause between two polls
     for replies, in seconds.  ``server_terms`` is the largest number of terms that a vendor may
-    serve, ``min_clients`` the smallest number of clients in a term.
+    serve, ``min_clients`` the smallest number of clients in a term, ``quorum`` how many decide.
     """
 
     federation: str
@@ -48,6 +49,7 @@ class TermPlan:
     first_poll: float = 0.01
     server_terms: int | None = None
     min_clients: int = 1
+    quorum: Quorum = "majority"
 
     def learning_rate_in(self, round_number: int) -> float:
         """Return the learning rate of a round (counted from 1): lr · decay^(round − 1)."""

@@ -135,6 +135,11 @@ BY_CLASS = {"source": "npz", "path": "x", "partition": {"kind": "by-class"}}
             " faulty + 3 = 5 clients",
         ),
         (
+            {"protocol": {"quorum": "byzantine"}, "vendors": [{"name": n} for n in "abc"]},
+            'protocol.quorum: found "byzantine" with 3 vendors, of whom none may lie; expected at'
+            " least 4 vendors",
+        ),
+        (
             {"aggregation": {"rule": "krum"}, "vendors": [{"name": n} for n in "abc"]},
             "aggregation.rule: found 'krum' with 3 vendors; expected at least 4 vendors",
         ),

@@ -13,6 +13,7 @@ from clients.settings import NpzData
 from srflm_flower.federation.federation import BUILT_IN_VENDORS, Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from strategies.errors import ConfigurationError
+from strategies.protocol.roster_change import approval_statement
 from tests.support.federation_files import TWO_VENDORS, loaded
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/*.toml"))
@@ -129,6 +130,9 @@ LATER = {
     "previous": "b" * 64,
     "first": {"federation": "b" * 64, "roster": BUILT_IN_VENDORS},
 }
+LATER_IDENTITY = "f0d94e7f692f7421180e9a8608ec169ba6241c6018239dd1bd0e7d688085af1b"
+"""Of an edition 2 that says nothing of a quorum, as it was before there was a choice."""
+
 CHANGES: list[dict[str, Any]] = [
     {"evaluate_averaged": False},
     {"bundle": "b" * 64},
@@ -150,6 +154,7 @@ CHANGES: list[dict[str, Any]] = [
     {"aggregation__secure_range": 32.0},
     LATER,
     {"aggregation__moving_average": 0.5},
+    {"protocol__quorum": "byzantine"},
 ]
 
 
@@ -191,3 +196,13 @@ def test_plans_carry_what_the_file_says() -> None:
     assert (plan.client_epochs, plan.server_epochs) == (7, 9)
     assert (data.batch_size, data.seed, data.vendors) == (5, federation.seed, federation.vendors)
     assert [plan.learning_rate_in(r) for r in (1, 3)] == pytest.approx([0.02, 0.02 * 0.9**2])
+
+
+def test_edition_says_how_many_decide_and_older_approvals_and_files_stay_valid() -> None:
+    plain, byzantine = Federation(), with_changes(Federation(), protocol__quorum="byzantine")
+    assert plain.as_edition.quorum == "majority"
+    assert byzantine.as_edition.quorum == byzantine.term_plan().quorum == "byzantine"
+    assert b"byzantine" not in approval_statement("p", plain.as_edition)
+    assert b"byzantine" in approval_statement("p", byzantine.as_edition)
+    later = with_changes(Federation(), **LATER)
+    assert later.hash == LATER_IDENTITY

@@ -84,10 +84,24 @@ SIGNATURE, RECORD = MessageRefused.SIGNATURE, MessageRefused.RECORD
         (made(4, grants(8, b=(4, FOURTH)), grants(4, a=(0, ELECTED))), 8, RECORD),
         (made(4, grants(8, b=(8, FOURTH)), grants(8)), 8, RECORD),
         (made(4, grants(4, b=(0, FOURTH))), 4, RECORD),
+        # Two records under one attempt: whoever proposed both must not choose between them.
+        (made(0, grants(8, a=(4, ELECTED), b=(4, FOURTH)), grants(4)), 8, RECORD),
     ],
 )
 def test_not_proven(proposal: Proposal, attempt: int, code: str) -> None:
     assert refused(proposal, attempt) == code
+
+
+def test_byzantine_federation_of_four_needs_three_grants() -> None:
+    edition = Edition(federation=FEDERATION, roster=(*ROSTER, "d"), byzantine=True)
+    ranking, record = ROSTER, made(4).record
+    for by, enough in (("ab", False), ("abc", True)):
+        proposal = Proposal(record=record, proof=(grants(4, by),))
+        if enough:
+            check_proof(proposal, 4, edition, ranking, KEYS["c"])
+        else:
+            with pytest.raises(MessageRefused):
+                check_proof(proposal, 4, edition, ranking, KEYS["c"])
 
 
 def test_vote_needs_its_own_signature_and_the_proof_of_what_it_names() -> None:

@@ -14,17 +14,21 @@ from strategies.protocol.quorum import (
     NONE_SEEN,
     Accepted,
     Refusal,
+    TwoRecords,
     Votes,
     accept,
     grant,
-    has_majority,
+    has_quorum,
     must_propose,
     own_attempt,
     owner,
     refusal,
+    without_tie,
 )
+from strategies.protocol.records import Quorum
 from tests.support.quorum.search import Found, explore, replay, try_schedules
-from tests.support.quorum.world import Message, Rules, Step, World, silent_through
+from tests.support.quorum.votes import Message
+from tests.support.quorum.world import Rules, Step, World, silent_through
 
 SCHEDULES = 10_000
 RANKING = ("b", "c", "a")
@@ -112,6 +116,16 @@ def test_server_proposes_what_was_accepted_last_and_is_free_if_nothing_was() -> 
     assert must_propose([]) is None
 
 
+def test_two_records_accepted_under_one_attempt_oblige_to_neither() -> None:
+    told = {"a": Accepted(4, "y"), "b": Accepted(4, "x"), "c": None, "d": Accepted(4, "x")}
+    with pytest.raises(TwoRecords):
+        must_propose(told.values())
+    assert without_tie(told) == {"b", "c", "d"}
+    assert without_tie({"a": None, "b": Accepted(1, "x")}) == {"a", "b"}
+    below = [Accepted(1, "x"), Accepted(1, "y"), Accepted(2, "z")]
+    assert must_propose(below) == Accepted(2, "z"), "those below count no more"
+
+
 @pytest.mark.parametrize(
     ("voters", "roster", "enough"),
     [
@@ -128,7 +142,7 @@ def test_server_proposes_what_was_accepted_last_and_is_free_if_nothing_was() -> 
 def test_majority_is_of_the_roster_and_nobody_counts_twice(
     voters: str, roster: str, enough: bool
 ) -> None:
-    assert has_majority(list(voters), list(roster)) is enough
+    assert has_quorum(list(voters), list(roster), "majority") is enough
 
 
 # Everything that three sites can do.  Loss, delay, duplication, and partition are always included.
@@ -167,14 +181,14 @@ def accept_anything(votes: Votes, attempt: int, record: str) -> Votes:
     return replace(grant_anything(votes, attempt), accepted=Accepted(attempt, record))
 
 
-def one_short_of_majority(voters: Collection[str], roster: Collection[str]) -> bool:
+def one_short_of_majority(voters: Collection[str], roster: Collection[str], of: Quorum) -> bool:
     return len(set(voters) & set(roster)) >= len(roster) // 2
 
 
 BROKEN = {
     "a site accepts any attempt": Rules(without_fence, grant_anything, accept_anything),
     "a grant is not durable": Rules(stores_grants=False),
-    "one less than a majority is enough": Rules(has_majority=one_short_of_majority),
+    "one less than a majority is enough": Rules(has_quorum=one_short_of_majority),
     "an accepted record is not proposed again": Rules(must_propose=lambda grants: None),
     "any accepted record is proposed again": Rules(
         must_propose=lambda grants: next((each for each in grants if each), None)
@@ -222,10 +236,12 @@ def test_random_schedules_find_a_rule_that_is_safe_but_gets_stuck() -> None:
     assert (found.broken or "").startswith("stuck")
 
 
-def silent_in_the_open_term(heard: Mapping[str, Votes], roster: Collection[str]) -> int | None:
+def silent_in_the_open_term(
+    heard: Mapping[str, Votes], roster: Collection[str], of: Quorum
+) -> int | None:
     """What seems enough, but is not."""
     terms = [votes.term for votes in heard.values()]
-    return max(terms) if has_majority(heard, roster) else None
+    return max(terms) if has_quorum(heard, roster, of) else None
 
 
 def test_site_that_has_lost_its_disk_may_have_voted_in_a_term_that_no_other_has_opened() -> None:
@@ -259,7 +275,7 @@ def test_site_that_has_lost_its_disk_may_have_voted_in_a_term_that_no_other_has_
 
 
 def silent_until_two_terms_after_any_that_it_meets(
-    heard: Mapping[str, Votes], roster: Collection[str]
+    heard: Mapping[str, Votes], roster: Collection[str], of: Quorum
 ) -> int | None:
     """What seems enough, but is not: the server that is met may be far behind."""
     return max(votes.term for votes in heard.values()) + 1
@@ -302,6 +318,9 @@ def test_one_server_that_is_far_behind_does_not_tell_which_term_is_open() -> Non
 
 def test_site_that_has_lost_its_disk_asks_a_majority_of_which_it_is_none() -> None:
     heard = {"a": Votes(4), "c": Votes(5), "d": Votes(5, accepted=Accepted(0, "x"))}
-    assert silent_through({"a": heard["a"], "c": heard["c"]}, "abcde") is None
-    assert silent_through(heard, "abcde") == 6
-    assert silent_through({**heard, "d": Votes(4, accepted=Accepted(0, "x"))}, "abcde") == 5
+    assert silent_through({"a": heard["a"], "c": heard["c"]}, "abcde", "majority") is None
+    assert silent_through(heard, "abcde", "majority") == 6
+    assert (
+        silent_through({**heard, "d": Votes(4, accepted=Accepted(0, "x"))}, "abcde", "majority")
+        == 5
+    )

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from strategies.protocol.records import Ballot, TermRecord, VendorMetrics, canonical_json, majority
+from strategies.protocol.records import (
+    Ballot,
+    TermRecord,
+    VendorMetrics,
+    canonical_json,
+    liars_withstood,
+    majority,
+    quorum_size,
+)
 from tests.support.records import make_record
 
 plain = st.recursive(
@@ -94,3 +102,25 @@ def test_hash_survives_json() -> None:
 def test_any_two_majorities_share_a_vendor(vendors: int) -> None:
     assert 2 * majority(vendors) > vendors
     assert 2 * (majority(vendors) - 1) <= vendors
+    assert quorum_size(vendors, "majority") == majority(vendors)
+
+
+@given(st.integers(4, 60))
+def test_two_byzantine_quorums_share_an_honest_vendor_and_the_honest_ones_are_enough(
+    vendors: int,
+) -> None:
+    liars, needed = liars_withstood(vendors, "byzantine"), quorum_size(vendors, "byzantine")
+    assert vendors >= 3 * liars + 1
+    assert 2 * needed - vendors > liars >= 2 * (needed - 1) - vendors
+    assert vendors - liars >= needed
+
+
+@pytest.mark.parametrize(
+    ("vendors", "majority_of", "byzantine", "liars"), [(4, 3, 3, 1), (5, 3, 4, 1), (7, 4, 5, 2)]
+)
+def test_quorums_that_the_documentation_names(
+    vendors: int, majority_of: int, byzantine: int, liars: int
+) -> None:
+    assert quorum_size(vendors, "majority") == majority_of
+    assert quorum_size(vendors, "byzantine") == byzantine
+    assert liars_withstood(vendors, "byzantine") == liars

@@ -35,6 +35,7 @@ from strategies.protocol.signatures import (
 from tests.support.records import FEDERATION, make_record
 
 ROSTER = ("a", "b", "c")
+EDITION = Edition(federation="f" * 64, roster=ROSTER)
 PRIVATE = {vendor: Ed25519PrivateKey.generate() for vendor in ROSTER}
 PUBLIC = {vendor: key.public_key().public_bytes_raw().hex() for vendor, key in PRIVATE.items()}
 KEYS = {vendor: VendorKeys(key, PUBLIC) for vendor, key in PRIVATE.items()}
@@ -62,8 +63,7 @@ def check(given: list[Grant], attempt: int = 3, term: int = 2) -> None:
     record = make_record(term, parent="p" * 64)
     record = record.model_copy(update={"attempt": attempt, "server": ROSTER[attempt % 3]})
     proposal = Proposal(record=record, proof=(tuple(given),))
-    edition = Edition(federation=FEDERATION, roster=ROSTER)
-    check_proof(proposal, attempt, edition, ROSTER, ANYBODY)
+    check_proof(proposal, attempt, EDITION, ROSTER, ANYBODY)
 
 
 def refused(call: Callable[[], object]) -> bool:
@@ -78,8 +78,8 @@ def refused(call: Callable[[], object]) -> bool:
 def test_what_was_signed_is_believed() -> None:
     check_proposal(sign_proposal(RECORD, KEYS["a"]), ANYBODY)
     check_order(sign_order(ORDER, KEYS["b"]), ANYBODY)
-    check_committed(committed(), ROSTER, ANYBODY)
-    check_committed(committed(by="abc", attempt=7), ROSTER, ANYBODY)
+    check_committed(committed(), EDITION, ANYBODY)
+    check_committed(committed(by="abc", attempt=7), EDITION, ANYBODY)
     check(grants())
 
 
@@ -153,8 +153,8 @@ def test_record_is_committed_by_a_majority_under_one_attempt() -> None:
         changed(acceptances=other),
         committed(RECORD.model_copy(update={"server": "b"})),
     ):
-        assert refused(lambda bad=bad: check_committed(bad, ROSTER, ANYBODY))  # type: ignore[misc]
-    check_committed(changed(acceptances={"a": first, "b": second, "c": first}), ROSTER, ANYBODY)
+        assert refused(lambda bad=bad: check_committed(bad, EDITION, ANYBODY))  # type: ignore[misc]
+    check_committed(changed(acceptances={"a": first, "b": second, "c": first}), EDITION, ANYBODY)
 
 
 def test_order_is_believed_of_its_own_vendor_only() -> None:
@@ -176,7 +176,7 @@ def test_simulation_signs_nothing_and_believes_everything() -> None:
     unsigned = Committed(
         record=RECORD, certificate=Certificate(attempt=0, acceptances={"a": "", "b": ""})
     )
-    check_committed(unsigned, ROSTER, keys)
+    check_committed(unsigned, EDITION, keys)
     alone = unsigned.certificate.model_copy(update={"acceptances": {"a": ""}})
     minority = unsigned.model_copy(update={"certificate": alone})
-    assert refused(lambda: check_committed(minority, ROSTER, keys)), "but it can count"
+    assert refused(lambda: check_committed(minority, EDITION, keys)), "but it can count"

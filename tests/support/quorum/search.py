@@ -11,9 +11,9 @@ from itertools import combinations
 from random import Random
 
 from strategies.protocol import quorum
+from tests.support.quorum.votes import Message, false_proposals
 from tests.support.quorum.world import (
     UNKNOWN,
-    Message,
     Rules,
     Site,
     State,
@@ -53,7 +53,11 @@ def explore(world: World, attempts: int, crashes: int = 0, losses: int = 0) -> F
                 after, message = world.apply(state, step)
                 if after is state:
                     continue
-                if step.kind == "lose_disk" or (message and message.kind in ("granted", "accept")):
+                if world.liars:
+                    pass  # every grant may still prove something
+                elif step.kind == "lose_disk" or (
+                    message and message.kind in ("granted", "accept")
+                ):
                     after = _without_spent_grants(after)
                 if after in came:
                     continue
@@ -70,6 +74,11 @@ def _possible_steps(world: World, state: State, attempts: int) -> Iterator[Step]
     fates = (False, True) if state.crashes else (False,)
     for at, site in enumerate(state.sites):
         if site.ledger:
+            continue
+        if at in world.liars:
+            for attempt in range(at, attempts, world.size):
+                told = false_proposals(world, at, 1, attempt, (), state.sent)
+                yield from (Step("lie", at, (each,)) for each in told if each not in state.sent)
             continue
         at_least = 0 if site.running is None else site.running + 1
         first = quorum.own_attempt(world.roster[at], world.ranking(1), at_least)
@@ -98,7 +107,9 @@ def _grants(world: World, state: State, at: int) -> Iterator[tuple[Message, ...]
         return
     grants = sorted(world.answers(site, state.sent), key=lambda each: (each.site, str(each.told)))
     for size in range(1, world.size + 1):
-        yield from combinations(grants, size)
+        for some in combinations(grants, size):
+            if len({each.site for each in some}) == size:
+                yield some
 
 
 def _without_spent_grants(state: State) -> State:
@@ -229,6 +240,8 @@ class Walk:
     def _serve(self, at: int, site: Site, dies: bool) -> Step:
         """Propose or commit with some of the answers that are there; or propose again."""
         near = [each for each in self.answers if self.side[each.site] == self.side[at]]
+        # Liars answer everybody, at once.
+        near += [each for each in self.state.sent if each.site in self.world.liars]
         heard = self.world.answers(site, near)
         least = min(len(heard), self.world.size // 2)
         some = tuple(self.random.sample(heard, self.random.randint(least, len(heard))))
@@ -237,7 +250,8 @@ class Walk:
         return Step("commit" if kind == "commit" else "propose", at, some, dies=dies)
 
     def _next_attempt(self, at: int, site: Site) -> int:
-        at_least = max(site.votes.granted, 0)
+        # Others may have tried for long while this site was away.
+        at_least = max(site.votes.granted, 0) + self.random.choice((0,) * 19 + (10**6,))
         if site.running is not None:
             at_least = max(at_least, site.running) + 1
         ranking = self.world.ranking(site.votes.term)

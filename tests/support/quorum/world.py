@@ -8,10 +8,9 @@ too.
   come again, late, or at nobody's: loss, delay, duplication and partition need no steps.
 * What a server has heard is no state either: when it proposes or commits it names the answers.
   To hear one disturbs nobody, and after a crash the same answers may come again.
-* A crash takes what is not on the disk.  A step during which the site ``dies`` has written to the
-  disk, but its message does not leave.
-* A site whose disk is lost, or that is put back from a copy of all its files, is forgetful, until
-  :func:`silent_through` says which terms are safe.
+* A crash takes what is not on the disk.  If a site ``dies`` in a step, its message does not leave.
+* A site whose disk is lost or put back is forgetful, until :func:`silent_through` knows better.
+* ``liars`` sign any vote, and as servers propose any record.
 
 A record is named by its parents, its author, the attempt, and a ``'`` for every life that the
 author has lost: ``a0>b1'`` is what vendor ``b`` made under attempt 1, after a crash, on ``a0``.
@@ -27,19 +26,23 @@ from typing import Literal, NamedTuple
 
 from strategies.protocol import quorum
 from strategies.protocol.quorum import Accepted, Refusal, Votes
+from strategies.protocol.records import Quorum, quorum_size
+from tests.support.quorum.votes import Message, is_evident, lies, proofs
 
 UNKNOWN = 10**9
 """Through which term a site is silent that has lost its disk and not yet asked enough others."""
 
 
-def silent_through(heard: Mapping[str, Votes], roster: Collection[str]) -> int | None:
+def silent_through(
+    heard: Mapping[str, Votes], roster: Collection[str], decides: Quorum = "majority"
+) -> int | None:
     """Return the last term in which a site that has lost its disk may have voted.
 
     ``heard`` is what others that are not forgetful have answered since; None says that they are
     too few.  Whoever has voted in term t knew that a majority had accepted the record of t - 1:
     one of them is among any majority, and either has moved on to t or still shows that record.
     """
-    if not quorum.has_majority(heard, roster):
+    if not quorum.has_quorum(heard, roster, decides):
         return None
     return max(votes.term + (votes.accepted is not None) for votes in heard.values())
 
@@ -52,24 +55,17 @@ class Rules:
     grant: Callable[[Votes, int], Votes] = quorum.grant
     accept: Callable[[Votes, int, str], Votes] = quorum.accept
     must_propose: Callable[[Iterable[Accepted | None]], Accepted | None] = quorum.must_propose
-    has_majority: Callable[[Collection[str], Collection[str]], bool] = quorum.has_majority
-    silent_through: Callable[[Mapping[str, Votes], Collection[str]], int | None] = silent_through
+    has_quorum: Callable[[Collection[str], Collection[str], Quorum], bool] = quorum.has_quorum
+    silent_through: Callable[[Mapping[str, Votes], Collection[str], Quorum], int | None] = (
+        silent_through
+    )
     stores_grants: bool = True
     stores_proposals: bool = True
     knows_its_loss: bool = True
     knows_its_copy: bool = True
     counts_one_attempt: bool = True
-
-
-class Message(NamedTuple):
-    """What is sent; ``site`` says whose answer it is, -1 in what a server sends to all."""
-
-    kind: Literal["open", "granted", "accept", "accepted", "committed"]
-    term: int
-    attempt: int = -1
-    record: str = ""
-    site: int = -1
-    told: Accepted | None = None
+    checks_proofs: bool = True
+    keeps_proofs: bool = True
 
 
 class Site(NamedTuple):
@@ -105,7 +101,9 @@ class Step(NamedTuple):
     ``copy`` is what the site was earlier, for a restore of all its files.
     """
 
-    kind: Literal["start", "deliver", "propose", "commit", "crash", "lose_disk", "restore", "sync"]
+    kind: Literal[
+        "start", "deliver", "propose", "commit", "crash", "lose_disk", "restore", "sync", "lie"
+    ]
     site: int
     messages: tuple[Message, ...] = ()
     attempt: int = -1
@@ -123,6 +121,8 @@ class World:
 
     size: int
     rules: Rules = Rules()
+    quorum: Quorum = "majority"
+    liars: frozenset[int] = frozenset()
 
     @property
     def roster(self) -> tuple[str, ...]:
@@ -145,9 +145,14 @@ class World:
             case "start":
                 after, message = self._start(site, step)
             case "deliver":
-                after, message = self._deliver(site, step)
+                known = self._is_proven(state, step.messages[0])
+                after, message = self._deliver(site, step) if known else (site, None)
             case "propose":
-                after, message = self._propose(site, step)
+                votes = [each for each in step.messages if self._is_proven(state, each)]
+                after, message = self._propose(site, step._replace(messages=tuple(votes)))
+            case "lie":
+                (message,) = step.messages
+                after = site
             case "commit":
                 after, message = self._commit(site, step)
             case "crash":
@@ -167,6 +172,9 @@ class World:
             after, message = _crashed(after), None
         sites = (*state.sites[: step.site], after, *state.sites[step.site + 1 :])
         sent = state.sent if message is None or message in state.sent else state.sent | {message}
+        if self.liars and message is not None:
+            sent |= lies(message, sent, self.liars)
+            accepted |= {each for each in sent - state.sent if each.kind == "accepted"}
         crashes = state.crashes - (step.dies or step.kind == "crash")
         losses = state.losses - (step.kind == "lose_disk")
         return State(sites, sent, accepted, crashes, losses), message
@@ -208,9 +216,12 @@ class World:
         if record := dict(site.proposals).get(attempt):
             return site, Message("accept", term, attempt, record)
         grants = self.answers(site, step.messages)
-        if attempt and not self._have_majority(grants):
+        if attempt and not self._decide(grants):
             return site, None
-        due = self.rules.must_propose(grant.told for grant in grants)
+        try:
+            due = self.rules.must_propose(grant.told for grant in grants)
+        except quorum.TwoRecords:
+            return site, None
         own = f"{self.roster[step.site]}{attempt}{chr(39) * site.lives_lost}"
         record = due.record if due else ">".join((*site.ledger[-1:], own))
         proposals = (*site.proposals, (attempt, record))
@@ -220,13 +231,15 @@ class World:
 
     def _commit(self, site: Site, step: Step) -> Done:
         record = dict(site.proposals).get(-1 if site.running is None else site.running)
-        if record is None or not self._have_majority(self.answers(site, step.messages)):
+        if record is None or not self._decide(self.answers(site, step.messages)):
             return site, None
         ledger = (*site.ledger, record)
         return _moved_on(site, ledger), Message("committed", len(ledger), record=record)
 
-    def _have_majority(self, answers: Iterable[Message]) -> bool:
-        return self.rules.has_majority({self.roster[each.site] for each in answers}, self.roster)
+    def _decide(self, answers: Iterable[Message]) -> bool:
+        return self.rules.has_quorum(
+            {self.roster[each.site] for each in answers}, self.roster, self.quorum
+        )
 
     def _without_disk(self, site: Site) -> Site:
         votes = Votes(1, forgetful=self.rules.knows_its_loss)
@@ -246,7 +259,7 @@ class World:
         ledger = max(site.ledger, peer.ledger, key=len)
         if site.silent == UNKNOWN and not peer.votes.forgetful:
             heard = {**dict(site.heard), name: peer.votes}
-            silent = self.rules.silent_through(heard, self.roster)
+            silent = self.rules.silent_through(heard, self.roster, self.quorum)
             site = site._replace(heard=tuple(sorted(heard.items())))
             if silent is not None:
                 return _moved_on(site._replace(silent=silent, heard=()), ledger)
@@ -267,24 +280,42 @@ class World:
             and each.attempt in attempts
         ]
 
+    def _is_proven(self, state: State, message: Message) -> bool:
+        """Return whether a request to accept, or a record named in a vote, has grants for it."""
+        asked = Accepted(message.attempt, message.record) if message.kind == "accept" else None
+        named = asked or message.told
+        if not self.liars or not self.rules.checks_proofs or named is None:
+            return True
+        return any(True for _ in proofs(self, state.sent, message.term, named))
+
     def violation(self, state: State) -> str | None:
         """Return what must never be: a fork, a false or double record, a lost one."""
         chosen: dict[int, str] = {}
-        for term, record in _chosen(state.accepted, self.size):
+        for term, record in self._chosen(state):
             if chosen.setdefault(term, record) != record:
+                if self.quorum == "majority" and self.liars and is_evident(self, state.sent, term):
+                    return None
                 return f"term {term} has two outcomes, {chosen[term]} and {record}"
         chain = tuple(chosen.get(term + 1, "") for term in range(max(chosen, default=0)))
         if not all(chain[term].startswith(f"{chain[term - 1]}>") for term in range(1, len(chain))):
             return f"a record is counted twice, or out of order: {chain}"
         for at, site in enumerate(state.sites):
-            if site.ledger and site.ledger != chain[: len(site.ledger)]:
+            if at not in self.liars and site.ledger and site.ledger != chain[: len(site.ledger)]:
                 return f"{self.roster[at]} holds {site.ledger}, committed is {chain}"
         able = [site for site in state.sites if not site.disk.forgetful] if chain else []
-        if 2 * len(able) > self.size:
+        if 2 * len(able) > self.size and not self.liars:
             for term, record in chosen.items():
                 if not _recoverable(term, record, able):
                     return f"{record}, committed in term {term}, is lost"
         return None
+
+    def has_forked(self, state: State) -> bool:
+        """Return whether a term has two outcomes."""
+        chosen = self._chosen(state)
+        return len({term for term, _ in chosen}) < len(chosen)
+
+    def _chosen(self, state: State) -> tuple[tuple[int, str], ...]:
+        return _chosen(state.accepted, quorum_size(self.size, self.quorum))
 
 
 def _crashed(site: Site) -> Site:
@@ -305,12 +336,15 @@ def _recoverable(term: int, record: str, able: Sequence[Site]) -> bool:
     for site in able:
         if len(site.ledger) >= term:
             return True
-    due = quorum.must_propose(site.disk.accepted for site in able if site.disk.term == term)
+    try:
+        due = quorum.must_propose(site.disk.accepted for site in able if site.disk.term == term)
+    except quorum.TwoRecords:
+        return False
     return due is not None and due.record == record
 
 
 @lru_cache(maxsize=100_000)
-def _chosen(accepted: frozenset[Message], size: int) -> tuple[tuple[int, str], ...]:
-    """Return (term, record) for all that a majority ever accepted under one attempt."""
+def _chosen(accepted: frozenset[Message], needed: int) -> tuple[tuple[int, str], ...]:
+    """Return (term, record) for all that a quorum ever accepted under one attempt."""
     count = Counter((each.term, each.attempt, each.record) for each in accepted)
-    return tuple(sorted({(key[0], key[2]) for key, n in count.items() if 2 * n > size}))
+    return tuple(sorted({(key[0], key[2]) for key, n in count.items() if n >= needed}))
