@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from clients.privacy.accounting.mechanism import Mechanism
+from clients.privacy.ledger.file import LedgerFile
 from clients.privacy.ledger.ledger import PrivacyLedger, Reservation
 from clients.privacy.ledger.manifest import Manifest
 from clients.privacy.ledger.place import LedgerPlace
@@ -47,3 +51,15 @@ def reserved(ledger: PrivacyLedger, dataset: str, budget: Budget = AMPLE) -> Res
 
 def steps(ledger: PrivacyLedger, dataset: str) -> int:
     return sum(mechanism.steps for mechanism in ledger.history(dataset))
+
+
+def without_waits(patch: pytest.MonkeyPatch) -> None:
+    """Do not wait for the disk: what ends in such a test is never the machine."""
+
+    def quick(file: LedgerFile) -> sqlite3.Connection:
+        db = sqlite3.connect(file.path, isolation_level=None)
+        db.execute("PRAGMA synchronous = OFF")
+        return db
+
+    patch.setattr(LedgerFile, "_connect", quick)
+    patch.setattr("os.fsync", lambda _: None)

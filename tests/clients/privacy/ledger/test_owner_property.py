@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
@@ -14,13 +13,12 @@ from hypothesis import strategies as st
 
 from clients.privacy.accounting.accounting import epsilon
 from clients.privacy.ledger.adoption import adopt, require_adopted
-from clients.privacy.ledger.file import LedgerFile
 from clients.privacy.ledger.ledger import PrivacyLedger, Reservation
 from clients.privacy.ledger.place import LedgerPlace, owners_ledger
 from clients.privacy.ledger.policy import Budget
 from clients.privacy.ledger.rows import Use
 from strategies.errors import PrivacyError
-from tests.support.privacy_ledger import DELTA, STEP, manifest, opened
+from tests.support.privacy_ledger import DELTA, STEP, manifest, opened, without_waits
 
 
 @cache
@@ -97,13 +95,6 @@ def reserve(ledger: PrivacyLedger, federation: str, data: int) -> bool:
     return isinstance(ledger.reserve(use, BUDGET), Reservation)
 
 
-def quick(file: LedgerFile) -> sqlite3.Connection:
-    """Open the file without a wait for the disk: what ends here is never the machine."""
-    db = sqlite3.connect(file.path, isolation_level=None)
-    db.execute("PRAGMA synchronous = OFF")
-    return db
-
-
 @given(OLDER, EVENTS)
 # Records that only an older key names; ledgers that cannot be compared; an older file put back.
 @example({"one": [0, 0]}, [("up", "one", 0), ("train", "two", 1)])
@@ -120,8 +111,7 @@ def test_no_order_of_events_gives_a_record_more_than_its_owners_budget(
 ) -> None:
     owner = Owner(tmp_path_factory.mktemp("machine"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LedgerFile, "_connect", quick)
-        patch.setattr("os.fsync", lambda _: None)
+        without_waits(patch)
         for name, trainings in older.items():
             for data in trainings:
                 owner.train_by_older_version(name, data)
