@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from clients.files.durable import write_durably
 from strategies.errors import LedgerError
 from strategies.weights import Model
+
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 class ModelStore:
@@ -43,9 +46,11 @@ class ModelStore:
         Raises :class:`LedgerError` when its file is missing or damaged.
         """
         try:
-            model = Model(self.path(name).read_bytes())
+            # Names come from other vendors: only a hash may become the name of a file.
+            data = self.path(name).read_bytes() if _HASH.fullmatch(name) else b""
         except FileNotFoundError:
-            model = Model(b"")
+            data = b""
+        model = Model(data)
         if model.hash != name:
             raise LedgerError(
                 f"the stored model {name[:12]}… is missing or damaged",

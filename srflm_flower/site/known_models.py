@@ -9,7 +9,7 @@ from flwr.app import Message
 from clients.models.model_store import ModelStore
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
-from strategies.weights import Model
+from strategies.weights import Model, check_like
 
 
 class NeedsModels(Exception):
@@ -42,6 +42,16 @@ def find_models(
     if needs:
         raise NeedsModels(needs)
     return found
+
+
+def alike(models: dict[str, Model], expected: Model) -> dict[str, Model]:
+    """Return ``models``, all of them finite weights of the network that ``expected`` has.
+
+    Raises :class:`strategies.errors.UpdateRejected` before anything is measured, or paid for.
+    """
+    for model in models.values():
+        check_like(model.weights, expected.weights)
+    return models
 
 
 def _sent(message: Message) -> dict[str, Model]:

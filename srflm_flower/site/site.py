@@ -18,7 +18,7 @@ from clients.models.model_store import ModelStore
 from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.scheduled import scheduled_privacy
 from srflm_flower.site.agreement import Agreement
-from srflm_flower.site.known_models import NeedsModels, find_models
+from srflm_flower.site.known_models import NeedsModels, alike, find_models
 from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
 from srflm_flower.site.own_data.own_training import OwnTraining, is_of, notes_of
@@ -210,7 +210,7 @@ class Site:
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
         check_names(evaluation, self.participant.view().ranking)
         self.training.check_told()
-        models = self._find_all(message, evaluation.models.values())
+        models = alike(self._find_all(message, evaluation.models.values()), self.initial)
         term, metrics = evaluation.envelope.term, {}
         for name, hash_ in evaluation.models.items():
             model = models[hash_]

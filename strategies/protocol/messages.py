@@ -295,7 +295,7 @@ def envelope_of(message: Message) -> Envelope | None:
     try:
         noun = json.loads(str(message.content.config_records[_NOUN]["json"]))
         return Envelope.model_validate(noun["envelope"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):  # the last for very deep JSON
         return None
 
 

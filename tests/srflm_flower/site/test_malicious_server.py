@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from flwr.app import ConfigRecord, Message, RecordDict
 
 from strategies.errors import MessageRefused, UpdateRejected
 from strategies.protocol import messages as wire
@@ -39,6 +40,10 @@ def privacy(**changes: object) -> VendorPrivacy:
     return VendorPrivacy.model_validate(plain | changes)
 
 
+def absence(stage: Stage, attempt: int) -> Absence:
+    return Absence(vendor=stage.site, phase="finetune", code="SRFLM-X2", attempt=attempt)
+
+
 FALSE_RECORDS: dict[str, Callable[[TermRecord, Stage], Changes]] = {
     "ends the federation": lambda r, s: {"ended": "bye"},
     "counts rounds that were not trained": lambda r, s: {"round": 10**9},
@@ -63,6 +68,9 @@ FALSE_RECORDS: dict[str, Callable[[TermRecord, Stage], Changes]] = {
     },
     "names a stranger as a client": lambda r, s: {"clients": (*r.clients, "mallory")},
     "names its server as a client": lambda r, s: {"clients": (*r.clients, r.server)},
+    "names a client twice": lambda r, s: {"clients": (*r.clients, r.clients[0])},
+    "says that a vendor failed as server": lambda r, s: {"absences": (absence(s, 0),)},
+    "says so of an attempt that never was": lambda r, s: {"absences": (absence(s, -1),)},
     "has no client": lambda r, s: {"clients": ()},
     "is longer than a ledger should keep": lambda r, s: {
         "metrics": {
@@ -170,6 +178,29 @@ def test_model_that(stage: Stage, lie: str) -> None:
     false = stage.signed(stage.record.server, model=model.hash)
     with refused(stage, stage.record.server, UpdateRejected("", "", "").code):
         ask(stage, false, wire.ACCEPT, stage.record.server, model)
+
+
+@pytest.mark.parametrize("lie", FALSE_MODELS)
+def test_model_to_evaluate_that(stage: Stage, lie: str) -> None:
+    """Nothing is measured, so nothing of a metrics budget is spent, and nothing is stored."""
+    model = Model.of(FALSE_MODELS[lie](stage.model.weights))
+    server, envelope = stage.record.server, stage.second.envelope
+    asked = wire.EvaluateModels(envelope=envelope, models={"finetuned": model.hash})
+    with refused(stage, server, UpdateRejected("", "", "").code):
+        ask(stage, asked, wire.EVALUATE, server, model)
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "../../federation"])
+def test_name_of_a_model_that_is_no_hash_names_no_file(stage: Stage, name: str) -> None:
+    asked = wire.EvaluateModels(envelope=stage.second.envelope, models={"finetuned": name})
+    assert ask(stage, asked, wire.EVALUATE, stage.record.server).needs == (name,)
+
+
+def test_message_that_nests_without_end(stage: Stage) -> None:
+    content = RecordDict({"noun": ConfigRecord({"json": "[" * 100_000})})
+    message = Message(content, dst_node_id=1, message_type=wire.TRAIN)
+    with refused(stage, stage.record.server, P.MALFORMED):
+        stage.sites.site(stage.site).answer(message, stage.record.server)
 
 
 def test_record_other_than_the_grants_oblige_to(stage: Stage) -> None:
