@@ -136,6 +136,8 @@ def _check_evaluation(
     metrics, privacy = record.metrics.get(vendor), record.privacy.get(vendor)
     told = answers.evaluation
     if told is not None:
+        if told.privacy and privacy is None:
+            raise forged(f"a signature of {vendor!r} on an ε that is not there")
         models = {"finetuned": record.model}
         if told.averaged:
             models["averaged"] = record.averaged_model
@@ -159,15 +161,22 @@ def _check_evaluation(
 def _check_absences(
     record: TermRecord, ranking: tuple[str, ...], envelope: Envelope, keys: Keys
 ) -> None:
-    lost = [absence for absence in record.absences if absence.attempt < record.attempt]
-    # A server that is said to be lost counts as one that has served, and its ε with it.
-    if any(absence.vendor != owner(absence.attempt, ranking) for absence in lost):
-        raise forged("a lost server that was not the server of its attempt")
     for absence in record.absences:
-        if absence.attempt > record.attempt:
-            raise forged("an absence from a later attempt")
+        # A lost server counts as one that has served, and its ε with it.
+        if not is_possible(absence, record.attempt, ranking):
+            raise forged("an absence of another vendor than the server of that attempt")
         if absence.attempt == record.attempt and absence.code not in SEEN_BY_SERVER:
             _check_absence(absence, envelope, keys)
+
+
+def is_possible(absence: Absence, attempt: int, ranking: tuple[str, ...]) -> bool:
+    """Return whether a record of ``attempt`` can have this absence.
+
+    It is of this attempt, or of the server of an earlier one.
+    """
+    if absence.attempt == attempt:
+        return absence.vendor in ranking
+    return 0 <= absence.attempt < attempt and absence.vendor == owner(absence.attempt, ranking)
 
 
 def _check_absence(absence: Absence, envelope: Envelope, keys: Keys) -> None:

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 
 from strategies.election import ElectionPolicy, first_ranking
 from strategies.errors import MessageRefused
-from strategies.protocol.quorum import owner
 from strategies.protocol.records import (
-    Absence,
     Ballot,
     Metrics,
     TermRecord,
     VendorPrivacy,
     canonical_json,
 )
+from strategies.protocol.signed_answers import is_possible
 from strategies.term.agreed_work import rounds_of_next_term
 from strategies.term.plan import TermPlan
 from strategies.term.record_of_term import next_term
@@ -74,24 +73,13 @@ def check_agreed(
     if len(record.clients) < max(plan.min_clients, 1):
         raise _refused(f"{len(record.clients)} clients", f"at least {plan.min_clients}")
     ranking_before = head.ranking if head is not None else first_ranking(policy, plan.roster)
-    for absence in record.absences:
-        _check_absence(absence, record.attempt, ranking_before, plan.roster)
+    if not all(is_possible(each, record.attempt, ranking_before) for each in record.absences):
+        raise _refused("an absence in an attempt that was not that vendor's", "lost servers")
     ranking, ended = next_term(record, history, plan, policy)
     if record.ranking != ranking:
         raise _refused("another ranking than the ballots give", "the agreed election's")
     if record.ended != ended:
         raise _refused("another end of the run than follows from the record", ended or "no end")
-
-
-def _check_absence(
-    absence: Absence, attempt: int, ranking: Sequence[str], roster: Sequence[str]
-) -> None:
-    """Check an absence under the record's ``attempt``, or of a server lost before it."""
-    if absence.vendor not in roster or not 0 <= absence.attempt <= attempt:
-        raise _refused("an absence of a stranger or in another attempt", "members, up to now")
-    # A lost server counts as one that has served: nobody may say so of another vendor.
-    if absence.attempt < attempt and absence.vendor != owner(absence.attempt, ranking):
-        raise _refused(f"{absence.vendor} as a lost server", "the vendor of that attempt")
 
 
 def check_quoted(record: TermRecord, own: OwnPart, before: VendorPrivacy | None) -> None:
