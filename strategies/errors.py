@@ -162,6 +162,9 @@ class MessageRefused(SrflmError):
     """Two sites have one vendor's identity, or a site was restored from a copy; the one that was
     started last counts.  Switch the other one off for good.  If it is gone, and the restored one is
     to take its place: `srflm up --restored`."""
+    RECOVERED: Final = "SRFLM-P18"
+    """The others have gone on without this vendor, by `srflm roster recover`, or a recovery of the
+    federation is not signed by all that it names.  To come back, join by a new edition."""
 
 
 MENDED_BY_OPENING: Final = frozenset(
@@ -278,6 +281,9 @@ class DeploymentError(SrflmError):
     LEFT: Final = "SRFLM-E5"
     """The vendor is no longer a member.  Nothing needs to be done: ledger and models stay; join
     again by a new edition."""
+    NOT_LOST: Final = "SRFLM-E6"
+    """A majority of the roster can vote, so nothing is to be recovered.  Let members join and leave
+    with `srflm roster approve`."""
 
 
 class SimulationError(SrflmError):

@@ -47,3 +47,59 @@ def withdraw(folder: SiteFolder = HERE) -> None:
 
     withdrawn = undo(site_on_disk(folder.resolve()))
     Console(highlight=False).print("Withdrawn." if withdrawn else "Nothing was waiting.")
+
+
+@app.command()
+@private_files()
+def recover(
+    folder: Annotated[Path, typer.Argument(help="the site's folder, with its site.toml")],
+    file: Annotated[Path, typer.Argument(help="the file that the remaining operators sign")],
+    head: Annotated[
+        str | None,
+        typer.Option(help="begin the file: the record to go on from, as `<term>:<hash>`"),
+    ] = None,
+    lost: Annotated[str, typer.Option(help="with --head: who is lost, commas between")] = "",
+    min_clients: Annotated[
+        int | None, typer.Option(help="with --head: another aggregation.min-clients")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="all have signed and this site is down: go on by it")
+    ] = False,
+) -> None:
+    """Go on after a majority was lost for good: sign the file, and at last --apply it.
+
+    All members that remain sign one after the other, each at a site that is up. At a site without
+    which the others go on, the command notes that.
+    """
+    from deploy.membership.recovery import apply_file, propose, read_recovery, sign
+    from deploy.operating.asking import who_can_vote
+    from deploy.site.site_on_disk import site_on_disk
+    from strategies.protocol.recovery import unsigned
+
+    console, site = Console(highlight=False, soft_wrap=True), site_on_disk(folder.resolve())
+    if not apply and (
+        head is not None or site.vendor in read_recovery(file).recovery.edition.roster
+    ):
+        answered, able = who_can_vote(site)
+        console.print(f"Answered: {', '.join(answered)}; could vote: {', '.join(able) or 'nobody'}")
+        if head is not None:
+            names = [name.strip() for name in lost.split(",") if name.strip()]
+            propose(site, file, head, names, min_clients, able)
+        else:
+            sign(site, file, able)
+        missing = unsigned(read_recovery(file).recovery)
+        console.print(f"Signed. {site.vendor} votes no more in the old roster's next term.")
+        if missing:
+            console.print(f"Send {file} to {missing[0]}; to sign: {', '.join(missing)}")
+        else:
+            console.print(
+                "All have signed: at every site `srflm down`, then `srflm roster recover"
+                f" {folder} {file} --apply`, `srflm up`. Send the file to the lost members too."
+            )
+        return
+    recovery = apply_file(site, file)
+    members = ", ".join(recovery.edition.roster)
+    if site.vendor in recovery.edition.roster:
+        console.print(f"From term {recovery.term + 1} on the members are {members}: `srflm up`")
+    else:
+        console.print(f"Noted: {members} have gone on without {site.vendor}.")

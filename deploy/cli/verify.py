@@ -33,6 +33,11 @@ def verify(
         head = f"head model {found.head_model[:12]}" if found.head_model else "no model yet"
         if changes:
             console.print(f"{site.vendor}: the roster changed with term {changes}")
+        for each in found.recovered:
+            console.print(
+                f"{site.vendor}: recovered after term {each.term}, when a majority was lost; signed"
+                f" by {', '.join(each.signatures)}"
+            )
         console.print(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
             f" majority valid; {head}; {found.audited} messages audited"

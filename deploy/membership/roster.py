@@ -14,6 +14,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.successor import Difference, check_successor, difference
 from srflm_flower.site.edition_standing import Standing, approval_of, keep_approval
+from srflm_flower.site.recovering import left_behind
 from strategies.errors import ConfigurationError, DeploymentError
 from strategies.protocol.records import liars_withstood, quorum_size
 from strategies.protocol.roster_change import sign_approval
@@ -64,6 +65,10 @@ def edition_file(site: SiteOnDisk, federation: str) -> Path:
 def describe_roster(site: SiteOnDisk) -> str:
     """Return one line: the members, and the change of the roster that is under way."""
     standing, held = site.standing(), approval_of(site.state.ledger)
+    gone_on = left_behind(site.state.ledger)
+    if gone_on is not None:
+        others = ", ".join(gone_on.edition.roster)
+        return f"no longer a member: {others} went on without it from term {gone_on.term}"
     deciding, since = standing.editions.last, standing.editions.last_change
     place, names = standing.place(site.vendor), ", ".join(deciding.roster)
     if place == "left":

@@ -25,6 +25,7 @@ from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
 from srflm_flower.site.contradictions import contradictions
 from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.recovering import recovering_from
 from strategies.errors import IdentityError
 from strategies.phases import PHASE_OF
 from strategies.protocol.quorum import owner
@@ -145,6 +146,9 @@ def why_silent(ledger: TermLedger, term: int) -> str | None:
             f"another site of {newer.vendor} was started later (start {newer.start}): switch this"
             " one off; or, if the other one is gone for good, `srflm down`, `srflm up --restored`"
         )
+    head = recovering_from(ledger)
+    if head is not None:
+        return f"it has signed a recovery from term {head}: `srflm roster recover --apply`"
     if ledger.is_forgetful():
         return "it has lost votes, and waits for a majority of the others to say how far they are"
     if not ledger.is_sure():

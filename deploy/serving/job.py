@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from clients.files.locks import AlreadyLocked, locked
-from strategies.protocol.bounds import ByName
+from strategies.protocol.bounds import ByName, Many
 from strategies.protocol.records import Noun, RunOrder
 
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -21,13 +21,15 @@ class ServerJob(Noun):
 
     ``serve``: make one attempt at the open term. ``order``: spread a run order. ``sync``: fetch the
     missed terms after a start and, if the site has lost its state, learn when it may vote again.
+    ``ask``: ask who answers and could vote.
+
     ``nodes`` maps each vendor to its SuperNode's id on this SuperLink if all members are online,
     and is empty otherwise.  ``registered`` maps all vendors to these ids, and decides in whose name
     a node may answer.
     """
 
     name: TaskName
-    kind: Literal["serve", "order", "sync"]
+    kind: Literal["serve", "order", "sync", "ask"]
     attempt: int = 0
     order: RunOrder | None = None
     nodes: ByName[int] = Field(default_factory=dict)
@@ -41,15 +43,17 @@ class JobOutcome(Noun):
     ``caught-up``: this site had missed terms and now has them. ``failed``: see ``code``; the text
     stays in the site's log. ``ordered``: a majority follows the order. ``outnumbered``: the order
     is not new, as the others know orders up to ``number``. ``synced``: no missed terms or orders
-    are left.
+    are left. ``told``: the sites in ``answered`` have answered, those in ``able`` know their votes.
     """
 
     task: TaskName
     result: Literal[
-        "committed", "outvoted", "caught-up", "failed", "ordered", "outnumbered", "synced"
+        "committed", "outvoted", "caught-up", "failed", "ordered", "outnumbered", "synced", "told"
     ]
     attempt: int = 0
     number: int = 0
+    answered: Many[str] = ()
+    able: Many[str] = ()
     code: str = ""
     text: str = ""
 

@@ -31,6 +31,7 @@ from deploy.serving.quiet import Quiet
 from deploy.serving.roster_watch import Duty, RosterWatch
 from deploy.site.layout import edition_beside
 from srflm_flower.site.ledger import TermLedger
+from strategies.election import among
 from strategies.errors import SrflmError
 from strategies.protocol.quorum import Votes
 from strategies.protocol.succession import (
@@ -123,9 +124,10 @@ class Launcher:
                 self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
             return None
         votes, order = self.ledger.votes(term), self.ledger.open_order()
-        turn = (
-            self._turn(head.ranking if head else self.first_ranking, votes, now) if order else None
-        )
+        ranking = head.ranking if head else self.first_ranking
+        if self.roster is not None:  # after a recovery the head ranks vendors that are lost
+            ranking = among(self.roster.own.roster, ranking)
+        turn = self._turn(ranking, votes, now) if order else None
         if turn is not None and now >= max(turn.due, self._retry_at):
             if self.serving is not None and self.serving.task.kind == "sync":
                 self.runs.stop(self.serving.run)  # a turn does not wait for it

@@ -148,6 +148,15 @@ def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     return JobOutcome(task=task.name, result="synced")
 
 
+def _ask(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
+    """Ask who could vote now; the outcome names the vendors that answered and those that could."""
+    told = ask_all(site, grid, peers_of(site, task))
+    able = [vendor for vendor, votes in told.votes.items() if not votes.forgetful]
+    return JobOutcome(
+        task=task.name, result="told", answered=tuple(sorted(told.votes)), able=tuple(sorted(able))
+    )
+
+
 def _catch_up(site: DeployedSite, told: Told, others: dict[str, wire.VotesTold]) -> None:
     """Fetch what this site has missed; take those out of ``others`` that do not show what they say.
 
@@ -253,4 +262,5 @@ TASKS: dict[str, Callable[[DeployedSite, ServerJob, Grid], JobOutcome]] = {
     "serve": _serve,
     "order": _spread,
     "sync": _sync,
+    "ask": _ask,
 }

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from deploy.site.site_on_disk import SiteOnDisk
-from strategies.election import first_ranking
+from strategies.election import among, first_ranking
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_chain
-from strategies.protocol.records import Edition, TermRecord
+from strategies.protocol.records import Edition, Recovery, TermRecord
+from strategies.protocol.recovery import check_recovery
 from strategies.protocol.roster_change import Editions, check_decided
 from strategies.protocol.signed_answers import check_signed_answers
 from strategies.term.record_of_term import next_term
@@ -24,6 +25,7 @@ class Verified:
     up.  ``audited`` counts the messages in its log.  ``changes`` are the terms whose records
     changed the roster.  ``elected`` counts the records whose figures their vendors have signed, and
     whose election follows from these figures; older versions of the project made records without.
+    ``recovered`` are the recoveries after a majority was lost for good.
     """
 
     hashes: tuple[str, ...]
@@ -31,6 +33,7 @@ class Verified:
     audited: int
     changes: tuple[int, ...] = ()
     elected: int = 0
+    recovered: tuple[Recovery, ...] = ()
 
 
 def verify_site(site: SiteOnDisk) -> Verified:
@@ -44,20 +47,30 @@ def verify_site(site: SiteOnDisk) -> Verified:
     check_chain(records, first.federation)
     editions = Editions(first)
     elected = 0
+    recovered = list[Recovery]()
     for number, each in enumerate(committed):
+        if each.record.recovery is not None:
+            check_recovery(each.record.recovery, editions.last, site.keys)
+            recovered.append(each.record.recovery)
+        editions = editions.recovered_by(each.record)
         check_decided(each, editions.last, site.keys)
         # A record without signatures after one with them is no record of an older version.
         if each.record.signed is not None or elected:
             _check_elected(site, records[: number + 1], editions.last)
             elected += 1
         editions = editions.after(each.record)
+    pending = site.state.ledger.recovery(len(records))
+    if pending is not None:  # no record has followed it yet
+        check_recovery(pending, editions.last, site.keys)
+        recovered.append(pending)
     newest = records[-1].model if records else None
     if newest is not None:
         site.models.get(newest)  # raises if the model is missing or does not have this hash
     audited = site.audit.check()
-    changes = tuple(term for term, _ in editions.changes)
+    changes = tuple(each.term for each in records if each.roster_change is not None)
     head = newest or site.initial_model
-    return Verified(tuple(record.hash for record in records), head, audited, changes, elected)
+    hashes = tuple(record.hash for record in records)
+    return Verified(hashes, head, audited, changes, elected, tuple(recovered))
 
 
 def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edition) -> None:
@@ -66,6 +79,9 @@ def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edi
     head = history[-1] if history else None
     plan, policy = site.federation.term_plan(), site.federation.election_policy()
     ranking = head.ranking if head is not None else first_ranking(policy, edition.roster)
+    ranking = among(
+        edition.roster, ranking
+    )  # after a recovery the head ranks vendors that are lost
     check_signed_answers(record, head, ranking, site.keys.at(edition))
     # Another edition may have another least number of clients, which decides the end alone.
     elected, _ = next_term(record, history, replace(plan, roster=edition.roster), policy)

@@ -78,6 +78,13 @@ class ProtocolSettings(Settings):
     )
 
 
+class RecoveredHead(Settings):
+    """The record from which the remaining members of a federation went on."""
+
+    term: int = Field(ge=1, description="Its term.")
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="Its hash (SHA-256).")
+
+
 class Federation(Settings):
     """A federation: all that its members agree on, and how long and where to compute."""
 
@@ -122,6 +129,11 @@ class Federation(Settings):
         default=None,
         description="The first edition, by which the ledger's first records are verified; left out"
         " in edition 1.",
+    )
+    recovered: Annotated[tuple[RecoveredHead, ...], Strict(False)] | None = Field(
+        default=None,
+        description="Records from which remaining members went on after a majority was lost for"
+        " good; written by `srflm roster recover`.",
     )
     vendors: Annotated[tuple[Member, ...], Strict(False)] = Field(
         default=tuple(Member(name=v) for v in BUILT_IN_VENDORS),
@@ -171,6 +183,8 @@ class Federation(Settings):
         # The noise has one source now.  Files that never mentioned it keep the identity that they
         # had when its default was another.
         agreed["privacy"]["random"] = "system"
+        if self.recovered is None:  # files that do not have it keep their identity
+            del agreed["recovered"]
         agreed["data"].pop("path", None)
         if self.protocol == ProtocolSettings():  # the same
             del agreed["protocol"]

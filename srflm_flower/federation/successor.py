@@ -79,6 +79,32 @@ def successor(
     )
 
 
+def recovered_edition(
+    old: Federation,
+    lost: Sequence[str],
+    term: int,
+    head: str,
+    min_clients: int | None = None,
+) -> Federation:
+    """Return the edition after ``old`` that goes on without the ``lost`` vendors.
+
+    It goes on from the record with the hash ``head``, which is of ``term``.
+
+    Raises :class:`ConfigurationError` if it is not a valid federation.
+    """
+    roster = [name for name in old.roster if name not in lost]
+    members = [
+        member.model_copy(
+            update={"node_keys": {p: k for p, k in (member.node_keys or {}).items() if p in roster}}
+        )
+        for member in old.vendors
+        if member.name in roster
+    ]
+    heads = [each.model_dump() for each in old.recovered or ()]
+    new = successor(old, members, min_clients)
+    return with_changes(new, recovered=[*heads, {"term": term, "hash": head}])
+
+
 def check_successor(old: Federation, new: Federation) -> None:
     """Check that ``new`` is the edition after ``old`` and changes nothing but the roster.
 

@@ -91,8 +91,9 @@ class SiteJournal:
         return self._keys.verify(vendor, statement, signature)
 
     def sign(self, record: TermRecord) -> Proposal:
-        """Sign this server's record."""
-        return sign_proposal(record, self._keys)
+        """Sign this server's record, with the recovery on which its term is built, if any."""
+        recovery = self._ledger.recovery(record.term - 1)
+        return sign_proposal(record.model_copy(update={"recovery": recovery}), self._keys)
 
     def proposal(self) -> tuple[int, Proposal] | None:
         """Return this server's last proposal in the open term with its attempt, or None."""

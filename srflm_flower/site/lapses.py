@@ -17,6 +17,8 @@ FORGETFUL = "forgetful-through"
 ALL_TERMS = "all"
 RUN, PLACE, VOTES, STARTING = "run", "place", "votes-given", "starting"
 UNSURE, SUPERSEDED, RESTORED = "unsure", "superseded-by", "restored"
+RECOVERING = "recovering"
+"""The term in which the site has promised the others of a recovery to vote no more."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,12 @@ class LapsingLedger(LedgerFile):
 
 
 def is_silent_in(db: sqlite3.Connection, term: int) -> bool:
-    """Return whether the site must not vote in ``term``, for any of the three reasons."""
+    """Return whether the site must not vote in ``term``, for any of the four reasons."""
     return (
         LapsingLedger.has_forgotten_in(db, term)
         or fact_in(db, UNSURE) is not None
         or fact_in(db, SUPERSEDED) is not None
+        or fact_in(db, RECOVERING) == str(term)
     )
 
 

@@ -19,6 +19,7 @@ from strategies.protocol.records import (
     Committed,
     Edition,
     Proposal,
+    Recovery,
     RunOrder,
     TermRecord,
 )
@@ -83,6 +84,8 @@ class TermLedger(LapsingLedger):
             check_follows(_last(db), record, self._federation)
             row = (record.term, record.hash, record.model_dump_json(), certificate)
             db.execute("INSERT INTO records VALUES (?, ?, ?, ?)", row)
+            if record.recovery is not None:
+                keep_recovery_in(db, record.recovery)
             if record.roster_change is not None:
                 edition = record.roster_change.edition.model_dump_json()
                 db.execute("INSERT INTO changes VALUES (?, ?)", (record.term, edition))
@@ -96,10 +99,20 @@ class TermLedger(LapsingLedger):
         check_follows(self.last(), record, self._federation)
 
     def changes(self) -> tuple[tuple[int, Edition], ...]:
-        """Return (term, new edition) for each record that changed the roster, oldest first."""
+        """Return (term, new edition) for each record after which the roster changed, oldest first."""
+        # A recovery from a record that changes the roster comes after that change.
+        query = (
+            "SELECT term, edition, 0 FROM changes UNION ALL"
+            " SELECT term, edition, 1 FROM recoveries ORDER BY 1, 3"
+        )
         with self.reading() as db:
-            rows = db.execute("SELECT term, edition FROM changes ORDER BY term").fetchall()
-        return tuple((term, Edition.model_validate_json(edition)) for term, edition in rows)
+            rows = db.execute(query).fetchall()
+        return tuple((term, Edition.model_validate_json(edition)) for term, edition, _ in rows)
+
+    def recovery(self, head: int) -> Recovery | None:
+        """Return the recovery from the record of term ``head``, if there is one."""
+        with self.reading() as db:
+            return recovery_in(db, head)
 
     # ---- votes in the open term --------------------------------------------------------------
 
@@ -241,6 +254,18 @@ class TermLedger(LapsingLedger):
             held = _order(db)
         assert held is not None
         return held
+
+
+def recovery_in(db: sqlite3.Connection, head: int) -> Recovery | None:
+    """Return the recovery from the record of term ``head``, if there is one."""
+    row = db.execute("SELECT recovery FROM recoveries WHERE term = ?", (head,)).fetchone()
+    return Recovery.model_validate_json(row[0]) if row else None
+
+
+def keep_recovery_in(db: sqlite3.Connection, recovery: Recovery) -> None:
+    """Store a recovery: its edition decides from the next term on."""
+    row = recovery.term, recovery.edition.model_dump_json(), recovery.model_dump_json()
+    db.execute("INSERT OR IGNORE INTO recoveries VALUES (?, ?, ?)", row)
 
 
 def committed_in(record: str, certificate: str) -> Committed:

@@ -28,6 +28,7 @@ from strategies.protocol.chain import check_follows
 from strategies.protocol.proof import check_proof
 from strategies.protocol.quorum import accept, grant, refusal
 from strategies.protocol.records import Approval, Edition, Grant, RunOrder, TermRecord
+from strategies.protocol.recovery import check_recovery, not_recovered, without
 from strategies.protocol.roster_change import check_change, check_decided
 from strategies.protocol.signatures import (
     Keys,
@@ -40,11 +41,15 @@ from strategies.protocol.signed_answers import check_signed_answers
 
 @dataclass(frozen=True)
 class Genesis:
-    """The start of the chain: edition, ranking, and model hash that term 1 builds on."""
+    """The start of the chain: edition, ranking, and model hash that term 1 builds on.
+
+    ``recovered`` are the hashes of the records from which the site's federation file goes on.
+    """
 
     edition: Edition
     ranking: tuple[str, ...]
     model: str
+    recovered: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ class Participant:
         """Check a message that any member may send."""
         check_sender(envelope, self.view(), sender)
         members = self.standing().members(envelope.federation)
+        if envelope.server not in members and self.genesis.recovered:
+            raise without(envelope.server)
         if envelope.server not in members:
             raise MessageRefused(
                 f"a message of {envelope.server!r}",
@@ -191,7 +198,9 @@ class Participant:
         check_follows(head, record, self.genesis.edition.federation)
         edition, change = self.standing().editions.at(record.term), record.roster_change
         keys = self.keys.at(edition)
-        ranking = head.ranking if head is not None else self.genesis.ranking
+        ranking = self.view().ranking
+        if record.recovery != self.ledger.recovery(record.term - 1):
+            raise not_recovered(record, "that its operator has applied")
         if record.server != ranking[record.attempt % len(ranking)]:
             raise MessageRefused(
                 f"a record made by {record.server!r} under attempt {record.attempt}",
@@ -262,7 +271,14 @@ class Participant:
             )
         editions = self.standing().editions
         for committed in commit.records:
-            check_decided(committed, editions.at(committed.record.term), self.keys)
+            record = committed.record
+            if record.recovery is not None:
+                # Some members alone must not take the others along: the operator decides.
+                if record.recovery.head not in self.genesis.recovered:
+                    raise not_recovered(record, "in its federation file")
+                check_recovery(record.recovery, editions.at(record.recovery.term + 1), self.keys)
+            editions = editions.recovered_by(record)
+            check_decided(committed, editions.at(record.term), self.keys)
             editions = editions.after(committed.record)  # the next record may be under another one
 
     def commit(self, commit: wire.Commit) -> wire.Reply:

@@ -42,6 +42,7 @@ def participant_of(
         edition=federation.first_edition,
         ranking=federation.first_ranking,
         model=initial,
+        recovered=frozenset(each.hash for each in federation.recovered or ()),
     )
     obeys = policy.runs_from if policy is not None else None
     own, needs_order = federation.as_edition, policy is not None

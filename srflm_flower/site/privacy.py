@@ -102,8 +102,8 @@ def check_told(
         lacks = (served and not known.issuperset(served)) or (trained and known.isdisjoint(trained))
         if lacks and record.term > excused:
             lacking.append(record.term)
-        change = record.roster_change
-        if change is not None and vendor not in change.edition.roster:
+        changes = record.roster_change, record.recovery
+        if any(each is not None and vendor not in each.edition.roster for each in changes):
             lacking.clear()  # the vendor left: a later vendor of that name is another site
     if lacking:
         raise PrivacyError(

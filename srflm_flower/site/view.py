@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from srflm_flower.site.edition_standing import Standing
 from srflm_flower.site.ledger import TermLedger
+from strategies.election import among
 from strategies.protocol.admission import View
 
 
@@ -14,10 +15,12 @@ def view_of(ledger: TermLedger, standing: Standing, first_ranking: tuple[str, ..
     """
     head = ledger.last()
     term = head.term if head is not None else 0
+    deciding = standing.editions.at(term + 1)
     return View(
-        federation=standing.editions.at(term + 1).federation,
+        federation=deciding.federation,
         head_term=term,
-        ranking=head.ranking if head is not None else first_ranking,
+        # After a recovery the head ranks vendors that are lost.
+        ranking=among(deciding.roster, head.ranking if head is not None else first_ranking),
         attempt=ledger.votes(term + 1).granted,
         others=standing.known,
     )

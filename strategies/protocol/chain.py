@@ -16,7 +16,13 @@ def check_follows(last: TermRecord | None, record: TermRecord, federation: str) 
     :class:`LedgerError`.
     """
     # A roster change in the last record decides which edition this record must name.
-    if record.federation != (last.next_federation if last is not None else federation):
+    deciding, recovery = last.next_federation if last is not None else federation, record.recovery
+    if recovery is not None:
+        head = (last.term, last.hash, deciding) if last is not None else None
+        if (recovery.term, recovery.head, recovery.previous) != head:
+            raise _broken("a record recovered from another head", record)
+        deciding = recovery.edition.federation
+    if record.federation != deciding:
         raise _broken("a record of another federation", record)
     parent, term, round_number = (
         (last.hash, last.term + 1, last.round + 1) if last is not None else (federation, 1, 1)

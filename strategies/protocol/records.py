@@ -158,6 +158,20 @@ class RosterChange(Noun):
     approvals: ByName[str]
 
 
+class Recovery(Noun):
+    """The members that go on after a majority was lost for good, signed by all of them.
+
+    ``edition`` decides from the term after the record with the hash ``head``, which is of ``term``;
+    ``previous`` is the hash of the edition in force until then.
+    """
+
+    previous: str
+    term: int = Field(ge=1, le=MAX_NUMBER)
+    head: str
+    edition: Edition
+    signatures: ByName[str] = {}
+
+
 class TermRecord(Noun):
     """The outcome of one term: who served, who contributed, the new model, and who is next.
 
@@ -167,7 +181,8 @@ class TermRecord(Noun):
     ``stale_server``.  ``privacy`` is what vendors have last reported of theirs; ``ended`` says why
     no further term can follow.  With a ``roster_change`` another edition of the federation file
     decides from the next term on, and ``ranking`` is an order of its roster.  ``signed`` has the
-    vendors' own signatures (:mod:`strategies.protocol.signed_answers`).
+    vendors' own signatures (:mod:`strategies.protocol.signed_answers`).  The first record after a
+    ``recovery`` carries it, and is decided by the recovery's edition.
     """
 
     schema_version: Literal[1] = 1
@@ -192,6 +207,7 @@ class TermRecord(Noun):
     parent: str
     roster_change: RosterChange | None = None
     signed: ByName[SignedAnswers] | None = None
+    recovery: Recovery | None = None
 
     @property
     def next_federation(self) -> str:

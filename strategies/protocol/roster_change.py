@@ -57,10 +57,18 @@ class Editions:
 
     def after(self, record: TermRecord) -> Editions:
         """Return the editions after ``record``: with its roster change added, if it carries one."""
+        before, change = self.recovered_by(record), record.roster_change
         # A record up to the last change is already included.
-        if record.roster_change is None or record.term <= self.last_change:
+        if change is None or record.term <= before.last_change:
+            return before
+        return replace(before, changes=(*before.changes, (record.term, change.edition)))
+
+    def recovered_by(self, record: TermRecord) -> Editions:
+        """Return the editions that decide ``record``: with its recovery, if it carries one."""
+        found = record.recovery
+        if found is None or found.term < self.last_change or self.find(found.edition.federation):
             return self
-        return replace(self, changes=(*self.changes, (record.term, record.roster_change.edition)))
+        return replace(self, changes=(*self.changes, (found.term, found.edition)))
 
 
 def approval_statement(previous: str, edition: Edition) -> bytes:
