@@ -33,7 +33,12 @@ from clients.settings import (
 )
 from deploy.cli import app
 from deploy.site.settings import SiteSettings, TimeoutSettings
-from srflm_flower.federation.federation import Federation, ProtocolSettings, RunSettings
+from srflm_flower.federation.federation import (
+    Federation,
+    ProtocolSettings,
+    RecoveredHead,
+    RunSettings,
+)
 from srflm_flower.federation.member import Member
 from srflm_flower.site.policy import SitePolicy
 from strategies import errors
@@ -63,6 +68,7 @@ FEDERATION_SECTIONS: Sections = (
     ("`[protocol]`", ProtocolSettings),
     ("`[run]`", RunSettings),
     ("`[first]`", Edition),
+    ("`[[recovered]]`", RecoveredHead),
 )
 SITE_SECTIONS: Sections = (
     ("Top of the file", SiteSettings),

@@ -68,8 +68,8 @@ def recover(
 ) -> None:
     """Go on after a majority was lost for good: sign the file, and at last --apply it.
 
-    All members that remain sign one after the other, each at a site that is up. At a site without
-    which the others go on, the command notes that.
+    All members that remain sign one after the other, each at a site that is up. At the site of a
+    lost member, --apply notes that the others go on.
     """
     from deploy.membership.recovery import apply_file, propose, read_recovery, sign
     from deploy.operating.asking import who_can_vote
@@ -77,9 +77,7 @@ def recover(
     from strategies.protocol.recovery import unsigned
 
     console, site = Console(highlight=False, soft_wrap=True), site_on_disk(folder.resolve())
-    if not apply and (
-        head is not None or site.vendor in read_recovery(file).recovery.edition.roster
-    ):
+    if not apply:
         answered, able = who_can_vote(site)
         console.print(f"Answered: {', '.join(answered)}; could vote: {', '.join(able) or 'nobody'}")
         if head is not None:

@@ -42,6 +42,8 @@ def verify(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
             f" majority valid; {head}; {found.audited} messages audited"
         )
+        if found.hashes:
+            console.print(f"{site.vendor}: last record {len(found.hashes)}:{found.hashes[-1]}")
         unsigned = len(found.hashes) - found.elected
         if unsigned:
             console.print(

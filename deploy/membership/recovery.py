@@ -101,9 +101,9 @@ def apply_file(site: SiteOnDisk, path: Path) -> Recovery:
     """Let a recovery that all have signed hold at this site, which is down.
 
     Ledger, privacy ledger and models stay.  At the site of a vendor that is lost, note only
-    that the others go on.  Raises :class:`ConfigurationError`, :class:`strategies.errors.LedgerError`,
-    :class:`strategies.errors.MessageRefused` for signatures that are missing or false, and
-    :class:`DeploymentError` for a site that is up.
+    that the others go on.  Raises :class:`ConfigurationError`,
+    :class:`strategies.errors.LedgerError`, :class:`strategies.errors.MessageRefused` for
+    signatures that are missing or false, and :class:`DeploymentError` for a site that is up.
     """
     file, old = read_recovery(path), load_federation(site.settings.federation)
     recovery, new = file.recovery, _new_edition(site, old, file)

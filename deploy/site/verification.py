@@ -79,9 +79,8 @@ def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edi
     head = history[-1] if history else None
     plan, policy = site.federation.term_plan(), site.federation.election_policy()
     ranking = head.ranking if head is not None else first_ranking(policy, edition.roster)
-    ranking = among(
-        edition.roster, ranking
-    )  # after a recovery the head ranks vendors that are lost
+    # After a recovery the head ranks vendors that are lost.
+    ranking = among(edition.roster, ranking)
     check_signed_answers(record, head, ranking, site.keys.at(edition))
     # Another edition may have another least number of clients, which decides the end alone.
     elected, _ = next_term(record, history, replace(plan, roster=edition.roster), policy)

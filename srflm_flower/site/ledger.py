@@ -99,7 +99,7 @@ class TermLedger(LapsingLedger):
         check_follows(self.last(), record, self._federation)
 
     def changes(self) -> tuple[tuple[int, Edition], ...]:
-        """Return (term, new edition) for each record after which the roster changed, oldest first."""
+        """Return (term, edition) for each record after which the roster changed, oldest first."""
         # A recovery from a record that changes the roster comes after that change.
         query = (
             "SELECT term, edition, 0 FROM changes UNION ALL"

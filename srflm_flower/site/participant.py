@@ -227,9 +227,8 @@ class Participant:
         Raises :class:`MessageRefused`.
         """
         head, edition = self.ledger.last(), self.standing().editions.at(record.term)
-        ranking = head.ranking if head is not None else self.genesis.ranking
         if edition.keys:  # in a simulation nobody signs
-            check_signed_answers(record, head, ranking, self.keys.at(edition))
+            check_signed_answers(record, head, self.view().ranking, self.keys.at(edition))
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
         """Store the proposal durably, then sign its acceptance.
@@ -274,9 +273,10 @@ class Participant:
             record = committed.record
             if record.recovery is not None:
                 # Some members alone must not take the others along: the operator decides.
-                if record.recovery.head not in self.genesis.recovered:
+                before = editions.find(record.recovery.previous)
+                if record.recovery.head not in self.genesis.recovered or before is None:
                     raise not_recovered(record, "in its federation file")
-                check_recovery(record.recovery, editions.at(record.recovery.term + 1), self.keys)
+                check_recovery(record.recovery, before, self.keys)
             editions = editions.recovered_by(record)
             check_decided(committed, editions.at(record.term), self.keys)
             editions = editions.after(committed.record)  # the next record may be under another one

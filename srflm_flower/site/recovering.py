@@ -1,4 +1,4 @@
-"""A site's part in a recovery: its signature, which silences it, and the step to the new edition."""
+"""A site's part in a recovery: its signature, which silences it, and the new edition."""
 
 from __future__ import annotations
 

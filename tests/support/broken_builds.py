@@ -11,7 +11,7 @@ import torch
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.ledger.spending import Spender
-from srflm_flower.site import own_training
+from srflm_flower.site.own_data import own_training
 from strategies.settings import Role
 
 Break = Callable[[pytest.MonkeyPatch], None]

@@ -1,4 +1,4 @@
-"""A majority is lost for good: the members that remain go on from a record that all of them name."""
+"""A majority is lost for good: the members that remain go on from a record that all name."""
 
 from __future__ import annotations
 
@@ -96,9 +96,9 @@ def test_all_go_on_when_half_of_them_have_lost_their_votes(
 ) -> None:
     """Nobody has left: two disks are gone, and forgetful sites cannot help each other."""
     for vendor in ("c", "d"):
-        sites.lose_state(vendor)
-        sites.restart(vendor)
-        sites.catch_up(vendor)
+        sites.lose_disk(vendor)
+    for vendor in ("c", "d"):
+        sites.ask_others(vendor)
     assert sites.perform(sites.records("a")[-1].ranking[0], attempt=0).result != "committed"
     begin(sites, file, lost="")
     for vendor in ("b", "c", "d"):
@@ -119,8 +119,7 @@ def test_refused_while_a_majority_can_vote(sites: ChangingFederation, file: Path
 
 def test_sites_tell_who_could_vote(sites: ChangingFederation) -> None:
     sites.down = {"d"}
-    sites.lose_state("c")
-    sites.restart("c")
+    sites.lose_disk("c")
     told = sites.perform("a", kind="ask")
     assert (told.answered, told.able) == (("a", "b", "c"), ("a", "b"))
 
