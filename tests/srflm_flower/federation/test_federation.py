@@ -153,6 +153,7 @@ CHANGES: list[dict[str, Any]] = [
     {"vendors": [{"name": name, "size": 100} for name in BUILT_IN_VENDORS]},
     {"aggregation__secure_range": 32.0},
     LATER,
+    {"recovered": [{"term": 3, "hash": "b" * 64}], **LATER},
     {"aggregation__moving_average": 0.5},
     {"protocol__quorum": "byzantine"},
 ]

@@ -87,6 +87,12 @@ def test_hash_covers_every_field(field: str) -> None:
             "approvals": {},
         },
         "signed": {"a": {}},
+        "recovery": {
+            "previous": "0" * 64,
+            "term": 1,
+            "head": "0" * 64,
+            "edition": {"federation": "0" * 64, "roster": ("a", "b")},
+        },
     }
     changed = make_record(**{field: other.get(field, "0" * 64)})
     assert changed.hash != make_record().hash
