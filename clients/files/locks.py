@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from clients.files.durable import not_writable
+
+LOOK_SECONDS = 1.0
+"""How long another process may look at a lock (:func:`is_held`), however busy the machine is."""
 
 
 class AlreadyLocked(Exception):
@@ -23,8 +28,9 @@ class AlreadyLocked(Exception):
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock file ``path`` inside the block.
 
-    If another process has it, wait for it (``wait``) or raise :class:`AlreadyLocked`. Raises
-    :class:`strategies.errors.RunFolderError` if the file cannot be made.
+    If another process has it, wait for it (``wait``), or raise :class:`AlreadyLocked` after
+    :data:`LOOK_SECONDS`. Raises :class:`strategies.errors.RunFolderError` if the file cannot be
+    made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +39,7 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
         raise not_writable(path, error) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _take(file, wait)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
@@ -43,3 +49,33 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
         except OSError as error:
             raise not_writable(path, error) from error
         yield  # closing the file releases the lock; the file stays, as deleting it would race
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock file ``path``.
+
+    Raises :class:`strategies.errors.RunFolderError` if the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        raise not_writable(path, error) from error
+
+
+def _take(file: TextIO, wait: bool) -> None:
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return
+        except BlockingIOError:
+            # Somebody may only look whether it is held: a site must come up all the same.
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.02)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from clients.files.locks import AlreadyLocked, locked
+from clients.files.locks import is_held
 from deploy.processes.family import is_alive
 from deploy.processes.supervisor import ProcessTable
 from deploy.site.layout import Layout
@@ -23,11 +23,7 @@ def read_notes(layout: Layout) -> ProcessTable | None:
         notes = ProcessTable.model_validate_json(layout.up.read_bytes())
     except (OSError, ValueError):
         return None
-    try:
-        with locked(layout.lock):
-            return None  # nobody holds it: the notes are old
-    except AlreadyLocked:
-        return notes
+    return notes if is_held(layout.lock) else None  # nobody holds it: the notes are old
 
 
 def bring_down(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from clients.files.locks import AlreadyLocked, locked
+from clients.files.locks import is_held
 from strategies.protocol.bounds import ByName, Many
 from strategies.protocol.records import Noun, RunOrder
 
@@ -84,9 +84,5 @@ def was_abandoned(run_folder: Path, task: str) -> bool:
     path = lock_path(run_folder, task)
     if not path.exists():
         return False
-    try:
-        # The system frees a dead process's lock, even after kill -9.
-        with locked(path):
-            return read_outcome(run_folder, task) is None
-    except AlreadyLocked:
-        return False
+    # The system frees a dead process's lock, even after kill -9.
+    return not is_held(path) and read_outcome(run_folder, task) is None

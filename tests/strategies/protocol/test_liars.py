@@ -14,7 +14,7 @@ from tests.support.quorum.lying import try_liars
 from tests.support.quorum.search import explore
 from tests.support.quorum.world import Rules, World
 
-SCHEDULES = 10_000
+SCHEDULES = 5_000
 
 
 def accepted(attempt: int, record: str) -> SignedVote:
