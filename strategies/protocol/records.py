@@ -308,4 +308,4 @@ def quorum_size(vendors: int, quorum: Quorum) -> int:
 
 def majority(vendors: int) -> int:
     """Return the smallest number of vendors of which any two groups share one."""
-    return vendors // 2 + 1
+    return quorum_size(vendors, "majority")

@@ -90,9 +90,9 @@ def check_signed_answers(
     )
     signed = record.signed or {}
     quoted = {*record.clients, *record.ballots, *record.steps, *record.metrics, *record.privacy}
+    first_round = head.round + 1 if head is not None else 1
     for vendor in sorted({*quoted, *signed}):
         answers = signed.get(vendor, SignedAnswers())
-        first_round = head.round + 1 if head is not None else 1
         _check_work(record, vendor, answers.work, first_round, envelope, keys)
         _check_evaluation(record, vendor, answers, head, envelope, keys)
     _check_absences(record, ranking, envelope, keys)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deploy.operating import run_orders
+from deploy.operating import own_job, run_orders
 from deploy.serving import term_server
 from deploy.serving.job import JobOutcome, ServerJob
 from strategies.errors import FederationStopped, MessageRefused
@@ -53,8 +53,8 @@ class InMemory:
 
 def run(sites: QuickFederation, vendor: str, rounds: int, patch: pytest.MonkeyPatch) -> RunOrder:
     """Do what ``srflm run`` does."""
-    patch.setattr(run_orders, "read_notes", lambda layout: object())
-    patch.setattr(run_orders, "own_superlink", lambda layout: InMemory(sites.perform, vendor))
+    patch.setattr(own_job, "read_notes", lambda layout: object())
+    patch.setattr(own_job, "own_superlink", lambda layout: InMemory(sites.perform, vendor))
     return run_orders.order_rounds(sites.site(vendor), rounds)
 
 
