@@ -26,6 +26,11 @@ from strategies.errors import SimulationError
 OnEvent = Callable[[dict[str, Any]], None]
 POLL_SECONDS = 0.2
 
+# Ray gives its own processes 30 s to come up, which a busy machine may miss; the limit is in Ray's
+# code, so the only way out is another start.
+ENGINE_CAME_TOO_LATE = b"The current node timed out during startup"
+STARTS = 3
+
 
 def simulate(
     folder: RunFolder, on_event: OnEvent, cpus: int | None = None, gpus: int = 0
@@ -46,13 +51,17 @@ def simulate(
         resources = simulation_resources(federation, cpus, gpus)
         log = folder.path / "flower.log"
         events = EventTail(folder.events)
-        with process_family(os.environ, log) as members:
-            run = _start_flower(folder, members, resources, log)
-            # The end is a new summary, not Flower's exit: its code 0 means only "submitted".
-            while run.poll() is None and _version(folder.summary) == before:
-                events.forward(on_event)
-                time.sleep(POLL_SECONDS)
-        events.forward(on_event)
+        for _ in range(STARTS):
+            end_of_log = size_of(log)
+            with process_family(os.environ, log) as members:
+                run = _start_flower(folder, members, resources, log)
+                # The end is a new summary, not Flower's exit: its code 0 means only "submitted".
+                while run.poll() is None and _version(folder.summary) == before:
+                    events.forward(on_event)
+                    time.sleep(POLL_SECONDS)
+            events.forward(on_event)
+            if _version(folder.summary) != before or not _came_too_late(log, end_of_log):
+                break
         if _version(folder.summary) == before:
             raise SimulationError(
                 f"the run ended without a summary (Flower's log: {log})",
@@ -61,6 +70,11 @@ def simulate(
                 " committed terms are kept",
             )
         return RunSummary.model_validate_json(folder.summary.read_bytes())
+
+
+def _came_too_late(log: Path, start: int) -> bool:
+    """Return whether the log says, after its byte ``start``, that no vendor was ever asked."""
+    return any(ENGINE_CAME_TOO_LATE in line for line in complete_lines(log, start))
 
 
 def _version(path: Path) -> tuple[int, int] | None:

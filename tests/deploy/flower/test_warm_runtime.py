@@ -168,7 +168,8 @@ def test_whoever_is_killed_leaves_no_orphans_and_comes_back(new_site: NewSite) -
     assert wait_for(
         lambda: len(children_of(supernodes)) == 2 and victim not in children_of(supernodes)
     )
-    assert len(replies(site.result(site.run()))) == 6, site.logs()
+    # A run asks the nodes that are there when it begins; the new one may still be on its way.
+    assert wait_for(lambda: len(replies(site.result(site.run()))) == 6), site.logs()
 
     children = children_of(supernodes)
     supernodes.kill()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import inspect
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import ray._private.node
 
 from clients.files.durable import write_durably
 from deploy.processes.family import ProcessFamily
@@ -72,3 +74,28 @@ def test_summary_written_anew_is_the_runs_even_with_the_same_text(
 
     monkeypatch.setattr(simulation, "_start_flower", start)
     assert simulate(finished, lambda _: None).status == "completed"
+
+
+@pytest.mark.parametrize("late", [1, 2, 3])
+def test_simulation_is_started_again_when_rays_processes_came_up_too_late(
+    finished: RunFolder, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    assert "The current node timed out during startup." in inspect.getsource(ray._private.node)
+    starts = []
+
+    def start(_: RunFolder, members: ProcessFamily, __: str, log: Path) -> subprocess.Popen[bytes]:
+        starts.append(log)
+        if len(starts) > late:
+            write_durably(finished.summary, finished.summary.read_bytes())
+            return members.start(NOTHING, {}, log)
+        text = simulation.ENGINE_CAME_TOO_LATE.decode()
+        return members.start([sys.executable, "-c", f"print({text!r})"], {}, log)
+
+    monkeypatch.setattr(simulation, "_start_flower", start)
+    if late < simulation.STARTS:
+        assert simulate(finished, lambda _: None).status == "completed"
+        assert len(starts) == late + 1
+    else:
+        with pytest.raises(SimulationError, match="without a summary"):
+            simulate(finished, lambda _: None)
+        assert len(starts) == simulation.STARTS
