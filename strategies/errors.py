@@ -165,6 +165,10 @@ class MessageRefused(SrflmError):
     RECOVERED: Final = "SRFLM-P18"
     """The others have gone on without this vendor, by `srflm roster recover`, or a recovery of the
     federation is not signed by all that it names.  To come back, join by a new edition."""
+    LIAR: Final = "SRFLM-P19"
+    """The vendor has signed two votes that contradict each other, so its servers are not obeyed
+    until the roster changes.  Nothing needs to be done for the terms: the others serve.  At that
+    vendor, look for a second or a restored copy of its site."""
 
 
 MENDED_BY_OPENING: Final = frozenset(

@@ -326,7 +326,10 @@ class ServerRotating(OwnLoop):
         self.journal.commit(committed)  # durable here before any site learns of it
         record = committed.record
         self.observer("term-committed", record=record.model_dump(mode="json"))
-        told = self._ask(term, commit_requests(term, committed), "commit")
+        # Told with the acceptances, and to all with the commit: within a term every site knows.
+        self.journal.hear_evidence(e for a in answers.values() for e in a.reply.evidence)
+        commits = commit_requests(term, committed, self.journal.evidence())
+        told = self._ask(term, commits, "commit")
         # Every site has the record, so the next term can skip its opening.
         self._everyone = term.node_of if len(told) == len(self.plan.roster) else {}
         return record

@@ -53,6 +53,8 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row("[yellow]does not vote[/]", escape(found.silent))
     for contradiction in found.contradictions:
         table.add_row("[red]two histories[/]", escape(contradiction))
+    for charge in found.evidence:
+        table.add_row("[red]contradicts itself[/]", escape(charge))
     for name, runs in found.programs.items():
         again = found.restarts.get(name, 0)
         note = f", started again {again} ×" if again else ""

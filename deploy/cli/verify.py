@@ -38,6 +38,8 @@ def verify(
                 f"{site.vendor}: recovered after term {each.term}, when a majority was lost; signed"
                 f" by {', '.join(each.signatures)}"
             )
+        for charge in found.evidence:
+            console.print(f"{site.vendor}: evidence that {charge}")
         console.print(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
             f" majority valid; {head}; {found.audited} messages audited"

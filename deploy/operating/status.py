@@ -23,11 +23,13 @@ from deploy.site.layout import Layout
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
-from srflm_flower.site.contradictions import contradictions
+from srflm_flower.site.evidence.contradictions import contradictions
+from srflm_flower.site.evidence.signed_votes import evidence
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.recovering import recovering_from
 from strategies.errors import IdentityError
 from strategies.phases import PHASE_OF
+from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.quorum import owner
 from strategies.protocol.records import VendorPrivacy
 
@@ -94,6 +96,8 @@ class SiteStatus(Strict):
     """Why the site does not vote at the moment."""
     contradictions: tuple[str, ...] = ()
     """Terms of which two records are committed, with the vendors that have signed both."""
+    evidence: tuple[str, ...] = ()
+    """Vendors of the deciding edition that have signed two votes which contradict each other."""
 
 
 def site_status(site: SiteOnDisk) -> SiteStatus:
@@ -135,6 +139,17 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
         silent=why_silent(ledger, term),
         contradictions=tuple(str(each) for each in contradictions(ledger)),
+        evidence=tuple(_charge(each) for each in evidence(ledger, view.federation)),
+    )
+
+
+def _charge(found: Evidence) -> str:
+    """Return what evidence shows, and what follows from it."""
+    if not found.is_of_votes:
+        return f"{found}: its site has lost its state in that term, or it lies"
+    return (
+        f"{found}: its servers are not obeyed until the roster changes; ask there for a second or"
+        " a restored copy of the site, and see docs/how-to/failures.md"
     )
 
 

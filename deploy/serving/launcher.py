@@ -30,6 +30,7 @@ from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.serving.quiet import Quiet
 from deploy.serving.roster_watch import Duty, RosterWatch
 from deploy.site.layout import edition_beside
+from srflm_flower.site.evidence.signed_votes import not_obeyed
 from srflm_flower.site.ledger import TermLedger
 from strategies.election import among
 from strategies.errors import SrflmError
@@ -150,7 +151,10 @@ class Launcher:
         seen = self._look(votes, now)
         if votes.forgetful:  # it may have promised something in this term, so it must not serve
             return None
-        return next_turn(self.vendor, ranking, seen, self.timeouts())
+        liars = frozenset[str]()
+        if self.roster is not None:
+            liars = not_obeyed(self.ledger, self.roster.own.federation)
+        return next_turn(self.vendor, ranking, seen, self.timeouts(), liars)
 
     def _duty(self, now: float) -> Duty:
         """Return the duty under the current roster; log a problem with the roster once."""

@@ -78,6 +78,7 @@ def ask_all(site: DeployedSite, grid: Grid, peers: Peers, hurry: bool = False) -
         if answer is not None and answer.reply.votes is not None:
             term.node_of[answer.reply.vendor] = node
             votes[answer.reply.vendor] = answer.reply.votes
+            site.site.participant.witness().hear(answer.reply.evidence)
     return Told(term, votes, federation.roster, federation.protocol.quorum)
 
 

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from deploy.site.site_on_disk import SiteOnDisk
+from srflm_flower.site.evidence.signed_votes import evidence
 from strategies.election import among, first_ranking
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_chain
+from strategies.protocol.equivocation import check_evidence
+from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.records import Edition, Recovery, TermRecord
 from strategies.protocol.recovery import check_recovery
 from strategies.protocol.roster_change import Editions, check_decided
@@ -25,7 +28,8 @@ class Verified:
     up.  ``audited`` counts the messages in its log.  ``changes`` are the terms whose records
     changed the roster.  ``elected`` counts the records whose figures their vendors have signed, and
     whose election follows from these figures; older versions of the project made records without.
-    ``recovered`` are the recoveries after a majority was lost for good.
+    ``recovered`` are the recoveries after a majority was lost for good.  ``evidence`` is of vendors
+    whose signatures contradict each other.
     """
 
     hashes: tuple[str, ...]
@@ -34,6 +38,7 @@ class Verified:
     changes: tuple[int, ...] = ()
     elected: int = 0
     recovered: tuple[Recovery, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 def verify_site(site: SiteOnDisk) -> Verified:
@@ -70,7 +75,18 @@ def verify_site(site: SiteOnDisk) -> Verified:
     changes = tuple(each.term for each in records if each.roster_change is not None)
     head = newest or site.initial_model
     hashes = tuple(record.hash for record in records)
-    return Verified(hashes, head, audited, changes, elected, tuple(recovered))
+    found = _genuine_evidence(site, editions)
+    return Verified(hashes, head, audited, changes, elected, tuple(recovered), found)
+
+
+def _genuine_evidence(site: SiteOnDisk, editions: Editions) -> tuple[Evidence, ...]:
+    """Return the evidence that the site keeps; raises for evidence that somebody has altered."""
+    found = evidence(site.state.ledger)
+    for each in found:
+        edition = editions.find(each.federation)
+        if edition is not None:
+            check_evidence(each, site.keys.at(edition))
+    return found
 
 
 def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edition) -> None:

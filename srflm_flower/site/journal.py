@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from clients.models.model_store import ModelStore
+from srflm_flower.site.evidence.signed_votes import (
+    evidence,
+    hear_evidence,
+    look_for_evidence,
+    note_in,
+)
 from srflm_flower.site.ledger import TermLedger
+from strategies.protocol.equivocation import said_in_vote
+from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.proof import check_vote
 from strategies.protocol.records import (
     Approval,
@@ -82,6 +90,10 @@ class SiteJournal:
         """
         term = len(self._ledger) + 1
         check_vote(grant, accepted, term, self._edition, ranking, self._keys)
+        if self._edition.keys:  # in a simulation nobody signs
+            with self._ledger.deciding() as db:
+                note_in(db, self._edition.federation, term, said_in_vote(grant, accepted))
+            look_for_evidence(self._ledger, self._edition, term, self._keys)
         # Obliged to a record that no site takes, every server of the term would fail.
         if accepted is not None:
             self._ledger.check_next(accepted.record)
@@ -89,6 +101,14 @@ class SiteJournal:
     def is_signed(self, vendor: str, statement: bytes, signature: str) -> bool:
         """Return whether a vendor has signed a statement."""
         return self._keys.verify(vendor, statement, signature)
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Return the evidence that this site has of vendors that contradict themselves."""
+        return evidence(self._ledger, self._edition.federation)
+
+    def hear_evidence(self, told: Iterable[Evidence]) -> None:
+        """Keep the evidence that other sites have told, if its signatures are genuine."""
+        hear_evidence(self._ledger, told, self._edition, self._keys)
 
     def sign(self, record: TermRecord) -> Proposal:
         """Sign this server's record, with the recovery on which its term is built, if any."""

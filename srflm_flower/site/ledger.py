@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from srflm_flower.site.evidence.signed_votes import note_committed_in
 from srflm_flower.site.lapses import LapsingLedger, count_vote_in, is_silent_in
 from strategies.errors import MessageRefused
 from strategies.protocol.chain import check_follows
@@ -89,6 +90,7 @@ class TermLedger(LapsingLedger):
             if record.roster_change is not None:
                 edition = record.roster_change.edition.model_dump_json()
                 db.execute("INSERT INTO changes VALUES (?, ?)", (record.term, edition))
+            note_committed_in(db, committed)
             # In the same transaction: no vote may be given in a term that is committed.
             db.execute("DELETE FROM votes WHERE term <= ?", (record.term,))
             db.execute("DELETE FROM proposals WHERE term <= ?", (record.term,))

@@ -30,6 +30,13 @@ CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, run_order TEXT NO
 CREATE TABLE IF NOT EXISTS heard (vendor TEXT PRIMARY KEY, memory TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS contradictions (
     hash TEXT PRIMARY KEY, term INTEGER NOT NULL, record TEXT NOT NULL, certificate TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS said (
+    term INTEGER NOT NULL, federation TEXT NOT NULL, vendor TEXT NOT NULL, kind TEXT NOT NULL,
+    attempt INTEGER NOT NULL, value TEXT NOT NULL, plain TEXT NOT NULL,
+    PRIMARY KEY (term, vendor, kind, attempt, value, plain));
+CREATE TABLE IF NOT EXISTS evidence (
+    vendor TEXT NOT NULL, federation TEXT NOT NULL, votes INTEGER NOT NULL, term INTEGER NOT NULL,
+    plain TEXT NOT NULL, PRIMARY KEY (vendor, federation, votes));
 """
 BOOTS = "boots"
 """The number of the site's last start, which is also in a file beside its keys."""

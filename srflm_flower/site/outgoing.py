@@ -63,6 +63,7 @@ DECLARED: Mapping[str, Declared] = {
         "ε of the agreed plan so far, and which roles it leaves room for",
         "follows from the agreed plan, public records, and the site's settings",
     ),
+    "evidence": Declared("signatures of a vendor that contradict each other", PUBLIC),
 }
 """Fields of :class:`strategies.protocol.messages.Reply`.  The weights are DP-SGD's output.  The
 fact that a site answers, the time of the answer, and its duration are not covered."""

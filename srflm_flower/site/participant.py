@@ -1,7 +1,6 @@
 """A site's part in the protocol: the servers it obeys, its promises, and the records it stores.
 
-Every promise is on the site's own disk before the site answers.  docs/explanation/safety.md says
-what follows from that, and what does not hold today.
+Every promise is on the site's own disk before the site answers (docs/explanation/safety.md).
 """
 
 from __future__ import annotations
@@ -9,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from sqlite3 import Connection
 
-from srflm_flower.site.contradictions import keep_contradictions
 from srflm_flower.site.edition_standing import Standing, approval_of, standing_of
+from srflm_flower.site.evidence.contradictions import keep_contradictions
+from srflm_flower.site.evidence.signed_votes import note_proposal_in
+from srflm_flower.site.evidence.witness import Witness
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.run_orders import hear_order, require_in_force, require_open_order
 from srflm_flower.site.view import view_of
@@ -79,6 +80,10 @@ class Participant:
         """Return the editions in the site's ledger, its own edition, and the approved one."""
         return standing_of(self.ledger, self.genesis.edition, self.own)
 
+    def witness(self) -> Witness:
+        """Return the site as a witness of what vendors sign."""
+        return Witness(self.ledger, self.keys, self.standing())
+
     def admit_member(self, envelope: wire.Envelope, sender: str | None) -> None:
         """Check a message that any member may send."""
         check_sender(envelope, self.view(), sender)
@@ -102,7 +107,7 @@ class Participant:
     ) -> View:
         """Check a message of the term's server; from then on, obey no lower attempt.
 
-        ``order`` is the run order that came with the message.  Raises :class:`MessageRefused`.
+        ``order`` is the run order that came with it.  Raises :class:`MessageRefused`.
         """
         view = self.view()
         check_envelope(envelope, view, any_term, sender)
@@ -110,7 +115,8 @@ class Participant:
             self._require_own_edition(view)
             if order is not None:
                 self.hear(order)  # the server may have missed a newer one
-            self._require_order()
+            if self.needs_order:
+                require_open_order(self.ledger)
         if envelope.term == view.head_term + 1 and envelope.attempt > view.attempt:
             promise = promised(envelope.attempt, view.attempt)
             # Read again under the write lock: another process may have voted or committed since.
@@ -193,7 +199,7 @@ class Participant:
             )
         head = self.ledger.last()
         if head is not None and record.term <= head.term:
-            self._require_same(record)  # a repeated request for a term that is decided
+            self._require_same(record)  # a late request for a term that is decided
             return
         check_follows(head, record, self.genesis.edition.federation)
         edition, change = self.standing().editions.at(record.term), record.roster_change
@@ -240,14 +246,15 @@ class Participant:
             head = self.ledger.head_in(db)
             if head is not None and record.term <= head.term:
                 self._require_same(record)
-            else:
-                votes = self.ledger.votes_in(db, record.term)
-                require_vote(refusal(votes, attempt, record.hash))
-                after = accept(votes, attempt, record.hash)
-                self.ledger.keep_votes(db, after, proposed.proposal)
+                # No vote: it could contradict a grant that this site has given in that term.
+                return self._done(head_term=head.term)
+            votes = self.ledger.votes_in(db, record.term)
+            require_vote(refusal(votes, attempt, record.hash))
+            self.ledger.keep_votes(db, accept(votes, attempt, record.hash), proposed.proposal)
+            note_proposal_in(db, proposed.proposal, self.keys)
         # Signed only after the commit above, as a signed promise must survive a crash.
         statement = acceptance_statement(self.vendor, record, attempt)
-        return self._done(signature=self.keys.sign(statement))
+        return self._done(signature=self.keys.sign(statement), evidence=self.witness().told())
 
     def _require_same(self, record: TermRecord) -> None:
         known = self.ledger.committed(record.term, most=1)
@@ -285,8 +292,13 @@ class Participant:
         """Append committed records, each with the signatures of a majority."""
         self.check_commit(commit)
         keep_contradictions(self.ledger, commit.records)
+        # The last record, and one that contradicts the ledger, can be other than a vote before.
+        last, witness = commit.records[-1].record.term, self.witness()
+        witness.look(last)
         for committed in commit.records:
             self.ledger.append(committed)
+        witness.look(last)
+        witness.hear(commit.evidence)
         return self._done(head_term=len(self.ledger))
 
     def records(self, wanted: wire.FetchRecords) -> wire.Reply:
@@ -308,7 +320,7 @@ class Participant:
             head=head.hash if head is not None else "",
             order=self.ledger.order(),
         )
-        return self._done(head_term=votes.term - 1, votes=told)
+        return self._done(head_term=votes.term - 1, votes=told, evidence=self.witness().told())
 
     # ---- run orders --------------------------------------------------------------------------
 
@@ -324,10 +336,6 @@ class Participant:
         order that this site does not obey, that is too far ahead, or whose number is taken.
         """
         return hear_order(order, told, self.ledger, self.standing(), self.keys, self.obeys)
-
-    def _require_order(self) -> None:
-        if self.needs_order:
-            require_open_order(self.ledger)
 
     def _require_own_edition(self, view: View) -> None:
         if self.own.federation != view.federation:

@@ -16,7 +16,6 @@ from flwr.app import Message, RecordDict
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.federation.federation import Federation
-from srflm_flower.privacy.scheduled import scheduled_privacy
 from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, alike, find_models
 from srflm_flower.site.memory import NoMemory, SiteMemory
@@ -29,10 +28,9 @@ from srflm_flower.site.secure_aggregation.secure_sum import secure_site
 from srflm_flower.site.signing import signed_evaluation, signed_training
 from srflm_flower.site.state import Best, SiteState, UpdateNotes
 from srflm_flower.site.tidying import tidy
-from strategies.errors import MessageRefused, SrflmError
+from strategies.errors import LedgerError, MessageRefused, SrflmError, UpdateRejected
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import check_names
-from strategies.protocol.records import VendorPrivacy
 from strategies.protocol.signatures import Keys, NoKeys
 from strategies.secure_aggregation.messages import SecureRequest
 from strategies.settings import Role
@@ -227,33 +225,30 @@ class Site:
             )
         released = released_metrics(self.learner, metrics, evaluation.split, term)
         # After the last term nobody reads the report on privacy.
-        privacy = self._privacy(evaluation.envelope) if evaluation.select else None
+        privacy = self.training.privacy(evaluation.envelope) if evaluation.select else None
         reply = self._done(metrics=released, privacy=privacy)
         if evaluation.select:
             reply = signed_evaluation(evaluation, reply, self.keys)
         return self._noted(evaluation, reply)
 
-    def _privacy(self, open_term: wire.Envelope) -> VendorPrivacy | None:
-        spender = self.learner.spender
-        if spender is None:
-            return None
-        served = open_term.server == self.vendor
-        trained = self.state.answered.of(open_term.term, self.vendor).trained
-        roles: dict[Role, bool] = {"server": served, "client": bool(trained)}
-        now = [role for role, done in roles.items() if done]
-        return scheduled_privacy(
-            spender, self.vendor, self.state.ledger.records(), now, self.federation.rounds_per_term
-        )
-
     def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
+        try:
+            model = self._check_acceptable(proposed, message)
+            self.models.put(model)
+            return wire.pack(self.participant.accept(proposed))
+        except (MessageRefused, LedgerError, UpdateRejected):
+            self.participant.witness().note_refused(proposed.proposal)
+            raise
+
+    def _check_acceptable(self, proposed: wire.Accept, message: Message) -> Model:
+        """Check a proposed record; return its model."""
         self.participant.check_acceptable(proposed)
         record = proposed.proposal.record
         model = self._find(message, record.model)
         if record.term > len(self.state.ledger):
             self._agreement.check_record(record, model, proposed.envelope.attempt)
             self.participant.check_signed(record)
-        self.models.put(model)
-        return wire.pack(self.participant.accept(proposed))
+        return model
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
         self.participant.check_commit(commit)  # before anything is stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from srflm_flower.site.edition_standing import Standing
+from srflm_flower.site.evidence.signed_votes import not_obeyed
 from srflm_flower.site.ledger import TermLedger
 from strategies.election import among
 from strategies.protocol.admission import View
@@ -23,4 +24,5 @@ def view_of(ledger: TermLedger, standing: Standing, first_ranking: tuple[str, ..
         ranking=among(deciding.roster, head.ranking if head is not None else first_ranking),
         attempt=ledger.votes(term + 1).granted,
         others=standing.known,
+        liars=not_obeyed(ledger, deciding.federation),
     )

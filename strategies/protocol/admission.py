@@ -19,7 +19,7 @@ class View:
 
     ``federation`` is the hash of the edition that decides the next term, ``others`` are the hashes
     of the other editions that the site knows.  ``attempt`` is the highest attempt at the next term
-    that the site has granted.
+    that the site has granted.  ``liars`` are vendors of which it has evidence.
     """
 
     federation: str
@@ -27,6 +27,7 @@ class View:
     ranking: tuple[str, ...]
     attempt: int
     others: frozenset[str] = frozenset()
+    liars: frozenset[str] = frozenset()
 
 
 def check_sender(envelope: Envelope, view: View, sender: str | None = None) -> None:
@@ -69,6 +70,13 @@ def check_envelope(
     expected = owner(envelope.attempt, view.ranking)
     if envelope.server != expected:
         raise _refused(f"server {envelope.server!r}", f"{expected!r}", MessageRefused.SERVER)
+    if envelope.server in view.liars:
+        raise MessageRefused(
+            f"server {envelope.server!r}, of which this site has evidence that it lies",
+            "a server whose signatures do not contradict each other",
+            "nothing here: others serve; see `srflm status`, and change the roster",
+            MessageRefused.LIAR,
+        )
 
 
 def _another_federation() -> MessageRefused:

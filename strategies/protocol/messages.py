@@ -17,6 +17,7 @@ from pydantic import Field
 
 from strategies.errors import MessageRefused
 from strategies.protocol.bounds import ByName, History, Many
+from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.memory import RECORD as MEMORY
 from strategies.protocol.records import (
     MAX_NUMBER,
@@ -45,10 +46,7 @@ MODEL = "query.model"
 VOTES = "query.votes"
 ORDER = "query.order"
 SHARE = "query.personalised"
-KINDS = (
-    *(OPEN, TRAIN, RECALL, FINETUNE, EVALUATE, ACCEPT, COMMIT),
-    *(RECORDS, MODEL, VOTES, ORDER, SHARE),
-)
+KINDS = OPEN, TRAIN, RECALL, FINETUNE, EVALUATE, ACCEPT, COMMIT, RECORDS, MODEL, VOTES, ORDER, SHARE
 
 _NOUN = "noun"
 _MODELS = "model:"
@@ -131,11 +129,13 @@ class Commit(Request):
     """Phase 5, second half: committed records, oldest first.
 
     It also brings a site that has missed terms up to date; with ``more``, another page follows, and
-    no model is needed yet.  It may come from any vendor: the certificates prove the commits.
+    no model is needed yet.  It may come from any vendor: the certificates prove the commits.  With
+    them comes the sender's ``evidence`` of liars.
     """
 
     records: History[Committed]
     more: bool = False
+    evidence: Many[Evidence] = ()
 
 
 class FetchRecords(Request):
@@ -158,8 +158,8 @@ class VotesTold(Noun):
     """A site's open term, and whether the site has accepted a record in it.
 
     ``head`` is the hash of its last committed record.  ``forgetful`` says that this site has itself
-    lost its state.  ``edition`` is the number of the
-    edition of the federation file that decides the open term, ``order`` the run order in force.
+    lost its state.  ``edition`` is the number of the edition that decides the open term, ``order``
+    the run order in force.
     """
 
     term: int
@@ -189,8 +189,8 @@ class Reply(Noun):
     ``grant`` is the vote that an opening asks for, and ``accepted`` the proposal that the site has
     accepted earlier.  ``signature`` is of an acceptance, of the survivors in secure aggregation,
     or of this answer (:mod:`strategies.protocol.signed_answers`).  Secure aggregation also uses
-    ``keys`` and ``shares`` (by vendor).  ``privacy`` comes with an evaluation, an
-    ``approval`` of a new roster with the reply to an opening.
+    ``keys`` and ``shares`` (by vendor).  ``privacy`` comes with an evaluation, an ``approval`` of a
+    new roster with the reply to an opening, ``evidence`` of liars with a vote.
     """
 
     vendor: str
@@ -212,6 +212,7 @@ class Reply(Noun):
     keys: KeyCard | None = None
     shares: ByName[str] = Field(default_factory=dict)
     approval: Approval | None = None
+    evidence: Many[Evidence] = ()
 
 
 AnyNoun = TypeVar("AnyNoun", bound=Noun)

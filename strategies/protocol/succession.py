@@ -9,7 +9,7 @@ federation that has become slow would end every attempt too early.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -52,16 +52,27 @@ class Turn:
     due: float
 
 
-def next_turn(vendor: str, ranking: Sequence[str], seen: Seen, timeouts: Timeouts) -> Turn:
-    """Return the next attempt of ``vendor`` at the open term, and the time at which it is due."""
+def next_turn(
+    vendor: str,
+    ranking: Sequence[str],
+    seen: Seen,
+    timeouts: Timeouts,
+    liars: Collection[str] = (),
+) -> Turn:
+    """Return the next attempt of ``vendor`` at the open term, and the time at which it is due.
+
+    Nobody waits for the ``liars``, whose servers no site obeys.
+    """
     if seen.attempt > NONE_SEEN and owner(seen.attempt, ranking) == vendor:
         return Turn(seen.attempt, seen.since)  # the vendor's own attempt: continue it
     following = seen.attempt + 1
     attempt = own_attempt(vendor, ranking, following)
-    first = timeouts.commit if seen.attempt > NONE_SEEN else 0.0
+    waits = seen.attempt > NONE_SEEN and owner(seen.attempt, ranking) not in liars
+    first = timeouts.commit if waits else 0.0
+    before = sum(owner(each, ranking) not in liars for each in range(following, attempt))
     # One more than the number of times that all vendors have tried, up to the limit.
     longer = min(1 + max(seen.attempt, 0) // len(ranking), MAX_LONGER)
-    return Turn(attempt, seen.since + longer * (first + (attempt - following) * timeouts.open))
+    return Turn(attempt, seen.since + longer * (first + before * timeouts.open))
 
 
 def learnt_timeouts(

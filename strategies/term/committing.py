@@ -8,6 +8,7 @@ from flwr.app import Message
 
 from strategies.errors import FederationStopped, LedgerError
 from strategies.protocol import messages as wire
+from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.messages import Answer
 from strategies.protocol.quorum import Accepted, has_quorum, must_propose, without_tie
 from strategies.protocol.records import Certificate, Committed, Proposal
@@ -103,7 +104,12 @@ def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Answer]) 
     return Committed(record=proposal.record, certificate=certificate)
 
 
-def commit_requests(term: Attempt, committed: Committed) -> list[Message]:
-    """Return the messages that tell all vendors that the record is committed."""
-    commit = wire.Commit(envelope=term.envelope, records=(committed,))
+def commit_requests(
+    term: Attempt, committed: Committed, evidence: tuple[Evidence, ...]
+) -> list[Message]:
+    """Return the messages that tell all vendors that the record is committed.
+
+    With them goes the ``evidence`` of vendors that contradict themselves.
+    """
+    commit = wire.Commit(envelope=term.envelope, records=(committed,), evidence=evidence)
     return [request(commit, wire.COMMIT, node) for node in term.node_of.values()]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.records import (
     Approval,
     Committed,
@@ -96,6 +97,14 @@ class TermJournal(Protocol):
 
     def is_signed(self, vendor: str, statement: bytes, signature: str) -> bool:
         """Return whether a vendor has signed a statement."""
+        ...
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Return the evidence that this site has of vendors that contradict themselves."""
+        ...
+
+    def hear_evidence(self, told: Iterable[Evidence]) -> None:
+        """Keep the evidence that other sites have told, if its signatures are genuine."""
         ...
 
     def sign(self, record: TermRecord) -> Proposal:

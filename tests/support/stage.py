@@ -80,9 +80,15 @@ def refused(stage: Stage, sender: str, code: str) -> Iterator[None]:
     """Check that what is done inside is refused with ``code``, and changes nothing at the site."""
     site = stage.sites.site(stage.site)
     before = content_of(site)
+    with site.state.ledger.reading() as db:
+        (last,) = db.execute("SELECT COALESCE(MAX(rowid), 0) FROM said").fetchone()
     with pytest.raises(SrflmError) as caught:
         yield
     assert caught.value.code == code, caught.value
+    # That the server has signed something false is noted; then the next lie is tried alone.
+    with site.state.ledger.deciding() as db:
+        db.execute("DELETE FROM said WHERE rowid > ?", (last,))
+        db.execute("DELETE FROM evidence")
     assert content_of(site) == before
     path = site.settings.state / "audit.jsonl"
     last = json.loads(path.read_text().splitlines()[-1])

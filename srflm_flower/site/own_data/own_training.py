@@ -9,10 +9,11 @@ from clients.privacy.noise import private_randomness
 from clients.privacy.update_level import protect_update
 from clients.training import Work
 from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.scheduled import scheduled_privacy
 from srflm_flower.site.privacy import check_told
 from srflm_flower.site.state import SiteState, UpdateNotes
 from strategies.protocol import messages as wire
-from strategies.protocol.records import Ballot
+from strategies.protocol.records import Ballot, VendorPrivacy
 from strategies.secure_aggregation.messages import SecureRequest
 from strategies.settings import Role
 from strategies.weights import Weights
@@ -57,6 +58,21 @@ class OwnTraining:
             rounds_per_term = self.federation.rounds_per_term
             check_told(self.learner.spender, self.vendor, records, rounds_per_term)
             self._told_through += len(records)
+
+    def privacy(self, open_term: wire.Envelope) -> VendorPrivacy | None:
+        """Return the ε that the agreed plan has cost so far, with the work of the open term."""
+        spender = self.learner.spender
+        if spender is None:
+            return None
+        trained = self.state.answered.of(open_term.term, self.vendor).trained
+        done: dict[Role, bool] = {
+            "server": open_term.server == self.vendor,
+            "client": bool(trained),
+        }
+        now = [role for role in done if done[role]]
+        return scheduled_privacy(
+            spender, self.vendor, self.state.ledger.records(), now, self.federation.rounds_per_term
+        )
 
 
 def notes_of(work: wire.Train, trained: Trained) -> UpdateNotes:

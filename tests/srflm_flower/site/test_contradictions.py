@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.operating.status import site_status
-from srflm_flower.site.contradictions import Contradiction, contradictions
+from srflm_flower.site.evidence.contradictions import Contradiction, contradictions
 from strategies.protocol.records import Certificate, Committed
 from strategies.protocol.signatures import acceptance_statement, record_statement
 from tests.support.quick_sites import QuickFederation, quick_federation

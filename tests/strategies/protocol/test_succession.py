@@ -49,6 +49,14 @@ def test_vendor_that_was_outvoted_comes_again_after_all_others() -> None:
     assert next_turn("b", RANKING, Seen(1, 100.0), TIMEOUTS) == Turn(3, 125.0)
 
 
+def test_nobody_waits_for_a_server_that_no_site_obeys() -> None:
+    nothing, opened = Seen(NONE_SEEN, 100.0), Seen(0, 100.0)
+    assert next_turn("c", RANKING, nothing, TIMEOUTS, {"b"}) == Turn(1, 100.0)
+    assert next_turn("a", RANKING, nothing, TIMEOUTS, {"b"}) == Turn(2, 105.0)
+    assert next_turn("a", RANKING, nothing, TIMEOUTS, {"c"}) == Turn(2, 105.0)
+    assert next_turn("c", RANKING, opened, TIMEOUTS, {"b"}) == Turn(1, 100.0)
+
+
 @given(rankings, timeouts, st.floats(0, MAX_LONGER))
 def test_term_that_takes_longer_than_the_time_out_ends_in_some_attempt(
     ranking: list[str], limits: Timeouts, times: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srflm_flower.site.evidence.signed_votes import note_committed_in
 from srflm_flower.site.ledger import TermLedger, committed_in
 from strategies.protocol.records import Committed
 
@@ -44,6 +45,7 @@ def keep_contradictions(ledger: TermLedger, told: tuple[Committed, ...]) -> None
             row = record.hash, record.term, record.model_dump_json(), certificate.model_dump_json()
             with ledger.deciding() as db:
                 db.execute("INSERT OR IGNORE INTO contradictions VALUES (?, ?, ?, ?)", row)
+                note_committed_in(db, other)
 
 
 def contradictions(ledger: TermLedger) -> list[Contradiction]:
