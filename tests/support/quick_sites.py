@@ -31,6 +31,7 @@ from deploy.site.message_log import ANCHOR
 from deploy.site.settings import SiteSettings
 from deploy.site.starts import found_ledger
 from srflm_flower.run.memory_grid import Deliver
+from srflm_flower.site.evidence.signed_votes import evidence
 from srflm_flower.site.ledger import TermLedger
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Committed
@@ -99,6 +100,7 @@ class QuickFederation(DeployedFederation):
         super().__init__(folder / "f", federation)
         self.trained: Counter[tuple[str, int, str]] = Counter()
         self.disconnect: Callable[[], None] = lambda: None
+        self.liars = False
         self._kept: dict[str, DeployedSite] = {}
 
     def learner(
@@ -191,11 +193,16 @@ class QuickFederation(DeployedFederation):
         raise AssertionError(f"stuck: {self.outcomes[-4:]}")
 
     def agree(self) -> None:
-        """Check that every two ledgers agree as far as both go, and that each holds its head."""
+        """Check that every two ledgers agree as far as both go, and that each holds its head.
+
+        In addition, no site has evidence against a vendor that has only crashed.
+        """
         longest = max((self.records(v) for v in self.roster), key=len)
         for vendor in self.roster:
             records = self.records(vendor)
             assert records == longest[: len(records)], f"{vendor} has another history"
+            accused = evidence(self.site(vendor).state.ledger)
+            assert not accused or self.liars, [str(each) for each in accused]
             assert [record.term for record in records] == list(range(1, len(records) + 1))
             if records:
                 assert records[-1].model in self.site(vendor).models

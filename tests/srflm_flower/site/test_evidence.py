@@ -156,6 +156,7 @@ def test_server_that_makes_two_records_is_named_by_all_and_obeyed_by_none(
     sites: QuickFederation,
 ) -> None:
     liar, *honest = sites.records("a")[0].ranking
+    sites.liars = True
     asked: list[wire.Accept] = []
     sites.fault = keep_accepts(asked)
     sites.perform(liar, attempt=0)  # nobody gets its record
