@@ -292,13 +292,12 @@ class Participant:
         """Append committed records, each with the signatures of a majority."""
         self.check_commit(commit)
         keep_contradictions(self.ledger, commit.records)
-        # The last record, and one that contradicts the ledger, can be other than a vote before.
-        last, witness = commit.records[-1].record.term, self.witness()
-        witness.look(last)
-        for committed in commit.records:
-            self.ledger.append(committed)
-        witness.look(last)
-        witness.hear(commit.evidence)
+        try:
+            for committed in commit.records:
+                self.ledger.append(committed)
+        finally:  # a record that contradicts the ledger cannot be appended, and shows who lies
+            self.witness().look(commit.records[-1].record.term)
+        self.witness().hear(commit.evidence)
         return self._done(head_term=len(self.ledger))
 
     def records(self, wanted: wire.FetchRecords) -> wire.Reply:

@@ -103,16 +103,18 @@ def said_in_vote(grant: Grant, accepted: Proposal | None) -> Iterator[tuple[str,
 
 def find_evidence(
     vendor: str, federation: str, term: int, said: Iterable[Said], keys: Keys
-) -> Evidence | None:
-    """Return two of the signed votes that contradict each other, or None.
+) -> list[Evidence]:
+    """Return two votes that contradict each other, and two ballots, if there are.
 
     ``keys`` are those of the edition ``federation``.
     """
+    found: dict[bool, Evidence] = {}
     for one, other in combinations(said, 2):
-        found = Evidence(vendor=vendor, federation=federation, term=term, one=one, other=other)
-        if _is_contradiction(found) and all(is_genuine(each, found, keys) for each in (one, other)):
-            return found
-    return None
+        pair = Evidence(vendor=vendor, federation=federation, term=term, one=one, other=other)
+        # One of each kind: two ballots must not hide two votes, which weigh more.
+        if pair.is_of_votes not in found and _is_contradiction(pair) and _is_genuine(pair, keys):
+            found[pair.is_of_votes] = pair
+    return list(found.values())
 
 
 def check_evidence(evidence: Evidence, keys: Keys) -> None:
@@ -122,20 +124,13 @@ def check_evidence(evidence: Evidence, keys: Keys) -> None:
     """
     if not _is_contradiction(evidence):
         raise forged(f"two votes of {evidence.vendor!r} that do not contradict each other")
-    if not all(is_genuine(each, evidence, keys) for each in (evidence.one, evidence.other)):
+    if not _is_genuine(evidence, keys):
         raise forged(f"evidence that {evidence.vendor!r} has not signed")
 
 
-def is_genuine(said: Said, of: Evidence, keys: Keys) -> bool:
-    """Return whether the vendor of the evidence has signed this, in the evidence's term."""
-    vendor, (statement, signature) = of.vendor, _statement(said, of)
-    return keys.verify(vendor, statement, signature)
-
-
-def is_signed_grant(grant: Grant, record: TermRecord, keys: Keys) -> bool:
-    """Return whether a vendor has signed its grant in the term of ``record``."""
-    statement = grant_statement(record.federation, record.term, grant)
-    return keys.verify(grant.vendor, statement, grant.signature)
+def _is_genuine(evidence: Evidence, keys: Keys) -> bool:
+    signed = (_statement(each, evidence) for each in (evidence.one, evidence.other))
+    return all(keys.verify(evidence.vendor, *each) for each in signed)
 
 
 def _statement(said: Said, of: Evidence) -> tuple[bytes, str]:

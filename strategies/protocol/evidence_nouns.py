@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from strategies.protocol.records import MAX_NUMBER, Grant, Noun, Proposal, SignedWork, TermRecord
+from strategies.protocol.bounds import Count, Ordinal
+from strategies.protocol.records import Grant, Noun, Proposal, SignedWork, TermRecord
 
 Kind = Literal["record", "acceptance", "grant", "ballot"]
 
@@ -15,14 +16,14 @@ class Acceptance(Noun):
     """A vendor's acceptance of ``record`` under ``attempt``, with its signature."""
 
     record: TermRecord
-    attempt: int = Field(ge=0, le=MAX_NUMBER)
+    attempt: Count
     signature: str
 
 
 class ClientWork(Noun):
     """A client's signed ballot under ``attempt``, whose ``server`` had asked for the training."""
 
-    attempt: int = Field(ge=0, le=MAX_NUMBER)
+    attempt: Count
     server: str
     told: SignedWork
 
@@ -59,7 +60,7 @@ class Evidence(Noun):
 
     vendor: str
     federation: str
-    term: int = Field(ge=1, le=MAX_NUMBER)
+    term: Ordinal
     one: Said
     other: Said
 

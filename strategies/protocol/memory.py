@@ -14,7 +14,8 @@ from typing import Literal
 from flwr.app import ConfigRecord, RecordDict
 from pydantic import Field
 
-from strategies.protocol.records import MAX_NUMBER, Noun, canonical_json
+from strategies.protocol.bounds import Count
+from strategies.protocol.records import Noun, canonical_json
 from strategies.protocol.signatures import Keys
 
 RECORD = "memory"
@@ -30,9 +31,9 @@ class Memory(Noun):
     """
 
     vendor: str
-    start: int = Field(ge=0, le=MAX_NUMBER)
+    start: Count
     run: str = Field(max_length=64)
-    votes: int = Field(ge=0, le=MAX_NUMBER)
+    votes: Count
     signature: str = Field(default="", max_length=128)
 
 

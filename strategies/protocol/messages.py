@@ -16,11 +16,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from pydantic import Field
 
 from strategies.errors import MessageRefused
-from strategies.protocol.bounds import ByName, History, Many
+from strategies.protocol.bounds import ByName, Count, History, Many, Ordinal
 from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.memory import RECORD as MEMORY
 from strategies.protocol.records import (
-    MAX_NUMBER,
     Approval,
     Ballot,
     Committed,
@@ -62,8 +61,8 @@ class Envelope(Noun):
     """
 
     federation: str
-    term: int = Field(ge=0, le=MAX_NUMBER)
-    attempt: int = Field(ge=0, le=MAX_NUMBER)
+    term: Count
+    attempt: Count
     server: str
 
 
@@ -92,9 +91,9 @@ class Train(Request):
     simulation counts work in gradient ``steps``.
     """
 
-    round: int = Field(ge=1, le=MAX_NUMBER)
+    round: Ordinal
     model: str
-    steps: int | None = Field(default=None, ge=0, le=MAX_NUMBER)
+    steps: Count | None = None
 
 
 class RecallUpdate(Request):
@@ -103,7 +102,7 @@ class RecallUpdate(Request):
     With ``or_initial``, a vendor that has never been a client sends the initial weights.
     """
 
-    round: int
+    round: Ordinal
     or_initial: bool
 
 
@@ -141,7 +140,7 @@ class Commit(Request):
 class FetchRecords(Request):
     """From a server that has missed terms: send a page of records from ``first`` on."""
 
-    first: int = Field(ge=1, le=MAX_NUMBER)
+    first: Ordinal
 
 
 class FetchModel(Request):
@@ -162,10 +161,10 @@ class VotesTold(Noun):
     the run order in force.
     """
 
-    term: int
+    term: Ordinal
     accepted: bool
     forgetful: bool
-    edition: int = 1
+    edition: Ordinal = 1
     head: str = ""
     order: RunOrder | None = None
 
@@ -197,10 +196,10 @@ class Reply(Noun):
     status: Literal["done", "needs-models", "failed", "spare"]
     code: str = ""
     needs: Many[str] = ()
-    head_term: int = 0
-    attempt: int = 0
+    head_term: Count = 0
+    attempt: Count = 0
     ballot: Ballot | None = None
-    steps: int = 0
+    steps: Count = 0
     update: str = ""
     metrics: ByName[Metrics] = Field(default_factory=dict)
     grant: Grant | None = None

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from strategies.errors import MessageRefused
 from strategies.protocol.quorum import Accepted, TwoRecords, has_quorum, must_propose, owner
 from strategies.protocol.records import Edition, Grant, Proposal
-from strategies.protocol.signatures import Keys, check_proposal, forged, grant_statement
+from strategies.protocol.signatures import Keys, check_proposal, forged, is_signed
 
 
 def check_proof(
@@ -79,9 +79,7 @@ def _valid(
         for grant in grants
         if grant.attempt == attempt
         and grant.vendor in edition.roster
-        and keys.verify(
-            grant.vendor, grant_statement(edition.federation, term, grant), grant.signature
-        )
+        and is_signed(edition.federation, term, grant, keys)
     }
     return list(found.values())
 

@@ -13,11 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from strategies.protocol.bounds import ByName, History, Many
+from strategies.protocol.bounds import MAX_NUMBER, ByName, Count, History, Many, Ordinal
 from strategies.settings import Role
-
-MAX_NUMBER = 2**53
-"""The largest term, attempt, or order number: exact in every JSON parser and in SQLite."""
 
 Quorum = Literal["majority", "byzantine"]
 """How many vendors decide: a majority, or so many that a third less one may lie."""
@@ -39,7 +36,7 @@ class Ballot(Noun):
     over the work of this term (docs/explanation/method.md, steps 1 and 3).
     """
 
-    examples: int = Field(gt=0)
+    examples: Ordinal
     loss: float
 
 
@@ -52,7 +49,7 @@ class Absence(Noun):
     vendor: str
     phase: str
     code: str
-    attempt: int = 0
+    attempt: Count = 0
     signature: str | None = None
 
 
@@ -80,10 +77,10 @@ class VendorPrivacy(Noun):
 class SignedWork(Noun):
     """A vendor's ballot and gradient steps in one round and role, signed by this vendor."""
 
-    round: int = Field(ge=1, le=MAX_NUMBER)
+    round: Ordinal
     role: Role
     ballot: Ballot
-    steps: int
+    steps: Count
     signature: str
 
 
@@ -109,8 +106,8 @@ class PhaseCost(Noun):
     """What a phase of a term took: wall-clock seconds and payload bytes as the server saw them."""
 
     seconds: float = 0.0
-    bytes_sent: int = 0
-    bytes_received: int = 0
+    bytes_sent: Count = 0
+    bytes_received: Count = 0
 
 
 class Edition(Noun):
@@ -166,7 +163,7 @@ class Recovery(Noun):
     """
 
     previous: str
-    term: int = Field(ge=1, le=MAX_NUMBER)
+    term: Ordinal
     head: str
     edition: Edition
     signatures: ByName[str] = {}
@@ -187,17 +184,17 @@ class TermRecord(Noun):
 
     schema_version: Literal[1] = 1
     federation: str
-    term: int = Field(ge=1)
-    attempt: int = Field(ge=0)
+    term: Ordinal
+    attempt: Count
     server: str
-    round: int = Field(ge=1)
+    round: Ordinal
     clients: Many[str]
     stale_server: bool
     ballots: ByName[Ballot]
     ranking: Many[str]
     absences: History[Absence] = ()
     learning_rate: float
-    steps: ByName[int]
+    steps: ByName[Count]
     averaged_model: str
     model: str
     metrics: ByName[VendorMetrics]
@@ -234,8 +231,8 @@ class Grant(Noun):
     """
 
     vendor: str
-    attempt: int
-    accepted_attempt: int = -1
+    attempt: Count
+    accepted_attempt: int = Field(default=-1, ge=-1, le=MAX_NUMBER)
     accepted: str = ""
     signature: str = ""
 
@@ -258,7 +255,7 @@ class Certificate(Noun):
     ``proposal`` is the signature of the server that made the record.
     """
 
-    attempt: int
+    attempt: Count
     proposal: str = ""
     acceptances: ByName[str]
 
@@ -276,9 +273,9 @@ class RunOrder(Noun):
     ``rounds`` below what is committed, or what will be after the open term, ends the run.
     """
 
-    number: int = Field(ge=1, le=MAX_NUMBER)
+    number: Ordinal
     federation: str
-    rounds: int = Field(ge=0)
+    rounds: Count
     vendor: str
     signature: str = ""
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from pydantic import Field
 
+from strategies.protocol.bounds import Count, Ordinal
 from strategies.protocol.records import Noun, canonical_json, majority
 
 HEX_32_BYTES = r"^[0-9a-f]{64}$"
@@ -23,10 +24,10 @@ class Context(Noun):
     """
 
     federation: str
-    term: int
-    attempt: int
+    term: Ordinal
+    attempt: Count
     server: str
-    round: int
+    round: Ordinal
     model: str
     session: str
 

@@ -144,15 +144,21 @@ def check_proposal(proposal: Proposal, keys: Keys) -> None:
         raise forged(f"a record of term {record.term} that {record.server!r} has not signed")
 
 
+def is_signed(federation: str, term: int, grant: Grant, keys: Keys) -> bool:
+    """Return whether its vendor has signed ``grant`` in a term of an edition."""
+    return keys.verify(grant.vendor, grant_statement(federation, term, grant), grant.signature)
+
+
 def check_committed(committed: Committed, edition: Edition, keys: Keys) -> None:
     """Check that enough vendors have accepted a record; raises :class:`MessageRefused`."""
     record, certificate = committed.record, committed.certificate
     check_proposal(Proposal(record=record, signature=certificate.proposal), keys)
-    accepted = {
-        vendor
-        for vendor, signature in certificate.acceptances.items()
-        if keys.verify(vendor, acceptance_statement(vendor, record, certificate.attempt), signature)
-    }
+    accepted = certificate.acceptances
+    for vendor, signature in accepted.items():
+        # One that is not genuine has no weight, and could hide a genuine one that shows a lie.
+        statement = acceptance_statement(vendor, record, certificate.attempt)
+        if not keys.verify(vendor, statement, signature):
+            raise forged(f"an acceptance that {vendor!r} has not signed in term {record.term}")
     if not has_quorum(accepted, edition.roster, edition.quorum):
         raise forged(f"a record of term {record.term} with {len(accepted)} valid acceptances")
 

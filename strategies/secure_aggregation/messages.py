@@ -7,7 +7,7 @@ from flwr.app import Array, ArrayRecord, RecordDict
 from pydantic import Field
 
 from strategies.errors import UpdateRejected
-from strategies.protocol.bounds import ByName, Many
+from strategies.protocol.bounds import ByName, Many, Ordinal
 from strategies.protocol.messages import Request
 from strategies.protocol.secure_nouns import Context, KeyCard
 from strategies.secure_aggregation.quantising import Residues
@@ -27,7 +27,7 @@ MASKED_UPDATE = "masked"
 class SecureRequest(Request):
     """The fields that all five requests share: the round, start model, and session."""
 
-    round: int = Field(ge=1)
+    round: Ordinal
     model: str
     session: str = Field(pattern=r"^[0-9a-f]{32}$")
 

@@ -17,13 +17,12 @@ from strategies.errors import MessageRefused
 from strategies.protocol.equivocation import (
     check_evidence,
     find_evidence,
-    is_signed_grant,
     said_in_committed,
     said_in_proposal,
 )
 from strategies.protocol.evidence_nouns import Acceptance, Evidence, Said
 from strategies.protocol.records import Committed, Edition, Proposal, TermRecord
-from strategies.protocol.signatures import Keys
+from strategies.protocol.signatures import Keys, is_signed
 
 KEPT_TERMS = 10
 """For so many terms after it was committed, votes in a term are kept to be compared."""
@@ -58,7 +57,7 @@ def note_proposal_in(db: sqlite3.Connection, proposal: Proposal, keys: Keys) -> 
     genuine = (
         (vendor, said)
         for vendor, said in told
-        if said.grant is None or is_signed_grant(said.grant, record, keys)
+        if said.grant is None or is_signed(record.federation, record.term, said.grant, keys)
     )
     note_in(db, record.federation, record.term, genuine)
 
@@ -101,11 +100,12 @@ def look_for_evidence(ledger: LedgerFile, edition: Edition, term: int, keys: Key
             return
         said = _said_in(db, edition.federation, term)
     found = [
-        find_evidence(vendor, edition.federation, term, votes, keys.at(edition))
+        each
         for vendor, votes in said.items()
         if vendor in edition.roster
+        for each in find_evidence(vendor, edition.federation, term, votes, keys.at(edition))
     ]
-    _keep(ledger, [each for each in found if each is not None])
+    _keep(ledger, found)
 
 
 def _may_contradict(db: sqlite3.Connection, term: int) -> bool:

@@ -13,8 +13,7 @@ from srflm_flower.site.evidence.signed_votes import (
     note_in,
 )
 from srflm_flower.site.ledger import TermLedger
-from strategies.protocol.equivocation import said_in_proposal
-from strategies.protocol.evidence_nouns import Evidence
+from strategies.protocol.evidence_nouns import Evidence, Said
 from strategies.protocol.records import Proposal
 from strategies.protocol.signatures import Keys, record_statement
 
@@ -46,8 +45,9 @@ class Witness:
             and keys.verify(record.server, record_statement(record), proposal.signature)
         ):
             with self.ledger.deciding() as db:
-                bare = proposal.model_copy(update={"proof": ()})
-                note_in(db, record.federation, record.term, said_in_proposal(bare))
+                # Nobody has checked the ballots and the grants that it shows.
+                made = Said(record=proposal.model_copy(update={"proof": ()}))
+                note_in(db, record.federation, record.term, [(record.server, made)])
             self.look(record.term)
 
     def look(self, term: int) -> None:

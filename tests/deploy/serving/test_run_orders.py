@@ -15,7 +15,8 @@ from deploy.serving import term_server
 from deploy.serving.job import JobOutcome, ServerJob
 from strategies.errors import FederationStopped, MessageRefused
 from strategies.protocol.admission import MAX_ORDERS_AHEAD
-from strategies.protocol.records import MAX_NUMBER, RunOrder
+from strategies.protocol.bounds import MAX_NUMBER
+from strategies.protocol.records import RunOrder
 from tests.support.quick_sites import QuickFederation
 
 NAMES = ("a", "b", "c")

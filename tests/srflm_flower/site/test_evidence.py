@@ -88,15 +88,14 @@ def pairs_of(stage: Stage) -> dict[str, tuple[Said, Said]]:
 def found(stage: Stage, pair: tuple[Said, Said]) -> Evidence | None:
     record = stage.record
     keys = stage.sites.site(stage.site).keys
-    return find_evidence(stage.site, record.federation, record.term, pair, keys)
+    return next(iter(find_evidence(stage.site, record.federation, record.term, pair, keys)), None)
 
 
 def found_of(sites: QuickFederation, vendor: str, kind: str = "two records") -> Evidence:
     """Return evidence against a vendor in the last committed term."""
     record, site = sites.records("a")[-1], sites.site(vendor)
     pair = signed_pairs(site, record)[kind]
-    evidence = find_evidence(vendor, record.federation, record.term, pair, site.keys)
-    assert evidence is not None
+    (evidence,) = find_evidence(vendor, record.federation, record.term, pair, site.keys)
     return evidence
 
 
@@ -147,6 +146,14 @@ def test_what_an_honest_site_signs_is_no_evidence(stage: Stage) -> None:
     assert found(stage, (of_record, acceptance)) is None
     assert found(stage, (acceptance, acceptance)) is None
     assert found(stage, (pairs["two ballots"][0], acceptance)) is None
+
+
+def test_two_ballots_do_not_hide_two_votes(stage: Stage) -> None:
+    pairs = pairs_of(stage)
+    said = (*pairs["two ballots"], *pairs["two grants"], *pairs["two records"])
+    keys, record = stage.sites.site(stage.site).keys, stage.record
+    of_ballots, of_votes = find_evidence(stage.site, record.federation, record.term, said, keys)
+    assert (of_ballots.is_of_votes, of_votes.is_of_votes) == (False, True)
 
 
 # ---- a federation whose server makes two records -----------------------------------------------

@@ -70,7 +70,6 @@ FALSE_RECORDS: dict[str, Callable[[TermRecord, Stage], Changes]] = {
     "names its server as a client": lambda r, s: {"clients": (*r.clients, r.server)},
     "names a client twice": lambda r, s: {"clients": (*r.clients, r.clients[0])},
     "says that a vendor failed as server": lambda r, s: {"absences": (absence(s, 0),)},
-    "says so of an attempt that never was": lambda r, s: {"absences": (absence(s, -1),)},
     "has no client": lambda r, s: {"clients": ()},
     "is longer than a ledger should keep": lambda r, s: {
         "metrics": {

@@ -1,4 +1,4 @@
-"""Nothing that another vendor sends has an unbounded number of entries."""
+"""Nothing that another vendor sends has an unbounded number of entries, or an unbounded number."""
 
 from __future__ import annotations
 
@@ -24,13 +24,20 @@ def nouns(of: type[Noun] = Noun) -> Iterator[type[Noun]]:
 
 
 def unbounded(schema: object, where: str = "") -> Iterator[str]:
-    """Yield the places of a JSON schema at which a list or a mapping has no upper bound."""
+    """Yield the places of a JSON schema that has no upper bound there, or no bound of a number."""
     if isinstance(schema, list):
         for each in schema:
             yield from unbounded(each, where)
     if not isinstance(schema, dict):
         return
     if schema.get("type") == "array" and "maxItems" not in schema:
+        yield where
+    ends = ({"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"})
+    if (
+        schema.get("type") == "integer"
+        and "const" not in schema
+        and not all(schema.keys() & end for end in ends)
+    ):
         yield where
     if schema.get("additionalProperties", False) is not False and "maxProperties" not in schema:
         yield where
@@ -39,7 +46,7 @@ def unbounded(schema: object, where: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", sorted({*nouns()}, key=lambda kind: kind.__name__))
-def test_every_tuple_and_mapping_of_a_noun_is_bounded(kind: type[Noun]) -> None:
+def test_every_tuple_mapping_and_whole_number_of_a_noun_is_bounded(kind: type[Noun]) -> None:
     assert list(unbounded(kind.model_json_schema())) == []
 
 
