@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.operating.archive import MANIFEST, Manifest, pack, unpack
-from strategies.errors import DeploymentError
+from strategies.errors import DeploymentError, RunFolderError
 
 FILES = {"site.toml": b'vendor = "a"\n', "identity/signing.key": b"secret"}
 Change = Callable[[list[tuple[tarfile.TarInfo, bytes]]], object]
@@ -124,6 +124,18 @@ def test_changed_byte_missing_file_and_missing_end(archive: Path, tmp_path: Path
     for number, length in enumerate(range(0, len(whole.rstrip(b"\0")), 100), start=4):
         archive.write_bytes(whole[:length])
         refused(archive, tmp_path / str(number), "with")
+
+
+def test_archive_that_cannot_be_written_whole_leaves_the_older_one(
+    archive: Path, tmp_path: Path
+) -> None:
+    before = archive.read_bytes()
+    (tmp_path / "to").mkdir()
+    manifest = unpack(archive, tmp_path / "to")
+    with pytest.raises(RunFolderError):
+        pack(archive, manifest, {**FILES, "membership.toml": tmp_path})
+    assert archive.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {archive.name, "to"}
 
 
 def test_no_archive_at_all(tmp_path: Path) -> None:

@@ -83,11 +83,15 @@ def refuses(archive: Path, folder: Path, code: str, match: str) -> None:
 def test_site_comes_back_in_another_folder(sites: QuickFederation, tmp_path: Path) -> None:
     sites.run_to(3)
     own = sites.site("c")
+    edition = own.folder / f"federation.{'e' * 64}.toml"
+    edition.write_text("approved, and not in force yet")
+    assert own.state.best() is not None
     done = restore(keep(sites, "c", tmp_path / "c"), tmp_path / "new" / "site")
     assert (done.manifest.term, done.kept, done.spending_unknown) == (3, (), False)
     folder = tmp_path / "new" / "site"
     there = content(own.folder)
-    for name in ("site.toml", "federation.toml", "membership.toml", "identity/signing.key"):
+    own_model = "state/best.safetensors"
+    for name in ("site.toml", "federation.toml", edition.name, "membership.toml", own_model):
         assert content(folder)[name] == there[name]
     assert sorted(path.name for path in (folder / "identity").iterdir()) == sorted(
         path.name for path in own.settings.identity.iterdir() if path.name != "starts"
