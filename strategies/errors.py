@@ -161,7 +161,7 @@ class MessageRefused(SrflmError):
     SUPERSEDED: Final = "SRFLM-P17"
     """Two sites have one vendor's identity, or a site was restored from a copy; the one that was
     started last counts.  Switch the other one off for good.  If it is gone, and the restored one is
-    to take its place: `srflm up --restored`."""
+    to take its place: `srflm up --restored`; after `srflm restore` that is implied."""
     RECOVERED: Final = "SRFLM-P18"
     """The others have gone on without this vendor, by `srflm roster recover`, or a recovery of the
     federation is not signed by all that it names.  To come back, join by a new edition."""
@@ -288,6 +288,12 @@ class DeploymentError(SrflmError):
     NOT_LOST: Final = "SRFLM-E6"
     """A majority of the roster can vote, so nothing is to be recovered.  Let members join and leave
     with `srflm roster approve`."""
+    ARCHIVE: Final = "SRFLM-E7"
+    """The file is not a whole archive of `srflm backup` that this version reads.  Give another
+    copy of it; or use the version of srflm-flower that wrote it."""
+    NOT_EMPTY: Final = "SRFLM-E8"
+    """The folder has a ledger, or another site's keys, and `srflm restore` replaces neither.  Use
+    the site that is there; or name another folder."""
 
 
 class SimulationError(SrflmError):
@@ -302,8 +308,8 @@ class IdentityError(SrflmError):
     """A site's keys or certificates are missing, wrong, or out of date."""
 
     MISSING: Final = "SRFLM-I1"
-    """A key or certificate is missing.  Put that one file back from the backup of the keys, or make
-    the identity and join again."""
+    """A key or certificate is missing.  Put that one file back from the archive of `srflm backup`,
+    or make the identity and join again."""
     CERTIFICATE: Final = "SRFLM-I2"
     """A certificate is expired, is not for this site, or comes from another authority.  Have the
     consortium sign the request again, and run `srflm site join`."""

@@ -6,9 +6,11 @@ import fcntl
 import os
 import re
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 from strategies.errors import RunFolderError
 
@@ -26,6 +28,16 @@ def write_durably(path: Path, data: bytes, private: bool = False, mend: str = RE
     Raises :class:`RunFolderError`, with ``mend`` as the way out, when the disk is full or the
     folder cannot be written; the old content stays.
     """
+    with durable_file(path, private, mend) as file:
+        file.write(data)
+
+
+@contextmanager
+def durable_file(path: Path, private: bool = False, mend: str = RESUME) -> Iterator[BinaryIO]:
+    """Give a new file that replaces ``path`` at the end of the block, as :func:`write_durably`.
+
+    If the block raises, the old content stays.
+    """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,15 +45,17 @@ def write_durably(path: Path, data: bytes, private: bool = False, mend: str = RE
         # The mode is set when the file is made: a later chmod would leave a moment for readers.
         mode = 0o600 if private else 0o666
         with os.fdopen(os.open(temporary, _NEW, mode), "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # before the rename, else a crash can leave an empty file
         temporary.replace(path)
         sync_folder(path.parent)  # the rename itself is durable only now
-    except OSError as error:
+    except Exception as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise not_writable(path, error, mend) from error
+        if isinstance(error, OSError):
+            raise not_writable(path, error, mend) from error
+        raise
 
 
 def append_durably(path: Path, line: bytes) -> None:

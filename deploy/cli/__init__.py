@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deploy.cli import (
+    backup,
     compare,
     config,
     consortium,
@@ -46,6 +47,8 @@ app.command("run")(run.run)
 app.command("stop")(run.stop)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(poc.app, name="poc")
 app.add_typer(site.app, name="site")
 app.add_typer(roster.app, name="roster")

@@ -8,8 +8,8 @@
                          node-<peer>.key, node-<peer>.pub              one for each SuperLink
                          loopback.key, loopback.crt, loopback-ca.crt   within the site's machine
 
-A private key never leaves this folder.  No file is overwritten, except certificates that a renewal
-replaces.
+A private key leaves this folder in the archive of ``srflm backup`` alone.  No file is overwritten,
+except certificates that a renewal replaces.
 """
 
 from __future__ import annotations

@@ -13,14 +13,13 @@ from pathlib import Path
 import psutil
 
 from clients.files.durable import write_durably
-from clients.files.locks import AlreadyLocked, locked
 from deploy.edge.process import end_edge
 from deploy.flower.bundle import installed_bundle
 from deploy.flower.environment import flower_environment
 from deploy.identity.checks import check_identity
 from deploy.membership.roster import take_up_edition
 from deploy.operating.programs import SitePrograms
-from deploy.operating.running import read_notes
+from deploy.operating.running import kept_down, read_notes
 from deploy.processes.family import kill_all
 from deploy.processes.private import make_private, private_files
 from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
@@ -42,19 +41,11 @@ def prepare(folder: Path, restored: bool = False) -> Path:
     """
     site = site_at(folder.resolve())
     layout = Layout.of(site.settings)
-    try:
-        with locked(layout.lock):
-            site.state.ledger.found_anew()
-            if take_up_edition(site):
-                site = site_anew(site.folder)
-            return _prepare(site, layout, restored)
-    except AlreadyLocked as error:
-        raise DeploymentError(
-            f"the site of {site.vendor} is up already (process {error.holder})",
-            "a site that is down",
-            f"`srflm status {folder}` shows it; `srflm down {folder}` stops it",
-            DeploymentError.UP,
-        ) from error
+    with kept_down(site.vendor, layout, folder):
+        site.state.ledger.found_anew()
+        if take_up_edition(site):
+            site = site_anew(site.folder)
+        return _prepare(site, layout, restored)
 
 
 def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-from clients.files.locks import is_held
+from clients.files.locks import AlreadyLocked, is_held, locked
 from deploy.processes.family import is_alive
 from deploy.processes.supervisor import ProcessTable
 from deploy.site.layout import Layout
@@ -24,6 +26,24 @@ def read_notes(layout: Layout) -> ProcessTable | None:
     except (OSError, ValueError):
         return None
     return notes if is_held(layout.lock) else None  # nobody holds it: the notes are old
+
+
+@contextmanager
+def kept_down(vendor: str, layout: Layout, folder: Path) -> Iterator[None]:
+    """Keep the site of ``vendor`` in ``folder`` from being started inside the block.
+
+    Raises :class:`DeploymentError` for a site that is up.
+    """
+    try:
+        with locked(layout.lock):
+            yield
+    except AlreadyLocked as error:
+        raise DeploymentError(
+            f"the site of {vendor} is up already (process {error.holder})",
+            "a site that is down",
+            f"`srflm status {folder}` shows it; `srflm down {folder}` stops it",
+            DeploymentError.UP,
+        ) from error
 
 
 def bring_down(folder: Path) -> bool:

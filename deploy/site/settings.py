@@ -133,14 +133,22 @@ def load_site(folder: Path) -> SiteSettings:
     """
     file = folder / SITE_FILE if folder.is_dir() else folder
     try:
-        tree = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-        settings = SiteSettings.model_validate(tree)
+        return site_settings(file.read_bytes(), file)
     except OSError as error:
         raise ConfigurationError(
             f"{file} cannot be read ({error.strerror})",
             f"the folder of a site, with its {SITE_FILE}",
             "correct the path; `srflm site new` makes one, `srflm poc up` several to try",
         ) from error
+
+
+def site_settings(text: bytes, file: Path) -> SiteSettings:
+    """Read the ``text`` of a ``site.toml`` that is, or is to be, at ``file``, with absolute paths.
+
+    Raises :class:`ConfigurationError` with all problems at once.
+    """
+    try:
+        settings = SiteSettings.model_validate(tomllib.loads(text.decode("utf-8-sig")))
     except ValidationError as error:
         lines = [
             f"  - {'.'.join(str(part) for part in each['loc'])}: {each['msg']}"

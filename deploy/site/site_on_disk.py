@@ -54,8 +54,8 @@ class SiteOnDisk:
             raise ConfigurationError(
                 f"{path} cannot be read as a private key",
                 "this site's signing key",
-                "put this one file back from the backup of the keys, or leave the federation and"
-                " join again with new keys",
+                "put this one file back (`srflm restore`, or from a copy of the keys), or leave the"
+                " federation and join again with new keys",
             ) from error
         return VendorKeys(private, public)  # type: ignore[arg-type]
 

@@ -46,6 +46,14 @@ def verify_site(site: SiteOnDisk) -> Verified:
 
     Raises :class:`strategies.errors.SrflmError` for the first error found.
     """
+    found, head = verify_history(site), site.state.ledger.last()
+    if head is not None:
+        site.models.get(head.model)  # raises if the model is missing or does not have this hash
+    return replace(found, audited=site.audit.check())
+
+
+def verify_history(site: SiteOnDisk) -> Verified:
+    """Check every link and every certificate of a site's ledger; raises as :func:`verify_site`."""
     committed = site.state.ledger.committed()
     records = [each.record for each in committed]
     first = site.federation.first_edition
@@ -69,14 +77,11 @@ def verify_site(site: SiteOnDisk) -> Verified:
         check_recovery(pending, editions.last, site.keys)
         recovered.append(pending)
     newest = records[-1].model if records else None
-    if newest is not None:
-        site.models.get(newest)  # raises if the model is missing or does not have this hash
-    audited = site.audit.check()
     changes = tuple(each.term for each in records if each.roster_change is not None)
     head = newest or site.initial_model
     hashes = tuple(record.hash for record in records)
     found = _genuine_evidence(site, editions)
-    return Verified(hashes, head, audited, changes, elected, tuple(recovered), found)
+    return Verified(hashes, head, 0, changes, elected, tuple(recovered), found)
 
 
 def _genuine_evidence(site: SiteOnDisk, editions: Editions) -> tuple[Evidence, ...]:

@@ -17,6 +17,8 @@ FORGETFUL = "forgetful-through"
 ALL_TERMS = "all"
 RUN, PLACE, VOTES, STARTING = "run", "place", "votes-given", "starting"
 UNSURE, SUPERSEDED, RESTORED = "unsure", "superseded-by", "restored"
+PUT_BACK = "put-back"
+"""The ledger was put back from a copy: the next starts are ``restored`` ones."""
 RECOVERING = "recovering"
 """The term in which the site has promised the others of a recovery to vote no more."""
 
@@ -48,7 +50,9 @@ class LapsingLedger(LedgerFile):
             if forgetful or restored or not _is_same(fact_in(db, PLACE), start.place):
                 set_fact_in(db, FORGETFUL, ALL_TERMS)
             set_fact_in(db, PLACE, start.place)
-            set_fact_in(db, RESTORED, "yes" if restored else None)
+            # `srflm restore` has heard this word: the operator need not say it again.
+            told = restored or fact_in(db, PUT_BACK) is not None
+            set_fact_in(db, RESTORED, "yes" if told else None)
             set_fact_in(db, SUPERSEDED, None)
             _note_start(db, start)
 
@@ -67,6 +71,7 @@ class LapsingLedger(LedgerFile):
         with self.deciding(starting=True) as db:
             _forget(db, newer.votes)
             set_fact_in(db, RESTORED, None)
+            set_fact_in(db, PUT_BACK, None)
             set_fact_in(db, SUPERSEDED, None)
             _note_start(db, start)
 
@@ -99,7 +104,9 @@ class LapsingLedger(LedgerFile):
 
     def remember(self, through: int) -> None:
         """Note that a forgetful site votes again after term ``through``."""
-        self.set_fact(FORGETFUL, str(through))
+        with self.deciding() as db:
+            set_fact_in(db, FORGETFUL, str(through))
+            set_fact_in(db, PUT_BACK, None)
 
     @staticmethod
     def has_forgotten_in(db: sqlite3.Connection, term: int) -> bool:
@@ -117,6 +124,9 @@ class LapsingLedger(LedgerFile):
         """Note that a majority remembers no votes that this site has not."""
         with self.deciding() as db:
             set_fact_in(db, UNSURE, None)
+            # Not before: a start that too few answered must not use the operator's word up.
+            if fact_in(db, FORGETFUL) != ALL_TERMS:
+                set_fact_in(db, PUT_BACK, None)
 
     def newer_site(self) -> Memory | None:
         """Return the memory of a site of this vendor that was started later, if one is known."""

@@ -12,7 +12,7 @@ from strategies.errors import LedgerError
 from strategies.protocol.records import Recovery
 from strategies.protocol.recovery import can_both_hold
 
-_SIGNED = "recovery-signed:"
+SIGNED = "recovery-signed:"
 LEFT_BEHIND = "left-behind"
 """The recovery by which the others have gone on without this vendor."""
 
@@ -36,7 +36,7 @@ def promise(ledger: TermLedger, recovery: Recovery) -> None:
         plain = recovery.model_copy(update={"signatures": {}})
         signed = _signed(db, recovery.term)
         if plain not in signed[-1:]:
-            key = f"{_SIGNED}{recovery.term}:{len(signed):06}"
+            key = f"{SIGNED}{recovery.term}:{len(signed):06}"
             set_fact_in(db, key, plain.model_dump_json())
         set_fact_in(db, RECOVERING, str(recovery.term + 1))
 
@@ -67,7 +67,7 @@ def apply_recovery(ledger: TermLedger, recovery: Recovery) -> None:
 def _signed(db: sqlite3.Connection, term: int) -> list[Recovery]:
     """Return the recoveries from the record of ``term`` that the site has signed, in order."""
     rows = db.execute(
-        "SELECT value FROM meta WHERE key LIKE ? ORDER BY key", (f"{_SIGNED}{term}:%",)
+        "SELECT value FROM meta WHERE key LIKE ? ORDER BY key", (f"{SIGNED}{term}:%",)
     ).fetchall()
     return [Recovery.model_validate_json(row[0]) for row in rows]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -78,6 +79,11 @@ def read_anchor(path: Path) -> Anchor | None:
             " back an older copy",
             PrivacyError.LEDGER_DAMAGED,
         ) from error
+
+
+def unreachable_anchor() -> Anchor:
+    """Return an anchor that no ledger reaches: what was spent before it is not known."""
+    return Anchor(key=secrets.token_hex(32), rows=1, head=secrets.token_hex(32))
 
 
 def begin_anchor(path: Path, anchor: Anchor) -> Anchor:
