@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.site.site_on_disk import SiteOnDisk
 from strategies.election import among, first_ranking
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_chain
-from strategies.protocol.records import Edition, Recovery, TermRecord
+from strategies.protocol.records import Committed, Edition, LogAnchor, Recovery, TermRecord
 from strategies.protocol.recovery import check_recovery
 from strategies.protocol.roster_change import Editions, check_decided
+from strategies.protocol.signatures import Keys, accepted_by
 from strategies.protocol.signed_answers import check_signed_answers
 from strategies.term.record_of_term import next_term
+
+
+@dataclass(frozen=True)
+class SignedLog:
+    """The message log for which ``vendor`` has signed when it accepted the record of ``term``."""
+
+    vendor: str
+    term: int
+    log: LogAnchor
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,8 @@ class Verified:
     up.  ``audited`` counts the messages in its log.  ``changes`` are the terms whose records
     changed the roster.  ``elected`` counts the records whose figures their vendors have signed, and
     whose election follows from these figures; older versions of the project made records without.
-    ``recovered`` are the recoveries after a majority was lost for good.
+    ``recovered`` are the recoveries after a majority was lost for good.  ``logs`` are the message
+    logs for which the vendors have signed with their acceptances.
     """
 
     hashes: tuple[str, ...]
@@ -34,6 +45,7 @@ class Verified:
     changes: tuple[int, ...] = ()
     elected: int = 0
     recovered: tuple[Recovery, ...] = ()
+    logs: frozenset[SignedLog] = frozenset()
 
 
 def verify_site(site: SiteOnDisk) -> Verified:
@@ -48,12 +60,14 @@ def verify_site(site: SiteOnDisk) -> Verified:
     editions = Editions(first)
     elected = 0
     recovered = list[Recovery]()
+    logs = set[SignedLog]()
     for number, each in enumerate(committed):
         if each.record.recovery is not None:
             check_recovery(each.record.recovery, editions.last, site.keys)
             recovered.append(each.record.recovery)
         editions = editions.recovered_by(each.record)
         check_decided(each, editions.last, site.keys)
+        logs.update(_signed_logs(each, site.keys.at(editions.last)))
         # A record without signatures after one with them is no record of an older version.
         if each.record.signed is not None or elected:
             _check_elected(site, records[: number + 1], editions.last)
@@ -70,7 +84,47 @@ def verify_site(site: SiteOnDisk) -> Verified:
     changes = tuple(each.term for each in records if each.roster_change is not None)
     head = newest or site.initial_model
     hashes = tuple(record.hash for record in records)
-    return Verified(hashes, head, audited, changes, elected, tuple(recovered))
+    return Verified(hashes, head, audited, changes, elected, tuple(recovered), logs=frozenset(logs))
+
+
+def _signed_logs(committed: Committed, keys: Keys) -> Iterator[SignedLog]:
+    logs = committed.certificate.logs
+    # A server may have put in what a vendor has not signed, as a majority of signatures is enough.
+    for vendor in accepted_by(committed, keys) & logs.keys():
+        yield SignedLog(vendor, committed.record.term, logs[vendor])
+
+
+@dataclass(frozen=True)
+class OtherLog:
+    """A site whose message log is not the one for which it has signed in the records of ``terms``.
+
+    With ``still``, that is so of the newest record in its own ledger that it has signed; else it
+    has gone on with another log since, and has signed for that one.
+    """
+
+    vendor: str
+    terms: tuple[int, ...]
+    still: bool
+
+
+def compare_log(site: SiteOnDisk, found: Collection[Verified]) -> OtherLog | None:
+    """Compare a site's message log with its acceptances in all ledgers; None if it holds them all.
+
+    Call it after all ledgers were read: the log of a site that is up grows on.  Raises
+    :class:`LedgerError` for a log that is broken.
+    """
+    signed = sorted(
+        {each for one in found for each in one.logs if each.vendor == site.vendor},
+        key=lambda each: (each.term, each.log.lines),
+    )
+    holds = site.audit.holds(each.log for each in signed)
+    missing = [each.term for each, held in zip(signed, holds, strict=True) if not held]
+    if not missing:
+        return None
+    # Copies of the folders may not be equally old: then the log lacks the newest terms, too.
+    reach = len(site.state.ledger)
+    known = [held for each, held in zip(signed, holds, strict=True) if each.term <= reach]
+    return OtherLog(site.vendor, tuple(dict.fromkeys(missing)), bool(known) and not known[-1])
 
 
 def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edition) -> None:

@@ -237,7 +237,7 @@ class Participant:
         """
         record, attempt = proposed.proposal.record, proposed.envelope.attempt
         with self.ledger.deciding() as db:
-            head = self.ledger.head_in(db)
+            head, log = self.ledger.head_in(db), self.ledger.log_in(db)
             if head is not None and record.term <= head.term:
                 self._require_same(record)
             else:
@@ -246,8 +246,8 @@ class Participant:
                 after = accept(votes, attempt, record.hash)
                 self.ledger.keep_votes(db, after, proposed.proposal)
         # Signed only after the commit above, as a signed promise must survive a crash.
-        statement = acceptance_statement(self.vendor, record, attempt)
-        return self._done(signature=self.keys.sign(statement))
+        statement = acceptance_statement(self.vendor, record, attempt, log)
+        return self._done(signature=self.keys.sign(statement), log=log)
 
     def _require_same(self, record: TermRecord) -> None:
         known = self.ledger.committed(record.term, most=1)

@@ -17,6 +17,7 @@ from strategies.protocol.records import (
     Committed,
     Edition,
     Grant,
+    LogAnchor,
     Proposal,
     RunOrder,
     TermRecord,
@@ -103,10 +104,17 @@ def grant_statement(federation: str, term: int, grant: Grant) -> bytes:
     return canonical_json({"says": "grant", "federation": federation, "term": term} | plain)
 
 
-def acceptance_statement(vendor: str, record: TermRecord, attempt: int) -> bytes:
-    """Return the statement that a vendor signs after it has stored ``record`` under ``attempt``."""
+def acceptance_statement(
+    vendor: str, record: TermRecord, attempt: int, log: LogAnchor | None = None
+) -> bytes:
+    """Return the statement that a vendor signs after it has stored ``record`` under ``attempt``.
+
+    ``log`` is its message log at that moment.  Two acceptances that differ in it alone are one
+    vote.
+    """
     plain = {"says": "accepted", "vendor": vendor, "hash": record.hash, "attempt": attempt}
-    return canonical_json(plain)
+    # Older versions signed without it, and their records must stay valid.
+    return canonical_json(plain | ({"log": log.model_dump()} if log is not None else {}))
 
 
 def order_statement(order: RunOrder) -> bytes:
@@ -148,13 +156,24 @@ def check_committed(committed: Committed, edition: Edition, keys: Keys) -> None:
     """Check that enough vendors have accepted a record; raises :class:`MessageRefused`."""
     record, certificate = committed.record, committed.certificate
     check_proposal(Proposal(record=record, signature=certificate.proposal), keys)
-    accepted = {
-        vendor
-        for vendor, signature in certificate.acceptances.items()
-        if keys.verify(vendor, acceptance_statement(vendor, record, certificate.attempt), signature)
-    }
+    accepted = accepted_by(committed, keys)
     if not has_quorum(accepted, edition.roster, edition.quorum):
         raise forged(f"a record of term {record.term} with {len(accepted)} valid acceptances")
+
+
+def accepted_by(committed: Committed, keys: Keys) -> set[str]:
+    """Return the vendors whose acceptances in the certificate are valid."""
+    record, certificate = committed.record, committed.certificate
+    logs = certificate.logs
+    return {
+        vendor
+        for vendor, signature in certificate.acceptances.items()
+        if keys.verify(
+            vendor,
+            acceptance_statement(vendor, record, certificate.attempt, logs.get(vendor)),
+            signature,
+        )
+    }
 
 
 def check_order(order: RunOrder, keys: Keys) -> None:
