@@ -117,6 +117,11 @@ def acceptance_statement(
     return canonical_json(plain | ({"log": log.model_dump()} if log is not None else {}))
 
 
+def federation_statement(vendor: str, federation: str) -> bytes:
+    """Return the statement that a vendor signs when it has compared the hash ``federation``."""
+    return canonical_json({"says": "federation", "vendor": vendor, "hash": federation})
+
+
 def order_statement(order: RunOrder) -> bytes:
     """Return the statement that a vendor signs when it orders a run."""
     return canonical_json({"says": "run"} | order.model_dump(exclude={"signature"}))
