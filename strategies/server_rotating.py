@@ -311,7 +311,9 @@ class ServerRotating(OwnLoop):
             for vendor, answer in answers.items()
             if self.journal.is_signed(
                 vendor,
-                acceptance_statement(vendor, proposal.record, term.envelope.attempt),
+                acceptance_statement(
+                    vendor, proposal.record, term.envelope.attempt, answer.reply.log
+                ),
                 answer.reply.signature,
             )
         }

@@ -11,12 +11,6 @@ from rich.console import Console
 app = typer.Typer(no_args_is_help=True, help="Run a consortium's certification authority.")
 
 
-@app.callback()
-def consortium() -> None:
-    """Keep ``assemble`` a command of its own."""
-    # Without a callback typer turns a group of one command into that command.
-
-
 @app.command()
 def assemble(
     members: Annotated[
@@ -67,3 +61,22 @@ def assemble(
     for vendor, answer in answers.items():
         console.print(f"Send {answer} to {vendor}.")
     console.print(f"Keep {folder / 'consortium-ca.key'} offline: it is needed to sign again only.")
+    if change is None:
+        console.print("Then collect the members' signatures: `srflm consortium collect FILES`")
+
+
+@app.command()
+def collect(
+    files: Annotated[list[Path], typer.Argument(help="what members have sent: signatures.*.toml")],
+    folder: Annotated[Path, typer.Option(help="the CA's folder")] = Path("consortium"),
+) -> None:
+    """Put the members' signatures under the federation file into all members' folders."""
+    from deploy.membership.confirming import collect as put
+
+    missing = put(folder, files)
+    console = Console(highlight=False, soft_wrap=True)
+    if missing:
+        console.print(f"Not signed yet: {', '.join(missing)}.")
+    else:
+        console.print("All members have signed.")
+    console.print(f"Send the folders in {folder / 'members'} again; each site joins once more.")

@@ -22,7 +22,7 @@ def approve(
 ) -> None:
     """Approve a new roster; it holds after the next term in which a majority has approved it."""
     from deploy.membership.roster import approve as sign
-    from deploy.membership.roster import describe_roster
+    from deploy.membership.roster import describe_roster, signatures_of
     from deploy.site.site_on_disk import site_on_disk
 
     site = site_on_disk(folder.resolve())
@@ -36,6 +36,8 @@ def approve(
         if vendors:
             console.print(f"{what}: {', '.join(vendors)}")
     console.print(f"Roster: {describe_roster(site)}")
+    if changes.joins:
+        console.print(f"Send {signatures_of(site, file)} to the consortium, for those that join.")
 
 
 @app.command()

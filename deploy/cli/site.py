@@ -35,6 +35,7 @@ def join(
     answer: Annotated[Path, typer.Argument(help="the folder that the consortium sent back")],
 ) -> None:
     """Install the certificate and the federation file that the consortium sent back."""
+    from deploy.membership.confirming import unsigned
     from deploy.membership.joining import join as install
     from deploy.site.privacy_files import ledger_if_private
     from deploy.site.settings import load_site
@@ -49,4 +50,26 @@ def join(
     ledger = ledger_if_private(settings, settings.load_federation())
     if ledger is not None:
         console.print(f"Uses of the data count in {ledger}, for all federations of its owner.")
-    console.print(f"Next:  srflm up {folder}")
+    missing = unsigned(settings.federation, federation)
+    if missing:
+        console.print(f"Not signed yet: {', '.join(missing)}. Next, with the hash as you hear it:")
+        console.print(f"  srflm site confirm {folder} HASH")
+    else:
+        console.print(f"All members have signed it. Next:  srflm up {folder}")
+
+
+@app.command()
+def confirm(
+    folder: Annotated[Path, typer.Argument(help="the site's folder")],
+    heard: Annotated[
+        str,
+        typer.Argument(metavar="HASH", help="the hash that another member has read to you"),
+    ],
+) -> None:
+    """Sign the federation file, after its hash was compared with the other members by telephone."""
+    from deploy.membership.confirming import confirm as sign
+    from deploy.site.site_on_disk import site_on_disk
+
+    path = sign(site_on_disk(folder.resolve()), heard)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Signed. Send {path} to the consortium; its next answer has all signatures.")

@@ -19,16 +19,18 @@ def verify(
         list[Path] | None, typer.Argument(help="one site's folder, or several to compare")
     ] = None,
 ) -> None:
-    """Verify chain, signatures, elections, model, and audit of each site; compare the ledgers."""
+    """Verify chain, signatures, elections, model, and audit of each site; compare the ledgers.
+
+    The audit of each site is compared with what the site has signed in all these ledgers.
+    """
     from deploy.site.site_on_disk import site_on_disk
-    from deploy.site.verification import verify_site
+    from deploy.site.verification import compare_log, verify_site
 
     console = Console(highlight=False, soft_wrap=True)
-    chains = {}
-    for folder in folders or [HERE]:
-        site = site_on_disk(folder.resolve())
-        found = verify_site(site)
-        chains[site.vendor] = found.hashes
+    sites = [site_on_disk(folder.resolve()) for folder in folders or [HERE]]
+    verified = {}
+    for site in sites:
+        found = verified[site.vendor] = verify_site(site)
         changes = ", ".join(map(str, found.changes))
         head = f"head model {found.head_model[:12]}" if found.head_model else "no model yet"
         if changes:
@@ -54,6 +56,7 @@ def verify(
             )
     # A forked ledger is valid in itself; only the comparison with another site's shows it. Sites
     # that are behind are not in contradiction.
+    chains = {vendor: found.hashes for vendor, found in verified.items()}
     longest = max(chains.values(), key=len, default=())
     for vendor, hashes in chains.items():
         if longest[: len(hashes)] != hashes:
@@ -66,3 +69,19 @@ def verify(
         behind = [v for v, hashes in chains.items() if len(hashes) < len(longest)]
         verdict = f"agree; behind: {', '.join(behind)}" if behind else "are equal"
         console.print(f"All {len(chains)} ledgers {verdict}.")
+    others = [compare_log(site, verified.values()) for site in sites]
+    for other in filter(None, others):
+        first, last = other.terms[0], other.terms[-1]
+        terms = f"term {first}" if first == last else f"terms {first} to {last}"
+        console.print(
+            f"{other.vendor}: its message log is not the one for which it has signed in {terms}"
+        )
+    still = [other.vendor for other in others if other is not None and other.still]
+    if still:
+        raise LedgerError(
+            f"a message log of {', '.join(still)} that is shorter than the one for which this"
+            " vendor has signed, or another one",
+            "the log whose length and last line each of its acceptances names",
+            "ask that site's operator: if its state was lost or an older copy was put back, that is"
+            " why; else somebody changed the log; the terms do not depend on it",
+        )

@@ -8,8 +8,9 @@ only the calls of a SuperNode::
                      one listener a peer                   one listener
 
 Inbound, the certificate must belong to a roster member, and Flower's node key to the same member,
-so that no other peer can use a captured header. Outbound, the peer must have the key that the
-federation file names (:mod:`deploy.identity.pins`). The edge never forwards the path of a request,
+so that no other peer can use a captured header. Both ways the peer's certificate must have the key
+that the federation file names (:mod:`deploy.identity.pins`), so a key that another edition replaces
+opens nothing any more. The edge never forwards the path of a request,
 but one of :data:`FLEET_CALLS`. The site's own SuperNode does not pass the edge. Use 503 when the
 caller should retry. On 401 a SuperNode exits; on 429 it drops the message.
 
@@ -24,9 +25,7 @@ import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
@@ -39,10 +38,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from clients.files.durable import write_durably
+from deploy.edge.machines import addresses_in_hosts, bracketed, is_ip, nameservers, text_of
 from deploy.edge.template import fill
 from deploy.identity.keys import NIST_CURVES
 from deploy.identity.names import HOST, VENDOR, internal_name
-from deploy.identity.pins import authority_for, shown_certificate
+from deploy.identity.pins import authority_for, authority_name, shown_certificate
 from strategies.errors import ConfigurationError
 
 # All calls of a SuperNode. register-node is missing: the site's operator registers the nodes.
@@ -124,7 +124,7 @@ class Edge:
         keys = [peer.site_key for peer in self.peers.values()]
         _require(all(keys) or not any(keys), "keys of some peers' certificates", "all or none")
         host, _ = split_address(self.listen)
-        _require(_is_ip(host), f"listen {self.listen!r}", "an IP of this machine, or 0.0.0.0")
+        _require(is_ip(host), f"listen {self.listen!r}", "an IP of this machine, or 0.0.0.0")
         for peer in self.peers.values():
             split_address(peer.address)
         ports = [self.superlink_port, *(peer.outbound_port for peer in self.peers.values())]
@@ -151,6 +151,12 @@ class Edge:
         """The certificate that this edge shows its peers."""
         return (self.prefix / "site.crt" if self.pinned else self.identity / "site.crt").absolute()
 
+    @property
+    def authorities(self) -> Path:
+        """The certificates of the authorities that may sign for those who come in."""
+        other = self.identity / "consortium-ca.crt"
+        return (self.prefix / "peers.crt" if self.pinned else other).absolute()
+
     def authority(self, peer: str) -> Path:
         """Return the certificate of the authority that may sign for ``peer``."""
         pinned, other = self.prefix / "peers" / f"{peer}.crt", self.identity / "consortium-ca.crt"
@@ -161,12 +167,14 @@ class Edge:
 class Route:
     """A peer's values in the configuration, all checked.
 
-    ``key_header`` is its SuperNode's header with the key, ``port`` the loopback port that leads to
-    it. ``addresses`` are ``ip:port``; without any, nginx resolves ``address``. ``authority`` is the
-    certificate of whoever may sign for the peer.
+    ``certificate`` is its certificate's subject, and issuer where that matters. ``key_header`` is
+    its SuperNode's header with the key, ``port`` the loopback port that leads to it. ``addresses``
+    are ``ip:port``; without any, nginx resolves ``address``. ``authority`` is the certificate of
+    whoever may sign for the peer.
     """
 
     peer: str
+    certificate: str
     key_header: str
     port: int
     internal_name: str
@@ -180,7 +188,7 @@ def split_address(address: str) -> tuple[str, int]:
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:\s]+)):(\d{1,5})", address)
     host = (match[1] or match[2]).lower().rstrip(".") if match else ""
     port = int(match[3]) if match else 0
-    fits = bool(match) and (_is_ip(host) if match and match[1] else HOST.fullmatch(host))
+    fits = bool(match) and (is_ip(host) if match and match[1] else HOST.fullmatch(host))
     _require(fits and 0 < port < 65536, f"the address {address!r}", "host:port or [ipv6]:port")
     return host, port
 
@@ -188,12 +196,6 @@ def split_address(address: str) -> tuple[str, int]:
 def _require(condition: object, found: str, expected: str) -> None:
     if not condition:
         raise ConfigurationError(found, expected, "correct the site's or the federation's file")
-
-
-def _is_ip(host: str) -> bool:
-    with suppress(ValueError):
-        return bool(ip_address(host))
-    return False
 
 
 # ---- the configuration -------------------------------------------------------------------------
@@ -208,8 +210,8 @@ def nginx_configuration(
     :class:`ConfigurationError`.
     """
     # At each call, because nginx refuses to start with a fixed name that does not resolve.
-    hosts = _text(Path("/etc/hosts")) if hosts is None else hosts
-    resolv_conf = _text(Path("/etc/resolv.conf")) if resolv_conf is None else resolv_conf
+    hosts = text_of(Path("/etc/hosts")) if hosts is None else hosts
+    resolv_conf = text_of(Path("/etc/resolv.conf")) if resolv_conf is None else resolv_conf
     routes = [_route(edge, name, peer, hosts) for name, peer in edge.peers.items()]
     keys = {route.key_header for route in routes}
     _require(len(keys) == len(routes), "two peers with one node key", "a key each")
@@ -228,14 +230,17 @@ def nginx_configuration(
 
 def _route(edge: Edge, name: str, peer: Peer, hosts: str) -> Route:
     host, port = split_address(peer.address)
-    addresses = [host] if _is_ip(host) else addresses_in_hosts(host, hosts)
+    addresses = [host] if is_ip(host) else addresses_in_hosts(host, hosts)
+    # Each peer's key is an authority: it must sign for no other peer.
+    issuer = f" issued by CN={authority_name(name)}" if edge.pinned else ""
     return Route(
         name,
+        f"CN={name}{issuer}",
         flower_key_header(peer.node_key),
         peer.outbound_port,
         internal_name(name),
         f"{host}:{port}",
-        tuple(f"{_bracketed(each)}:{port}" for each in addresses),
+        tuple(f"{bracketed(each)}:{port}" for each in addresses),
         edge.authority(name),
     )
 
@@ -261,35 +266,6 @@ def _ec_key(line: str, what: str) -> ec.EllipticCurvePublicKey:
     )
 
 
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if isinstance(ip_address(address), IPv6Address) else address
-
-
-# ---- names -------------------------------------------------------------------------------------
-
-
-def addresses_in_hosts(host: str, hosts: str) -> list[str]:
-    """Return the addresses of ``host`` in the text of /etc/hosts, which nginx does not read."""
-    # An address with "%" has a zone (fe80::1%eth0), which nginx does not understand.
-    rows = [line.partition("#")[0].lower().split() for line in hosts.splitlines()]
-    found = [row[0] for row in rows if host in row[1:] and _is_ip(row[0]) and "%" not in row[0]]
-    return list(dict.fromkeys(found))
-
-
-def nameservers(resolv_conf: str) -> list[str]:
-    """Return the name servers in the text of /etc/resolv.conf, as nginx writes them."""
-    rows = [line.split() for line in resolv_conf.splitlines()]
-    found = [row[1] for row in rows if len(row) > 1 and row[0] == "nameserver"]
-    return [_bracketed(each) for each in found if _is_ip(each) and "%" not in each]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 # ---- the program -------------------------------------------------------------------------------
 
 
@@ -310,10 +286,13 @@ def write_configuration(edge: Edge) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if edge.pinned:
         write_durably(edge.shown, shown_certificate(edge.identity, edge.vendor))
-        for name, peer in edge.peers.items():
-            write_durably(
-                edge.authority(name), authority_for(name, _ec_key(peer.site_key, "site key"))
-            )
+        pinned = {
+            name: authority_for(name, _ec_key(peer.site_key, "site key"))
+            for name, peer in edge.peers.items()
+        }
+        for name, authority in pinned.items():
+            write_durably(edge.authority(name), authority)
+        write_durably(edge.authorities, b"".join(pinned.values()))
     path = edge.prefix / "nginx.conf"
     write_durably(path, nginx_configuration(edge).encode("utf-8"))
     return path

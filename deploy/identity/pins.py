@@ -1,8 +1,8 @@
 """Trust in a site by the key of its certificate, whoever else has signed a certificate.
 
 nginx trusts authorities, not keys.  So each site's key is the only authority for that site: the
-site shows a certificate that its own key has signed, and its peers make the authority's certificate
-from the key in the federation file.
+site shows a certificate that its own key has signed, as a server and as a client, and its peers
+make the authority's certificate from the key in the federation file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MANY_DAYS = 36500
 def authority_for(vendor: str, key: ec.EllipticCurvePublicKey) -> bytes:
     """Return the certificate (PEM) of the authority that may sign for ``vendor``: its own key."""
     # The peer's private key is not here, and whoever trusts an authority checks no signature of it.
-    made = authority_of(_name(vendor), key, new_key(), FROM, UNTIL)
+    made = authority_of(authority_name(vendor), key, new_key(), FROM, UNTIL)
     return made.public_bytes(Encoding.PEM)
 
 
@@ -37,11 +37,12 @@ def shown_certificate(identity: Path, vendor: str) -> bytes:
     """
     key, installed = read_ec_key(identity / "site.key"), read_certificate(identity / "site.crt")
     until = installed.not_valid_after_utc
-    authority = authority_of(_name(vendor), key.public_key(), key, FROM, until)
+    authority = authority_of(authority_name(vendor), key.public_key(), key, FROM, until)
     names = installed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    builder = end_entity(vendor, key.public_key(), list(names), client=False)
+    builder = end_entity(vendor, key.public_key(), list(names), client=True)
     return issue(authority, key, builder, datetime.now(UTC), MANY_DAYS)
 
 
-def _name(vendor: str) -> str:
+def authority_name(vendor: str) -> str:
+    """Return the common name of the authority for a vendor's site."""
     return f"{vendor} site key"

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from clients.files.durable import write_durably
 from deploy.identity.identity import install_certificate, make_identity
 from deploy.identity.keys import public_line, read_signing_key
+from deploy.membership.confirming import take_over
 from deploy.processes.config import Strict
 from deploy.processes.private import private_files
 from deploy.site.settings import SITE_FILE, load_site
@@ -127,8 +128,8 @@ def join(folder: Path, answer: Path) -> Federation:
     """Install the consortium's ``answer``, a folder; return the federation as all agreed on it.
 
     Raises :class:`ConfigurationError` for a folder that is no answer, or a federation without this
-    vendor or with other keys for it; :class:`strategies.errors.IdentityError` for a certificate
-    that is not this site's.
+    vendor, with other keys for it or with a member's false signature;
+    :class:`strategies.errors.IdentityError` for a certificate that is not this site's.
     """
     settings = load_site(folder)
     try:
@@ -142,8 +143,9 @@ def join(folder: Path, answer: Path) -> Federation:
             "ask the consortium for it (`srflm consortium assemble` makes it)",
         ) from error
     federation = load_federation(answer / "federation.toml")
-    # First, as both may refuse: then the federation file stays as it is.
+    # First, as all three may refuse: then the federation file stays as it is.
     check_own_keys(settings.identity, federation.member(settings.vendor))
+    take_over(settings.federation, federation, answer)
     install_certificate(settings.identity, certificate, authority)
     write_durably(settings.federation, agreed)
     found_ledger(SiteOnDisk(folder, settings))

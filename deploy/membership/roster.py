@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clients.files.durable import write_durably
 from deploy.identity.checks import check_identity
+from deploy.membership.confirming import confirmations_beside, sign_file
 from deploy.membership.joining import check_own_keys
 from deploy.site.layout import edition_beside
 from deploy.site.site_on_disk import SiteOnDisk
@@ -47,6 +48,8 @@ def approve(site: SiteOnDisk, file: Path) -> Difference:
     if not decided:
         approval = sign_approval(site.vendor, site.federation.hash, new.as_edition, site.keys)
         keep_approval(site.state.ledger, approval)
+    if site.vendor in new.roster:
+        sign_file(site, new)  # newcomers come up with it only if members have signed it
     return difference(site.federation, new)
 
 
@@ -106,6 +109,11 @@ def take_up_edition(site: SiteOnDisk) -> bool:
     write_durably(site.settings.federation, file.read_bytes())
     file.unlink()
     return True
+
+
+def signatures_of(site: SiteOnDisk, file: Path) -> Path:
+    """Return where the site keeps its signature under a new edition."""
+    return confirmations_beside(site.settings.federation, load_federation(file).hash)
 
 
 def left(site: SiteOnDisk, standing: Standing) -> DeploymentError:

@@ -17,6 +17,7 @@ from deploy.edge.process import end_edge
 from deploy.flower.bundle import installed_bundle
 from deploy.flower.environment import flower_environment
 from deploy.identity.checks import check_identity
+from deploy.membership.confirming import require_confirmed
 from deploy.membership.roster import take_up_edition
 from deploy.operating.programs import SitePrograms
 from deploy.operating.running import kept_down, read_notes
@@ -60,6 +61,7 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
             "install the version of srflm-flower that the others use, unchanged; or agree on the"
             " new one: change `bundle` in federation.toml at every site",
         )
+    require_confirmed(site)
     end_leftovers(site, layout)
     # An older version, or a copy that was put back, has left files that others can read.
     for folder in (layout.state, layout.run, layout.logs, layout.identity):

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clients.privacy.ledger.ledger import LEDGER_FILE
+from deploy.membership.confirming import collect, confirm
 from deploy.membership.consortium import assemble
 from deploy.membership.joining import join, new_site
 from deploy.operating.control import prepare, start_detached
 from deploy.serving.own_superlink import nodes_at
 from deploy.site.deployed_site import DeployedSite, site_at
 from deploy.site.layout import LOOPBACK, Layout, free_block
+from deploy.site.site_on_disk import site_on_disk
 from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.own_data import is_own_data
 from strategies.errors import ConfigurationError
@@ -71,7 +73,14 @@ def make_local_sites(
         new_site(site, vendor, roster, addresses[vendor], addresses[vendor], **settings)
         for vendor, site in sites.items()
     ]
-    for vendor, answer in assemble(authority, federation, files).items():
+    answers = assemble(authority, federation, files)
+    # One person has all the sites, so there is nobody to compare the hash with.
+    signed = [
+        confirm(site_on_disk(sites[vendor]), join(sites[vendor], answer).hash)
+        for vendor, answer in answers.items()
+    ]
+    collect(authority, signed)
+    for vendor, answer in answers.items():
         join(sites[vendor], answer)
     (authority / "consortium-ca.key").unlink()  # nobody guards it here, so nobody can join later
     return sites

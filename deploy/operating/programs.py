@@ -87,7 +87,8 @@ class SitePrograms:
         command += [str(each) for pair in options.items() for each in pair]
         return Program("superlink", command)
 
-    def _edge(self) -> Program:
+    def edge(self) -> Edge:
+        """Return the site's edge, by the edition of the federation file with which it runs."""
         vendor, federation = self.site.vendor, self.site.federation
         peers = {
             member.name: Peer(
@@ -99,7 +100,7 @@ class SitePrograms:
             for member in federation.vendors
             if member.name != vendor
         }
-        edge = Edge(
+        return Edge(
             vendor,
             self.layout.edge,
             self.layout.identity,
@@ -107,7 +108,9 @@ class SitePrograms:
             self.ports.superlink,
             peers,
         )
-        write_configuration(edge)
+
+    def _edge(self) -> Program:
+        write_configuration(self.edge())
         nginx = find_nginx()
         check_configuration(nginx, self.layout.edge)
         command = nginx_command(nginx, self.layout.edge)

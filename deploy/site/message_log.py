@@ -1,7 +1,8 @@
 """``audit.jsonl``: every message that a site accepted or refused, hash-chained, never rewritten.
 
 Its length and the hash of its last line are anchored in the site's ledger, as a chain alone does
-not show that its end is gone, or that all of it was written anew.
+not show that its end is gone, or that all of it was written anew.  The site signs the anchor with
+each acceptance, so that its peers hold it, too.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from clients.files.durable import append_durably
@@ -18,29 +19,10 @@ from clients.files.lines import complete_lines, size_of
 from clients.files.locks import locked
 from srflm_flower.site.ledger import TermLedger
 from strategies.errors import LedgerError
-from strategies.protocol.records import canonical_json
+from strategies.protocol.records import LogAnchor, canonical_json
 
 GENESIS = "0" * 64
 TAIL_BYTES = 8192
-ANCHOR = "message-log"
-"""The fact in a site's ledger that anchors its message log."""
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """The number of a log's lines and the hash of the last one."""
-
-    lines: int
-    head: str
-
-    @classmethod
-    def of(cls, fact: str) -> Anchor:
-        """Return the anchor that a ledger holds as ``fact``."""
-        lines, head = fact.split()
-        return cls(int(lines), head)
-
-    def __str__(self) -> str:
-        return f"{self.lines} {self.head}"
 
 
 class MessageLog:
@@ -65,7 +47,7 @@ class MessageLog:
             # The log first: an anchor without its line would look like a log that was cut.
             append_durably(self._path, line)
             if anchor is not None:
-                self._keep(Anchor(anchor.lines + 1, _hash(line)))
+                self._ledger.keep_log(LogAnchor(lines=anchor.lines + 1, head=_hash(line)))
 
     def check(self) -> int:
         """Return the number of events.
@@ -76,7 +58,7 @@ class MessageLog:
         """
         with self._alone():  # else a line that is being noted would look like one too many
             hashes = _checked(self._path)
-            anchor = self._anchor()
+            anchor = self._ledger.log()
         if anchor is None:  # of an older version, or the ledger was made anew
             return len(hashes) - 1
         # A crash may have come between a line and its anchor, so there may be one line more.
@@ -92,12 +74,21 @@ class MessageLog:
             )
         return len(hashes) - 1
 
-    def _caught_up(self, last: bytes) -> Anchor | None:
+    def holds(self, anchors: Iterable[LogAnchor]) -> list[bool]:
+        """Return for each of ``anchors`` whether this log was once as it says.
+
+        Raises :class:`LedgerError` if the chain is broken.
+        """
+        with self._alone():
+            hashes = _checked(self._path)
+        return [each.lines < len(hashes) and hashes[each.lines] == each.head for each in anchors]
+
+    def _caught_up(self, last: bytes) -> LogAnchor | None:
         """Return the anchor of the log as it ends with the line ``last``; None if none fits it."""
-        anchor = self._anchor()
+        anchor = self._ledger.log()
         if anchor is None:
             count = sum(1 for _ in complete_lines(self._path))
-            anchor = Anchor(count, _hash(last))
+            anchor = LogAnchor(lines=count, head=_hash(last))
         elif anchor.head != _hash(last):
             if _after(last) != anchor.head:
                 # Somebody changed the log.  The anchor stays where it is for ever, so that no later
@@ -105,16 +96,9 @@ class MessageLog:
                 return None
             # A crash came between this line and its anchor.  Kept before the next line is written,
             # so that two crashes in a row do not look like a change.
-            anchor = Anchor(anchor.lines + 1, _hash(last))
-            self._keep(anchor)
+            anchor = LogAnchor(lines=anchor.lines + 1, head=_hash(last))
+            self._ledger.keep_log(anchor)
         return anchor
-
-    def _anchor(self) -> Anchor | None:
-        fact = self._ledger.fact(ANCHOR)
-        return Anchor.of(fact) if fact is not None else None
-
-    def _keep(self, anchor: Anchor) -> None:
-        self._ledger.set_fact(ANCHOR, str(anchor))
 
     def _alone(self) -> AbstractContextManager[None]:
         return locked(self._path.with_suffix(".lock"), wait=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.site.site_on_disk import SiteOnDisk
@@ -12,11 +12,20 @@ from strategies.errors import LedgerError
 from strategies.protocol.chain import check_chain
 from strategies.protocol.equivocation import check_evidence
 from strategies.protocol.evidence_nouns import Evidence
-from strategies.protocol.records import Edition, Recovery, TermRecord
+from strategies.protocol.records import Committed, Edition, LogAnchor, Recovery, TermRecord
 from strategies.protocol.recovery import check_recovery
 from strategies.protocol.roster_change import Editions, check_decided
 from strategies.protocol.signed_answers import check_signed_answers
 from strategies.term.record_of_term import next_term
+
+
+@dataclass(frozen=True)
+class SignedLog:
+    """The message log for which ``vendor`` has signed when it accepted the record of ``term``."""
+
+    vendor: str
+    term: int
+    log: LogAnchor
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class Verified:
     whose election follows from these figures; older versions of the project made records without.
     ``recovered`` are the recoveries after a majority was lost for good.  ``evidence`` is of vendors
     whose signatures contradict each other.
+    ``logs`` are the message logs for which the vendors have signed with their acceptances.
     """
 
     hashes: tuple[str, ...]
@@ -39,6 +49,7 @@ class Verified:
     elected: int = 0
     recovered: tuple[Recovery, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    logs: frozenset[SignedLog] = frozenset()
 
 
 def verify_site(site: SiteOnDisk) -> Verified:
@@ -61,12 +72,14 @@ def verify_history(site: SiteOnDisk) -> Verified:
     editions = Editions(first)
     elected = 0
     recovered = list[Recovery]()
+    logs = set[SignedLog]()
     for number, each in enumerate(committed):
         if each.record.recovery is not None:
             check_recovery(each.record.recovery, editions.last, site.keys)
             recovered.append(each.record.recovery)
         editions = editions.recovered_by(each.record)
         check_decided(each, editions.last, site.keys)
+        logs.update(_signed_logs(each))
         # A record without signatures after one with them is no record of an older version.
         if each.record.signed is not None or elected:
             _check_elected(site, records[: number + 1], editions.last)
@@ -81,7 +94,7 @@ def verify_history(site: SiteOnDisk) -> Verified:
     head = newest or site.initial_model
     hashes = tuple(record.hash for record in records)
     found = _genuine_evidence(site, editions)
-    return Verified(hashes, head, 0, changes, elected, tuple(recovered), found)
+    return Verified(hashes, head, 0, changes, elected, tuple(recovered), found, frozenset(logs))
 
 
 def _genuine_evidence(site: SiteOnDisk, editions: Editions) -> tuple[Evidence, ...]:
@@ -92,6 +105,46 @@ def _genuine_evidence(site: SiteOnDisk, editions: Editions) -> tuple[Evidence, .
         if edition is not None:
             check_evidence(each, site.keys.at(edition))
     return found
+
+
+def _signed_logs(committed: Committed) -> Iterator[SignedLog]:
+    certificate = committed.certificate
+    # The signatures are checked; of a vendor that has not accepted there is none.
+    for vendor in certificate.acceptances.keys() & certificate.logs.keys():
+        yield SignedLog(vendor, committed.record.term, certificate.logs[vendor])
+
+
+@dataclass(frozen=True)
+class OtherLog:
+    """A site whose message log is not the one for which it has signed in the records of ``terms``.
+
+    With ``still``, that is so of the newest record in its own ledger that it has signed; else it
+    has gone on with another log since, and has signed for that one.
+    """
+
+    vendor: str
+    terms: tuple[int, ...]
+    still: bool
+
+
+def compare_log(site: SiteOnDisk, found: Collection[Verified]) -> OtherLog | None:
+    """Compare a site's message log with its acceptances in all ledgers; None if it holds them all.
+
+    Call it after all ledgers were read: the log of a site that is up grows on.  Raises
+    :class:`LedgerError` for a log that is broken.
+    """
+    signed = sorted(
+        {each for one in found for each in one.logs if each.vendor == site.vendor},
+        key=lambda each: (each.term, each.log.lines),
+    )
+    holds = site.audit.holds(each.log for each in signed)
+    missing = [each.term for each, held in zip(signed, holds, strict=True) if not held]
+    if not missing:
+        return None
+    # Copies of the folders may not be equally old: then the log lacks the newest terms, too.
+    reach = len(site.state.ledger)
+    known = [held for each, held in zip(signed, holds, strict=True) if each.term <= reach]
+    return OtherLog(site.vendor, tuple(dict.fromkeys(missing)), bool(known) and not known[-1])
 
 
 def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edition) -> None:

@@ -92,7 +92,8 @@ class SiteJournal:
         check_vote(grant, accepted, term, self._edition, ranking, self._keys)
         if self._edition.keys:  # in a simulation nobody signs
             with self._ledger.deciding() as db:
-                note_in(db, self._edition.federation, term, said_in_vote(grant, accepted))
+                told = said_in_vote(grant, accepted)
+                note_in(db, self._edition, term, told, self._keys)
             look_for_evidence(self._ledger, self._edition, term, self._keys)
         # Obliged to a record that no site takes, every server of the term would fail.
         if accepted is not None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from srflm_flower.site.evidence.signed_votes import note_committed_in
 from srflm_flower.site.lapses import LapsingLedger, count_vote_in, is_silent_in
+from srflm_flower.site.ledger_file import fact_in
 from strategies.errors import MessageRefused
 from strategies.protocol.chain import check_follows
 from strategies.protocol.memory import Memory, newest
@@ -19,12 +20,15 @@ from strategies.protocol.records import (
     Certificate,
     Committed,
     Edition,
+    LogAnchor,
     Proposal,
     Recovery,
     RunOrder,
     TermRecord,
 )
 
+MESSAGE_LOG = "message-log"
+"""The fact that has the length of the site's message log, and the hash of its last line."""
 PAGE_BYTES = 4 * 2**20  # of JSON: SuperNodes drop messages above 32 MiB and twice the model
 
 
@@ -206,6 +210,26 @@ class TermLedger(LapsingLedger):
                 "SELECT proposal FROM proposals WHERE term = ? AND attempt = ?", (term, attempt)
             ).fetchone()
         return Proposal.model_validate_json(row[0])
+
+    # ---- the site's message log ----------------------------------------------------------------
+
+    def log(self) -> LogAnchor | None:
+        """Return the site's message log as the ledger knows it; None if it knows none."""
+        with self.reading() as db:
+            return self.log_in(db)
+
+    @staticmethod
+    def log_in(db: sqlite3.Connection) -> LogAnchor | None:
+        """Return the site's message log as the ledger knows it; None if it knows none."""
+        fact = fact_in(db, MESSAGE_LOG)
+        if fact is None:
+            return None
+        lines, head = fact.split()
+        return LogAnchor(lines=int(lines), head=head)
+
+    def keep_log(self, log: LogAnchor) -> None:
+        """Note the length and the last line of the site's message log."""
+        self.set_fact(MESSAGE_LOG, f"{log.lines} {log.head}")
 
     # ---- what the peers remember ---------------------------------------------------------------
 

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS contradictions (
 CREATE TABLE IF NOT EXISTS said (
     term INTEGER NOT NULL, federation TEXT NOT NULL, vendor TEXT NOT NULL, kind TEXT NOT NULL,
     attempt INTEGER NOT NULL, value TEXT NOT NULL, plain TEXT NOT NULL,
-    PRIMARY KEY (term, vendor, kind, attempt, value, plain));
+    PRIMARY KEY (term, vendor, kind, attempt, value));
 CREATE TABLE IF NOT EXISTS evidence (
     vendor TEXT NOT NULL, federation TEXT NOT NULL, votes INTEGER NOT NULL, term INTEGER NOT NULL,
     plain TEXT NOT NULL, PRIMARY KEY (vendor, federation, votes));

@@ -44,6 +44,7 @@ DECLARED: Mapping[str, Declared] = {
     "grant": Declared("a vote", PUBLIC),
     "accepted": Declared("a term record that it has accepted", PUBLIC),
     "signature": Declared("of an acceptance, or of this answer", PUBLIC),
+    "log": Declared("length of the site's message log, and the hash of its last line", PUBLIC),
     "records": Declared("committed term records", PUBLIC),
     "votes": Declared("how far the site is", PUBLIC),
     "steps": Declared("gradient steps", "agreed in federation.toml"),

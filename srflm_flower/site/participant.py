@@ -10,7 +10,6 @@ from sqlite3 import Connection
 
 from srflm_flower.site.edition_standing import Standing, approval_of, standing_of
 from srflm_flower.site.evidence.contradictions import keep_contradictions
-from srflm_flower.site.evidence.signed_votes import note_proposal_in
 from srflm_flower.site.evidence.witness import Witness
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.run_orders import hear_order, require_in_force, require_open_order
@@ -242,8 +241,9 @@ class Participant:
         The proposal's model must be stored already.  Raises :class:`MessageRefused`.
         """
         record, attempt = proposed.proposal.record, proposed.envelope.attempt
+        witness = self.witness()
         with self.ledger.deciding() as db:
-            head = self.ledger.head_in(db)
+            head, log = self.ledger.head_in(db), self.ledger.log_in(db)
             if head is not None and record.term <= head.term:
                 self._require_same(record)
                 # No vote: it could contradict a grant that this site has given in that term.
@@ -251,10 +251,11 @@ class Participant:
             votes = self.ledger.votes_in(db, record.term)
             require_vote(refusal(votes, attempt, record.hash))
             self.ledger.keep_votes(db, accept(votes, attempt, record.hash), proposed.proposal)
-            note_proposal_in(db, proposed.proposal, self.keys)
+            witness.note_in(db, proposed.proposal)
         # Signed only after the commit above, as a signed promise must survive a crash.
-        statement = acceptance_statement(self.vendor, record, attempt)
-        return self._done(signature=self.keys.sign(statement), evidence=self.witness().told())
+        statement = acceptance_statement(self.vendor, record, attempt, log)
+        signature = self.keys.sign(statement)
+        return self._done(signature=signature, log=log, evidence=witness.told())
 
     def _require_same(self, record: TermRecord) -> None:
         known = self.ledger.committed(record.term, most=1)

@@ -87,7 +87,12 @@ def said_in_committed(committed: Committed) -> Iterator[tuple[str, Said]]:
     record, certificate = committed.record, committed.certificate
     yield from said_in_proposal(Proposal(record=record, signature=certificate.proposal))
     for vendor, signature in certificate.acceptances.items():
-        told = Acceptance(record=record, attempt=certificate.attempt, signature=signature)
+        told = Acceptance(
+            record=record,
+            attempt=certificate.attempt,
+            signature=signature,
+            log=certificate.logs.get(vendor),
+        )
         yield vendor, Said(acceptance=told)
 
 
@@ -128,25 +133,31 @@ def check_evidence(evidence: Evidence, keys: Keys) -> None:
         raise forged(f"evidence that {evidence.vendor!r} has not signed")
 
 
+def is_genuine(said: Said, vendor: str, federation: str, term: int, keys: Keys) -> bool:
+    """Return whether ``vendor`` has signed this in a term of the edition ``federation``."""
+    return keys.verify(vendor, *_statement(said, vendor, federation, term))
+
+
 def _is_genuine(evidence: Evidence, keys: Keys) -> bool:
-    signed = (_statement(each, evidence) for each in (evidence.one, evidence.other))
-    return all(keys.verify(evidence.vendor, *each) for each in signed)
+    of = evidence.vendor, evidence.federation, evidence.term
+    return all(is_genuine(each, *of, keys) for each in (evidence.one, evidence.other))
 
 
-def _statement(said: Said, of: Evidence) -> tuple[bytes, str]:
+def _statement(said: Said, vendor: str, federation: str, term: int) -> tuple[bytes, str]:
     if said.record is not None:
         return record_statement(said.record.record), said.record.signature
     if said.acceptance is not None:
         told = said.acceptance
-        return acceptance_statement(of.vendor, told.record, told.attempt), told.signature
+        statement = acceptance_statement(vendor, told.record, told.attempt, told.log)
+        return statement, told.signature
     if said.grant is not None:
-        return grant_statement(of.federation, of.term, said.grant), said.grant.signature
+        return grant_statement(federation, term, said.grant), said.grant.signature
     assert said.ballot is not None
     asked, work = said.ballot, said.ballot.told
     envelope = Envelope(
-        federation=of.federation, term=of.term, attempt=asked.attempt, server=asked.server
+        federation=federation, term=term, attempt=asked.attempt, server=asked.server
     )
-    statement = work_statement(envelope, of.vendor, work.round, work.role, work.ballot, work.steps)
+    statement = work_statement(envelope, vendor, work.round, work.role, work.ballot, work.steps)
     return statement, work.signature
 
 

@@ -7,17 +7,28 @@ from typing import Literal
 from pydantic import model_validator
 
 from strategies.protocol.bounds import Count, Ordinal
-from strategies.protocol.records import Grant, Noun, Proposal, SignedWork, TermRecord
+from strategies.protocol.records import (
+    Grant,
+    LogAnchor,
+    Noun,
+    Proposal,
+    SignedWork,
+    TermRecord,
+)
 
 Kind = Literal["record", "acceptance", "grant", "ballot"]
 
 
 class Acceptance(Noun):
-    """A vendor's acceptance of ``record`` under ``attempt``, with its signature."""
+    """A vendor's acceptance of ``record`` under ``attempt``, with its signature.
+
+    ``log`` is the message log for which it has signed at the same time.
+    """
 
     record: TermRecord
     attempt: Count
     signature: str
+    log: LogAnchor | None = None
 
 
 class ClientWork(Noun):

@@ -24,6 +24,7 @@ from strategies.protocol.records import (
     Ballot,
     Committed,
     Grant,
+    LogAnchor,
     Metrics,
     Noun,
     Proposal,
@@ -156,9 +157,8 @@ class TellVotes(Request):
 class VotesTold(Noun):
     """A site's open term, and whether the site has accepted a record in it.
 
-    ``head`` is the hash of its last committed record.  ``forgetful`` says that this site has itself
-    lost its state.  ``edition`` is the number of the edition that decides the open term, ``order``
-    the run order in force.
+    ``head`` is the hash of its last committed record; a ``forgetful`` site has lost its state.
+    ``edition`` is the number of the edition that decides the open term, ``order`` that in force.
     """
 
     term: Ordinal
@@ -186,10 +186,10 @@ class Reply(Noun):
     site lacks and that must be attached when the request is sent again.  ``head_term`` is the last
     term in the site's ledger, ``attempt`` the highest attempt that it has seen for the next term.
     ``grant`` is the vote that an opening asks for, and ``accepted`` the proposal that the site has
-    accepted earlier.  ``signature`` is of an acceptance, of the survivors in secure aggregation,
-    or of this answer (:mod:`strategies.protocol.signed_answers`).  Secure aggregation also uses
-    ``keys`` and ``shares`` (by vendor).  ``privacy`` comes with an evaluation, an ``approval`` of a
-    new roster with the reply to an opening, ``evidence`` of liars with a vote.
+    accepted earlier.  ``signature`` is of an acceptance with the ``log``, of the survivors in
+    secure aggregation, or of this answer (:mod:`strategies.protocol.signed_answers`).  Secure
+    aggregation also uses ``keys`` and ``shares``.  ``privacy`` comes with an evaluation, an
+    ``approval`` of a new roster with an opening's reply, ``evidence`` of liars with a vote.
     """
 
     vendor: str
@@ -205,6 +205,7 @@ class Reply(Noun):
     grant: Grant | None = None
     accepted: Proposal | None = None
     signature: str = ""
+    log: LogAnchor | None = None
     records: History[Committed] = ()
     votes: VotesTold | None = None
     privacy: VendorPrivacy | None = None

@@ -249,15 +249,25 @@ class Proposal(Noun):
     proof: Many[Many[Grant]] = ()
 
 
+class LogAnchor(Noun):
+    """A site's message log at one moment: the number of its lines and the hash of the last one."""
+
+    lines: int = Field(ge=0, le=MAX_NUMBER)
+    head: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class Certificate(Noun):
     """Why a record counts as committed: who accepted it under ``attempt``, with signatures.
 
-    ``proposal`` is the signature of the server that made the record.
+    ``proposal`` is the signature of the server that made the record.  ``logs`` are the message logs
+    for which the vendors have signed together with their acceptances; sites of older versions, and
+    those of a simulation, have signed for none.
     """
 
     attempt: Count
     proposal: str = ""
     acceptances: ByName[str]
+    logs: ByName[LogAnchor] = {}
 
 
 class Committed(Noun):

@@ -17,6 +17,7 @@ from strategies.protocol.records import (
     Committed,
     Edition,
     Grant,
+    LogAnchor,
     Proposal,
     RunOrder,
     TermRecord,
@@ -103,10 +104,22 @@ def grant_statement(federation: str, term: int, grant: Grant) -> bytes:
     return canonical_json({"says": "grant", "federation": federation, "term": term} | plain)
 
 
-def acceptance_statement(vendor: str, record: TermRecord, attempt: int) -> bytes:
-    """Return the statement that a vendor signs after it has stored ``record`` under ``attempt``."""
+def acceptance_statement(
+    vendor: str, record: TermRecord, attempt: int, log: LogAnchor | None = None
+) -> bytes:
+    """Return the statement that a vendor signs after it has stored ``record`` under ``attempt``.
+
+    ``log`` is its message log at that moment.  Two acceptances that differ in it alone are one
+    vote.
+    """
     plain = {"says": "accepted", "vendor": vendor, "hash": record.hash, "attempt": attempt}
-    return canonical_json(plain)
+    # Older versions signed without it, and their records must stay valid.
+    return canonical_json(plain | ({"log": log.model_dump()} if log is not None else {}))
+
+
+def federation_statement(vendor: str, federation: str) -> bytes:
+    """Return the statement that a vendor signs when it has compared the hash ``federation``."""
+    return canonical_json({"says": "federation", "vendor": vendor, "hash": federation})
 
 
 def order_statement(order: RunOrder) -> bytes:
@@ -156,7 +169,8 @@ def check_committed(committed: Committed, edition: Edition, keys: Keys) -> None:
     accepted = certificate.acceptances
     for vendor, signature in accepted.items():
         # One that is not genuine has no weight, and could hide a genuine one that shows a lie.
-        statement = acceptance_statement(vendor, record, certificate.attempt)
+        log = certificate.logs.get(vendor)
+        statement = acceptance_statement(vendor, record, certificate.attempt, log)
         if not keys.verify(vendor, statement, signature):
             raise forged(f"an acceptance that {vendor!r} has not signed in term {record.term}")
     if not has_quorum(accepted, edition.roster, edition.quorum):

@@ -95,11 +95,12 @@ def acceptance_requests(term: Attempt, proposal: Proposal) -> list[Message]:
 def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Answer]) -> Committed:
     """Return the record with a certificate: the signatures of the vendors that accepted it."""
     # In the order of the roster, whatever the order of the replies.
-    acceptances = {
-        vendor: answers[vendor].reply.signature for vendor in term.roster if vendor in answers
-    }
+    replies = {vendor: answers[vendor].reply for vendor in term.roster if vendor in answers}
     certificate = Certificate(
-        attempt=term.envelope.attempt, proposal=proposal.signature, acceptances=acceptances
+        attempt=term.envelope.attempt,
+        proposal=proposal.signature,
+        acceptances={vendor: reply.signature for vendor, reply in replies.items()},
+        logs={vendor: reply.log for vendor, reply in replies.items() if reply.log is not None},
     )
     return Committed(record=proposal.record, certificate=certificate)
 

@@ -75,4 +75,5 @@ def test_files_of_a_deployed_site_are_listed(tmp_path: Path) -> None:
             assert unlisted(folder / "state", sqlite, *listed("`state/`")) == set(), vendor
             assert unlisted(folder / "identity", *listed("`identity/`")) == set(), vendor
             top = {path.name for path in folder.iterdir() if path.is_file()}
-            assert top == {"site.toml", "membership.toml", "federation.toml"}
+            signatures = f"signatures.{sites.site(vendor).federation.hash[:12]}.toml"
+            assert top == {"site.toml", "membership.toml", "federation.toml", signatures}

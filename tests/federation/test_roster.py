@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.membership.confirming import collect, confirm, confirmations_beside
 from deploy.membership.consortium import assemble, assemble_change
 from deploy.membership.joining import join, new_site
 from deploy.membership.roster import approve, describe_roster
@@ -41,9 +42,19 @@ class Consortium:
 
     def begin(self, base: Federation) -> None:
         roster = "".join(base.roster)
-        answers = assemble(self.authority, base, [self.membership(v, roster) for v in roster])
-        for vendor in roster:
-            join(self.folder / vendor, answers[vendor])
+        assemble(self.authority, base, [self.membership(v, roster) for v in roster])
+        self.join(roster, roster)
+
+    def join(self, vendors: str, signed: str) -> None:
+        """Let sites join, compare, and sign; they get the signatures of those in ``signed``."""
+        answers = {vendor: self.authority / "members" / vendor for vendor in vendors}
+        for vendor, answer in answers.items():
+            confirm(self.site(vendor), join(self.folder / vendor, answer).hash)
+        hash_ = self.site(vendors[0]).federation.hash
+        files = [self.folder / vendor / "federation.toml" for vendor in signed]
+        collect(self.authority, [confirmations_beside(file, hash_) for file in files])
+        for vendor, answer in answers.items():
+            join(self.folder / vendor, answer)
 
     def start(self, vendor: str) -> None:
         site = self.site(vendor)
@@ -99,11 +110,11 @@ def test_fourth_site_joins_and_one_leaves(consortium: Consortium, tmp_path: Path
 
     old = load_federation(consortium.folder / "a" / "federation.toml")
     memberships = [consortium.membership(vendor, "abcd") for vendor in "abcd"]
-    answers = assemble_change(consortium.authority, old, memberships)
-    join(consortium.folder / "d", answers["d"])
-    consortium.start("d")
+    assemble_change(consortium.authority, old, memberships)
     began = time.monotonic()
     consortium.approve(consortium.authority / "federation.toml", "abc")
+    consortium.join("d", "abcd")
+    consortium.start("d")
     wait_until(lambda: consortium.members("abcd"), "the four sites do not see each other")
     print(f"joined after {time.monotonic() - began:.1f} s")
     head = max(consortium.rounds("abc"))

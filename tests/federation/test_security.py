@@ -1,7 +1,6 @@
-"""What a malicious member, and one who is none, can do to real sites: nothing.
+"""Attacks over the wire on real sites, by a malicious member and by one who is none.
 
-Each attack goes over the wire.  It must be refused and logged, and leave no trace in what the sites
-have promised and committed; afterwards an honest round commits.
+Each is refused and logged, and leaves no trace in the ledgers; then an honest round commits.
 """
 
 from __future__ import annotations
@@ -151,18 +150,26 @@ def children(site: DeployedSite) -> set[int]:
 # ---- 3 and 4: the network port -----------------------------------------------------------------
 
 
+Shown = tuple[Path, Path]
+
+
+def shown_by(site: DeployedSite) -> Shown:
+    """Return the certificate that a site shows its peers, and its key."""
+    return layout_of(site).edge / "site.crt", site.settings.identity / "site.key"
+
+
 def call(
-    site: DeployedSite, path: str, headers: Mapping[str, str], *identity: Path, size: int = 1
+    site: DeployedSite, path: str, headers: Mapping[str, str], *shown: Shown, size: int = 1
 ) -> int:
-    """Call a site's network port with the certificate in ``identity``, if any; return the status.
+    """Call a site's network port with a certificate and its key, if any; return the status.
 
     Of a body that is said to be larger, one byte is sent: an edge must not wait for the rest.
     """
     host, port = site.settings.listen.rsplit(":", 1)
     key = read_ec_key(site.settings.identity / "site.key").public_key()
     tls = ssl.create_default_context(cadata=authority_for(site.vendor, key).decode())
-    for folder in identity:
-        tls.load_cert_chain(folder / "site.crt", folder / "site.key")
+    for certificate, private in shown:
+        tls.load_cert_chain(certificate, private)
     connection = http.client.HTTPSConnection(host, int(port), timeout=PATIENCE_SECONDS, context=tls)
     with closing(connection):
         connection.request("POST", path, b"x", {**headers, "Content-Length": str(size)})
@@ -211,7 +218,7 @@ def test_only_calls_of_a_supernode_pass_the_edge(sites: Sites) -> None:
             with logged(at, *((path, 404) for path in NOT_FOR_PEERS)):
                 for path in NOT_FOR_PEERS:
                     headers = signed(owner, at.vendor)
-                    assert call(at, path, headers, owner.settings.identity) == 404, path
+                    assert call(at, path, headers, shown_by(owner)) == 404, path
 
 
 def each_pair(sites: Sites) -> list[tuple[DeployedSite, DeployedSite]]:
@@ -229,18 +236,20 @@ def test_nobody_comes_in_in_anothers_name(sites: Sites, tmp_path: Path) -> None:
     with unchanged(sites):
         for owner, at in each_pair(sites):
             (third,) = [s for s in sites.values() if s not in (owner, at)]
-            headers, own = signed(owner, at.vendor), owner.settings.identity
+            headers, own = signed(owner, at.vendor), shown_by(owner)
             stranger = tmp_path / f"{owner.vendor}-{at.vendor}"
             make_identity(stranger, owner.vendor, tuple(sites))
             csr = (stranger / "site.csr").read_bytes()
             install_certificate(
                 stranger, sign_site_certificate(foreign, csr, owner.vendor), foreign.pem
             )
-            with logged(at, (RARE, 400), (RARE, 400), *[(RARE, 403)] * 4):
+            with logged(at, *[(RARE, 400)] * 4, *[(RARE, 403)] * 3):
                 assert call(at, RARE, headers) == 400, "no certificate"
-                assert call(at, RARE, headers, stranger) == 400, "of another consortium"
-                assert call(at, RARE, headers, third.settings.identity) == 403, "captured"
-                assert call(at, RARE, headers, at.settings.identity) == 403, "captured by itself"
+                for identity in (stranger, owner.settings.identity):
+                    pair = identity / "site.crt", identity / "site.key"
+                    assert call(at, RARE, headers, pair) == 400, "no consortium's word counts"
+                assert call(at, RARE, headers, shown_by(at)) == 400, "captured by itself"
+                assert call(at, RARE, headers, shown_by(third)) == 403, "captured"
                 assert call(at, RARE, signed(owner, third.vendor), own) == 403, "captured elsewhere"
                 assert call(at, RARE, {}, own) == 403, "no key at all"
 
@@ -337,5 +346,5 @@ def test_message_ten_times_too_large(sites: Sites) -> None:
     with unharmed(sites):
         for owner, at in each_pair(sites):
             with logged(at, (path, 413)):
-                headers, own = signed(owner, at.vendor), owner.settings.identity
+                headers, own = signed(owner, at.vendor), shown_by(owner)
                 assert call(at, path, headers, own, size=TOO_LARGE) == 413

@@ -27,12 +27,11 @@ from clients.learner import Trained
 from clients.training import Work
 from deploy.serving.job import JobOutcome
 from deploy.site.deployed_site import DeployedSite
-from deploy.site.message_log import ANCHOR
 from deploy.site.settings import SiteSettings
 from deploy.site.starts import found_ledger
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.site.evidence.signed_votes import evidence
-from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.ledger import MESSAGE_LOG, TermLedger
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Committed
 from strategies.weights import Weights
@@ -281,7 +280,7 @@ def content_of(site: DeployedSite) -> dict[str, list[Any]]:
             kept[table] = sorted(db.execute(f"SELECT * FROM {table}").fetchall())
     db.close()
     # A message that is refused is in the message log, too.
-    kept["meta"] = [fact for fact in kept["meta"] if fact[0] != ANCHOR]
+    kept["meta"] = [fact for fact in kept["meta"] if fact[0] != MESSAGE_LOG]
     models = (site.settings.state / "models").glob("*")
     kept["models"] = sorted(path.name for path in models if not TEMPORARY.fullmatch(path.name))
     return kept

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 
@@ -17,12 +18,12 @@ from strategies.errors import MessageRefused
 from strategies.protocol.equivocation import (
     check_evidence,
     find_evidence,
+    is_genuine,
     said_in_committed,
-    said_in_proposal,
 )
 from strategies.protocol.evidence_nouns import Acceptance, Evidence, Said
 from strategies.protocol.records import Committed, Edition, Proposal, TermRecord
-from strategies.protocol.signatures import Keys, is_signed
+from strategies.protocol.signatures import Keys
 
 KEPT_TERMS = 10
 """For so many terms after it was committed, votes in a term are kept to be compared."""
@@ -31,42 +32,43 @@ MOST_VOTES = 8
 
 
 def note_in(
-    db: sqlite3.Connection, federation: str, term: int, told: Iterable[tuple[str, Said]]
+    db: sqlite3.Connection,
+    edition: Edition,
+    term: int,
+    told: Iterable[tuple[str, Said]],
+    keys: Keys,
 ) -> None:
     """Note what vendors have signed in ``term``, in the transaction that stores it.
 
-    The signatures are checked when evidence is made of them.
+    ``edition`` decides the term.  What is not genuine must not take the place of what is.
     """
+    if edition.keys:  # in a simulation nobody signs
+        own, federation = keys.at(edition), edition.federation
+        signed = (each for each in told if is_genuine(each[1], each[0], federation, term, own))
+        _note_in(db, federation, term, signed)
+
+
+def note_committed_in(db: sqlite3.Connection, committed: Committed) -> None:
+    """Note what a committed record shows, in the transaction that appends it."""
+    record = committed.record  # its signatures are checked
+    _note_in(db, record.federation, record.term, said_in_committed(committed))
+    db.execute("DELETE FROM said WHERE term <= ?", (record.term - KEPT_TERMS,))
+
+
+def _note_in(
+    db: sqlite3.Connection, federation: str, term: int, told: Iterable[tuple[str, Said]]
+) -> None:
     rows = []
     for vendor, said in told:
         attempt, value, plain = _columns(said)
         rows.append((term, federation, vendor, said.kind, attempt, value, plain))
+    # One row for each value: a vendor can sign the same in many ways, to hide another value.
     db.executemany(
         "INSERT OR IGNORE INTO said SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT COUNT(*)"
         " FROM said WHERE term = ?1 AND vendor = ?3 AND kind = ?4 AND attempt = ?5)"
         f" < {MOST_VOTES}",
         rows,
     )
-
-
-def note_proposal_in(db: sqlite3.Connection, proposal: Proposal, keys: Keys) -> None:
-    """Note what a proposal shows, in the transaction that stores its acceptance."""
-    record, told = proposal.record, said_in_proposal(proposal)
-    # A proof may have grants besides that nobody has signed: those must not take the place of
-    # others.  The rest of an acceptable proposal is checked already.
-    genuine = (
-        (vendor, said)
-        for vendor, said in told
-        if said.grant is None or is_signed(record.federation, record.term, said.grant, keys)
-    )
-    note_in(db, record.federation, record.term, genuine)
-
-
-def note_committed_in(db: sqlite3.Connection, committed: Committed) -> None:
-    """Note what a committed record shows, in the transaction that appends it."""
-    record = committed.record
-    note_in(db, record.federation, record.term, said_in_committed(committed))
-    db.execute("DELETE FROM said WHERE term <= ?", (record.term - KEPT_TERMS,))
 
 
 def _columns(said: Said) -> tuple[int, str, str]:
@@ -76,7 +78,7 @@ def _columns(said: Said) -> tuple[int, str, str]:
         return record.attempt, record.hash, said.record.model_dump_json()
     if said.acceptance is not None:
         told = said.acceptance
-        return told.attempt, told.record.hash, told.signature
+        return told.attempt, told.record.hash, told.model_dump_json(exclude={"record"})
     if said.grant is not None:
         plain = said.grant.model_dump_json()
         return said.grant.attempt, plain, plain
@@ -121,19 +123,19 @@ def _may_contradict(db: sqlite3.Connection, term: int) -> bool:
 def _said_in(db: sqlite3.Connection, federation: str, term: int) -> dict[str, list[Said]]:
     """Return all that each vendor has signed in ``term``, under that edition."""
     rows = db.execute(
-        "SELECT vendor, kind, attempt, value, plain FROM said WHERE term = ? AND federation = ?",
+        "SELECT vendor, kind, value, plain FROM said WHERE term = ? AND federation = ?",
         (term, federation),
     ).fetchall()
     records: dict[str, TermRecord] = {}
-    for _, kind, _, value, plain in rows:
+    for _, kind, value, plain in rows:
         if kind == "record":
             records[value] = Proposal.model_validate_json(plain).record
     said: dict[str, list[Said]] = {}
-    for vendor, kind, attempt, value, plain in rows:
+    for vendor, kind, value, plain in rows:
         if kind != "acceptance":
             each = Said.model_validate_json(f'{{"{kind}": {plain}}}')
         elif value in records:
-            told = Acceptance(record=records[value], attempt=attempt, signature=plain)
+            told = Acceptance.model_validate({"record": records[value]} | json.loads(plain))
             each = Said(acceptance=told)
         else:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from sqlite3 import Connection
 
 from srflm_flower.site.edition_standing import Standing
 from srflm_flower.site.evidence.signed_votes import (
@@ -13,9 +14,10 @@ from srflm_flower.site.evidence.signed_votes import (
     note_in,
 )
 from srflm_flower.site.ledger import TermLedger
-from strategies.protocol.evidence_nouns import Evidence, Said
+from strategies.protocol.equivocation import said_in_proposal
+from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.records import Proposal
-from strategies.protocol.signatures import Keys, record_statement
+from strategies.protocol.signatures import Keys
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,18 @@ class Witness:
         """Keep the evidence that another site tells, if its signatures are genuine."""
         hear_evidence(self.ledger, told, self.standing.editions.last, self.keys)
 
+    def note_in(self, db: Connection, proposal: Proposal) -> None:
+        """Note what a proposal shows, in the transaction that stores its acceptance."""
+        term, told = proposal.record.term, said_in_proposal(proposal)
+        note_in(db, self.standing.editions.at(term), term, told, self.keys)
+
     def note_refused(self, proposal: Proposal) -> None:
         """Note a record that this site has refused: its server has signed it all the same."""
         record, edition = proposal.record, self.standing.editions.last
         is_next = (record.federation, record.term) == (edition.federation, len(self.ledger) + 1)
-        keys = self.keys.at(edition)
-        if (
-            edition.keys
-            and is_next
-            and keys.verify(record.server, record_statement(record), proposal.signature)
-        ):
+        if edition.keys and is_next:
             with self.ledger.deciding() as db:
-                # Nobody has checked the ballots and the grants that it shows.
-                made = Said(record=proposal.model_copy(update={"proof": ()}))
-                note_in(db, record.federation, record.term, [(record.server, made)])
+                self.note_in(db, proposal)
             self.look(record.term)
 
     def look(self, term: int) -> None:

@@ -12,14 +12,13 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from jinja2 import UndefinedError
 
 from deploy.edge import nginx as edge_module
+from deploy.edge.machines import addresses_in_hosts, nameservers
 from deploy.edge.nginx import (
     FLEET_CALLS,
     Peer,
-    addresses_in_hosts,
     check_configuration,
     find_nginx,
     flower_key_header,
-    nameservers,
     nginx_configuration,
     split_address,
     write_configuration,

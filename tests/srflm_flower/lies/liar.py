@@ -204,7 +204,8 @@ class Liar:
 
     def _certify(self, committed: Committed) -> Certificate:
         record, certificate, keys = committed.record, committed.certificate, self.site.keys
-        own = acceptance_statement(self.site.vendor, record, certificate.attempt)
+        log = certificate.logs.get(self.site.vendor)
+        own = acceptance_statement(self.site.vendor, record, certificate.attempt, log)
         accepted = {**certificate.acceptances, self.site.vendor: keys.sign(own)}
         proposal = keys.sign(record_statement(record))
         return certificate.model_copy(update={"proposal": proposal, "acceptances": accepted})

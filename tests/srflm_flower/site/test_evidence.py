@@ -11,12 +11,18 @@ from deploy.operating.status import site_status
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.site_on_disk import site_on_disk
 from deploy.site.verification import verify_site
-from srflm_flower.site.evidence.signed_votes import evidence, hear_evidence, not_obeyed
+from srflm_flower.site.evidence.signed_votes import (
+    evidence,
+    hear_evidence,
+    look_for_evidence,
+    not_obeyed,
+    note_in,
+)
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.equivocation import check_evidence, find_evidence
 from strategies.protocol.evidence_nouns import Acceptance, ClientWork, Evidence, Said
-from strategies.protocol.records import Ballot, Grant, SignedWork, TermRecord
+from strategies.protocol.records import Ballot, Grant, LogAnchor, SignedWork, TermRecord
 from strategies.protocol.signatures import acceptance_statement, sign_grant, sign_proposal
 from strategies.protocol.signed_answers import work_statement
 from tests.support.quick_sites import QuickFederation, keep_accepts, quick_federation
@@ -222,6 +228,26 @@ def test_slander_is_not_kept(stage: Stage) -> None:
         assert good is not None
         tell(site, good.model_copy(update={"other": one}), good.model_copy(update={"vendor": "x"}))
         assert not [e for e in evidence(site.state.ledger) if e.vendor == victim], kind
+
+
+def test_no_vote_is_hidden_behind_forged_ones_or_other_signatures(sites: QuickFederation) -> None:
+    """The list is short, so that nobody fills a disk: only what is genuine comes on it, once."""
+    victim, site, record = sites.site("d"), sites.site("b"), sites.records("a")[-1]
+    edition, pairs = site.federation.as_edition, signed_pairs(victim, record)
+    made, (accepted, granted) = pairs["two records"][0], pairs["a grant that forgets an acceptance"]
+    assert accepted.acceptance is not None and granted.grant is not None
+    own, forged = accepted.acceptance.record, granted.grant.model_copy(update={"signature": "00"})
+    told = [Said(grant=forged.model_copy(update={"accepted": str(n)})) for n in range(20)]
+    for n in range(20):
+        log = LogAnchor(lines=n, head="0" * 64)
+        signature = victim.keys.sign(acceptance_statement("d", own, 1, log))
+        again = Acceptance(record=own, attempt=1, signature=signature, log=log)
+        told.append(Said(acceptance=again))
+    told += [made, accepted, granted]
+    with site.state.ledger.deciding() as db:
+        note_in(db, edition, record.term, [("d", each) for each in told], site.keys)
+    look_for_evidence(site.state.ledger, edition, record.term, site.keys)
+    assert not_obeyed(site.state.ledger, edition.federation) == {"d"}
 
 
 def test_evidence_reaches_a_site_that_asks(sites: QuickFederation) -> None:

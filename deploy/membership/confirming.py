@@ -1,0 +1,190 @@
+"""Members sign the hash of their federation file, each after a comparison by telephone.
+
+A new site comes up only with a file that its members have signed.  A signature shows that the
+holder of the key in the file has confirmed that very file.  That the key is the member's own only
+the comparison shows, as the consortium writes the keys into the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import tomlkit
+from pydantic import ValidationError
+
+from clients.files.durable import write_durably
+from deploy.processes.config import Strict
+from deploy.site.site_on_disk import SiteOnDisk
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
+from strategies.errors import ConfigurationError
+from strategies.protocol.quorum import has_quorum
+from strategies.protocol.signatures import VendorKeys, federation_statement
+
+HEARD_DIGITS = 32
+"""The fewest digits of the hash to compare: nobody can make two files that begin with the same."""
+
+
+class Confirmations(Strict):
+    """The signatures of members (by name) under the hash of a federation file."""
+
+    federation: str
+    signatures: dict[str, str]
+
+
+def confirmations_beside(federation: Path, hash_: str) -> Path:
+    """Return where the signatures under a federation file with this hash lie beside it."""
+    return federation.with_name(f"signatures.{hash_[:12]}.toml")
+
+
+def read_confirmations(path: Path) -> Confirmations:
+    """Read a file of signatures; raises :class:`ConfigurationError`."""
+    try:
+        return Confirmations.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise ConfigurationError(
+            f"{path}: {error}",
+            "a file of signatures",
+            "have the member run `srflm site confirm`",
+        ) from error
+
+
+def confirm(site: SiteOnDisk, heard: str) -> Path:
+    """Sign the site's federation file; return the file of signatures, to send to the consortium.
+
+    ``heard`` is the hash that another member has read out, or the beginning of it.  Raises
+    :class:`ConfigurationError` if that is another hash, or too short.
+    """
+    found = site.federation
+    heard = "".join(heard.split()).lower()
+    if len(heard) < HEARD_DIGITS or not found.hash.startswith(heard):
+        raise ConfigurationError(
+            f"the hash {heard}, where {site.settings.federation} has {found.hash}",
+            f"the same hash at all members, at least {HEARD_DIGITS} digits of it",
+            "if another member has read out other digits, do not come up: ask the consortium why it"
+            " has sent out two files",
+        )
+    return sign_file(site, found)
+
+
+def sign_file(site: SiteOnDisk, federation: Federation) -> Path:
+    """Sign a federation file for this site's vendor; return the file of signatures."""
+    path = confirmations_beside(site.settings.federation, federation.hash)
+    signature = site.keys.sign(federation_statement(site.vendor, federation.hash))
+    _add(path, Confirmations(federation=federation.hash, signatures={site.vendor: signature}))
+    return path
+
+
+def collect(folder: Path, files: Sequence[Path]) -> tuple[str, ...]:
+    """Put members' signatures into their folders under the consortium's; return who is missing.
+
+    Raises :class:`ConfigurationError` for signatures under another file than the one sent out, or
+    under several, and for one that is not the member's.
+    """
+    told = {path: read_confirmations(path) for path in files}
+    signed = {each.federation for each in told.values()}
+    sent_out = {file: load_federation(file) for file in folder.glob("members/*/federation.toml")}
+    agreed = {file: found for file, found in sent_out.items() if {found.hash} == signed}
+    if not agreed:
+        hashes = (f"{path}: {each.federation[:12]}…" for path, each in told.items())
+        raise ConfigurationError(
+            f"signatures under another federation file than the one sent out ({'; '.join(hashes)})",
+            f"those under the file in {folder / 'members'}, which all members have got",
+            "compare the files by telephone: somebody has another one",
+        )
+    federation = next(iter(agreed.values()))
+    for path, each in told.items():
+        _check(path, each, federation)
+    for file in agreed:
+        for each in told.values():
+            _add(confirmations_beside(file, federation.hash), each)
+    return unsigned(file, federation)
+
+
+def take_over(file: Path, federation: Federation, answer: Path) -> None:
+    """Add the signatures in the consortium's ``answer`` to those beside a site's federation file.
+
+    Raises :class:`ConfigurationError` for a signature that is false.
+    """
+    sent = confirmations_beside(answer / "federation.toml", federation.hash)
+    if sent.exists():
+        told = read_confirmations(sent)
+        _check(sent, told, federation)
+        _add(confirmations_beside(file, federation.hash), told)
+
+
+def unsigned(file: Path, federation: Federation) -> tuple[str, ...]:
+    """Return the members whose valid signatures do not lie beside ``file``, a federation file.
+
+    Raises :class:`ConfigurationError` for a signature that is false.
+    """
+    path = confirmations_beside(file, federation.hash)
+    if not path.exists():
+        return federation.roster
+    told = read_confirmations(path)
+    _check(path, told, federation)
+    return tuple(vendor for vendor in federation.roster if vendor not in told.signatures)
+
+
+def require_confirmed(site: SiteOnDisk) -> None:
+    """Check before a start that the members have signed the site's federation file.
+
+    A file that is in force by the site's ledger, or with which this site has come up before, is
+    confirmed.  Raises :class:`ConfigurationError`.
+    """
+    federation = site.federation
+    known = site.settings.identity / "federation"
+    if known.exists() and known.read_text().strip() == federation.hash:
+        return
+    # By a record in the ledger a majority goes by this file, or by the first edition, which leads
+    # to it.  Older versions have come to that without signatures.
+    editions = site.standing().editions
+    in_force = len(site.state.ledger) > 0 and editions.find(federation.hash) is not None
+    if not in_force:
+        _require_signed(site)
+    # Beside the keys: the ledger may be lost.
+    write_durably(known, federation.hash.encode())
+
+
+def _require_signed(site: SiteOnDisk) -> None:
+    federation = site.federation
+    missing = unsigned(site.settings.federation, federation)
+    signed = [vendor for vendor in federation.roster if vendor not in missing]
+    # A majority decides on every later edition, so a member that is away must not keep others out.
+    later = federation.edition > 1
+    enough = later and has_quorum(signed, federation.roster, federation.protocol.quorum)
+    if site.vendor in missing or (missing and not enough):
+        raise ConfigurationError(
+            f"a federation file ({federation.hash[:12]}…) that {', '.join(missing)} did not sign",
+            "the signatures of "
+            + ("as many members as decide, this one too" if later else "all its members"),
+            "compare the hash by telephone; each member signs by `srflm site confirm`, or `srflm"
+            " roster approve`; the consortium sends out what `srflm consortium collect` makes of"
+            f" it; then `srflm site join {site.folder} FOLDER-FROM-THE-CONSORTIUM`",
+        )
+
+
+def _check(path: Path, told: Confirmations, federation: Federation) -> None:
+    """Raise :class:`ConfigurationError` unless members have signed this file."""
+    public = {m.name: m.signing_key for m in federation.vendors if m.signing_key}
+    keys = VendorKeys(None, public)
+    false = [
+        vendor
+        for vendor, signature in told.signatures.items()
+        if not keys.verify(vendor, federation_statement(vendor, federation.hash), signature)
+    ]
+    if told.federation != federation.hash or false:
+        raise ConfigurationError(
+            f"{path}, with signatures of {', '.join(false) or 'another file'} that do not fit",
+            f"signatures under the hash {federation.hash}, by the keys in the file",
+            "ask these members by telephone which hash they have, and for their files",
+        )
+
+
+def _add(path: Path, told: Confirmations) -> None:
+    """Add signatures to a file of signatures under the same hash."""
+    held = read_confirmations(path).signatures if path.exists() else {}
+    plain = told.model_copy(update={"signatures": {**held, **told.signatures}})
+    write_durably(path, tomlkit.dumps(plain.model_dump()).encode())
