@@ -27,10 +27,11 @@ from deploy.identity.identity import install_certificate, make_identity
 from deploy.identity.keys import read_ec_key
 from deploy.identity.pins import authority_for
 from deploy.operating.run_orders import order_rounds
-from deploy.operating.status import tail
+from deploy.operating.status import site_status, tail
 from deploy.serving.job import ServerJob
 from deploy.serving.own_superlink import own_superlink
 from deploy.site.deployed_site import DeployedSite
+from srflm_flower.site.evidence.signed_votes import not_obeyed
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord
@@ -258,7 +259,7 @@ def test_nobody_comes_in_in_anothers_name(sites: Sites, tmp_path: Path) -> None:
 
 
 @contextmanager
-def elected_rogue(sites: Sites) -> Iterator[tuple[Rogue, TermRecord]]:
+def elected_rogue(sites: Sites, but: tuple[str, ...] = ()) -> Iterator[tuple[Rogue, TermRecord]]:
     """Be the elected server, which has opened an ordered term as it should; give its head, too."""
     head = head_of(sites)
     launchers = [psutil.Process(programs_of(site)["launcher"]) for site in sites.values()]
@@ -274,7 +275,7 @@ def elected_rogue(sites: Sites) -> Iterator[tuple[Rogue, TermRecord]]:
             )
             replies = rogue.ask(opening, wire.OPEN)
             assert {reply.status for reply in replies.values()} == {"done"}, "honest so far"
-            with unchanged(sites):
+            with unchanged(sites, but):
                 yield rogue, head
     finally:
         for launcher in launchers:
@@ -328,18 +329,6 @@ def test_old_term_replayed_by_its_own_server(sites: Sites) -> None:
         rogue.is_refused(P.TERM, wire.Accept(envelope=old, proposal=proposal), wire.ACCEPT)
 
 
-def test_model_with_another_hash(sites: Sites) -> None:
-    with elected_rogue(sites) as (rogue, head):
-        weights = rogue.site.models.get(head.model).weights
-        false = false_model({n: 1 + array for n, array in weights.items()}, "1" * 64)
-        rogue.is_refused(P.PLAN, training(rogue.envelope(), head, false.hash), wire.TRAIN, [false])
-        proposal = sign_proposal(
-            next_record(head, rogue.site.vendor, model=false.hash), rogue.site.keys
-        )
-        proposed = wire.Accept(envelope=rogue.envelope(), proposal=proposal)
-        rogue.is_refused(P.MODEL, proposed, wire.ACCEPT, [false])
-
-
 def test_message_ten_times_too_large(sites: Sites) -> None:
     """As a reply of a member's SuperNode: an edge refuses it before it has come."""
     path = "/v1/fleet/push-object"
@@ -348,3 +337,25 @@ def test_message_ten_times_too_large(sites: Sites) -> None:
             with logged(at, (path, 413)):
                 headers, own = signed(owner, at.vendor), shown_by(owner)
                 assert call(at, path, headers, own, size=TOO_LARGE) == 413
+
+
+def test_false_model_is_refused_and_a_second_record_is_evidence(sites: Sites) -> None:
+    """The last test: from then on the others obey that vendor's server no more."""
+    with elected_rogue(sites, but=("said",)) as (rogue, head):
+        weights = rogue.site.models.get(head.model).weights
+        false = false_model({n: 1 + array for n, array in weights.items()}, "1" * 64)
+        rogue.is_refused(P.PLAN, training(rogue.envelope(), head, false.hash), wire.TRAIN, [false])
+        proposal = sign_proposal(
+            next_record(head, rogue.site.vendor, model=false.hash), rogue.site.keys
+        )
+        proposed = wire.Accept(envelope=rogue.envelope(), proposal=proposal)
+        rogue.is_refused(P.MODEL, proposed, wire.ACCEPT, [false])
+    # The same vendor's true server has made another record under the same attempt.
+    liar = head.ranking[0]
+    federation = sites[liar].federation.hash
+    ledgers = [site.state.ledger for site in sites.values()]
+    wait_until(lambda: all(not_obeyed(each, federation) == {liar} for each in ledgers), "no word")
+    told = f"{liar} has signed two records in term {head.term + 1}"
+    assert all(told in site_status(site).evidence[0] for site in sites.values())
+    run_rounds(sites, 1)
+    assert head_of(sites).server != liar
