@@ -33,7 +33,8 @@ class Quiet:
         if self._peers is None or heard != self._heard:
             self._heard, self._since, self._asked = heard, now, now
         came = False
-        if self._peers is None or now - self._looked >= PEERS_SECONDS:
+        # A look costs as much as a message: it is for a site to which nobody speaks.
+        if self._peers is None or now - max(self._looked, self._since) >= PEERS_SECONDS:
             peers, self._looked = self.online(), now
             came = self._peers is not None and not peers <= self._peers
             self._peers = peers

@@ -17,7 +17,7 @@ from clients.privacy.settings import PrivacySettings
 from srflm_flower.federation.federation import Federation
 from strategies.errors import PrivacyError
 from strategies.protocol import messages as wire
-from strategies.protocol.memory import RECORD, memories_in, with_memories
+from strategies.protocol.memory import NOUN, memories_in, with_memories
 from strategies.secure_aggregation.messages import MASKED_UPDATE, is_masked
 from strategies.weights import Weights
 
@@ -90,7 +90,7 @@ def check_outgoing(
     except ValueError as error:
         raise _undeclared("a noun or a model of another kind") from error
     # The starts and votes of this site, and of the vendor that asks: nothing else may ride along.
-    if RECORD in content and content[RECORD] != with_memories(RecordDict(), told)[RECORD]:
+    if content[NOUN] != with_memories(content, told)[NOUN]:
         raise _undeclared("memories of another kind")
     # Fields at their defaults carry no information, so only the others need a declaration.
     if unknown := reply.model_dump(exclude_defaults=True).keys() - DECLARED.keys():

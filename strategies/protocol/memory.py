@@ -18,9 +18,9 @@ from strategies.protocol.bounds import Count
 from strategies.protocol.records import Noun, canonical_json
 from strategies.protocol.signatures import Keys
 
-RECORD = "memory"
-"""The name of the record in a message that carries memories."""
-_OWN, _YOURS = "own", "yours"
+NOUN = "noun"
+"""The name of the record that holds a message's noun; memories travel in it, too."""
+PARTS = OWN, YOURS = "memory:own", "memory:yours"
 
 
 class Memory(Noun):
@@ -92,18 +92,21 @@ def _statement(memory: Memory, federation: str) -> bytes:
 
 def with_memories(content: RecordDict, memories: Memories) -> RecordDict:
     """Return a message's content with ``memories`` in place of any that it had."""
-    told = {_OWN: memories.own, _YOURS: memories.yours}
+    told = {OWN: memories.own, YOURS: memories.yours}
     json = {name: each.model_dump_json() for name, each in told.items() if each is not None}
-    return RecordDict({**content, RECORD: ConfigRecord(dict(json))})
+    # A record of their own would be one object more, with a request of its own on every hop.
+    noun = content.config_records.get(NOUN, ConfigRecord())
+    others = {name: value for name, value in noun.items() if name not in PARTS}
+    return RecordDict({**content, NOUN: ConfigRecord({**others, **json})})
 
 
 def memories_in(content: RecordDict) -> Memories:
     """Return the memories in a message's content; those that cannot be read are left out."""
-    record = content.config_records.get(RECORD, ConfigRecord())
+    record = content.config_records.get(NOUN, ConfigRecord())
     found: dict[str, Memory] = {}
-    for name in (_OWN, _YOURS):
+    for name in PARTS:
         try:
             found[name] = Memory.model_validate_json(str(record[name]))
         except (KeyError, ValueError):
             continue
-    return Memories(own=found.get(_OWN), yours=found.get(_YOURS))
+    return Memories(own=found.get(OWN), yours=found.get(YOURS))

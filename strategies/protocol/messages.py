@@ -18,7 +18,7 @@ from pydantic import Field
 from strategies.errors import MessageRefused
 from strategies.protocol.bounds import ByName, Count, History, Many, Ordinal
 from strategies.protocol.evidence_nouns import Evidence
-from strategies.protocol.memory import RECORD as MEMORY
+from strategies.protocol.memory import NOUN, PARTS
 from strategies.protocol.records import (
     Approval,
     Ballot,
@@ -48,7 +48,6 @@ ORDER = "query.order"
 SHARE = "query.personalised"
 KINDS = OPEN, TRAIN, RECALL, FINETUNE, EVALUATE, ACCEPT, COMMIT, RECORDS, MODEL, VOTES, ORDER, SHARE
 
-_NOUN = "noun"
 _MODELS = "model:"
 _BLOCK = "safetensors"
 _SMALL_BYTES = 2**20
@@ -229,7 +228,7 @@ class Answer:
 
 def pack(noun: Noun, models: Iterable[Model] = ()) -> RecordDict:
     """Return the message content for ``noun`` with ``models`` attached."""
-    return with_models(RecordDict({_NOUN: ConfigRecord({"json": noun.model_dump_json()})}), models)
+    return with_models(RecordDict({NOUN: ConfigRecord({"json": noun.model_dump_json()})}), models)
 
 
 def with_models(content: RecordDict, models: Iterable[Model]) -> RecordDict:
@@ -237,14 +236,14 @@ def with_models(content: RecordDict, models: Iterable[Model]) -> RecordDict:
     # Flower sends a record as one object and an array as several more, each with a request of its
     # own on every hop: a small block goes into the noun's record.  It sends a large array in parts,
     # so that a broken upload can continue: a large block becomes an array.
-    noun, records = ConfigRecord(dict(content.config_records[_NOUN])), {}
+    noun, records = ConfigRecord(dict(content.config_records[NOUN])), {}
     for model in models:
         name = _MODELS + model.hash
         if len(model.data) <= _SMALL_BYTES:
             noun[name] = model.data
         else:
             records[name] = ArrayRecord({_BLOCK: Array(np.frombuffer(model.data, np.uint8))})
-    return RecordDict({**content, _NOUN: noun, **records})
+    return RecordDict({**content, NOUN: noun, **records})
 
 
 def answer_in(message: Message) -> Answer | None:
@@ -263,7 +262,7 @@ def answer_in(message: Message) -> Answer | None:
         models = models_in(content)
     except ValueError:
         models = {}
-    known = _blocks(content).keys() | {_NOUN, MEMORY}
+    known = _blocks(content).keys() | {NOUN}
     return Answer(reply, models, RecordDict({k: v for k, v in content.items() if k not in known}))
 
 
@@ -286,7 +285,7 @@ def unpack(message: Message, kind: type[AnyNoun]) -> AnyNoun:
 def noun_in(content: RecordDict, kind: type[AnyNoun]) -> AnyNoun:
     """Return the noun in a message's content; raises ValueError without a valid one of ``kind``."""
     try:
-        return kind.model_validate_json(str(content.config_records[_NOUN]["json"]))
+        return kind.model_validate_json(str(content.config_records[NOUN]["json"]))
     except KeyError as error:
         raise ValueError("a message without a noun") from error
 
@@ -294,7 +293,7 @@ def noun_in(content: RecordDict, kind: type[AnyNoun]) -> AnyNoun:
 def envelope_of(message: Message) -> Envelope | None:
     """Return the envelope of a request of any kind, or None without a valid envelope."""
     try:
-        noun = json.loads(str(message.content.config_records[_NOUN]["json"]))
+        noun = json.loads(str(message.content.config_records[NOUN]["json"]))
         return Envelope.model_validate(noun["envelope"])
     except (KeyError, TypeError, ValueError, RecursionError):  # the last for very deep JSON
         return None
@@ -319,15 +318,15 @@ def models_in(content: RecordDict) -> dict[str, Model]:
 
 def others_in(content: RecordDict) -> set[str]:
     """Return the names of the entries in ``content`` other than noun, models, and memories."""
-    noun = content.config_records.get(_NOUN, ConfigRecord())
-    names = (content.keys() - {_NOUN, MEMORY}) | (noun.keys() - {"json"})
+    noun = content.config_records.get(NOUN, ConfigRecord())
+    names = (content.keys() - {NOUN}) | (noun.keys() - {"json", *PARTS})
     return {str(name) for name in names} - _blocks(content).keys()
 
 
 def _blocks(content: RecordDict) -> dict[str, object]:
     """Return name → block of bytes for every model in ``content``, small or large."""
     records: Mapping[str, Mapping[str, object]] = content.config_records
-    found = {**records.get(_NOUN, {}), **content.array_records}
+    found = {**records.get(NOUN, {}), **content.array_records}
     return {name: block for name, block in found.items() if name.startswith(_MODELS)}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from deploy.serving.job import JobOutcome, ServerJob
 from deploy.serving.launcher import Launcher
+from deploy.serving.quiet import Quiet
 from srflm_flower.site.lapses import ALL_TERMS, FORGETFUL
 from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.quorum import grant
@@ -249,6 +250,15 @@ def test_idle_site_asks_when_a_peer_comes_online(elected: Bench) -> None:
     assert first <= 7206.0
     peers.remove("b")
     assert syncs(elected, 7230.0, 7211.0) == []
+
+
+def test_site_that_has_just_heard_something_looks_for_no_peers() -> None:
+    looks = list[float]()
+    quiet = Quiet(lambda: looks.append(now) or frozenset())  # type: ignore[func-returns-value]
+    for now in map(float, range(60)):  # a new term every third second, for half a minute
+        quiet.is_due(min(now, 30.0) // 3, now)
+    assert [look for look in looks if 0 < look < 35] == []
+    assert looks[1] == 35.0
 
 
 def test_site_that_missed_the_last_commit_of_a_run_asks_before_its_turn_comes(

@@ -29,7 +29,7 @@ from tests.srflm_flower.lies.falsehoods import STRANGER, Falsehood, falsehoods, 
 from tests.srflm_flower.lies.places import Place, places
 from tests.support.false_models import false_model
 
-NOUN, MEMORY = "noun", "memory"
+NOUN = "noun"
 _CERTIFIED = ("certificate", "proposal")
 FALSE_MODELS = {
     "not finite": lambda w: {name: np.full_like(array, np.nan) for name, array in w.items()},
@@ -118,10 +118,10 @@ class Liar:
         value = honest_at(noun, Memories, place, self.known)
         for falsehood in falsehoods(place, value, self.roster, self.known):
             lying = told(noun, Memories, place, falsehood, self.known)
-            record = dict[str, str]()
+            record = dict(with_memories(honest.content, Memories()).config_records[NOUN])
             for name, each in lying.items() if isinstance(lying, dict) else ():
-                record[name] = json.dumps(each)
-            content = RecordDict({**honest.content, MEMORY: ConfigRecord(dict(record))})
+                record[f"memory:{name}"] = json.dumps(each)
+            content = RecordDict({**honest.content, NOUN: ConfigRecord(record)})
             if place.path[0] == "own" and place.path[-1] != "signature":
                 content = self._remembering(content)
             yield self._lie(honest, f"memory.{place.name}", falsehood.family, content)

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies.protocol.memory import (
-    RECORD,
+    NOUN,
+    OWN,
+    YOURS,
     Memories,
     Memory,
     is_genuine,
@@ -87,5 +89,15 @@ def test_memories_travel_and_what_cannot_be_read_is_left_out() -> None:
     told = Memories(own=memory(), yours=memory(2))
     assert memories_in(with_memories(RecordDict(), told)) == told
     assert memories_in(RecordDict()) == Memories()
-    junk = RecordDict({RECORD: ConfigRecord({"own": "{", "yours": told.own.model_dump_json()})})
+    junk = RecordDict({NOUN: ConfigRecord({OWN: "{", YOURS: told.own.model_dump_json()})})
     assert memories_in(junk) == Memories(yours=told.own)
+
+
+def test_memories_cost_no_record_of_their_own_and_leave_the_rest_of_a_message_as_it_is() -> None:
+    plain = RecordDict({NOUN: ConfigRecord({"json": "{}", "model:h": b"w"}), "r": ConfigRecord()})
+    told = with_memories(plain, Memories(own=memory(), yours=memory(2)))
+    assert told.keys() == plain.keys(), "each record is a request more on every hop"
+    assert with_memories(told, Memories()) == plain
+    assert with_memories(told, Memories(own=memory(3))) == with_memories(
+        plain, Memories(own=memory(3))
+    )
