@@ -26,7 +26,6 @@ from deploy.identity.authority import create_consortium, sign_site_certificate
 from deploy.identity.identity import install_certificate, make_identity
 from deploy.identity.keys import read_ec_key
 from deploy.identity.pins import authority_for
-from deploy.operating.run_orders import order_rounds
 from deploy.operating.status import site_status, tail
 from deploy.serving.job import ServerJob
 from deploy.serving.own_superlink import own_superlink
@@ -37,7 +36,15 @@ from strategies.protocol import messages as wire
 from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord
 from strategies.protocol.signatures import acceptance_statement, sign_proposal
 from tests.support.false_models import false_model
-from tests.support.rogue import Rogue, audited, head_of, rogue_at, unchanged, unharmed
+from tests.support.rogue import (
+    Rogue,
+    audited,
+    elected_rogue,
+    head_of,
+    rogue_at,
+    unchanged,
+    unharmed,
+)
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds, running_sites
 from tests.support.tiny import tiny_federation
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
@@ -256,31 +263,6 @@ def test_nobody_comes_in_in_anothers_name(sites: Sites, tmp_path: Path) -> None:
 
 
 # ---- 5: false records, models, and amounts -----------------------------------------------------
-
-
-@contextmanager
-def elected_rogue(sites: Sites, but: tuple[str, ...] = ()) -> Iterator[tuple[Rogue, TermRecord]]:
-    """Be the elected server, which has opened an ordered term as it should; give its head, too."""
-    head = head_of(sites)
-    launchers = [psutil.Process(programs_of(site)["launcher"]) for site in sites.values()]
-    try:
-        for launcher in launchers:  # else the honest servers would be faster
-            launcher.suspend()
-        order = order_rounds(sites[head.ranking[0]], head.round + 1)
-        held = [site.state.ledger for site in sites.values()]
-        wait_until(lambda: all(each.order() == order for each in held), "no order")
-        with rogue_at(sites, head.ranking[0]) as rogue:
-            opening = wire.OpenAttempt(
-                envelope=rogue.envelope(), parent=head.hash, model=head.model
-            )
-            replies = rogue.ask(opening, wire.OPEN)
-            assert {reply.status for reply in replies.values()} == {"done"}, "honest so far"
-            with unchanged(sites, but):
-                yield rogue, head
-    finally:
-        for launcher in launchers:
-            launcher.resume()
-    run_rounds(sites, 1)
 
 
 def test_forged_records_are_neither_accepted_nor_committed(sites: Sites) -> None:

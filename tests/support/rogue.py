@@ -19,6 +19,7 @@ from flwr.superlink.grid import HttpGrid
 
 from deploy.flower.control import Control
 from deploy.flower.internals import RuntimeApi
+from deploy.operating.run_orders import order_rounds
 from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
 from deploy.serving.own_superlink import LauncherConfig
@@ -29,7 +30,7 @@ from strategies.term.conversation import request
 from strategies.weights import Model
 from tests.support.quick_sites import content_of
 from tests.support.sites import Sites, layout_of, programs_of, run_rounds
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 QUIET_LOOKS = 6
 """Looks, half a second apart, in which nothing changes before a test begins to watch."""
@@ -163,3 +164,28 @@ def unharmed(sites: Sites) -> Iterator[None]:
         yield
     run_rounds(sites, 1)
     assert head_of(sites).attempt == 0
+
+
+@contextmanager
+def elected_rogue(sites: Sites, but: tuple[str, ...] = ()) -> Iterator[tuple[Rogue, TermRecord]]:
+    """Be the elected server, which has opened an ordered term as it should; give its head, too."""
+    head = head_of(sites)
+    launchers = [psutil.Process(programs_of(site)["launcher"]) for site in sites.values()]
+    try:
+        for launcher in launchers:  # else the honest servers would be faster
+            launcher.suspend()
+        order = order_rounds(sites[head.ranking[0]], head.round + 1)
+        held = [site.state.ledger for site in sites.values()]
+        wait_until(lambda: all(each.order() == order for each in held), "no order")
+        with rogue_at(sites, head.ranking[0]) as rogue:
+            opening = wire.OpenAttempt(
+                envelope=rogue.envelope(), parent=head.hash, model=head.model
+            )
+            replies = rogue.ask(opening, wire.OPEN)
+            assert {reply.status for reply in replies.values()} == {"done"}, "honest so far"
+            with unchanged(sites, but):
+                yield rogue, head
+    finally:
+        for launcher in launchers:
+            launcher.resume()
+    run_rounds(sites, 1)
