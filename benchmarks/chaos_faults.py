@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.faults.clock import Clock
 from deploy.operating.control import prepare, start_detached
 from deploy.operating.running import read_notes
 from deploy.processes.family import TAG, family
@@ -90,13 +91,23 @@ def kill_site(site: DeployedSite) -> None:
                 process.kill()
 
 
-def bring_back(site: DeployedSite, within: float = 60.0) -> None:
-    """Bring a killed site up again, within ``within`` seconds."""
+def bring_back(
+    site: DeployedSite,
+    clock: Clock | None = None,
+    within: float = 60.0,
+    restored: bool = False,
+) -> None:
+    """Bring a killed site up again, within ``within`` seconds, with its own clock if it has one.
+
+    ``restored`` is the operator's word that the site is a copy of one that is gone.
+    """
     # The start is refused until the last killed process has released its locks.
     until = time.monotonic() + within
     while True:
         try:
-            start_detached(prepare(site.folder), site.folder)
+            config = prepare(site.folder, restored)
+            with clock.of(site.vendor) if clock is not None else contextlib.nullcontext():
+                start_detached(config, site.folder)
             return
         except SrflmError:
             if time.monotonic() > until:

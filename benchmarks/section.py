@@ -22,9 +22,9 @@ class Result(Protocol):
 Benchmark = Callable[[bool, Path], Result]  # (quick, an empty folder for its runs) → result
 
 
-def section(name: str, quick: bool, machine: Machine, body: str) -> str:
-    """Return a benchmark's part of ``results.md``."""
-    command = f"python -m benchmarks.{name}" + (" --quick" if quick else "")
+def section(name: str, quick: bool, machine: Machine, body: str, options: str = "") -> str:
+    """Return a benchmark's part of ``results.md``; ``options`` are further ones of the command."""
+    command = f"python -m benchmarks.{name}" + (" --quick" if quick else "") + options
     title = name.replace("_", " ").capitalize()
     return f"## {title}\n\n{machine}\n\n`{command}`\n\n{body.strip()}\n"
 

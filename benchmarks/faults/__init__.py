@@ -1,0 +1,1 @@
+"""Faults of real sites beyond killed programs, and who causes them in a run of terms."""
