@@ -6,9 +6,11 @@ The edition that decides the next term can differ from the edition of the file a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sqlite3 import Connection
 from typing import Literal
 
 from srflm_flower.site.ledger import TermLedger
+from srflm_flower.site.ledger_file import fact_in
 from strategies.protocol.records import Approval, Edition
 from strategies.protocol.roster_change import Editions
 
@@ -72,7 +74,8 @@ class Standing:
 
 def standing_of(ledger: TermLedger, first: Edition, own: Edition) -> Standing:
     """Return the standing of the site with this ledger and the federation file of ``own``."""
-    approval, editions = approval_of(ledger), Editions(first, ledger.changes())
+    with ledger.reading() as db:  # once: to open the file costs more than to read it
+        approval, editions = _approval_in(db), Editions(first, ledger.changes_in(db))
     # An approval with another predecessor is decided, or another edition was decided instead.
     if approval is not None and approval.previous == editions.last.federation:
         return Standing(editions, own, approval.edition)
@@ -81,7 +84,12 @@ def standing_of(ledger: TermLedger, first: Edition, own: Edition) -> Standing:
 
 def approval_of(ledger: TermLedger) -> Approval | None:
     """Return the approval that the site's operator has given last, unless it was withdrawn."""
-    text = ledger.fact(APPROVAL)
+    with ledger.reading() as db:
+        return _approval_in(db)
+
+
+def _approval_in(db: Connection) -> Approval | None:
+    text = fact_in(db, APPROVAL)
     return Approval.model_validate_json(text) if text else None
 
 

@@ -78,7 +78,7 @@ class LapsingLedger(LedgerFile):
     def memory(self, vendor: str) -> Memory:
         """Return how much this site of ``vendor`` remembers, unsigned."""
         with self.reading() as db:
-            return _memory(db, vendor)
+            return memory_in(db, vendor)
 
     def check(self, shown: Memory) -> None:
         """Compare the site's own memory with one that it was shown, and note what it has missed.
@@ -86,11 +86,11 @@ class LapsingLedger(LedgerFile):
         ``shown`` is signed by this vendor, and checked.
         """
         with self.reading() as db:
-            if lapse(_memory(db, shown.vendor), shown) is None:
+            if lapse(memory_in(db, shown.vendor), shown) is None:
                 return
         with self.deciding() as db:
             # Read again under the lock: another process may have voted in between.
-            found = lapse(_memory(db, shown.vendor), shown)
+            found = lapse(memory_in(db, shown.vendor), shown)
             if found == "newer-site":
                 set_fact_in(db, SUPERSEDED, shown.model_dump_json())
             elif found == "votes":
@@ -118,7 +118,9 @@ class LapsingLedger(LedgerFile):
 
     def is_sure(self) -> bool:
         """Return whether nothing that the others remember is unknown to this site."""
-        return self.fact(UNSURE) is None and not self.is_forgetful() and self.newer_site() is None
+        with self.reading() as db:
+            unsure = fact_in(db, UNSURE) or fact_in(db, SUPERSEDED)
+            return unsure is None and fact_in(db, FORGETFUL) != ALL_TERMS
 
     def set_sure(self) -> None:
         """Note that a majority remembers no votes that this site has not."""
@@ -153,7 +155,8 @@ def count_vote_in(db: sqlite3.Connection) -> None:
     set_fact_in(db, VOTES, str(int(fact_in(db, VOTES) or 0) + 1))
 
 
-def _memory(db: sqlite3.Connection, vendor: str) -> Memory:
+def memory_in(db: sqlite3.Connection, vendor: str) -> Memory:
+    """Return how much this site of ``vendor`` remembers, unsigned."""
     return Memory(
         vendor=vendor,
         start=int(fact_in(db, BOOTS) or 0),

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from srflm_flower.site.evidence.signed_votes import note_committed_in
-from srflm_flower.site.lapses import LapsingLedger, count_vote_in, is_silent_in
+from srflm_flower.site.lapses import LapsingLedger, count_vote_in, is_silent_in, memory_in
 from srflm_flower.site.ledger_file import fact_in
 from strategies.errors import MessageRefused
 from strategies.protocol.chain import check_follows
@@ -106,13 +106,18 @@ class TermLedger(LapsingLedger):
 
     def changes(self) -> tuple[tuple[int, Edition], ...]:
         """Return (term, edition) for each record after which the roster changed, oldest first."""
+        with self.reading() as db:
+            return self.changes_in(db)
+
+    @staticmethod
+    def changes_in(db: sqlite3.Connection) -> tuple[tuple[int, Edition], ...]:
+        """Return (term, edition) for each record after which the roster changed, oldest first."""
         # A recovery from a record that changes the roster comes after that change.
         query = (
             "SELECT term, edition, 0 FROM changes UNION ALL"
             " SELECT term, edition, 1 FROM recoveries ORDER BY 1, 3"
         )
-        with self.reading() as db:
-            rows = db.execute(query).fetchall()
+        rows = db.execute(query).fetchall()
         return tuple((term, Edition.model_validate_json(edition)) for term, edition, _ in rows)
 
     def recovery(self, head: int) -> Recovery | None:
@@ -237,6 +242,11 @@ class TermLedger(LapsingLedger):
         """Return the newest memory that this site has heard of ``vendor``."""
         with self.reading() as db:
             return _heard(db, vendor)
+
+    def memories(self, vendor: str, peer: str) -> tuple[Memory, Memory | None]:
+        """Return what this site of ``vendor`` remembers, unsigned, and has heard of a peer."""
+        with self.reading() as db:
+            return memory_in(db, vendor), _heard(db, peer)
 
     def keep_heard(self, memory: Memory, outdated: Memory | None = None) -> bool:
         """Store what a vendor's site says of its memory; return False if a newer one is stored.

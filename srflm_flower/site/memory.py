@@ -12,6 +12,7 @@ from strategies.protocol.memory import (
     Memories,
     Memory,
     is_genuine,
+    lapse,
     memories_in,
     signed_memory,
     with_memories,
@@ -33,8 +34,8 @@ class SiteMemory:
 
     def tell(self, content: RecordDict, peer: str | None) -> RecordDict:
         """Return ``content`` with this site's memory, and what it knows of the ``peer``'s."""
-        own = self._signed(self._ledger.memory(self._vendor))
-        return with_memories(content, Memories(own=own, yours=self._ledger.heard(peer or "")))
+        own, heard = self._ledger.memories(self._vendor, peer or "")
+        return with_memories(content, Memories(own=self._signed(own), yours=heard))
 
     def hear(self, content: RecordDict, peer: str | None) -> bool:
         """Note the memories in a message of ``peer``.
@@ -43,12 +44,14 @@ class SiteMemory:
         its site has forgotten votes and does not know it yet.
         """
         told = memories_in(content)
-        if told.yours is not None and self._is_by(told.yours, self._vendor):
-            self._ledger.check(told.yours)
-        said = told.own
+        said, shown = told.own, told.yours
+        # Nearly every message tells nothing new: one look at the ledger, before any signature.
+        own, heard = self._ledger.memories(self._vendor, peer or "")
+        missed = shown is not None and lapse(own, shown) is not None
+        if shown is not None and missed and self._is_by(shown, self._vendor):
+            self._ledger.check(shown)
         if said is None or peer in (None, self._vendor) or not self._is_by(said, str(peer)):
             return True
-        heard = self._ledger.heard(said.vendor)
         # Nearly every message: read only, so that messages do not wait for each other.
         if heard == said:
             return True

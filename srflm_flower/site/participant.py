@@ -22,6 +22,7 @@ from strategies.protocol.admission import (
     check_sender,
     promised,
     require_near,
+    require_own_edition,
     require_vote,
 )
 from strategies.protocol.chain import check_follows
@@ -71,9 +72,9 @@ class Participant:
 
     # ---- whom it obeys -----------------------------------------------------------------------
 
-    def view(self) -> View:
-        """Return what this site knows about the federation."""
-        return view_of(self.ledger, self.standing(), self.genesis.ranking)
+    def view(self, standing: Standing | None = None) -> View:
+        """Return what this site knows about the federation; ``standing`` saves it a look."""
+        return view_of(self.ledger, standing or self.standing(), self.genesis.ranking)
 
     def standing(self) -> Standing:
         """Return the editions in the site's ledger, its own edition, and the approved one."""
@@ -85,8 +86,9 @@ class Participant:
 
     def admit_member(self, envelope: wire.Envelope, sender: str | None) -> None:
         """Check a message that any member may send."""
-        check_sender(envelope, self.view(), sender)
-        members = self.standing().members(envelope.federation)
+        standing = self.standing()
+        check_sender(envelope, self.view(standing), sender)
+        members = standing.members(envelope.federation)
         if envelope.server not in members and self.genesis.recovered:
             raise without(envelope.server)
         if envelope.server not in members:
@@ -111,7 +113,7 @@ class Participant:
         view = self.view()
         check_envelope(envelope, view, any_term, sender)
         if envelope.term == view.head_term + 1:
-            self._require_own_edition(view)
+            require_own_edition(self.own.federation, view)
             if order is not None:
                 self.hear(order)  # the server may have missed a newer one
             if self.needs_order:
@@ -201,9 +203,9 @@ class Participant:
             self._require_same(record)  # a late request for a term that is decided
             return
         check_follows(head, record, self.genesis.edition.federation)
-        edition, change = self.standing().editions.at(record.term), record.roster_change
+        standing, change = self.standing(), record.roster_change
+        edition, ranking = standing.editions.at(record.term), self.view(standing).ranking
         keys = self.keys.at(edition)
-        ranking = self.view().ranking
         if record.recovery != self.ledger.recovery(record.term - 1):
             raise not_recovered(record, "that its operator has applied")
         if record.server != ranking[record.attempt % len(ranking)]:
@@ -231,9 +233,10 @@ class Participant:
 
         Raises :class:`MessageRefused`.
         """
-        head, edition = self.ledger.last(), self.standing().editions.at(record.term)
+        head, standing = self.ledger.last(), self.standing()
+        edition, ranking = standing.editions.at(record.term), self.view(standing).ranking
         if edition.keys:  # in a simulation nobody signs
-            check_signed_answers(record, head, self.view().ranking, self.keys.at(edition))
+            check_signed_answers(record, head, ranking, self.keys.at(edition))
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
         """Store the proposal durably, then sign its acceptance.
@@ -298,7 +301,8 @@ class Participant:
                 self.ledger.append(committed)
         finally:  # a record that contradicts the ledger cannot be appended, and shows who lies
             self.witness().look(commit.records[-1].record.term)
-        self.witness().hear(commit.evidence)
+        if commit.evidence:
+            self.witness().hear(commit.evidence)
         return self._done(head_term=len(self.ledger))
 
     def records(self, wanted: wire.FetchRecords) -> wire.Reply:
@@ -336,15 +340,6 @@ class Participant:
         order that this site does not obey, that is too far ahead, or whose number is taken.
         """
         return hear_order(order, told, self.ledger, self.standing(), self.keys, self.obeys)
-
-    def _require_own_edition(self, view: View) -> None:
-        if self.own.federation != view.federation:
-            raise MessageRefused(
-                "a term of another edition than this site runs with",
-                "the edition of its federation file",
-                "see `srflm status`: it switches by itself once it has the new file",
-                MessageRefused.FEDERATION,
-            )
 
     def _done(self, **fields: object) -> wire.Reply:
         return wire.Reply.model_validate({"vendor": self.vendor, "status": "done"} | fields)

@@ -148,6 +148,17 @@ def require_near(attempt: int, promise: int) -> None:
         )
 
 
+def require_own_edition(own: str, view: View) -> None:
+    """Check that the edition ``own``, with which the site runs, decides the next term."""
+    if own != view.federation:
+        raise MessageRefused(
+            "a term of another edition than this site runs with",
+            "the edition of its federation file",
+            "see `srflm status`: it switches by itself once it has the new file",
+            MessageRefused.FEDERATION,
+        )
+
+
 def require_vote(reason: Refusal | None) -> None:
     """Raise :class:`MessageRefused` if there is a ``reason`` to refuse the vote."""
     if reason == "outvoted":

@@ -191,7 +191,12 @@ def evidence(ledger: LedgerFile, federation: str | None = None) -> tuple[Evidenc
 def not_obeyed(ledger: LedgerFile, federation: str) -> frozenset[str]:
     """Return the vendors whose servers this site does not obey under this edition."""
     with ledger.reading() as db:
-        rows = db.execute(
-            "SELECT vendor FROM evidence WHERE federation = ? AND votes", (federation,)
-        ).fetchall()
+        return not_obeyed_in(db, federation)
+
+
+def not_obeyed_in(db: sqlite3.Connection, federation: str) -> frozenset[str]:
+    """Return the vendors whose servers this site does not obey under this edition."""
+    rows = db.execute(
+        "SELECT vendor FROM evidence WHERE federation = ? AND votes", (federation,)
+    ).fetchall()
     return frozenset(vendor for (vendor,) in rows)
