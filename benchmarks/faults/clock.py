@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+
+from deploy.processes.children import environment_with
 
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/*/faketime/libfaketimeMT.so.1")
 SLEEP = Path(__file__).with_name("true_sleep")
@@ -23,12 +24,10 @@ class Clock:
         self.library = find_library()
         self._set(0)
 
-    @contextmanager
-    def of(self, vendor: str) -> Iterator[None]:
+    def of(self, vendor: str) -> AbstractContextManager[None]:
         """Let the programs that the block starts have this clock, if they are of its site."""
         if vendor != self.vendor or self.library is None:
-            yield
-            return
+            return nullcontext()
         wanted = {
             "LD_PRELOAD": str(self.library),
             "FAKETIME_TIMESTAMP_FILE": str(self._offset),
@@ -38,16 +37,7 @@ class Clock:
             "NO_FAKE_STAT": "1",  # the disk's times are true
             "PYTHONPATH": os.pathsep.join(filter(None, (str(SLEEP), os.environ.get("PYTHONPATH")))),
         }
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+        return environment_with(wanted)
 
     def move(self, seconds: int, for_seconds: float) -> None:
         """Move the clock while the site runs, and put it right again."""

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -94,13 +94,18 @@ def end_children(running: Mapping[Key, Child], reap: Callable[[], object]) -> No
             time.sleep(0.05)
 
 
-@contextmanager
-def importing_without_threads() -> Iterator[None]:
+def importing_without_threads() -> AbstractContextManager[None]:
     """Keep imports in this block from starting threads and from initialising CUDA."""
     # OpenBLAS starts its threads when numpy is imported.  A process that has asked CUDA for the
     # number of devices cannot fork children that use a device.
-    before = {name: os.environ.get(name) for name in IMPORTING}
-    os.environ.update(IMPORTING)
+    return environment_with(IMPORTING)
+
+
+@contextmanager
+def environment_with(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process's environment for the block; then put back the old values."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

@@ -75,11 +75,6 @@ class LapsingLedger(LedgerFile):
             set_fact_in(db, SUPERSEDED, None)
             _note_start(db, start)
 
-    def memory(self, vendor: str) -> Memory:
-        """Return how much this site of ``vendor`` remembers, unsigned."""
-        with self.reading() as db:
-            return memory_in(db, vendor)
-
     def check(self, shown: Memory) -> None:
         """Compare the site's own memory with one that it was shown, and note what it has missed.
 

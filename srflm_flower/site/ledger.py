@@ -104,11 +104,6 @@ class TermLedger(LapsingLedger):
         """Raise :class:`LedgerError` unless a record follows the latest one."""
         check_follows(self.last(), record, self._federation)
 
-    def changes(self) -> tuple[tuple[int, Edition], ...]:
-        """Return (term, edition) for each record after which the roster changed, oldest first."""
-        with self.reading() as db:
-            return self.changes_in(db)
-
     @staticmethod
     def changes_in(db: sqlite3.Connection) -> tuple[tuple[int, Edition], ...]:
         """Return (term, edition) for each record after which the roster changed, oldest first."""
@@ -237,11 +232,6 @@ class TermLedger(LapsingLedger):
         self.set_fact(MESSAGE_LOG, f"{log.lines} {log.head}")
 
     # ---- what the peers remember ---------------------------------------------------------------
-
-    def heard(self, vendor: str) -> Memory | None:
-        """Return the newest memory that this site has heard of ``vendor``."""
-        with self.reading() as db:
-            return _heard(db, vendor)
 
     def memories(self, vendor: str, peer: str) -> tuple[Memory, Memory | None]:
         """Return what this site of ``vendor`` remembers, unsigned, and has heard of a peer."""

@@ -114,7 +114,7 @@ def _may_contradict(db: sqlite3.Connection, term: int) -> bool:
     """Return whether a look at the signatures is worth its time."""
     twice = (
         "SELECT 1 FROM said WHERE term = ?1 AND kind <> 'grant' GROUP BY vendor, kind, attempt"
-        " HAVING COUNT(DISTINCT value) > 1 UNION ALL"
+        " HAVING COUNT(*) > 1 UNION ALL"
         " SELECT 1 FROM said WHERE term = ?1 AND kind = 'grant' LIMIT 1"
     )
     return db.execute(twice, (term,)).fetchone() is not None

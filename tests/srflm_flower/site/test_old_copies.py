@@ -236,7 +236,7 @@ def test_two_sites_that_run_at_once_are_told_apart_and_one_counts(
     sites.start_site("c")
     sites.start_site("c")
     sites.ask_others("c")
-    newest = sites.site("c").state.ledger.memory("c")
+    newest = sites.site("c").state.ledger.memories("c", "")[0]
     exchange(sites, "c", copy)
     for _ in range(6):
         sites.turn()
@@ -260,7 +260,7 @@ def test_message_of_an_older_site_is_refused(sites: QuickFederation, tmp_path: P
 def test_peer_cannot_silence_a_vendor_with_an_invented_memory(sites: QuickFederation) -> None:
     """Only the vendor's own signature counts."""
     ledger = sites.site("b").state.ledger
-    heard = ledger.heard("c")
+    heard = ledger.memories("", "c")[1]
     assert heard is not None
     invented = heard.model_copy(update={"start": heard.start + 5, "votes": 10**6})
     with ledger.deciding() as db:
