@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -45,11 +43,14 @@ def test_worker_that_outlives_its_master_is_ended_before_the_next_start(tmp_path
     path = tmp_path / "nginx.conf"
     path.write_text(CONFIGURATION.format(prefix=tmp_path, port=port))
     command = [str(NGINX), "-p", f"{tmp_path}/", "-e", f"{tmp_path}/logs/e.log", "-c", str(path)]
-    first = subprocess.Popen(command)
-    assert answers(port)
-    [worker] = psutil.Process(first.pid).children()
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
+    with subprocess.Popen(command) as first:
+        try:
+            assert answers(port)
+            # The master listens, and so the port answers, a moment before its worker is there.
+            assert wait_for(lambda: psutil.Process(first.pid).children(), PATIENCE_SECONDS)
+            [worker] = psutil.Process(first.pid).children()
+        finally:
+            first.kill()
     assert worker.is_running() and answers(port), "the worker has the port"
     second = subprocess.Popen(python_module("deploy.edge.process", str(tmp_path), *command))
     try:
