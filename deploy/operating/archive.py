@@ -29,8 +29,10 @@ HASH = re.compile("[0-9a-f]{64}")
 _KEYS = rf"signing\.key|site\.(key|csr|crt)|consortium-ca\.crt|node-{VENDOR.pattern}\.(key|pub)"
 IDENTITY = re.compile(rf"{_KEYS}|loopback\.(key|crt)|loopback-ca\.crt")
 """Names of the files in ``identity/`` that an archive has: keys, certificates, requests."""
+SIGNATURES = re.compile(r"signatures\.[0-9a-f]{12}\.toml")
+"""Names of the files with members' signatures under an edition, which lie beside it."""
 _NAME = re.compile(
-    rf"site\.toml|membership\.toml|federation(\.{HASH.pattern})?\.toml"
+    rf"{SIGNATURES.pattern}|site\.toml|membership\.toml|federation(\.{HASH.pattern})?\.toml"
     rf"|identity/({IDENTITY.pattern})"
     rf"|{re.escape(LEDGER)}|state/best\.safetensors|{MODELS}{HASH.pattern}\.safetensors"
 )

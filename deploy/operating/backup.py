@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clients.privacy.ledger.anchor import read_anchor
-from deploy.operating.archive import HASH, IDENTITY, LEDGER, MODELS, Manifest, PrivacyHead, pack
+from deploy.operating.archive import (
+    HASH,
+    IDENTITY,
+    LEDGER,
+    MODELS,
+    SIGNATURES,
+    Manifest,
+    PrivacyHead,
+    pack,
+)
 from deploy.site.layout import edition_beside
 from deploy.site.privacy_files import ledger_place
 from deploy.site.settings import SITE_FILE
@@ -52,6 +61,8 @@ def back_up(site: SiteOnDisk, out: Path) -> Manifest:
     _ = site.keys  # without them nothing is worth to be kept
     copy = copy_ledger(site.state.ledger)
     small = _editions(settings.federation) | {
+        # Before its first term a site comes up only with the members' signatures.
+        **{p.name: p for p in _siblings(settings.federation) if SIGNATURES.fullmatch(p.name)},
         # After the editions: a site that takes one up in between moves it to this place.
         "federation.toml": settings.federation,
         SITE_FILE: site.folder / SITE_FILE,
@@ -86,11 +97,15 @@ def back_up(site: SiteOnDisk, out: Path) -> Manifest:
 def _editions(federation: Path) -> dict[str, Path]:
     """Return the files of further editions beside the federation file, by name in the archive."""
     found = {}
-    for path in federation.parent.glob("*.toml"):
+    for path in _siblings(federation):
         edition = path.stem.rpartition(".")[2]
         if HASH.fullmatch(edition) and path == edition_beside(federation, edition):
             found[f"federation.{edition}.toml"] = path
     return found
+
+
+def _siblings(federation: Path) -> list[Path]:
+    return sorted(federation.parent.glob("*.toml"))
 
 
 def _privacy_head(site: SiteOnDisk) -> PrivacyHead | None:

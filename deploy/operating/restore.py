@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.files.durable import write_durably
-from deploy.operating.archive import LEDGER, MODELS, Manifest, no_archive, unpack
+from deploy.operating.archive import LEDGER, MODELS, SIGNATURES, Manifest, no_archive, unpack
 from deploy.operating.restored_privacy import check_ledger, hold
 from deploy.operating.running import kept_down
 from deploy.processes.private import private_files
@@ -121,6 +121,8 @@ def _target(name: str, settings: SiteSettings, folder: Path) -> Path:
         return settings.federation
     if name.startswith("federation."):
         return edition_beside(settings.federation, name.split(".")[1])
+    if SIGNATURES.fullmatch(name):
+        return settings.federation.with_name(name)
     return folder / name
 
 

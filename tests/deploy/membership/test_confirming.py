@@ -22,7 +22,9 @@ from deploy.membership.confirming import (
 from deploy.membership.consortium import assemble, assemble_change
 from deploy.membership.joining import join, new_site
 from deploy.membership.roster import approve
+from deploy.operating.backup import back_up
 from deploy.operating.control import prepare
+from deploy.operating.restore import restore
 from deploy.site.site_on_disk import SiteOnDisk, site_on_disk
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
@@ -93,6 +95,16 @@ def test_site_comes_up_only_when_all_members_have_signed(joined: Path) -> None:
     require_confirmed(at(joined, "aster"))
     refused(at(joined, "borealis"), "aster, cygnus")
     assert agreed(joined).hash == before, "signatures are no part of the file"
+
+
+def test_site_that_is_restored_before_its_first_term_has_the_signatures(joined: Path) -> None:
+    signed = [confirm(at(joined, vendor), agreed(joined, vendor).hash) for vendor in ROSTER]
+    collect(joined / "consortium", signed)
+    join(joined / "aster", answer_for(joined, "aster"))
+    back_up(at(joined, "aster"), joined / "archive")
+    restore(joined / "archive", joined / "new")
+    assert not (joined / "new" / "identity" / "federation").exists(), "it has not come up before"
+    require_confirmed(site_on_disk(joined / "new"))
 
 
 def test_signature_under_another_file_counts_nowhere(joined: Path) -> None:
