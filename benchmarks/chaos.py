@@ -28,7 +28,7 @@ from benchmarks.faults.links import own_loopback
 from benchmarks.faults.striker import KINDS, Striker
 from benchmarks.machine import this_machine
 from benchmarks.section import section
-from deploy.operating.local_consortium import bring_up_all, make_or_open
+from deploy.operating.local_consortium import bring_up_all, make_or_open, unseen
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.running import bring_down
 from deploy.site.deployed_site import DeployedSite
@@ -181,10 +181,12 @@ def hurt(terms: int, faults: int, seed: int, freeze_seconds: float, folder: Path
         # Mounted before the site's first start, which writes into the folder.
         with small_disk(sites[last].settings.state, 64) as mounted:
             try:
-                unseen = bring_up_all(sites)
-                assert not unseen, unseen
+                missing = bring_up_all(sites)
+                assert not missing, missing
                 bring_down(sites[first].folder)
                 bring_back(sites[first], clock)
+                while any(map(unseen, sites.values())):
+                    time.sleep(1.0)
                 striker = Striker(
                     sites,
                     freeze_seconds,

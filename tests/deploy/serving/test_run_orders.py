@@ -37,25 +37,45 @@ def numbers(sites: QuickFederation) -> list[int]:
 
 
 class InMemory:
-    """The own SuperLink of a site in memory: it does each task at once."""
+    """The own SuperLink of a site in memory: it does each task at once.
 
-    def __init__(self, perform: Callable[..., JobOutcome], vendor: str) -> None:
-        self._perform, self._vendor = perform, vendor
+    Of the first runs it ends ``stopped`` without an outcome, before or after they are done.
+    """
+
+    def __init__(
+        self, perform: Callable[..., JobOutcome], vendor: str, stopped: tuple[str, ...] = ()
+    ) -> None:
+        self._perform, self._vendor, self._stopped = perform, vendor, [*stopped]
         self._outcomes: dict[str, JobOutcome] = {}
 
     def start(self, task: ServerJob) -> int:
         fields: dict[str, Any] = {"name": task.name, "kind": task.kind, "order": task.order}
-        self._outcomes[task.name] = self._perform(self._vendor, **fields)
+        when = self._stopped.pop(0) if self._stopped else ""
+        if when == "before":
+            return 1
+        outcome = self._perform(self._vendor, **fields)
+        if not when:
+            self._outcomes[task.name] = outcome
         return 1
+
+    def ended(self, run: int, task: str) -> bool:
+        return True
 
     def outcome(self, task: str) -> JobOutcome | None:
         return self._outcomes.get(task)
 
 
-def run(sites: QuickFederation, vendor: str, rounds: int, patch: pytest.MonkeyPatch) -> RunOrder:
+def run(
+    sites: QuickFederation,
+    vendor: str,
+    rounds: int,
+    patch: pytest.MonkeyPatch,
+    stopped: tuple[str, ...] = (),
+) -> RunOrder:
     """Do what ``srflm run`` does."""
     patch.setattr(own_job, "read_notes", lambda layout: object())
-    patch.setattr(own_job, "own_superlink", lambda layout: InMemory(sites.perform, vendor))
+    superlink = InMemory(sites.perform, vendor, stopped)
+    patch.setattr(own_job, "own_superlink", lambda layout: superlink)
     return run_orders.order_rounds(sites.site(vendor), rounds)
 
 
@@ -85,6 +105,15 @@ def test_old_order_is_not_answered_as_if_it_were_followed(sites: QuickFederation
     with pytest.raises(MessageRefused, match="after run order 2 of a"):
         participant = sites.site("c").site.participant
         participant.follow(run_orders.sign_order(first, site.keys))
+
+
+@pytest.mark.parametrize("stopped", [("before",), ("after",), ("after", "before")])
+def test_order_given_while_the_site_starts_is_taken_though_the_launcher_stops_its_run(
+    sites: QuickFederation, monkeypatch: pytest.MonkeyPatch, stopped: tuple[str, ...]
+) -> None:
+    """A launcher that starts stops all runs that it finds: it does not follow them."""
+    assert run(sites, "c", 4, monkeypatch, stopped).number == 2
+    assert numbers(sites) == [2, 2, 2]
 
 
 def test_restored_site_learns_the_orders_that_it_has_missed_before_it_gives_one(
