@@ -38,7 +38,11 @@ class Agreement:
         if role == "server":  # only the own server asks for it, on the average that it has made
             return
         check_start(work, head, self.initial.hash, plan)
-        if done is not None and done.start != work.model and done.server == work.envelope.server:
+        # The one that is on disk, sent or not, and those that other servers' have replaced.
+        begun = self.state.answered.starts(work)
+        if done is not None and done.server == work.envelope.server:
+            begun.add(done.start)
+        if begun - {work.model}:
             raise second_training()
 
     def check_record(self, record: TermRecord, model: Model, attempt: int) -> None:

@@ -31,6 +31,7 @@ from srflm_flower.site.tidying import tidy
 from strategies.errors import LedgerError, MessageRefused, SrflmError, UpdateRejected
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import check_names
+from strategies.protocol.records import Metrics
 from strategies.protocol.signatures import Keys, NoKeys
 from strategies.secure_aggregation.messages import SecureRequest
 from strategies.settings import Role
@@ -208,8 +209,20 @@ class Site:
     def _evaluate(self, evaluation: wire.EvaluateModels, message: Message) -> RecordDict:
         check_names(evaluation, self.participant.view().ranking)
         self.training.check_told()
+        told = self.state.answered.told(evaluation)
+        if told is None:
+            told = self._measure(evaluation, message)
+        # After the last term nobody reads the report on privacy.
+        privacy = self.training.privacy(evaluation.envelope) if evaluation.select else None
+        reply = self._done(metrics=told, privacy=privacy)
+        if evaluation.select:
+            reply = signed_evaluation(evaluation, reply, self.keys)
+        return self._noted(evaluation, reply)
+
+    def _measure(self, evaluation: wire.EvaluateModels, message: Message) -> dict[str, Metrics]:
+        """Evaluate the models; return the metrics that may leave, at the price of some privacy."""
         models = alike(self._find_all(message, evaluation.models.values()), self.initial)
-        term, metrics = evaluation.envelope.term, {}
+        term, metrics = evaluation.envelope.term, dict[str, Metrics]()
         for name, hash_ in evaluation.models.items():
             model = models[hash_]
             metrics[name] = self.learner.evaluate(model.weights, evaluation.split)
@@ -223,13 +236,7 @@ class Site:
             metrics["personalised"] = (
                 best.metrics if chosen_on else self.learner.evaluate(best.weights, evaluation.split)
             )
-        released = released_metrics(self.learner, metrics, evaluation.split, term)
-        # After the last term nobody reads the report on privacy.
-        privacy = self.training.privacy(evaluation.envelope) if evaluation.select else None
-        reply = self._done(metrics=released, privacy=privacy)
-        if evaluation.select:
-            reply = signed_evaluation(evaluation, reply, self.keys)
-        return self._noted(evaluation, reply)
+        return released_metrics(self.learner, metrics, evaluation.split, term)
 
     def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
         try:
@@ -321,7 +328,7 @@ class Site:
 
     def _noted(self, asked: wire.Request, reply: wire.Reply, trained: bool = False) -> RecordDict:
         """Note what a record may quote of this answer, before it leaves."""
-        self.state.answered.keep(asked.envelope, reply, trained)
+        self.state.answered.keep(asked, reply, trained)
         return wire.pack(reply)
 
     def _worked(

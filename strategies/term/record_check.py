@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from strategies.election import ElectionPolicy, among, first_ranking
-from strategies.errors import MessageRefused
+from strategies.errors import MessageRefused, UpdateRejected
 from strategies.protocol.records import (
     Ballot,
     Metrics,
@@ -34,12 +34,14 @@ ever."""
 class OwnPart:
     """The answers that one vendor gave in a term.
 
-    ``trained`` and ``evaluated`` are the attempts in which it sent an update, and metrics.
+    ``trained`` and ``evaluated`` are the attempts in which it sent an update, and metrics;
+    ``rounds`` are the (attempt, round) in which it sent an update.
     """
 
     vendor: str
     trained: frozenset[int] = frozenset()
     evaluated: frozenset[int] = frozenset()
+    rounds: frozenset[tuple[int, int]] = frozenset()
     ballots: tuple[Ballot, ...] = ()
     metrics: tuple[Metrics, ...] = ()
     privacy: tuple[VendorPrivacy, ...] = ()
@@ -115,6 +117,14 @@ def check_not_left_out(record: TermRecord, own: OwnPart) -> None:
         return  # this vendor has itself signed that it failed in the attempt
     if attempt in own.trained and vendor not in record.ballots:
         raise _refused("this vendor's ballot left out", "the ballot that it has sent")
+    # Only the server sees whether an update can be used; the record says so.
+    unusable = any(
+        (a.vendor, a.attempt) == (vendor, attempt) and a.code in UpdateRejected.codes
+        for a in record.absences
+    )
+    trained = (attempt, record.round) in own.rounds
+    if trained and vendor not in record.clients and not unusable:
+        raise _refused("this vendor left out of the clients", "it among them: it has trained")
     if attempt in own.evaluated and vendor not in record.metrics:
         raise _refused("this vendor's metrics left out", "the metrics that it has sent")
 

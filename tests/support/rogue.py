@@ -189,3 +189,13 @@ def elected_rogue(sites: Sites, but: tuple[str, ...] = ()) -> Iterator[tuple[Rog
         for launcher in launchers:
             launcher.resume()
     run_rounds(sites, 1)
+
+
+def training(envelope: wire.Envelope, head: TermRecord, model: str | None = None) -> wire.Train:
+    return wire.Train(envelope=envelope, round=head.round + 1, model=model or head.model)
+
+
+def next_record(head: TermRecord, server: str, **changes: object) -> TermRecord:
+    """Return a record that follows ``head`` as it should, made by ``server``."""
+    follows = {"term": head.term + 1, "round": head.round + 1, "parent": head.hash}
+    return head.model_copy(update={**follows, "attempt": 0, "server": server, **changes})

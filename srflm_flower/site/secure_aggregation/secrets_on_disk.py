@@ -44,15 +44,11 @@ class SecretsOnDisk:
         """Store notes durably."""
         write_durably(self._path(notes.context), notes.model_dump_json().encode(), private=True)
 
-    def of_round(self, context: Context) -> list[Secrets]:
-        """Return the notes of all aggregations that this server has begun in this round."""
+    def of_server(self, context: Context) -> list[Secrets]:
+        """Return the notes of all aggregations that this server has begun in this term."""
         paths = sorted(self._folder.glob(f"t{context.term:06}-*.json"))
         found = [Secrets.model_validate_json(path.read_bytes()) for path in paths]
-        return [
-            notes
-            for notes in found
-            if (notes.context.round, notes.context.server) == (context.round, context.server)
-        ]
+        return [notes for notes in found if notes.context.server == context.server]
 
     def forget_through(self, term: int) -> None:
         """Delete the secrets of all terms up to this one."""

@@ -70,7 +70,8 @@ class SecureSum:
     def _check_may_begin(self, context: Context) -> None:
         if not self.remembers():
             raise _refused("an aggregation at a site that has lost its state", "the next term")
-        if len(self.notes.of_round(context)) >= MAX_SESSIONS:
+        begun = [n for n in self.notes.of_server(context) if n.context.round == context.round]
+        if len(begun) >= MAX_SESSIONS:
             raise _refused("one more session of this server", f"{MAX_SESSIONS} a round at most")
 
     def _shares(self, asked: secure.ShareSecrets, message: Message) -> RecordDict:
@@ -118,11 +119,13 @@ class SecureSum:
     def _check_no_second_sum(self, notes: Secrets) -> None:
         """Refuse to help the same server to a second sum over another set of clients."""
         # The difference of two sums over sets that differ by one client is that client's update.
-        for other in self.notes.of_round(notes.context):
+        # In a later round of the term, too: its start is the server's choice, so it may be the same
+        # one, or nearly.
+        for other in self.notes.of_server(notes.context):
             if other.released and other.survivors != notes.survivors:
                 raise MessageRefused(
-                    "a second sum, of other clients, for the same server in one round",
-                    "one sum a round and server: two of them tell the difference",
+                    "a second sum, of other clients, for the same server in one term",
+                    "the same clients in all sums of a term and server: two tell the difference",
                     "nothing: the next vendor in the ranking serves",
                     MessageRefused.SECOND_SUM,
                 )

@@ -71,6 +71,9 @@ FALSE_RECORDS: dict[str, Callable[[TermRecord, Stage], Changes]] = {
     "names a client twice": lambda r, s: {"clients": (*r.clients, r.clients[0])},
     "says that a vendor failed as server": lambda r, s: {"absences": (absence(s, 0),)},
     "has no client": lambda r, s: {"clients": ()},
+    "leaves a client out that has trained": lambda r, s: {
+        "clients": tuple(v for v in r.clients if v != s.site)
+    },
     "is longer than a ledger should keep": lambda r, s: {
         "metrics": {
             **r.metrics,

@@ -68,6 +68,26 @@ def test_liars_in_a_few_schedules() -> None:
 
 
 @pytest.mark.slow
+def test_two_sites_of_one_vendor_that_never_meet_cannot_fork_without_evidence() -> None:
+    found = try_liars(Rules(), 2_000, Random(14), "majority", twice=True)
+    assert not found.broken, found
+    assert found.forked, "it was tried"
+    found = try_liars(Rules(), 1_000, Random(14), "byzantine", twice=True)
+    assert not found.broken, found
+
+
+def each_site_counts(voters: Collection[str], roster: Collection[str], of: Quorum) -> bool:
+    return len(list(voters)) >= quorum_size(len(roster), of)
+
+
+def test_random_schedules_find_that_two_sites_of_one_vendor_count_twice() -> None:
+    rules = Rules(has_quorum=each_site_counts)
+    found = try_liars(rules, 1000, Random(14), "byzantine", twice=True)
+    print(found)
+    assert found.broken
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("liar", range(3))
 def test_one_liar_of_three_cannot_fork_without_evidence(liar: int) -> None:
     found = explore(World(3, liars=frozenset({liar})), attempts=2)

@@ -27,8 +27,9 @@ from strategies.protocol.quorum import (
 )
 from strategies.protocol.records import Quorum
 from tests.support.quorum.search import Found, explore, replay, try_schedules
+from tests.support.quorum.states import Step
 from tests.support.quorum.votes import Message
-from tests.support.quorum.world import Rules, Step, World, silent_through
+from tests.support.quorum.world import Rules, World, silent_through
 
 SCHEDULES = 10_000
 RANKING = ("b", "c", "a")
@@ -199,8 +200,15 @@ BROKEN = {
 }
 
 
+def asks_nobody(heard: Mapping[str, Votes], roster: Collection[str], of: Quorum) -> int | None:
+    return 0
+
+
 # Copies are put back in random schedules only: there are too many to try every one.
-BROKEN_BY_COPIES = {"a site that was put back from a copy votes": Rules(knows_its_copy=False)}
+BROKEN_BY_COPIES = {
+    "a site that was put back from a copy votes": Rules(knows_its_copy=False),
+    "a site that has lost its disk asks nobody": Rules(silent_through=asks_nobody),
+}
 
 
 def first_found(rules: Rules) -> Found:

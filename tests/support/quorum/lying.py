@@ -8,25 +8,38 @@ from random import Random
 from strategies.protocol import quorum
 from strategies.protocol.records import Quorum, liars_withstood
 from tests.support.quorum.search import Found, Walk, shortened
+from tests.support.quorum.states import Step
 from tests.support.quorum.votes import false_proposals, slandered
-from tests.support.quorum.world import Rules, Step, World
+from tests.support.quorum.world import Rules, World
 
 
-def try_liars(rules: Rules, count: int, random: Random, decides: Quorum, length: int = 60) -> Found:
-    """Try random schedules of 3 to 7 sites with f liars, at least one.
+def try_liars(
+    rules: Rules,
+    count: int,
+    random: Random,
+    decides: Quorum,
+    length: int = 60,
+    twice: bool = False,
+) -> Found:
+    """Try random schedules of 3 to 7 vendors of which f, at least one, lie, or run ``twice``.
 
     Liars can stop a term for good, so none of the schedules has to be finished.
     """
+    forked = 0
     for number in range(count):
         size = random.randrange(4 if decides == "byzantine" else 3, 8)
         most = max(liars_withstood(size, "byzantine"), 1)
-        world = World(size, rules, decides, frozenset(random.sample(range(size), most)))
+        lying = frozenset(random.sample(range(size), most))
+        world = (
+            World(size, rules, decides, twins=most) if twice else World(size, rules, decides, lying)
+        )
         walk = LyingWalk(world, random, random.choice((0, 0.03, 0.1)), 0.2)
         if broken := walk.wander(length):
             return Found(number, broken, shortened(world, walk.trace))
         if broken := slandered(world, walk.state.sent):
             return Found(number, broken, tuple(walk.trace))
-    return Found(count)
+        forked += world.has_forked(walk.state)
+    return Found(count, forked=forked)
 
 
 class LyingWalk(Walk):

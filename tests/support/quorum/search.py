@@ -11,28 +11,27 @@ from itertools import combinations
 from random import Random
 
 from strategies.protocol import quorum
+from tests.support.quorum.states import UNKNOWN, Site, State, Step
 from tests.support.quorum.votes import Message, false_proposals
-from tests.support.quorum.world import (
-    UNKNOWN,
-    Rules,
-    Site,
-    State,
-    Step,
-    World,
-)
+from tests.support.quorum.world import Rules, World
+
+NAMES = "abcdefghijklmn"
+"""Of the sites in a trace; those after the last vendor's are second sites of the first vendors."""
 
 
 @dataclass(frozen=True)
 class Found:
     """What was broken, if anything, how, and how many states or schedules were tried.
 
-    ``waited`` counts the schedules at whose end too few could vote, so that none made progress.
+    ``waited`` counts the schedules at whose end too few could vote, so that none made progress;
+    ``forked`` those with a fork of which there is evidence.
     """
 
     tried: int
     broken: str | None = None
     trace: tuple[Step, ...] = ()
     waited: int = 0
+    forked: int = 0
 
     def __str__(self) -> str:
         steps = "\n".join(
@@ -53,7 +52,7 @@ def explore(world: World, attempts: int, crashes: int = 0, losses: int = 0) -> F
                 after, message = world.apply(state, step)
                 if after is state:
                     continue
-                if world.liars:
+                if world.suspects:
                     pass  # every grant may still prove something
                 elif step.kind == "lose_disk" or (
                     message and message.kind in ("granted", "accept")
@@ -81,7 +80,7 @@ def _possible_steps(world: World, state: State, attempts: int) -> Iterator[Step]
                 yield from (Step("lie", at, (each,)) for each in told if each not in state.sent)
             continue
         at_least = 0 if site.running is None else site.running + 1
-        first = quorum.own_attempt(world.roster[at], world.ranking(1), at_least)
+        first = quorum.own_attempt(world.vendor(at), world.ranking(1), at_least)
         for attempt in range(first, attempts, world.size):
             yield Step("start", at, attempt=attempt)
         for dies in fates:
@@ -164,7 +163,7 @@ class Walk:
         self.trace: list[Step] = []
         self.requests: list[tuple[int, Message]] = []
         self.answers: list[Message] = []
-        self.side = [0] * self.world.size
+        self.side = [0] * self.world.sites
         self.waits = False
         self.copies = list(enumerate(self.state.sites))
 
@@ -184,7 +183,7 @@ class Walk:
     def wander(self, length: int) -> str | None:
         """Take random steps until something is broken."""
         for _ in range(length):
-            at = self.random.randrange(self.world.size)
+            at = self.random.randrange(self.world.sites)
             faulty = self.random.random() < self.faults
             for step in self._fault(at) if faulty else self._work(at):
                 if broken := self.take(step):
@@ -200,7 +199,7 @@ class Walk:
             case 4 | 5:
                 self.side = [self.random.randrange(2) for _ in self.side]
             case 6:
-                self.side = [0] * self.world.size
+                self.side = [0] * self.world.sites
             case _:
                 self.requests = self.random.sample(self.requests, len(self.requests) // 2)
                 self.answers = self.random.sample(self.answers, len(self.answers) // 2)
@@ -223,7 +222,7 @@ class Walk:
         elif site.votes.term <= self.terms and self.random.random() < self.haste:
             yield Step("start", at, attempt=self._next_attempt(at, site))
         elif dice > 0.97 or site.silent == UNKNOWN:
-            peer = self.random.randrange(self.world.size)
+            peer = self.random.randrange(self.world.sites)
             if peer != at and self.side[peer] == self.side[at]:
                 yield Step("sync", at, peer=peer)
 
@@ -255,7 +254,7 @@ class Walk:
         if site.running is not None:
             at_least = max(at_least, site.running) + 1
         ranking = self.world.ranking(site.votes.term)
-        return quorum.own_attempt(self.world.roster[at], ranking, at_least)
+        return quorum.own_attempt(self.world.vendor(at), ranking, at_least)
 
     def finish(self) -> str | None:
         """Let all faults end and one server try; return what is broken, or that it got stuck.
@@ -273,7 +272,7 @@ class Walk:
         at, before = self.random.choice(able), len(self.state.sites[0].ledger)
         fresh = max(max(site.votes.granted, site.running or 0) for site in self.state.sites) + 1
         ranking = self.world.ranking(before + 1)
-        attempt = quorum.own_attempt(self.world.roster[at], ranking, fresh)
+        attempt = quorum.own_attempt(self.world.vendor(at), ranking, fresh)
         for step in self._run_server(at, attempt):
             if broken := self.take(step):
                 return broken
@@ -319,12 +318,12 @@ def replay(world: World, trace: Sequence[Step]) -> str | None:
 def told(trace: Sequence[Step]) -> Iterator[str]:
     """Yield what happens, a line a step."""
     for step in trace:
-        who = "abcdefg"[step.site]
+        who = NAMES[step.site]
         what = ", ".join(
             f"{each.kind}({each.term}, {each.attempt}, {each.record or each.told})"
-            + (f" of {'abcdefg'[each.site]}" if each.site >= 0 else "")
+            + (f" of {NAMES[each.site]}" if each.site >= 0 else "")
             for each in step.messages
         )
         extra = f" attempt {step.attempt}" if step.kind == "start" else ""
-        extra += f" with {'abcdefg'[step.peer]}" if step.peer >= 0 else ""
+        extra += f" with {NAMES[step.peer]}" if step.peer >= 0 else ""
         yield f"{who}: {step.kind}{extra} {what}{' and dies' if step.dies else ''}"

@@ -55,7 +55,7 @@ def false_proposals(
     world: World, at: int, term: int, attempt: int, head: tuple[str, ...], sent: Iterable[Message]
 ) -> list[Message]:
     """Return what a liar may send as the server of its attempt: a question, and any record."""
-    own = [">".join((*head[-1:], f"{world.roster[at]}{attempt}{mark}")) for mark in ("", "'")]
+    own = [">".join((*head[-1:], f"{world.vendor(at)}{attempt}{mark}")) for mark in ("", "'")]
     known = {each.record for each in sent if each.kind == "accept" and each.term == term}
     found = [Message("accept", term, attempt, record) for record in sorted(known.union(own))]
     return [Message("open", term, attempt), *found] if attempt else found
@@ -85,7 +85,7 @@ def proofs(
     rules, needed = world.rules, quorum_size(world.size, world.quorum)
     for size in range(1, needed + 1):
         for sites in combinations(sorted(given), size):
-            voters = [world.roster[site] for site in sites]
+            voters = [world.vendor(site) for site in sites]
             if not rules.has_quorum(voters, world.roster, world.quorum):
                 continue
             for grants in product(*(given[site] for site in sites)):
@@ -110,13 +110,13 @@ def is_evident(world: World, sent: frozenset[Message], term: int) -> bool:
         if (each.kind, each.term) == ("accepted", term):
             by.setdefault(Accepted(each.attempt, each.record), []).append(each)
     needed = quorum_size(world.size, world.quorum)
-    certified = [named for named, votes in by.items() if len(votes) >= needed]
+    certified = [named for named, votes in by.items() if _vendors(world, votes) >= needed]
     for one, other in combinations(certified, 2):
         if one.record == other.record:
             continue
         shown = (
             {
-                frozenset(vote for vote in each if vote.site in world.liars)
+                frozenset(vote for vote in each if vote.site in world.suspects)
                 for each in _certificates(world, sent, term, named, by[named], needed)
             }
             for named in (one, other)
@@ -135,6 +135,8 @@ def _certificates(
     needed: int,
 ) -> Iterator[tuple[Message, ...]]:
     for signers in combinations(votes, needed):
+        if _vendors(world, signers) < needed:
+            continue
         if not world.rules.keeps_proofs:
             yield signers
             continue
@@ -142,11 +144,15 @@ def _certificates(
             yield signers + proof
 
 
+def _vendors(world: World, votes: Iterable[Message]) -> int:
+    return len({world.vendor(vote.site) for vote in votes})
+
+
 def slandered(world: World, sent: Iterable[Message]) -> str | None:
     """Return a vendor of which there is evidence, though it has not lied."""
     by_term: dict[int, set[Message]] = {}
     for each in sent:
-        if each.kind in ("granted", "accepted") and each.site not in world.liars:
+        if each.kind in ("granted", "accepted") and each.site not in world.suspects:
             by_term.setdefault(each.term, set()).add(each)
     found = set[str]().union(*(_liars(world, each) for each in by_term.values()))
     return f"{min(found)} has not lied" if found else None
@@ -157,7 +163,7 @@ def _liars(world: World, votes: Iterable[Message]) -> set[str]:
 
 
 def _signed(world: World, vote: Message) -> SignedVote:
-    who = world.roster[vote.site]
+    who = world.vendor(vote.site)
     if vote.kind == "accepted":
         return SignedVote(who, None, Accepted(vote.attempt, vote.record))
     return SignedVote(who, vote.attempt, vote.told)

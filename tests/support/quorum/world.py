@@ -11,6 +11,7 @@ too.
 * A crash takes what is not on the disk.  If a site ``dies`` in a step, its message does not leave.
 * A site whose disk is lost or put back is forgetful, until :func:`silent_through` knows better.
 * ``liars`` sign any vote, and as servers propose any record.
+* A vendor with ``twins`` has two sites, neither of which hears of the other.
 
 A record is named by its parents, its author, the attempt, and a ``'`` for every life that the
 author has lost: ``a0>b1'`` is what vendor ``b`` made under attempt 1, after a crash, on ``a0``.
@@ -22,15 +23,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
 
 from strategies.protocol import quorum
 from strategies.protocol.quorum import Accepted, Refusal, Votes
 from strategies.protocol.records import Quorum, quorum_size
+from tests.support.quorum.states import UNKNOWN, Site, State, Step
 from tests.support.quorum.votes import Message, is_evident, lies, proofs
-
-UNKNOWN = 10**9
-"""Through which term a site is silent that has lost its disk and not yet asked enough others."""
 
 
 def silent_through(
@@ -68,66 +66,41 @@ class Rules:
     keeps_proofs: bool = True
 
 
-class Site(NamedTuple):
-    """A site: ``disk`` and ``stored`` are what a crash leaves of ``votes`` and ``proposals``.
-
-    ``running`` is the attempt of its server, ``silent`` the last term in which it takes no part.
-    """
-
-    votes: Votes
-    disk: Votes
-    proposals: tuple[tuple[int, str], ...] = ()
-    stored: tuple[tuple[int, str], ...] = ()
-    ledger: tuple[str, ...] = ()
-    running: int | None = None
-    lives_lost: int = 0
-    silent: int = 0
-    heard: tuple[tuple[str, Votes], ...] = ()
-
-
-class State(NamedTuple):
-    """All sites, all messages sent, all acceptances that ever were, the faults still to come."""
-
-    sites: tuple[Site, ...]
-    sent: frozenset[Message] = frozenset()
-    accepted: frozenset[Message] = frozenset()
-    crashes: int = 0
-    losses: int = 0
-
-
-class Step(NamedTuple):
-    """What happens at a site; ``messages`` is what arrives, or the answers that a server names.
-
-    ``copy`` is what the site was earlier, for a restore of all its files.
-    """
-
-    kind: Literal[
-        "start", "deliver", "propose", "commit", "crash", "lose_disk", "restore", "sync", "lie"
-    ]
-    site: int
-    messages: tuple[Message, ...] = ()
-    attempt: int = -1
-    peer: int = -1
-    dies: bool = False
-    copy: Site | None = None
-
-
 Done = tuple[Site, Message | None]
 
 
 @dataclass(frozen=True)
 class World:
-    """The federation ``a``, ``b``, … and its rules; the succession rotates from term to term."""
+    """The federation ``a``, ``b``, … and its rules; the succession rotates from term to term.
+
+    Site ``size + n`` is the second one of site ``n``'s vendor, for the first ``twins`` vendors.
+    """
 
     size: int
     rules: Rules = Rules()
     quorum: Quorum = "majority"
     liars: frozenset[int] = frozenset()
+    twins: int = 0
 
     @property
     def roster(self) -> tuple[str, ...]:
         """The vendors."""
         return tuple("abcdefg"[: self.size])
+
+    @property
+    def sites(self) -> int:
+        """How many sites the vendors have."""
+        return self.size + self.twins
+
+    @property
+    def suspects(self) -> frozenset[int]:
+        """The sites of the vendors that may sign what one honest site would not."""
+        twins = {at for at in range(self.sites) if at % self.size < self.twins}
+        return self.liars | twins
+
+    def vendor(self, site: int) -> str:
+        """Return whose site it is."""
+        return self.roster[site % self.size]
 
     def ranking(self, term: int) -> tuple[str, ...]:
         """Return the succession for a term."""
@@ -136,7 +109,7 @@ class World:
 
     def fresh(self, crashes: int = 0, losses: int = 0) -> State:
         """Return the state in which nothing has happened, and how many faults may."""
-        return State((Site(Votes(1), Votes(1)),) * self.size, crashes=crashes, losses=losses)
+        return State((Site(Votes(1), Votes(1)),) * self.sites, crashes=crashes, losses=losses)
 
     def apply(self, state: State, step: Step) -> tuple[State, Message | None]:
         """Return the state after a step and what was sent; an impossible step changes nothing."""
@@ -162,7 +135,7 @@ class World:
             case "restore":
                 after = self._restored(site, step.copy or site)
             case "sync":
-                after = self._synced(site, state.sites[step.peer], self.roster[step.peer])
+                after = self._synced(site, state.sites[step.peer], self.vendor(step.peer))
         if message is None and after is site:
             return state, None
         accepted = state.accepted
@@ -182,7 +155,7 @@ class World:
     def _start(self, site: Site, step: Step) -> Done:
         """Start a server, or start it anew: under the same attempt, if nobody was outvoted."""
         term, attempt = site.votes.term, step.attempt
-        mine = quorum.owner(attempt, self.ranking(term)) == self.roster[step.site]
+        mine = quorum.owner(attempt, self.ranking(term)) == self.vendor(step.site)
         if not mine or self.rules.refusal(site.votes, attempt, None):
             return site, None
         return site._replace(running=attempt), Message("open", term, attempt) if attempt else None
@@ -222,7 +195,9 @@ class World:
             due = self.rules.must_propose(grant.told for grant in grants)
         except quorum.TwoRecords:
             return site, None
-        own = f"{self.roster[step.site]}{attempt}{chr(39) * site.lives_lost}"
+        # Two sites of one vendor make two records.
+        lives = site.lives_lost + 9 * (step.site >= self.size)
+        own = f"{self.vendor(step.site)}{attempt}{chr(39) * lives}"
         record = due.record if due else ">".join((*site.ledger[-1:], own))
         proposals = (*site.proposals, (attempt, record))
         stored = proposals if self.rules.stores_proposals else site.stored
@@ -238,7 +213,7 @@ class World:
 
     def _decide(self, answers: Iterable[Message]) -> bool:
         return self.rules.has_quorum(
-            {self.roster[each.site] for each in answers}, self.roster, self.quorum
+            [self.vendor(each.site) for each in answers], self.roster, self.quorum
         )
 
     def _without_disk(self, site: Site) -> Site:
@@ -284,7 +259,7 @@ class World:
         """Return whether a request to accept, or a record named in a vote, has grants for it."""
         asked = Accepted(message.attempt, message.record) if message.kind == "accept" else None
         named = asked or message.told
-        if not self.liars or not self.rules.checks_proofs or named is None:
+        if not self.suspects or not self.rules.checks_proofs or named is None:
             return True
         return any(True for _ in proofs(self, state.sent, message.term, named))
 
@@ -293,7 +268,11 @@ class World:
         chosen: dict[int, str] = {}
         for term, record in self._chosen(state):
             if chosen.setdefault(term, record) != record:
-                if self.quorum == "majority" and self.liars and is_evident(self, state.sent, term):
+                if (
+                    self.quorum == "majority"
+                    and self.suspects
+                    and is_evident(self, state.sent, term)
+                ):
                     return None
                 return f"term {term} has two outcomes, {chosen[term]} and {record}"
         chain = tuple(chosen.get(term + 1, "") for term in range(max(chosen, default=0)))
@@ -301,9 +280,9 @@ class World:
             return f"a record is counted twice, or out of order: {chain}"
         for at, site in enumerate(state.sites):
             if at not in self.liars and site.ledger and site.ledger != chain[: len(site.ledger)]:
-                return f"{self.roster[at]} holds {site.ledger}, committed is {chain}"
+                return f"{self.vendor(at)} holds {site.ledger}, committed is {chain}"
         able = [site for site in state.sites if not site.disk.forgetful] if chain else []
-        if 2 * len(able) > self.size and not self.liars:
+        if 2 * len(able) > self.size and not self.suspects:
             for term, record in chosen.items():
                 if not _recoverable(term, record, able):
                     return f"{record}, committed in term {term}, is lost"
@@ -315,7 +294,7 @@ class World:
         return len({term for term, _ in chosen}) < len(chosen)
 
     def _chosen(self, state: State) -> tuple[tuple[int, str], ...]:
-        return _chosen(state.accepted, quorum_size(self.size, self.quorum))
+        return _chosen(state.accepted, self.size, quorum_size(self.size, self.quorum))
 
 
 def _crashed(site: Site) -> Site:
@@ -344,7 +323,8 @@ def _recoverable(term: int, record: str, able: Sequence[Site]) -> bool:
 
 
 @lru_cache(maxsize=100_000)
-def _chosen(accepted: frozenset[Message], needed: int) -> tuple[tuple[int, str], ...]:
+def _chosen(accepted: frozenset[Message], size: int, needed: int) -> tuple[tuple[int, str], ...]:
     """Return (term, record) for all that a quorum ever accepted under one attempt."""
-    count = Counter((each.term, each.attempt, each.record) for each in accepted)
+    votes = {(each.term, each.attempt, each.record, each.site % size) for each in accepted}
+    count = Counter(vote[:3] for vote in votes)
     return tuple(sorted({(key[0], key[2]) for key, n in count.items() if n >= needed}))
