@@ -21,7 +21,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result
 
 from strategies.aggregation import Update, aggregate
-from strategies.election import ElectionPolicy, Ranking, among, first_ranking
+from strategies.election import ElectionPolicy, Ranking, first_ranking, ranking_after
 from strategies.errors import MENDED_BY_OPENING, UpdateRejected
 from strategies.own_loop import OwnLoop
 from strategies.protocol import messages as wire
@@ -130,11 +130,9 @@ class ServerRotating(OwnLoop):
 
     def next_ranking(self) -> Ranking:
         """Return the ranking for the next term: its elected server first."""
-        records = self.journal.records()
-        if not records:
-            return first_ranking(self.election, self.plan.roster)
-        # After a recovery the head ranks vendors that are lost.
-        return among(self.plan.roster, records[-1].ranking)
+        records, roster = self.journal.records(), self.plan.roster
+        head = records[-1] if records else None
+        return ranking_after(head, first_ranking(self.election, roster), roster)
 
     def run_term(self, grid: Grid) -> TermRecord:
         """Run one term to its commit, trying one server after another, and return its record.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from srflm_flower.site.edition_standing import Standing
 from srflm_flower.site.evidence.signed_votes import not_obeyed_in
 from srflm_flower.site.ledger import TermLedger
-from strategies.election import among
+from strategies.election import ranking_after
 from strategies.protocol.admission import View
 
 
@@ -22,8 +22,7 @@ def view_of(ledger: TermLedger, standing: Standing, first_ranking: tuple[str, ..
     return View(
         federation=deciding.federation,
         head_term=term,
-        # After a recovery the head ranks vendors that are lost.
-        ranking=among(deciding.roster, head.ranking if head is not None else first_ranking),
+        ranking=ranking_after(head, first_ranking, deciding.roster),
         attempt=votes.granted,
         others=standing.known,
         liars=liars,
