@@ -202,7 +202,8 @@ class ServerRotating(OwnLoop):
             term.note_evaluation(answer.reply, averaged="averaged" in named)
         history = self.journal.records()
         change = self.journal.roster_change(term.approvals.values())
-        record = make_record(term, self.plan, self.election, history, last_round, models, change)
+        agreed = self.plan, self.election, history, last_round, models
+        record = make_record(term, *agreed, change, self.journal.recovery(term.envelope.term))
         return self.journal.sign(record), list(models.values())
 
     # ---- open -------------------------------------------------------------------------------
