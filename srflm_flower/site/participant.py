@@ -5,6 +5,7 @@ Every promise is on the site's own disk before the site answers (docs/explanatio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from sqlite3 import Connection
 
@@ -26,11 +27,12 @@ from strategies.protocol.admission import (
     require_vote,
 )
 from strategies.protocol.chain import check_follows
+from strategies.protocol.decided import check_all_decided
 from strategies.protocol.proof import check_proof
 from strategies.protocol.quorum import accept, grant, refusal
 from strategies.protocol.records import Approval, Edition, Grant, RunOrder, TermRecord
-from strategies.protocol.recovery import check_recovery, not_recovered, without
-from strategies.protocol.roster_change import check_change, check_decided
+from strategies.protocol.recovery import not_recovered, without
+from strategies.protocol.roster_change import check_change
 from strategies.protocol.signatures import (
     Keys,
     acceptance_statement,
@@ -270,8 +272,14 @@ class Participant:
                 MessageRefused.TERM,
             )
 
-    def check_commit(self, commit: wire.Commit) -> None:
-        """Check that every record has the signatures of a majority."""
+    def commit(
+        self, commit: wire.Commit, keep_model: Callable[[], None] | None = None
+    ) -> wire.Reply:
+        """Append committed records, each with the signatures of a quorum.
+
+        ``keep_model`` stores the newest record's model; between two pages none is needed.  Raises
+        :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
+        """
         if not commit.records:
             raise MessageRefused(
                 "a commit without records",
@@ -279,22 +287,11 @@ class Participant:
                 "install the same version at every site",
                 MessageRefused.MALFORMED,
             )
-        editions = self.standing().editions
-        for committed in commit.records:
-            record = committed.record
-            if record.recovery is not None:
-                # Some members alone must not take the others along: the operator decides.
-                before = editions.find(record.recovery.previous)
-                if record.recovery.head not in self.genesis.recovered or before is None:
-                    raise not_recovered(record, "in its federation file")
-                check_recovery(record.recovery, before, self.keys)
-            editions = editions.recovered_by(record)
-            check_decided(committed, editions.at(record.term), self.keys)
-            editions = editions.after(committed.record)  # the next record may be under another one
-
-    def commit(self, commit: wire.Commit) -> wire.Reply:
-        """Append committed records, each with the signatures of a majority."""
-        self.check_commit(commit)
+        # The only check of what is stored below, however it came.
+        known, recovered = self.standing().editions, self.genesis.recovered
+        check_all_decided(commit.records, known, recovered, self.keys)
+        if keep_model is not None:
+            keep_model()  # model first: a crash must not leave a head without its model
         keep_contradictions(self.ledger, commit.records)
         try:
             for committed in commit.records:
