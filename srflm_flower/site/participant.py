@@ -14,7 +14,7 @@ from srflm_flower.site.evidence.contradictions import keep_contradictions
 from srflm_flower.site.evidence.witness import Witness
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.run_orders import hear_order, require_in_force, require_open_order
-from srflm_flower.site.view import view_of
+from srflm_flower.site.view import Base, base_of, view_of
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import (
@@ -29,7 +29,7 @@ from strategies.protocol.admission import (
 from strategies.protocol.chain import check_follows
 from strategies.protocol.decided import check_all_decided
 from strategies.protocol.proof import check_proof
-from strategies.protocol.quorum import accept, grant, refusal
+from strategies.protocol.quorum import accept, grant, owner, refusal
 from strategies.protocol.records import Approval, Edition, Grant, RunOrder, TermRecord
 from strategies.protocol.recovery import not_recovered, without
 from strategies.protocol.roster_change import check_change
@@ -39,7 +39,6 @@ from strategies.protocol.signatures import (
     check_proposal,
     sign_grant,
 )
-from strategies.protocol.signed_answers import check_signed_answers
 
 
 @dataclass(frozen=True)
@@ -187,10 +186,11 @@ class Participant:
 
     # ---- accept, commit ------------------------------------------------------------------------
 
-    def check_acceptable(self, proposed: wire.Accept) -> None:
+    def check_acceptable(self, proposed: wire.Accept) -> Base | None:
         """Check that a proposed record follows this site's head and comes from the right server.
 
-        Raises :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
+        Returns what it builds on; None if this site has committed it already.  Raises
+        :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
         """
         envelope, record = proposed.envelope, proposed.proposal.record
         if record.term != envelope.term:
@@ -200,17 +200,15 @@ class Participant:
                 "install the same version at every site",
                 MessageRefused.TERM,
             )
-        head = self.ledger.last()
-        if head is not None and record.term <= head.term:
+        base = base_of(self.ledger, self.genesis.edition, self.genesis.ranking)
+        edition, ranking, change = base.edition, base.ranking, record.roster_change
+        if base.head is not None and record.term <= base.head.term:
             self._require_same(record)  # a late request for a term that is decided
-            return
-        check_follows(head, record, self.genesis.edition.federation)
-        standing, change = self.standing(), record.roster_change
-        edition, ranking = standing.editions.at(record.term), self.view(standing).ranking
-        keys = self.keys.at(edition)
-        if record.recovery != self.ledger.recovery(record.term - 1):
+            return None
+        check_follows(base.head, record, self.genesis.edition.federation)
+        if record.recovery != base.recovery:
             raise not_recovered(record, "that its operator has applied")
-        if record.server != ranking[record.attempt % len(ranking)]:
+        if record.server != owner(record.attempt, ranking):
             raise MessageRefused(
                 f"a record made by {record.server!r} under attempt {record.attempt}",
                 "the vendor to which the attempt belongs",
@@ -227,18 +225,10 @@ class Participant:
                 "install the same version at every site",
                 MessageRefused.MALFORMED,
             )
+        keys = self.keys.at(edition)
         check_proposal(proposed.proposal, keys)
         check_proof(proposed.proposal, envelope.attempt, edition, ranking, keys)
-
-    def check_signed(self, record: TermRecord) -> None:
-        """Check that the vendors have signed the figures that a record of the next term quotes.
-
-        Raises :class:`MessageRefused`.
-        """
-        head, standing = self.ledger.last(), self.standing()
-        edition, ranking = standing.editions.at(record.term), self.view(standing).ranking
-        if edition.keys:  # in a simulation nobody signs
-            check_signed_answers(record, head, ranking, self.keys.at(edition))
+        return base
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
         """Store the proposal durably, then sign its acceptance.

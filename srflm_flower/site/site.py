@@ -242,12 +242,13 @@ class Site:
 
     def _check_acceptable(self, proposed: wire.Accept, message: Message) -> Model:
         """Check a proposed record; return its model."""
-        self.participant.check_acceptable(proposed)
+        base = self.participant.check_acceptable(proposed)
         record = proposed.proposal.record
         model = self._find(message, record.model)
-        if record.term > len(self.state.ledger):
+        # Another process may have committed it in the meantime.
+        if base is not None and record.term > len(self.state.ledger):
             self._agreement.check_record(record, model, proposed.envelope.attempt)
-            self.participant.check_signed(record)
+            base.check_signed(record, self.keys)
         return model
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
