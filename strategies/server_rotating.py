@@ -138,7 +138,7 @@ class ServerRotating(OwnLoop):
         """Run one term to its commit, trying one server after another, and return its record.
 
         This is for one process that plays every server, as in a simulation.  Raises
-        :class:`FederationStopped` when no majority can be reached, or when every vendor has failed
+        :class:`FederationStopped` when no quorum can be reached, or when every vendor has failed
         as server; :class:`LedgerError` when a site has committed terms that the journal lacks.
         """
         stored = self.journal.proposal()
@@ -303,7 +303,7 @@ class ServerRotating(OwnLoop):
     # ---- commit -----------------------------------------------------------------------------
 
     def _commit(self, term: Attempt, proposal: Proposal) -> TermRecord:
-        """Ask all vendors to accept the stored proposal; commit with a majority, and tell all."""
+        """Ask all vendors to accept the stored proposal; commit with a quorum, and tell all."""
         answers = self._ask(term, acceptance_requests(term, proposal), "commit")
         answers = {
             vendor: answer

@@ -37,7 +37,7 @@ class Verified:
     up.  ``audited`` counts the messages in its log.  ``changes`` are the terms whose records
     changed the roster.  ``elected`` counts the records whose figures their vendors have signed, and
     whose election follows from these figures; older versions of the project made records without.
-    ``recovered`` are the recoveries after a majority was lost for good.  ``evidence`` is of vendors
+    ``recovered`` are the recoveries after the quorum was lost for good.  ``evidence`` is of vendors
     whose signatures contradict each other.  ``logs`` are the message logs for which the vendors
     have signed with their acceptances.
     """

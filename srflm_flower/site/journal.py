@@ -81,7 +81,7 @@ class SiteJournal:
         return self._ledger.page(first)
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
-        """Return the roster change that a majority has approved, or None."""
+        """Return the roster change that a quorum has approved, or None."""
         return agreed_change(approvals, self._edition, self._keys)
 
     def recovery(self, term: int) -> Recovery | None:
@@ -137,9 +137,9 @@ class SiteJournal:
     def commit(self, committed: Committed) -> None:
         """Append a committed record to the ledger, durably.
 
-        Raises :class:`strategies.errors.MessageRefused` without the signatures of a majority.
+        Raises :class:`strategies.errors.MessageRefused` without the signatures of a quorum.
         """
-        # No other site would accept a record without a majority.
+        # No other site would accept a record without a quorum.
         check_decided(committed, self._edition, self._keys)
         with self._around(committed.record):
             self._ledger.append(committed)

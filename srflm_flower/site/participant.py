@@ -323,7 +323,7 @@ class Participant:
     def hear(self, order: RunOrder, told: int = 0) -> RunOrder:
         """Store a run order if it is newer than the one in force; return the one in force.
 
-        ``told`` is the highest number that a majority tells.  Raises :class:`MessageRefused` for an
+        ``told`` is the highest number that a quorum tells.  Raises :class:`MessageRefused` for an
         order that this site does not obey, that is too far ahead, or whose number is taken.
         """
         return hear_order(order, told, self.ledger, self.standing(), self.keys, self.obeys)

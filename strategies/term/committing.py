@@ -1,4 +1,4 @@
-"""Phase 5 of a term: a majority accepts the record, then all vendors learn of the commit."""
+"""Phase 5 of a term: a quorum accepts the record, then all vendors learn of the commit."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class TermJournal(Protocol):
         ...
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
-        """Return the roster change that a majority has approved, or None."""
+        """Return the roster change that a quorum has approved, or None."""
         ...
 
     def recovery(self, term: int) -> Recovery | None:
