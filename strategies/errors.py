@@ -244,7 +244,7 @@ class LedgerError(SrflmError):
 class FederationStopped(SrflmError):
     """The federation cannot go on; every committed term is kept and the run can be resumed."""
 
-    NO_MAJORITY: Final = "SRFLM-F1"
+    NO_QUORUM: Final = "SRFLM-F1"
     """Less than a quorum of the vendors answered, voted, or followed the order.  Bring more
     sites up; the message lists the codes of the others."""
     NO_SERVER: Final = "SRFLM-F2"

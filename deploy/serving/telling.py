@@ -40,7 +40,7 @@ class Told:
                 f"{len(self.votes)} of {len(self.roster)} vendors that told how far they are",
                 f"{quorum_size(len(self.roster), self.quorum)} of them",
                 "nothing, if the others are starting; otherwise see `srflm status` at their sites",
-                FederationStopped.NO_MAJORITY,
+                FederationStopped.NO_QUORUM,
             )
 
     def known_order(self) -> int:

@@ -181,7 +181,7 @@ def _catch_up(site: DeployedSite, told: Told, others: dict[str, wire.VotesTold])
             "no site that has sent the model of this site's last record",
             "one of those that have it",
             "bring more sites up",
-            FederationStopped.NO_MAJORITY,
+            FederationStopped.NO_QUORUM,
         )
 
 
@@ -209,7 +209,7 @@ def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:
             f"{len(told)} other vendors that told how far they are",
             "a quorum of the roster that knows this edition, this forgetful site not counted",
             "bring more sites up: this one votes again once they have answered",
-            FederationStopped.NO_MAJORITY,
+            FederationStopped.NO_QUORUM,
         )
     site.state.ledger.remember(through)
 
@@ -253,7 +253,7 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
             + (f" (refused: {refusals})" if refusals else ""),
             "a quorum",
             "bring more sites up (`srflm status`), or ask the others to allow it (runs-from)",
-            FederationStopped.NO_MAJORITY,
+            FederationStopped.NO_QUORUM,
         )
     return JobOutcome(task=task.name, result="ordered")
 

@@ -55,7 +55,7 @@ def require_quorum(
             f"{count} of {len(roster)} vendors {did} (term {term})",
             f"a quorum of {needed}",
             "bring more sites back and resume the run; nothing committed is lost",
-            FederationStopped.NO_MAJORITY,
+            FederationStopped.NO_QUORUM,
         )
 
 

@@ -273,5 +273,5 @@ def test_site_that_votes_while_it_is_asked_to_accept_keeps_its_promise(
         sites.site("c").site.participant.__dict__, "check_acceptable", check_then_vote
     )
     sites.fault = lost(wire.ACCEPT, to=("b",))
-    assert sites.perform("a").code == FederationStopped.NO_MAJORITY
+    assert sites.perform("a").code == FederationStopped.NO_QUORUM
     assert ledger.votes(1) == Votes(1, granted=1)
