@@ -203,7 +203,8 @@ def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:
         for vendor, votes in told.items()
     }
     through = silent_through(reports, site.federation.roster, site.federation.protocol.quorum)
-    newest = max((votes.edition for votes in told.values()), default=1)
+    # A forgetful site may know the edition's file, and nothing of its terms.
+    newest = max((votes.edition for votes in told.values() if not votes.forgetful), default=1)
     if through is None or newest < site.federation.edition:
         raise FederationStopped(
             f"{len(told)} other vendors that told how far they are",

@@ -15,7 +15,7 @@ from deploy.site.site_on_disk import site_on_disk
 from deploy.site.verification import verify_site
 from strategies.errors import ConfigurationError, DeploymentError, LedgerError, MessageRefused
 from strategies.protocol import messages as wire
-from strategies.protocol.records import Recovery
+from strategies.protocol.records import Edition, Recovery
 from strategies.protocol.recovery import can_both_hold, sign_recovery
 from strategies.term.conversation import request
 from tests.support.changing import ChangingFederation, changing_federation
@@ -218,6 +218,25 @@ def test_lost_member_does_not_take_the_recovered_records(
         sites.site("c").answer(commit, "d")
     assert caught.value.code == MessageRefused.RECOVERED
     assert len(sites.records("c")) == 2
+
+
+@pytest.mark.parametrize(
+    ("roster", "byzantine", "left", "both"),
+    [
+        ("abcdefg", None, "abcd", False),  # e, f, g are three of seven
+        ("abcdefg", None, "abc", True),
+        ("abcdefg", True, "abcd", True),  # five decide: e, f, g, and two of the others that lie
+        ("abcdefg", True, "abcde", False),
+    ],
+)
+def test_liars_may_vote_by_both_of_two_recoveries(
+    roster: str, byzantine: bool | None, left: str, both: bool
+) -> None:
+    def to(vendors: str) -> Recovery:
+        edition = Edition(federation="f" * 64, roster=tuple(vendors), keys=(), byzantine=byzantine)
+        return Recovery(previous="f" * 64, term=1, head="e" * 64, edition=edition)
+
+    assert can_both_hold(to(roster), to(left)) is both
 
 
 def test_site_signs_no_recovery_that_could_hold_beside_an_earlier_one(
