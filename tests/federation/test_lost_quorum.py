@@ -50,13 +50,13 @@ def test_two_of_four_go_on_when_the_others_are_lost(tmp_path: Path) -> None:
         early = ("roster", "recover", folder["a"], "recovery.json", "--apply")
         srflm("down", folder["a"])
         assert "did not sign" in srflm(*early, fails=True)
-        srflm("up", folder["a"])
+        srflm("up", "--detach", folder["a"])
         assert "All have signed" in srflm("roster", "recover", folder["b"], "recovery.json")
         for vendor in "ab":
             srflm("down", folder[vendor])
             told = srflm("roster", "recover", folder[vendor], "recovery.json", "--apply")
             assert "the members are a, b" in told
-            srflm("up", folder[vendor])
+            srflm("up", "--detach", folder[vendor])
         remain = {vendor: site_anew(sites[vendor].folder) for vendor in "ab"}
         srflm("run", folder["a"], "--rounds", "2")
         wait_until(lambda: min(map(rounds_of, remain.values())) == 4, "not gone on")
