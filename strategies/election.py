@@ -87,6 +87,15 @@ def among(roster: Sequence[str], ranking: Sequence[str]) -> Ranking:
     return (*stay, *(vendor for vendor in roster if vendor not in stay))
 
 
+def ranking_after(head: TermRecord | None, first: Sequence[str], roster: Sequence[str]) -> Ranking:
+    """Return the ranking in the term after ``head``, which ``roster`` decides.
+
+    ``first`` is the ranking in term 1, for a ``head`` of None (:func:`first_ranking`).
+    """
+    # After a recovery the head ranks vendors that are lost.
+    return among(roster, head.ranking if head is not None else first)
+
+
 @dataclass(frozen=True)
 class Score:
     """The paper's rule: by turn for K rounds, then the highest score (ties: roster order)."""

@@ -244,8 +244,8 @@ class LedgerError(SrflmError):
 class FederationStopped(SrflmError):
     """The federation cannot go on; every committed term is kept and the run can be resumed."""
 
-    NO_MAJORITY: Final = "SRFLM-F1"
-    """Fewer than a majority of the vendors answered, voted, or followed the order.  Bring more
+    NO_QUORUM: Final = "SRFLM-F1"
+    """Less than a quorum of the vendors answered, voted, or followed the order.  Bring more
     sites up; the message lists the codes of the others."""
     NO_SERVER: Final = "SRFLM-F2"
     """Every vendor failed as server of the term.  Mend the cause that the sites' own logs name, and
@@ -286,7 +286,7 @@ class DeploymentError(SrflmError):
     """The vendor is no longer a member.  Nothing needs to be done: ledger and models stay; join
     again by a new edition."""
     NOT_LOST: Final = "SRFLM-E6"
-    """A majority of the roster can vote, so nothing is to be recovered.  Let members join and leave
+    """A quorum of the roster can vote, so nothing is to be recovered.  Let members join and leave
     with `srflm roster approve`."""
     ARCHIVE: Final = "SRFLM-E7"
     """The file is not a whole archive of `srflm backup` that this version reads.  Give another

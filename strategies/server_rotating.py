@@ -21,7 +21,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result
 
 from strategies.aggregation import Update, aggregate
-from strategies.election import ElectionPolicy, Ranking, among, first_ranking
+from strategies.election import ElectionPolicy, Ranking, first_ranking, ranking_after
 from strategies.errors import MENDED_BY_OPENING, UpdateRejected
 from strategies.own_loop import OwnLoop
 from strategies.protocol import messages as wire
@@ -130,17 +130,15 @@ class ServerRotating(OwnLoop):
 
     def next_ranking(self) -> Ranking:
         """Return the ranking for the next term: its elected server first."""
-        records = self.journal.records()
-        if not records:
-            return first_ranking(self.election, self.plan.roster)
-        # After a recovery the head ranks vendors that are lost.
-        return among(self.plan.roster, records[-1].ranking)
+        records, roster = self.journal.records(), self.plan.roster
+        head = records[-1] if records else None
+        return ranking_after(head, first_ranking(self.election, roster), roster)
 
     def run_term(self, grid: Grid) -> TermRecord:
         """Run one term to its commit, trying one server after another, and return its record.
 
         This is for one process that plays every server, as in a simulation.  Raises
-        :class:`FederationStopped` when no majority can be reached, or when every vendor has failed
+        :class:`FederationStopped` when no quorum can be reached, or when every vendor has failed
         as server; :class:`LedgerError` when a site has committed terms that the journal lacks.
         """
         stored = self.journal.proposal()
@@ -204,7 +202,8 @@ class ServerRotating(OwnLoop):
             term.note_evaluation(answer.reply, averaged="averaged" in named)
         history = self.journal.records()
         change = self.journal.roster_change(term.approvals.values())
-        record = make_record(term, self.plan, self.election, history, last_round, models, change)
+        agreed = self.plan, self.election, history, last_round, models
+        record = make_record(term, *agreed, change, self.journal.recovery(term.envelope.term))
         return self.journal.sign(record), list(models.values())
 
     # ---- open -------------------------------------------------------------------------------
@@ -304,7 +303,7 @@ class ServerRotating(OwnLoop):
     # ---- commit -----------------------------------------------------------------------------
 
     def _commit(self, term: Attempt, proposal: Proposal) -> TermRecord:
-        """Ask all vendors to accept the stored proposal; commit with a majority, and tell all."""
+        """Ask all vendors to accept the stored proposal; commit with a quorum, and tell all."""
         answers = self._ask(term, acceptance_requests(term, proposal), "commit")
         answers = {
             vendor: answer

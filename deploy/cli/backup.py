@@ -80,6 +80,6 @@ def restore(
             " site has caught up."
         )
     console.print(
-        f"Next:  srflm up {site}   (as with --restored: it asks a majority before it votes)"
+        f"Next:  srflm up {site}   (as with --restored: it asks a quorum before it votes)"
     )
     console.print(f"{found.vendor}'s former site must never be started again.")

@@ -20,7 +20,7 @@ def approve(
     folder: Annotated[Path, typer.Argument(help="the site's folder, with its site.toml")],
     file: Annotated[Path, typer.Argument(help="the new federation.toml")],
 ) -> None:
-    """Approve a new roster; it holds after the next term in which a majority has approved it."""
+    """Approve a new roster; it holds after the next term in which a quorum has approved it."""
     from deploy.membership.roster import approve as sign
     from deploy.membership.roster import describe_roster, signatures_of
     from deploy.site.site_on_disk import site_on_disk
@@ -68,7 +68,7 @@ def recover(
         bool, typer.Option("--apply", help="all have signed and this site is down: go on by it")
     ] = False,
 ) -> None:
-    """Go on after a majority was lost for good: sign the file, and at last --apply it.
+    """Go on after the quorum was lost for good: sign the file, and at last --apply it.
 
     All members that remain sign one after the other, each at a site that is up. At the site of a
     lost member, --apply notes that the others go on.

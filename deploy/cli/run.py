@@ -22,10 +22,10 @@ def run(
         int | None, typer.Option(help="rounds to run from here on (default: run.rounds)", min=1)
     ] = None,
     detach: Annotated[
-        bool, typer.Option("--detach", help="return once a majority follows the order")
+        bool, typer.Option("--detach", help="return once a quorum follows the order")
     ] = False,
 ) -> None:
-    """Order the federation to run; any one site may, and a majority must follow.
+    """Order the federation to run; any one site may, and a quorum must follow.
 
     Ctrl-C stops watching, not the run. Exit code 1 means fewer rounds than ordered.
     """
@@ -40,7 +40,7 @@ def run(
     # A quick term may be committed before the order's answer is here: it is shown all the same.
     done, seen = site.state.ledger.rounds(), len(site.state.ledger)
     order = order_rounds(site, done + (rounds or site.federation.run.rounds))
-    console.print(f"A majority follows order {order.number}: until round {order.rounds}.")
+    console.print(f"A quorum follows order {order.number}: until round {order.rounds}.")
     if detach:
         return
 

@@ -37,14 +37,14 @@ def verify(
             console.print(f"{site.vendor}: the roster changed with term {changes}")
         for each in found.recovered:
             console.print(
-                f"{site.vendor}: recovered after term {each.term}, when a majority was lost; signed"
+                f"{site.vendor}: recovered after term {each.term}, when the quorum was lost; signed"
                 f" by {', '.join(each.signatures)}"
             )
         for charge in found.evidence:
             console.print(f"{site.vendor}: evidence that {charge}")
         console.print(
             f"{site.vendor}: {len(found.hashes)} terms, every link and every signature of a"
-            f" majority valid; {head}; {found.audited} messages audited"
+            f" quorum valid; {head}; {found.audited} messages audited"
         )
         if found.hashes:
             console.print(f"{site.vendor}: last record {len(found.hashes)}:{found.hashes[-1]}")

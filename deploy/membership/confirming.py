@@ -138,7 +138,7 @@ def require_confirmed(site: SiteOnDisk) -> None:
     known = site.settings.identity / "federation"
     if known.exists() and known.read_text().strip() == federation.hash:
         return
-    # By a record in the ledger a majority goes by this file, or by the first edition, which leads
+    # By a record in the ledger a quorum goes by this file, or by the first edition, which leads
     # to it.  Older versions have come to that without signatures.
     editions = site.standing().editions
     in_force = len(site.state.ledger) > 0 and editions.find(federation.hash) is not None
@@ -152,7 +152,7 @@ def _require_signed(site: SiteOnDisk) -> None:
     federation = site.federation
     missing = unsigned(site.settings.federation, federation)
     signed = [vendor for vendor in federation.roster if vendor not in missing]
-    # A majority decides on every later edition, so a member that is away must not keep others out.
+    # A quorum decides on every later edition, so a member that is away must not keep others out.
     later = federation.edition > 1
     enough = later and has_quorum(signed, federation.roster, federation.protocol.quorum)
     if site.vendor in missing or (missing and not enough):

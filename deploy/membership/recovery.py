@@ -1,4 +1,4 @@
-"""The file by which the members that remain go on after a majority of the roster is lost for good.
+"""The file by which the members that remain go on after the roster's quorum is lost for good.
 
 One operator begins it, the others sign it one after the other, and then each applies it at his own
 site.  The new edition of the federation file follows from the old one and the file, so every site
@@ -58,7 +58,7 @@ def propose(
     """Begin a recovery from ``head`` without the ``lost`` vendors, and sign it for this site.
 
     ``able`` are the vendors that could vote now.  Raises :class:`ConfigurationError`,
-    :class:`strategies.errors.LedgerError`, and :class:`DeploymentError` while a majority could.
+    :class:`strategies.errors.LedgerError`, and :class:`DeploymentError` while a quorum could.
     """
     old, (term, _, name) = load_federation(site.settings.federation), head.partition(":")
     strange = [vendor for vendor in lost if vendor not in old.roster or vendor == site.vendor]
@@ -85,8 +85,8 @@ def _sign(site: SiteOnDisk, path: Path, file: RecoveryFile, able: Collection[str
     check_recovery(recovery, old.as_edition, site.keys, complete=False)
     if has_quorum(able, old.roster, old.protocol.quorum):
         raise DeploymentError(
-            f"{', '.join(able)}, a majority that can vote",
-            "a roster of which a majority is lost for good",
+            f"{', '.join(able)}, a quorum that can vote",
+            "a roster whose quorum is lost for good",
             "nothing: the federation can go on; to let members leave: `srflm roster approve`",
             DeploymentError.NOT_LOST,
         )

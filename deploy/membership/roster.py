@@ -84,7 +84,7 @@ def describe_roster(site: SiteOnDisk) -> str:
         return f"{names} since term {since}; {what}"
     if held is not None and held.previous == deciding.federation:
         new = ", ".join(held.edition.roster)
-        return f"{names}; approved here, waiting for a majority: {new}"
+        return f"{names}; approved here, waiting for a quorum: {new}"
     vendors, liars = len(deciding.roster), liars_withstood(len(deciding.roster), deciding.quorum)
     if liars:
         needed = quorum_size(vendors, deciding.quorum)

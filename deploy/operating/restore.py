@@ -1,4 +1,4 @@
-"""``srflm restore``: put a site's archive back; it asks a majority before it votes again."""
+"""``srflm restore``: put a site's archive back; it asks a quorum before it votes again."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ TRIES = 3
 
 
 def order_rounds(site: SiteOnDisk, rounds: int) -> RunOrder:
-    """Order terms until ``rounds`` rounds are committed in all; a majority must follow.
+    """Order terms until ``rounds`` rounds are committed in all; a quorum must follow.
 
     Raises :class:`strategies.errors.DeploymentError` when the site is not up,
-    :class:`FederationStopped` when no majority follows the order.
+    :class:`FederationStopped` when no quorum follows the order.
     """
     require_up(site)
     known = site.state.ledger.order()
@@ -41,21 +41,21 @@ def order_rounds(site: SiteOnDisk, rounds: int) -> RunOrder:
         f"the order was not taken: others have given orders up to {number} meanwhile",
         "one vendor that orders at a time",
         "see `srflm status` at the sites, then order again",
-        FederationStopped.NO_MAJORITY,
+        FederationStopped.NO_QUORUM,
     )
 
 
 def _spread(site: SiteOnDisk, task: ServerJob, patience: float) -> int:
     """Let the own SuperLink spread an order; wait for the outcome, at most ``patience`` seconds.
 
-    Returns 0 if a majority follows the order, else the number that others have used already.
+    Returns 0 if a quorum follows the order, else the number that others have used already.
     """
     outcome = perform(site, task, patience)
     if outcome.result in ("ordered", "outnumbered"):
         return outcome.number
     raise FederationStopped(
         f"the order was not taken: {outcome.text}",
-        "a majority of sites that are up and follow this vendor's orders",
+        "a quorum of sites that are up and follow this vendor's orders",
         "see `srflm status` at the sites, then order again",
         outcome.code if outcome.code in FederationStopped.codes else None,
     )

@@ -165,9 +165,11 @@ def why_silent(ledger: TermLedger, term: int) -> str | None:
     if head is not None:
         return f"it has signed a recovery from term {head}: `srflm roster recover --apply`"
     if ledger.is_forgetful():
-        return "it has lost votes, and waits for a majority of the others to say how far they are"
+        return (
+            "it has lost votes, and waits for a quorum, itself not counted, to say how far they are"
+        )
     if not ledger.is_sure():
-        return "it was started, and waits for a majority to say how far they are"
+        return "it was started, and waits for a quorum to say how far they are"
     if ledger.votes(term).forgetful:
         return "it has lost votes, and votes again after the terms in which it may have voted"
     return None

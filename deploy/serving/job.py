@@ -41,7 +41,7 @@ class JobOutcome(Noun):
 
     ``committed``: the term is in the ledger. ``outvoted``: another server was granted ``attempt``.
     ``caught-up``: this site had missed terms and now has them. ``failed``: see ``code``; the text
-    stays in the site's log. ``ordered``: a majority follows the order. ``outnumbered``: the order
+    stays in the site's log. ``ordered``: a quorum follows the order. ``outnumbered``: the order
     is not new, as the others know orders up to ``number``. ``synced``: no missed terms or orders
     are left. ``told``: the sites in ``answered`` have answered, those in ``able`` know their votes.
     """

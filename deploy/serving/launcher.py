@@ -32,7 +32,7 @@ from deploy.serving.roster_watch import Duty, RosterWatch
 from deploy.site.layout import edition_beside
 from srflm_flower.site.evidence.signed_votes import not_obeyed
 from srflm_flower.site.ledger import TermLedger
-from strategies.election import among
+from strategies.election import ranking_after
 from strategies.errors import SrflmError
 from strategies.protocol.quorum import Votes
 from strategies.protocol.succession import (
@@ -125,9 +125,9 @@ class Launcher:
                 self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
             return None
         votes, order = self.ledger.votes(term), self.ledger.open_order()
-        ranking = head.ranking if head else self.first_ranking
-        if self.roster is not None:  # after a recovery the head ranks vendors that are lost
-            ranking = among(self.roster.own.roster, ranking)
+        # Without a watch the roster stays that of term 1.
+        roster = self.roster.own.roster if self.roster is not None else self.first_ranking
+        ranking = ranking_after(head, self.first_ranking, roster)
         turn = self._turn(ranking, votes, now) if order else None
         if turn is not None and now >= max(turn.due, self._retry_at):
             if self.serving is not None and self.serving.task.kind == "sync":

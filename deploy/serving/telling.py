@@ -40,11 +40,11 @@ class Told:
                 f"{len(self.votes)} of {len(self.roster)} vendors that told how far they are",
                 f"{quorum_size(len(self.roster), self.quorum)} of them",
                 "nothing, if the others are starting; otherwise see `srflm status` at their sites",
-                FederationStopped.NO_MAJORITY,
+                FederationStopped.NO_QUORUM,
             )
 
     def known_order(self) -> int:
-        """Return the order number up to which a majority knows the orders; 0 without one."""
+        """Return the order number up to which a quorum knows the orders; 0 without one."""
         # Not the highest: one site that lies must not make the others follow any number.
         numbers = sorted(v.order.number if v.order else 0 for v in self.votes.values())
         needed = quorum_size(len(self.roster), self.quorum)
@@ -54,7 +54,7 @@ class Told:
 def ask_all(site: DeployedSite, grid: Grid, peers: Peers, hurry: bool = False) -> Told:
     """Ask the members' sites; wait for all, at most the federation's answer deadline.
 
-    In a ``hurry``, the wait ends as soon as a majority has answered.
+    In a ``hurry``, the wait ends as soon as a quorum has answered.
     """
     federation = site.federation
     journal = SiteJournal(

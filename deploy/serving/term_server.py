@@ -114,11 +114,11 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
 
 def _require_voters(site: DeployedSite, task: ServerJob, grid: Grid) -> None:
-    """Raise :class:`FederationStopped` unless a majority is there to vote, or a site is ahead.
+    """Raise :class:`FederationStopped` unless a quorum is there to vote, or a site is ahead.
 
     The launcher then tries the same attempt again.
     """
-    # An opening makes sites promise: without a majority, two servers that take turns would raise
+    # An opening makes sites promise: without a quorum, two servers that take turns would raise
     # the attempts without end.  These questions bind nobody.
     told = ask_all(site, grid, peers_of(site, task), hurry=True)
     if all(votes.term <= told.term.envelope.term for votes in told.votes.values()):
@@ -128,7 +128,7 @@ def _require_voters(site: DeployedSite, task: ServerJob, grid: Grid) -> None:
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """Catch up with the site furthest ahead; after a loss of state, learn when to vote again.
 
-    Raises :class:`FederationStopped` if fewer than a majority answer.
+    Raises :class:`FederationStopped` if less than a quorum answers.
     """
     ledger, told = site.state.ledger, ask_all(site, grid, peers_of(site, task))
     newer = ledger.newer_site()
@@ -181,7 +181,7 @@ def _catch_up(site: DeployedSite, told: Told, others: dict[str, wire.VotesTold])
             "no site that has sent the model of this site's last record",
             "one of those that have it",
             "bring more sites up",
-            FederationStopped.NO_MAJORITY,
+            FederationStopped.NO_QUORUM,
         )
 
 
@@ -195,7 +195,7 @@ def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:
 
     Raises :class:`FederationStopped` if the answers do not determine it yet.
     """
-    # The previous roster accepted the record before this edition's first term, and a majority of
+    # The previous roster accepted the record before this edition's first term, and a quorum of
     # this roster may not know it. So one answer must come from a site that knows this edition, and
     # therefore that record.
     reports = {
@@ -207,9 +207,9 @@ def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:
     if through is None or newest < site.federation.edition:
         raise FederationStopped(
             f"{len(told)} other vendors that told how far they are",
-            "a majority of the roster that knows this edition, this forgetful site not counted",
+            "a quorum of the roster that knows this edition, this forgetful site not counted",
             "bring more sites up: this one votes again once they have answered",
-            FederationStopped.NO_MAJORITY,
+            FederationStopped.NO_QUORUM,
         )
     site.state.ledger.remember(through)
 
@@ -217,7 +217,7 @@ def _remember(site: DeployedSite, told: Mapping[str, wire.VotesTold]) -> None:
 def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     """Ask every site to follow a run order, unless the others know newer ones.
 
-    Raises :class:`FederationStopped` if no majority follows it.
+    Raises :class:`FederationStopped` if no quorum follows it.
     """
     assert task.order is not None
     # After a loss the own ledger may lack orders that the others follow.
@@ -251,9 +251,9 @@ def _spread(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         raise FederationStopped(
             f"{len(following)} of {len(roster)} vendors follow the run order"
             + (f" (refused: {refusals})" if refusals else ""),
-            "a majority",
+            "a quorum",
             "bring more sites up (`srflm status`), or ask the others to allow it (runs-from)",
-            FederationStopped.NO_MAJORITY,
+            FederationStopped.NO_QUORUM,
         )
     return JobOutcome(task=task.name, result="ordered")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.site.evidence.signed_votes import evidence
-from strategies.election import among, first_ranking
+from strategies.election import first_ranking, ranking_after
 from strategies.errors import LedgerError
 from strategies.protocol.chain import check_chain
 from strategies.protocol.equivocation import check_evidence
@@ -37,7 +37,7 @@ class Verified:
     up.  ``audited`` counts the messages in its log.  ``changes`` are the terms whose records
     changed the roster.  ``elected`` counts the records whose figures their vendors have signed, and
     whose election follows from these figures; older versions of the project made records without.
-    ``recovered`` are the recoveries after a majority was lost for good.  ``evidence`` is of vendors
+    ``recovered`` are the recoveries after the quorum was lost for good.  ``evidence`` is of vendors
     whose signatures contradict each other.  ``logs`` are the message logs for which the vendors
     have signed with their acceptances.
     """
@@ -152,9 +152,7 @@ def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edi
     *history, record = records
     head = history[-1] if history else None
     plan, policy = site.federation.term_plan(), site.federation.election_policy()
-    ranking = head.ranking if head is not None else first_ranking(policy, edition.roster)
-    # After a recovery the head ranks vendors that are lost.
-    ranking = among(edition.roster, ranking)
+    ranking = ranking_after(head, first_ranking(policy, edition.roster), edition.roster)
     check_signed_answers(record, head, ranking, site.keys.at(edition))
     # Another edition may have another least number of clients, which decides the end alone.
     elected, _ = next_term(record, history, replace(plan, roster=edition.roster), policy)

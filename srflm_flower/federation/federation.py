@@ -132,7 +132,7 @@ class Federation(Settings):
     )
     recovered: Annotated[tuple[RecoveredHead, ...], Strict(False)] | None = Field(
         default=None,
-        description="Records from which remaining members went on after a majority was lost for"
+        description="Records from which remaining members went on after the quorum was lost for"
         " good; written by `srflm roster recover`.",
     )
     vendors: Annotated[tuple[Member, ...], Strict(False)] = Field(

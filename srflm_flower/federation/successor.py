@@ -1,6 +1,6 @@
 """Editions of a federation file: the same federation with another roster.
 
-A new edition lets a member join, leave, move, or change its keys.  A majority of the roster has to
+A new edition lets a member join, leave, move, or change its keys.  A quorum of the roster has to
 approve the edition, and it holds from the term after the record that carries the change.
 """
 

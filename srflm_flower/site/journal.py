@@ -22,6 +22,7 @@ from strategies.protocol.records import (
     Edition,
     Grant,
     Proposal,
+    Recovery,
     RosterChange,
     TermRecord,
 )
@@ -80,8 +81,12 @@ class SiteJournal:
         return self._ledger.page(first)
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
-        """Return the roster change that a majority has approved, or None."""
+        """Return the roster change that a quorum has approved, or None."""
         return agreed_change(approvals, self._edition, self._keys)
+
+    def recovery(self, term: int) -> Recovery | None:
+        """Return the recovery on which ``term`` is built, if any."""
+        return self._ledger.recovery(term - 1)
 
     def check_vote(self, grant: Grant, accepted: Proposal | None, ranking: tuple[str, ...]) -> None:
         """Check a vote in the open term, whose succession is ``ranking``.
@@ -112,9 +117,8 @@ class SiteJournal:
         hear_evidence(self._ledger, told, self._edition, self._keys)
 
     def sign(self, record: TermRecord) -> Proposal:
-        """Sign this server's record, with the recovery on which its term is built, if any."""
-        recovery = self._ledger.recovery(record.term - 1)
-        return sign_proposal(record.model_copy(update={"recovery": recovery}), self._keys)
+        """Sign this server's record."""
+        return sign_proposal(record, self._keys)
 
     def proposal(self) -> tuple[int, Proposal] | None:
         """Return this server's last proposal in the open term with its attempt, or None."""
@@ -133,9 +137,9 @@ class SiteJournal:
     def commit(self, committed: Committed) -> None:
         """Append a committed record to the ledger, durably.
 
-        Raises :class:`strategies.errors.MessageRefused` without the signatures of a majority.
+        Raises :class:`strategies.errors.MessageRefused` without the signatures of a quorum.
         """
-        # No other site would accept a record without a majority.
+        # No other site would accept a record without a quorum.
         check_decided(committed, self._edition, self._keys)
         with self._around(committed.record):
             self._ledger.append(committed)

@@ -118,7 +118,7 @@ class LapsingLedger(LedgerFile):
             return unsure is None and fact_in(db, FORGETFUL) != ALL_TERMS
 
     def set_sure(self) -> None:
-        """Note that a majority remembers no votes that this site has not."""
+        """Note that a quorum remembers no votes that this site has not."""
         with self.deciding() as db:
             set_fact_in(db, UNSURE, None)
             # Not before: a start that too few answered must not use the operator's word up.

@@ -193,7 +193,7 @@ class TermLedger(LapsingLedger):
         """
         term = proposal.record.term
         with self.deciding() as db:
-            # Two records under one attempt could both get a majority.
+            # Two records under one attempt could both get a quorum.
             if is_silent_in(db, term):
                 raise MessageRefused(
                     "a proposal by a site that may have forgotten one",

@@ -5,6 +5,7 @@ Every promise is on the site's own disk before the site answers (docs/explanatio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from sqlite3 import Connection
 
@@ -13,7 +14,7 @@ from srflm_flower.site.evidence.contradictions import keep_contradictions
 from srflm_flower.site.evidence.witness import Witness
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.run_orders import hear_order, require_in_force, require_open_order
-from srflm_flower.site.view import view_of
+from srflm_flower.site.view import Base, base_of, view_of
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import (
@@ -26,18 +27,18 @@ from strategies.protocol.admission import (
     require_vote,
 )
 from strategies.protocol.chain import check_follows
+from strategies.protocol.decided import check_all_decided
 from strategies.protocol.proof import check_proof
-from strategies.protocol.quorum import accept, grant, refusal
+from strategies.protocol.quorum import accept, grant, owner, refusal
 from strategies.protocol.records import Approval, Edition, Grant, RunOrder, TermRecord
-from strategies.protocol.recovery import check_recovery, not_recovered, without
-from strategies.protocol.roster_change import check_change, check_decided
+from strategies.protocol.recovery import not_recovered, without
+from strategies.protocol.roster_change import check_change
 from strategies.protocol.signatures import (
     Keys,
     acceptance_statement,
     check_proposal,
     sign_grant,
 )
-from strategies.protocol.signed_answers import check_signed_answers
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,11 @@ class Participant:
 
     # ---- accept, commit ------------------------------------------------------------------------
 
-    def check_acceptable(self, proposed: wire.Accept) -> None:
+    def check_acceptable(self, proposed: wire.Accept) -> Base | None:
         """Check that a proposed record follows this site's head and comes from the right server.
 
-        Raises :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
+        Returns what it builds on; None if this site has committed it already.  Raises
+        :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
         """
         envelope, record = proposed.envelope, proposed.proposal.record
         if record.term != envelope.term:
@@ -198,17 +200,15 @@ class Participant:
                 "install the same version at every site",
                 MessageRefused.TERM,
             )
-        head = self.ledger.last()
-        if head is not None and record.term <= head.term:
+        base = base_of(self.ledger, self.genesis.edition, self.genesis.ranking)
+        edition, ranking, change = base.edition, base.ranking, record.roster_change
+        if base.head is not None and record.term <= base.head.term:
             self._require_same(record)  # a late request for a term that is decided
-            return
-        check_follows(head, record, self.genesis.edition.federation)
-        standing, change = self.standing(), record.roster_change
-        edition, ranking = standing.editions.at(record.term), self.view(standing).ranking
-        keys = self.keys.at(edition)
-        if record.recovery != self.ledger.recovery(record.term - 1):
+            return None
+        check_follows(base.head, record, self.genesis.edition.federation)
+        if record.recovery != base.recovery:
             raise not_recovered(record, "that its operator has applied")
-        if record.server != ranking[record.attempt % len(ranking)]:
+        if record.server != owner(record.attempt, ranking):
             raise MessageRefused(
                 f"a record made by {record.server!r} under attempt {record.attempt}",
                 "the vendor to which the attempt belongs",
@@ -225,18 +225,10 @@ class Participant:
                 "install the same version at every site",
                 MessageRefused.MALFORMED,
             )
+        keys = self.keys.at(edition)
         check_proposal(proposed.proposal, keys)
         check_proof(proposed.proposal, envelope.attempt, edition, ranking, keys)
-
-    def check_signed(self, record: TermRecord) -> None:
-        """Check that the vendors have signed the figures that a record of the next term quotes.
-
-        Raises :class:`MessageRefused`.
-        """
-        head, standing = self.ledger.last(), self.standing()
-        edition, ranking = standing.editions.at(record.term), self.view(standing).ranking
-        if edition.keys:  # in a simulation nobody signs
-            check_signed_answers(record, head, ranking, self.keys.at(edition))
+        return base
 
     def accept(self, proposed: wire.Accept) -> wire.Reply:
         """Store the proposal durably, then sign its acceptance.
@@ -270,8 +262,14 @@ class Participant:
                 MessageRefused.TERM,
             )
 
-    def check_commit(self, commit: wire.Commit) -> None:
-        """Check that every record has the signatures of a majority."""
+    def commit(
+        self, commit: wire.Commit, keep_model: Callable[[], None] | None = None
+    ) -> wire.Reply:
+        """Append committed records, each with the signatures of a quorum.
+
+        ``keep_model`` stores the newest record's model; between two pages none is needed.  Raises
+        :class:`MessageRefused` or :class:`strategies.errors.LedgerError`.
+        """
         if not commit.records:
             raise MessageRefused(
                 "a commit without records",
@@ -279,22 +277,11 @@ class Participant:
                 "install the same version at every site",
                 MessageRefused.MALFORMED,
             )
-        editions = self.standing().editions
-        for committed in commit.records:
-            record = committed.record
-            if record.recovery is not None:
-                # Some members alone must not take the others along: the operator decides.
-                before = editions.find(record.recovery.previous)
-                if record.recovery.head not in self.genesis.recovered or before is None:
-                    raise not_recovered(record, "in its federation file")
-                check_recovery(record.recovery, before, self.keys)
-            editions = editions.recovered_by(record)
-            check_decided(committed, editions.at(record.term), self.keys)
-            editions = editions.after(committed.record)  # the next record may be under another one
-
-    def commit(self, commit: wire.Commit) -> wire.Reply:
-        """Append committed records, each with the signatures of a majority."""
-        self.check_commit(commit)
+        # The only check of what is stored below, however it came.
+        known, recovered = self.standing().editions, self.genesis.recovered
+        check_all_decided(commit.records, known, recovered, self.keys)
+        if keep_model is not None:
+            keep_model()  # model first: a crash must not leave a head without its model
         keep_contradictions(self.ledger, commit.records)
         try:
             for committed in commit.records:
@@ -336,7 +323,7 @@ class Participant:
     def hear(self, order: RunOrder, told: int = 0) -> RunOrder:
         """Store a run order if it is newer than the one in force; return the one in force.
 
-        ``told`` is the highest number that a majority tells.  Raises :class:`MessageRefused` for an
+        ``told`` is the highest number that a quorum tells.  Raises :class:`MessageRefused` for an
         order that this site does not obey, that is too far ahead, or whose number is taken.
         """
         return hear_order(order, told, self.ledger, self.standing(), self.keys, self.obeys)

@@ -30,7 +30,7 @@ def promise(ledger: TermLedger, recovery: Recovery) -> None:
                 raise LedgerError(
                     "a second recovery, beside one for"
                     f" {', '.join(earlier.edition.roster)} that this site has signed",
-                    "one with a majority of those",
+                    "one that leaves no quorum of those out",
                     "go on with the first one, or keep more of its members",
                 )
         plain = recovery.model_copy(update={"signatures": {}})

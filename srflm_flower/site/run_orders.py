@@ -22,7 +22,7 @@ def hear_order(
 ) -> RunOrder:
     """Store ``order`` if it is newer than the one in force; return the one in force.
 
-    ``told`` is the highest number that a majority tells, ``obeys`` are the vendors whose orders the
+    ``told`` is the highest number that a quorum tells, ``obeys`` are the vendors whose orders the
     site follows.  Raises :class:`MessageRefused`.
     """
     edition = standing.find(order.federation)

@@ -249,23 +249,25 @@ class Site:
 
     def _check_acceptable(self, proposed: wire.Accept, message: Message) -> Model:
         """Check a proposed record; return its model."""
-        self.participant.check_acceptable(proposed)
+        base = self.participant.check_acceptable(proposed)
         record = proposed.proposal.record
         model = self._find(message, record.model)
-        if record.term > len(self.state.ledger):
+        # Another process may have committed it in the meantime.
+        if base is not None and record.term > len(self.state.ledger):
             self._agreement.check_record(record, model, proposed.envelope.attempt)
-            self.participant.check_signed(record)
+            base.check_signed(record, self.keys)
         return model
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
-        self.participant.check_commit(commit)  # before anything is stored
         if commit.more:  # this site is behind: it needs no model before the last page
             return wire.pack(self.participant.commit(commit))
-        newest = commit.records[-1].record
-        # Model first: no record without its model, except between two pages.
-        if newest.term >= len(self.state.ledger):
-            self.models.put(self._find(message, newest.model))
-        reply = self.participant.commit(commit)
+
+        def keep_model() -> None:
+            newest = commit.records[-1].record
+            if newest.term >= len(self.state.ledger):
+                self.models.put(self._find(message, newest.model))
+
+        reply = self.participant.commit(commit, keep_model)
         newest_two = self.state.ledger.records(reply.head_term - 1)
         self.personalisation.consider_global(stored_models(newest_two, self.models))
         kept = {record.model for record in newest_two}

@@ -38,7 +38,7 @@ def check_proof(
             raise _not_obliged() from error
         if due is None:
             break
-        # A majority may have committed that record already: another one would fork the ledger.
+        # A quorum may have committed that record already: another one would fork the ledger.
         if due.record != record.hash or due.attempt >= attempt:
             raise _not_obliged()
         attempt = due.attempt

@@ -150,8 +150,8 @@ def silent_through(
     remembering = {vendor: votes for vendor, votes in reports.items() if not votes.forgetful}
     if not has_quorum(remembering, roster, quorum):
         return None
-    # This site can have voted in a term only after a majority had accepted the record before it.
-    # That majority and the one heard here share a vendor, and this vendor either still shows that
+    # This site can have voted in a term only after a quorum had accepted the record before it.
+    # That quorum and the one heard here share a vendor, and this vendor either still shows that
     # record as accepted in the term before (hence + 1) or is already in the later term.
     return max(votes.term + (1 if votes.accepted else 0) for votes in remembering.values())
 

@@ -156,7 +156,7 @@ class RosterChange(Noun):
 
 
 class Recovery(Noun):
-    """The members that go on after a majority was lost for good, signed by all of them.
+    """The members that go on after the quorum was lost for good, signed by all of them.
 
     ``edition`` decides from the term after the record with the hash ``head``, which is of ``term``;
     ``previous`` is the hash of the edition in force until then.

@@ -1,4 +1,4 @@
-"""A recovery: the members that are left go on after a majority of the roster was lost for good.
+"""A recovery: the members that are left go on after the roster's quorum was lost for good.
 
 All of them sign it.  While one of them has not, it holds nowhere.  From its signature on a site
 votes no more in the term that follows the named head: the old roster decides it without that site

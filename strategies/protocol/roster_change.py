@@ -1,7 +1,7 @@
-"""Changes of the roster: approved by a majority of the old roster, in force after a committed term.
+"""Changes of the roster: approved by a quorum of the old roster, in force after a committed term.
 
 A vendor approves a new :class:`Edition` with its signature.  A server learns approvals when it
-opens a term; with the approvals of a majority, the term's record carries the change.  The old
+opens a term; with the approvals of a quorum, the term's record carries the change.  The old
 roster decides on that record, so at most one edition follows another, and the new roster decides
 the next term.  To verify a ledger, its first edition is enough.
 """
@@ -87,7 +87,7 @@ def sign_approval(vendor: str, previous: str, edition: Edition, keys: Keys) -> A
 def agreed_change(
     approvals: Iterable[Approval], edition: Edition, keys: Keys
 ) -> RosterChange | None:
-    """Return the change that a majority of ``edition``'s roster has approved, or None.
+    """Return the change that a quorum of ``edition``'s roster has approved, or None.
 
     Ignore approvals whose signature does not match their vendor.
     """
@@ -108,7 +108,7 @@ def agreed_change(
 
 
 def check_change(change: RosterChange, edition: Edition, keys: Keys) -> None:
-    """Check that a majority of ``edition``'s roster has approved the change.
+    """Check that a quorum of ``edition``'s roster has approved the change.
 
     Raises :class:`MessageRefused`.
     """

@@ -187,7 +187,7 @@ def forged(found: str) -> MessageRefused:
     """Return the error for what lacks a valid signature."""
     return MessageRefused(
         found,
-        "valid signatures of this roster's vendors, of a majority where it is one that decides",
+        "valid signatures of this roster's vendors, of a quorum where it is one that decides",
         "give every site the same federation file; if they all have it, look into who sent this",
         MessageRefused.SIGNATURE,
     )

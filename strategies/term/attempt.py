@@ -152,8 +152,7 @@ class Attempt:
                 steps=reply.steps,
                 signature=reply.signature,
             )
-            told = self.signed.get(vendor, SignedAnswers())
-            self.signed[vendor] = told.model_copy(update={"work": (*told.work, work)})
+            self._note_signed(vendor, work=(work,))
 
     def note_evaluation(self, reply: Reply, averaged: bool) -> None:
         """Note a vendor's metrics and its report on privacy; ``averaged`` as in the record."""
@@ -166,8 +165,18 @@ class Attempt:
             evaluation = SignedEvaluation(
                 averaged=averaged, privacy=reply.privacy is not None, signature=reply.signature
             )
-            told = self.signed.get(vendor, SignedAnswers())
-            self.signed[vendor] = told.model_copy(update={"evaluation": evaluation})
+            self._note_signed(vendor, evaluation=evaluation)
+
+    def _note_signed(
+        self,
+        vendor: str,
+        work: tuple[SignedWork, ...] = (),
+        evaluation: SignedEvaluation | None = None,
+    ) -> None:
+        """Add to the figures that a record quotes of ``vendor`` with its signatures."""
+        told = self.signed.get(vendor, SignedAnswers())
+        every = {"work": (*told.work, *work), "evaluation": evaluation or told.evaluation}
+        self.signed[vendor] = told.model_copy(update=every)
 
     def too_few_clients(self, least: int) -> FederationStopped:
         """Return the error for a term with too few usable updates to average."""

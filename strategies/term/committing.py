@@ -1,4 +1,4 @@
-"""Phase 5 of a term: a majority accepts the record, then all vendors learn of the commit."""
+"""Phase 5 of a term: a quorum accepts the record, then all vendors learn of the commit."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
         f"nobody sent the model {name[:12]}… of the record accepted in term {term.envelope.term}",
         "one of the vendors that have accepted it",
         "bring more sites back; nothing committed is lost",
-        FederationStopped.NO_MAJORITY,
+        FederationStopped.NO_QUORUM,
     )
 
 

@@ -53,9 +53,9 @@ def require_quorum(
     if count < needed:
         raise FederationStopped(
             f"{count} of {len(roster)} vendors {did} (term {term})",
-            f"a {'majority' if quorum == 'majority' else 'byzantine quorum'} of {needed}",
+            f"a quorum of {needed}",
             "bring more sites back and resume the run; nothing committed is lost",
-            FederationStopped.NO_MAJORITY,
+            FederationStopped.NO_QUORUM,
         )
 
 
@@ -73,15 +73,15 @@ class Conversation:
         phase: str,
         deadline: float,
         at_hand: Iterable[Model] = (),
-        majority_decides: bool = False,
+        quorum_decides: bool = False,
     ) -> dict[str, Answer]:
         """Return vendor → answer with the status ``done``; note the other vendors as absent.
 
         ``deadline`` is in seconds.  ``at_hand`` are models that a site may ask for; ``find`` looks
-        up any other.  If ``majority_decides``, the wait for the others ends soon after a majority
+        up any other.  If ``quorum_decides``, the wait for the others ends soon after a quorum
         is done.
         """
-        enough = self._majority_is_done if majority_decides else None
+        enough = self._quorum_is_done if quorum_decides else None
         models = {model.hash: model for model in at_hand}
         waiting = {message.metadata.dst_node_id: message for message in requests}
         asked = [v for v, node in self.term.node_of.items() if node in waiting]
@@ -114,7 +114,7 @@ class Conversation:
                 self.term.note_failure(vendor, phase, failed.get(vendor))
         return done
 
-    def _majority_is_done(self, answers: Iterable[Answer | None]) -> bool:
+    def _quorum_is_done(self, answers: Iterable[Answer | None]) -> bool:
         return has_quorum(vendors_done(answers), self.term.roster, self.term.quorum)
 
     def _with_models(

@@ -87,7 +87,7 @@ def open_term(
 ) -> None:
     """Ask every node who it is; fill ``term.node_of`` and, for attempts above 0, ``term.votes``.
 
-    Raises :class:`FederationStopped` without a majority, :class:`AttemptTaken` when a site has
+    Raises :class:`FederationStopped` without a quorum, :class:`AttemptTaken` when a site has
     granted a higher attempt, :class:`Behind` when a site has committed terms that the journal
     lacks.
     """
@@ -132,7 +132,7 @@ class _Answers:
         requests = {node: request(opening, wire.OPEN, node) for node in nodes}
         highest = attempt
         answers = term.exchange.ask(
-            requests, self._plan.answer_deadline, "open", enough=self._are_a_majority
+            requests, self._plan.answer_deadline, "open", enough=self._are_a_quorum
         )
         for node, answer in answers.items():
             # Nodes outside the federation may be connected to the SuperLink, too.
@@ -153,8 +153,8 @@ class _Answers:
         if highest > attempt:
             raise AttemptTaken(highest)
 
-    def _are_a_majority(self, answers: Iterable[Answer | None]) -> bool:
-        """Return whether a majority is ready, including the server's own node."""
+    def _are_a_quorum(self, answers: Iterable[Answer | None]) -> bool:
+        """Return whether a quorum is ready, including the server's own node."""
         # Without its own node the server cannot fine-tune.
         ready = vendors_done(answers)
         return self._term.server in ready and has_quorum(

@@ -13,6 +13,7 @@ from strategies.protocol.records import (
     Grant,
     Proposal,
     Quorum,
+    Recovery,
     RosterChange,
     TermRecord,
 )
@@ -85,7 +86,11 @@ class TermJournal(Protocol):
         ...
 
     def roster_change(self, approvals: Iterable[Approval]) -> RosterChange | None:
-        """Return the roster change that a majority has approved, or None."""
+        """Return the roster change that a quorum has approved, or None."""
+        ...
+
+    def recovery(self, term: int) -> Recovery | None:
+        """Return the recovery on which ``term`` is built, if any."""
         ...
 
     def check_vote(self, grant: Grant, accepted: Proposal | None, ranking: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from strategies.election import ElectionPolicy, among, first_ranking
+from strategies.election import ElectionPolicy, first_ranking, ranking_after
 from strategies.errors import MessageRefused, UpdateRejected
 from strategies.protocol.records import (
     Ballot,
@@ -74,9 +74,8 @@ def check_agreed(
         raise _refused("clients twice or in another order", "each once, in the roster's order")
     if len(record.clients) < max(plan.min_clients, 1):
         raise _refused(f"{len(record.clients)} clients", f"at least {plan.min_clients}")
-    before = head.ranking if head is not None else first_ranking(policy, plan.roster)
-    ranking_before = among(plan.roster, before)  # without vendors that a recovery has left behind
-    if not all(is_possible(each, record.attempt, ranking_before) for each in record.absences):
+    before = ranking_after(head, first_ranking(policy, plan.roster), plan.roster)
+    if not all(is_possible(each, record.attempt, before) for each in record.absences):
         raise _refused("an absence in an attempt that was not that vendor's", "lost servers")
     ranking, ended = next_term(record, history, plan, policy)
     if record.ranking != ranking:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from strategies.election import Election, ElectionPolicy, Ranking, Readiness, among
 from strategies.eligibility import reason_to_end
-from strategies.protocol.records import RosterChange, TermRecord
+from strategies.protocol.records import Recovery, RosterChange, TermRecord
 from strategies.term.attempt import Attempt
 from strategies.term.plan import TermPlan
 from strategies.weights import Model
@@ -20,12 +20,14 @@ def make_record(
     last_round: int,
     models: Mapping[str, Model],
     change: RosterChange | None = None,
+    recovery: Recovery | None = None,
 ) -> TermRecord:
     """Elect the next server, and return the term's record with the ranking that follows.
 
     The record's mappings are in the roster's order.
 
     With a ``change`` of the roster, the ranking for the next term is of the new roster.
+    ``recovery`` is the one on which the term is built.
     """
     # A vendor that did not answer keeps the privacy report of the record before.
     roster, before = term.roster, history[-1].privacy if history else {}
@@ -47,6 +49,7 @@ def make_record(
         cost=dict(term.meter.phases),
         parent=term.parent,
         roster_change=change,
+        recovery=recovery,
         signed={v: term.signed[v] for v in roster if v in term.signed} or None,
     )
     ranking, ended = next_term(made, history, plan, policy)

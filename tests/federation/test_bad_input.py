@@ -140,7 +140,7 @@ def test_sites_with_different_federation_files(
     sites = DeployedFederation(tmp_path, tiny_federation(tmp_path, VENDORS))
     change(sites.folders["c"] / "federation.toml", "^learning-rate = .*$", "learning-rate = 0.01")
     outcome = sites.order("c", rounds=1)
-    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_QUORUM)
     assert f"'a': '{MessageRefused.FEDERATION}'" in outcome.text
     for vendor in ("a", "b"):
         shown = run([SRFLM, "status", sites.folders[vendor]], cwd=tmp_path)

@@ -20,6 +20,7 @@ from strategies.election import (
     Score,
     election_policy,
     first_ranking,
+    ranking_after,
     score,
     served_in_cycle,
 )
@@ -227,6 +228,24 @@ def test_first_server_is_the_first_of_the_roster(policy: ElectionPolicy) -> None
 def test_first_ranking_of_the_other_policies_is_theirs() -> None:
     assert first_ranking(Fixed("c"), ROSTER)[0] == "c"
     assert first_ranking(Random(3), ROSTER) == first_ranking(Random(3), list(ROSTER))
+
+
+@pytest.mark.parametrize(
+    ("head", "roster", "expected"),
+    [
+        (None, "abc", "cab"),  # term 1: the order before any ballot
+        ("bca", "abc", "bca"),
+        ("bca", "abcd", "bcad"),  # a newcomer stands in last
+        ("bca", "ac", "ca"),  # without a member that a recovery has left behind
+        (None, "ab", "ab"),
+        ("bca", "de", "de"),  # nobody stays: the roster's own order
+    ],
+)
+def test_ranking_after_a_record_is_its_own_among_those_who_decide(
+    head: str | None, roster: str, expected: str
+) -> None:
+    record = make_record(ranking=tuple(head)) if head is not None else None
+    assert ranking_after(record, "cab", roster) == tuple(expected)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_run_stops_clearly_without_a_majority_and_keeps_what_is_committed(tmp_pa
 
     with pytest.raises(FederationStopped) as stopped:
         conduct(run, silent_at(two_vanish))
-    assert stopped.value.code == FederationStopped.NO_MAJORITY
+    assert stopped.value.code == FederationStopped.NO_QUORUM
     assert [record.term for record in records_of(run)] == [1]
     assert '"status": "stopped"' in run.summary.read_text()
     assert run.report.exists()

@@ -11,7 +11,7 @@ from strategies.protocol.records import Committed
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A term of which a majority has signed ``own``, which is in the ledger, and also ``other``."""
+    """A term of which a quorum has signed ``own``, which is in the ledger, and also ``other``."""
 
     own: Committed
     other: Committed

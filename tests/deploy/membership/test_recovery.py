@@ -69,7 +69,7 @@ def test_remaining_members_go_on_and_verify_says_so(sites: ChangingFederation, f
         assert [each.term for each in found.recovered] == [2]
         assert set(found.recovered[0].signatures) == {"a", "b"}
     told = CliRunner().invoke(app, ["verify", str(sites.folders["a"])])
-    assert "recovered after term 2, when a majority was lost; signed by a, b" in told.output
+    assert "recovered after term 2, when the quorum was lost; signed by a, b" in told.output
 
 
 def test_verify_says_so_before_the_first_term(sites: ChangingFederation, file: Path) -> None:
@@ -111,7 +111,7 @@ def test_all_go_on_when_half_of_them_have_lost_their_votes(
 
 
 def test_refused_while_a_majority_can_vote(sites: ChangingFederation, file: Path) -> None:
-    with pytest.raises(DeploymentError, match="a majority that can vote") as caught:
+    with pytest.raises(DeploymentError, match="a quorum that can vote") as caught:
         propose(sites.site("a"), file, head_of(sites, "a"), ["d"], None, ["a", "b", "c"])
     assert caught.value.code == DeploymentError.NOT_LOST
     assert not file.exists()

@@ -89,7 +89,7 @@ def test_huge_number_is_followed_nowhere_and_blocks_no_later_order(
     sites: QuickFederation, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     outcome = sites.order("a", rounds=9, number=number)
-    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_QUORUM)
     assert numbers(sites) == [1, 1, 1]
     assert run(sites, "c", 2, monkeypatch).number == 2
     assert numbers(sites) == [2, 2, 2]

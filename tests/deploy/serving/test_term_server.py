@@ -159,7 +159,7 @@ def test_record_accepted_by_one_site_is_proposed_again_by_the_stand_in(
     sites: QuickFederation,
 ) -> None:
     sites.fault = lost(wire.ACCEPT, to=("a", "b"))
-    assert sites.perform("a").code == FederationStopped.NO_MAJORITY
+    assert sites.perform("a").code == FederationStopped.NO_QUORUM
     held = sites.site("c").state.ledger.accepted(1)
     assert held is not None
     sites.fault, sites.down = pass_on, {"a"}
@@ -220,7 +220,7 @@ def test_vendor_that_is_not_elected_is_not_obeyed(sites: QuickFederation, knows:
     sites.launchers_know_nodes = knows
     before = {vendor: content_of(sites.site(vendor)) for vendor in NAMES}
     outcome = sites.perform("c", attempt=0)
-    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_QUORUM)
     assert {vendor: content_of(sites.site(vendor)) for vendor in NAMES} == before
     assert not sites.trained
 
@@ -231,7 +231,7 @@ def test_signature_that_nobody_can_verify_is_no_acceptance(sites: QuickFederatio
     sites.site("c").site.participant.__dict__["keys"] = wrong
     sites.down = {"b"}
     outcome = sites.perform("a")
-    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_QUORUM)
     assert "1 of 3 vendors stored" in outcome.text
     assert sites.head("a") == 0
     sites.down = set()
@@ -251,7 +251,7 @@ def test_vote_that_lacks_its_proposal_is_none(sites: QuickFederation) -> None:
         return Message(wire.pack(plain), reply_to=message)
 
     sites.fault, sites.down = hiding, {"a"}
-    assert sites.perform("b", attempt=1).code == FederationStopped.NO_MAJORITY
+    assert sites.perform("b", attempt=1).code == FederationStopped.NO_QUORUM
     assert sites.site("b").state.ledger.proposal(1) is None
 
 
@@ -270,7 +270,7 @@ def test_order_of_a_vendor_that_is_not_obeyed_is_refused(sites: QuickFederation)
         policy = settings.policy.model_copy(update={"runs_from": ("b",)})
         sites.keep(vendor, settings.model_copy(update={"policy": policy}))
     outcome = sites.order("c", rounds=9, number=2)
-    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_QUORUM)
     assert MessageRefused.NO_ORDER in outcome.text
     orders = [sites.site(vendor).state.ledger.order() for vendor in NAMES]
     assert [order.number for order in orders if order] == [1, 1, 2]

@@ -186,7 +186,7 @@ def test_log_that_a_server_puts_into_a_certificate_is_refused(
         records=(Committed(record=record, certificate=twice),),
     )
     with pytest.raises(MessageRefused, match="has not signed"):
-        sites.site("b").site.participant.check_commit(commit)
+        sites.site("b").site.participant.commit(commit)
 
 
 def test_acceptance_that_is_asked_for_again_is_the_same_vote(tmp_path: Path) -> None:

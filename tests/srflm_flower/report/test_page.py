@@ -15,7 +15,7 @@ from srflm_flower.results.summary import RunSummary, summarise
 from strategies.errors import NO_REPLY, FederationStopped, TrainingDiverged
 from strategies.protocol.records import Absence, Ballot, PhaseCost, TermRecord, VendorMetrics
 
-STOPPED = (FederationStopped.NO_MAJORITY, "2 of 4 vendors were ready")
+STOPPED = (FederationStopped.NO_QUORUM, "2 of 4 vendors were ready")
 VOID = {"meta", "br", "col", "img"}
 FIGURE = "data:image/svg+xml;base64,"
 

@@ -28,7 +28,7 @@ def test_shortened_names_keep_both_ends() -> None:
 
 def test_every_code_has_a_meaning() -> None:
     codes = [NO_REPLY, *(code for kind in SrflmError.__subclasses__() for code in kind.codes)]
-    assert FederationStopped.NO_MAJORITY in codes
+    assert FederationStopped.NO_QUORUM in codes
     for code in codes:
         assert "does not know" not in meaning_of(code)
     assert "does not know" in meaning_of("SRFLM-Z9")

@@ -88,7 +88,7 @@ def reply_to(message: Message | None) -> wire.Reply:
 
 def test_minority_commits_nothing_and_catches_up_afterwards(sites: QuickFederation) -> None:
     sites.fault = split("a", "bc")
-    assert sites.perform("a").code == FederationStopped.NO_MAJORITY
+    assert sites.perform("a").code == FederationStopped.NO_QUORUM
     assert sites.perform("b", attempt=1).result == "committed"
     assert [sites.head(vendor) for vendor in NAMES] == [0, 1, 1]
     sites.fault = pass_on
@@ -128,7 +128,7 @@ def test_server_that_is_behind_and_cannot_be_helped_fails_and_changes_nothing(
     sites.down = set()
     for kind in (wire.RECORDS, wire.MODEL, wire.COMMIT):
         sites.fault = lost(kind)
-        assert sites.perform("a", attempt=0).code == FederationStopped.NO_MAJORITY
+        assert sites.perform("a", attempt=0).code == FederationStopped.NO_QUORUM
         assert sites.head("a") == 0
     sites.fault = pass_on
     sites.complete()

@@ -202,7 +202,7 @@ def test_site_that_lost_its_state_asks_a_majority_of_the_others(five: QuickFeder
     ledger = sites.lose_disk("c").state.ledger
     for group in ("ace", "cbd"):
         sites.fault = only(group)
-        assert sites.perform("c", kind="sync").code == FederationStopped.NO_MAJORITY
+        assert sites.perform("c", kind="sync").code == FederationStopped.NO_QUORUM
         assert ledger.is_forgetful()
     sites.fault = only("acde")
     assert sites.perform("c", kind="sync").result == "synced"
@@ -220,7 +220,7 @@ def test_others_that_have_forgotten_too_cannot_help(three: QuickFederation) -> N
         sites.lose_disk(vendor)
     for vendor in "bc":
         outcome = sites.perform(vendor, kind="sync")
-        assert outcome.code == FederationStopped.NO_MAJORITY
+        assert outcome.code == FederationStopped.NO_QUORUM
         assert forgetful(sites, vendor)
 
 

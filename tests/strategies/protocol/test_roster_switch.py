@@ -124,7 +124,7 @@ def test_majority_that_has_not_heard_of_the_change_does_not_end_forgetfulness(
     sites.lose_disk("b")
     sites.down = {"a"}
     outcome = sites.perform("b", kind="sync")
-    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_QUORUM)
     assert "found: 3 other vendors" in outcome.text and "knows this edition" in outcome.text
     assert sites.site("b").state.ledger.is_forgetful()
     sites.down = set()

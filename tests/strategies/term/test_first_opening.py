@@ -81,7 +81,7 @@ def test_nodes_that_never_start_are_not_waited_for_without_end(
     run = slow_to_start(tmp_path)
     with pytest.raises(FederationStopped) as caught:
         conduct_on(SlowStart(run, clock, ready=1e6), run)
-    assert caught.value.code == FederationStopped.NO_MAJORITY
+    assert caught.value.code == FederationStopped.NO_QUORUM
     assert 3600 <= clock.now < 3700
 
 
@@ -95,6 +95,6 @@ def test_later_openings_wait_as_agreed(tmp_path: Path, clock: FakeClock) -> None
 
     with pytest.raises(FederationStopped) as caught:
         conduct_on(SlowStart(run, clock, 0.0, silent_at(gone)), run)
-    assert caught.value.code == FederationStopped.NO_MAJORITY
+    assert caught.value.code == FederationStopped.NO_QUORUM
     assert [record.term for record in records_of(run)] == [1]
     assert 60 <= clock.now < 120
