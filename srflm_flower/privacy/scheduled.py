@@ -60,7 +60,8 @@ def _rounds(records: Sequence[TermRecord], vendor: str) -> dict[Role, int]:
         # A server that failed may have trained before it did.
         if vendor in (record.server, *record.lost_servers):
             rounds["server"] += record.round - before
-        if vendor in record.clients:
+        # A client whose update the server could not use, or has left out, has trained all the same.
+        if vendor != record.server and vendor in {*record.clients, *record.ballots}:
             rounds["client"] += record.round - before
         before = record.round
         change = record.roster_change

@@ -53,8 +53,8 @@ pytestmark = [
 ]
 P = MessageRefused
 CALLS_OF_A_MEMBER = 4
-TOO_LARGE = 640 * 1024 * 1024
-"""Ten times what an edge takes."""
+TOO_LARGE = 16 * 1024 * 1024 + 1
+"""A byte more than an edge takes."""
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +200,23 @@ def logged(site: DeployedSite, *expected: tuple[str, int]) -> Iterator[None]:
     wait_until(lambda: found() == wanted, f"not in {log}: {wanted}")
 
 
+def test_edge_is_the_only_listener_on_the_network(sites: Sites) -> None:
+    for site in sites.values():
+        processes = [psutil.Process(pid) for pid in programs_of(site).values()]
+        family = {child for each in processes for child in (each, *each.children(recursive=True))}
+        listening = [
+            (each.name(), connection.laddr.ip, connection.laddr.port)
+            for each in family
+            for connection in each.net_connections("all")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        host, port = site.settings.listen.rsplit(":", 1)
+        assert len({port for _, _, port in listening}) > 5, "SuperLink, SuperNodes, ways out"
+        others = [each for each in listening if each[1:] != (host, int(port))]
+        assert {ip for _, ip, _ in others} == {"127.0.0.1"}
+        assert {name for name, *at in listening if tuple(at) == (host, int(port))} == {"nginx"}
+
+
 NOT_FOR_PEERS = (
     "/v1/control/start-run",
     "/v1/control/list-runs",
@@ -254,7 +271,7 @@ def test_nobody_comes_in_in_anothers_name(sites: Sites, tmp_path: Path) -> None:
                 assert call(at, RARE, {}, own) == 403, "no key at all"
 
 
-def test_message_ten_times_too_large(sites: Sites) -> None:
+def test_call_that_is_one_byte_too_large(sites: Sites) -> None:
     """As a reply of a member's SuperNode: an edge refuses it before it has come."""
     path = "/v1/fleet/push-object"
     with unharmed(sites):
