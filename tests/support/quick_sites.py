@@ -39,7 +39,17 @@ from tests.support.deployed import DeployedFederation, SiteFault, pass_on
 from tests.support.faults import Crash, crash_at_message
 from tests.support.tiny import tiny_federation
 
-TABLES = ("meta", "records", "votes", "proposals", "changes", "orders", "said", "evidence")
+TABLES = (
+    "meta",
+    "records",
+    "votes",
+    "proposals",
+    "yielded",
+    "changes",
+    "orders",
+    "said",
+    "evidence",
+)
 
 
 @dataclass(frozen=True)
