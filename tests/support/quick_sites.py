@@ -176,7 +176,7 @@ class QuickFederation(DeployedFederation):
         self._kept = {}
         self.down, self.fault, self.now = set(), pass_on, 0.0
         self.launchers_know_nodes = False
-        self.seen, self.outcomes = {}, []
+        self.seen, self.heard, self.outcomes = {}, {}, []
         self.trained.clear()
         for vendor in self.roster:
             found_ledger(self.site(vendor))
