@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from flwr.app import Error, Message
+from rich.console import Console
 
 from clients.learner import Trained
 from clients.training import Work
+from deploy.cli.status import show_status
+from deploy.operating.status import site_status
 from deploy.serving import term_server
 from srflm_flower.client_app import answer_at
 from srflm_flower.run.memory_grid import Deliver
@@ -295,3 +299,29 @@ def test_who_yields_changes_no_promise_and_fills_no_disk(sites: BreakableFederat
     sites.turn()
     assert sites.turn() == "b"
     assert sites.records("b")[0].lost_servers == ("a",), "of later attempts nothing is said"
+
+
+# ---- what the operators see ------------------------------------------------------------------
+
+
+def shown(sites: QuickFederation, vendor: str) -> list[str]:
+    console = Console(width=400, record=True, file=io.StringIO())
+    show_status(site_status(sites.site(vendor)), console)
+    return [line for line in console.export_text().splitlines() if "yield" in line]
+
+
+def test_status_says_so_in_one_line_here_and_there(sites: BreakableFederation) -> None:
+    sites.turn()
+    (here,), (there,) = shown(sites, "a"), shown(sites, "c")
+    for line in (here, there):
+        assert "attempt 0" in line and DataError.MISSING in line
+        assert PATH not in line
+    assert "site.log" in here
+    assert "a, attempt 0" in there
+    log = (sites.folders["a"] / "state" / "site.log").read_text(encoding="utf-8")
+    assert PATH in log, "at home the operator finds the path"
+    for vendor in "bcd":
+        for path in sites.folders[vendor].rglob("*"):
+            assert not path.is_file() or PATH.encode() not in path.read_bytes()
+    sites.turn()
+    assert shown(sites, "a") == shown(sites, "c") == []
