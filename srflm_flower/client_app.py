@@ -17,6 +17,7 @@ from srflm_flower.run.simulated_site import simulated_site
 from srflm_flower.site.signing import signed_failure
 from strategies.errors import INTERNAL_ERROR, SrflmError
 from strategies.protocol import messages as wire
+from strategies.protocol import yielding
 from strategies.protocol.signatures import Keys
 from strategies.secure_aggregation import messages as secure
 
@@ -52,7 +53,7 @@ class Answering(Protocol):
 def make_client_app(answer: Handler) -> ClientApp:
     """Return a ClientApp that answers every message of a term with ``answer``."""
     app = ClientApp()
-    for kind in (*wire.KINDS, *secure.KINDS):
+    for kind in (*wire.KINDS, *yielding.KINDS, *secure.KINDS):
         category, action = kind.split(".")
         getattr(app, category)(action)(answer)  # as the decorator @app.train("local") does
     return app

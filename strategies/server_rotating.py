@@ -181,8 +181,8 @@ class ServerRotating(OwnLoop):
         elif stored is not None and stored[1].record.server == term.server:
             proposal = stored[1]
         else:
-            if term.server not in term.node_of:
-                raise ServerLost(next(a for a in term.absences if a.vendor == term.server))
+            if term.server not in term.node_of:  # the last absence: ``lost`` may have one, too
+                raise ServerLost([a for a in term.absences if a.vendor == term.server][-1])
             proposal, models = self._work(term, grid)
         proposal = proven(term, proposal, is_own)
         return self._commit(term, self.journal.propose(attempt, proposal, models))

@@ -51,6 +51,8 @@ def show_status(found: SiteStatus, console: Console) -> None:
     table.add_row("next server", found.server_next)
     if found.silent is not None:
         table.add_row("[yellow]does not vote[/]", escape(found.silent))
+    for yielded in found.yielded:
+        table.add_row("[yellow]yields[/]", escape(yielded))
     for contradiction in found.contradictions:
         table.add_row("[red]two histories[/]", escape(contradiction))
     for charge in found.evidence:

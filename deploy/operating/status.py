@@ -28,10 +28,10 @@ from srflm_flower.site.evidence.signed_votes import evidence
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.recovering import recovering_from
 from strategies.errors import IdentityError
-from strategies.phases import PHASE_OF
+from strategies.phases import PHASE_OF, phase_in_full
 from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.quorum import owner
-from strategies.protocol.records import VendorPrivacy
+from strategies.protocol.records import Absence, VendorPrivacy
 
 if TYPE_CHECKING:
     from deploy.operating.own_spending import OwnSpending
@@ -94,6 +94,8 @@ class SiteStatus(Strict):
     """The site's certificates that expire within 30 days, the first one first."""
     silent: str | None = None
     """Why the site does not vote at the moment."""
+    yielded: tuple[str, ...] = ()
+    """The vendors that have yielded an attempt at the open term, and why."""
     contradictions: tuple[str, ...] = ()
     """Terms of which two records are committed, with the vendors that have signed both."""
     evidence: tuple[str, ...] = ()
@@ -138,8 +140,20 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         privacy_ledger=own.ledger if own is not None else None,
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
         silent=why_silent(ledger, term),
+        yielded=tuple(_yielded(each, site.vendor) for each in ledger.yielded(term) if running),
         contradictions=tuple(str(each) for each in contradictions(ledger)),
         evidence=tuple(_charge(each) for each in evidence(ledger, view.federation)),
+    )
+
+
+def _yielded(lost: Absence, own: str) -> str:
+    """Return who has yielded which attempt, and why: of another site, its code is all there is."""
+    what = f"{lost.vendor}, attempt {lost.attempt}: {lost.code} ({phase_in_full(lost.phase)})"
+    if lost.vendor != own:
+        return what
+    return (
+        f"{what}; state/site.log says why; this site tries again after the other vendors, or after"
+        " `srflm down`, `srflm up`"
     )
 
 

@@ -40,6 +40,7 @@ class JobOutcome(Noun):
     """The outcome of a task.
 
     ``committed``: the term is in the ledger. ``outvoted``: another server was granted ``attempt``.
+    ``yielded``: this site cannot do its own part of the attempt and leaves it to the next vendor.
     ``caught-up``: this site had missed terms and now has them. ``failed``: see ``code``; the text
     stays in the site's log. ``ordered``: a quorum follows the order. ``outnumbered``: the order
     is not new, as the others know orders up to ``number``. ``synced``: no missed terms or orders
@@ -48,7 +49,15 @@ class JobOutcome(Noun):
 
     task: TaskName
     result: Literal[
-        "committed", "outvoted", "caught-up", "failed", "ordered", "outnumbered", "synced", "told"
+        "committed",
+        "outvoted",
+        "yielded",
+        "caught-up",
+        "failed",
+        "ordered",
+        "outnumbered",
+        "synced",
+        "told",
     ]
     attempt: int = 0
     number: int = 0

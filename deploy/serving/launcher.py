@@ -40,7 +40,9 @@ from strategies.protocol.succession import (
     Seen,
     Timeouts,
     Turn,
+    Yielded,
     learnt_timeouts,
+    newly_heard,
     next_turn,
 )
 
@@ -109,6 +111,7 @@ class Launcher:
     _retries: Backoff = field(default_factory=lambda: Backoff(MIN_RETRY, MAX_RETRY))
     _over_since: float | None = None
     _asked: float = -ASK_SECONDS
+    _yielded: dict[str, Yielded] = field(default_factory=dict)
 
     def step(self) -> Turn | None:
         """Look at the ledger once and act on it; return this vendor's next turn, if any."""
@@ -154,7 +157,8 @@ class Launcher:
         liars = frozenset[str]()
         if self.roster is not None:
             liars = not_obeyed(self.ledger, self.roster.own.federation)
-        return next_turn(self.vendor, ranking, seen, self.timeouts(), liars)
+        self._yielded = newly_heard(self.ledger.yielded(votes.term), self._yielded, now)
+        return next_turn(self.vendor, ranking, seen, self.timeouts(), liars, self._yielded)
 
     def _duty(self, now: float) -> Duty:
         """Return the duty under the current roster; log a problem with the roster once."""
@@ -236,6 +240,9 @@ class Launcher:
             self._seen = (serving.term, Seen(outcome.attempt, now))
         elif outcome.result == "failed" and serving.task.kind == "sync" and self.synced:
             self.problem = f"{outcome.code}: {outcome.text}"  # no reason to delay a turn
+        elif outcome.result == "yielded":  # the turn after it is in the ledger, too
+            self.problem = f"{outcome.code}: {outcome.text}"
+            self.log("failed", problem=self.problem)
         elif outcome.result == "failed":
             self._failed(now, f"{outcome.code}: {outcome.text}")
         else:

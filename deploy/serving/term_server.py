@@ -21,12 +21,14 @@ from clients.files.event_log import EventLog
 from clients.files.locks import locked
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, names_in, outcome_path
 from deploy.serving.telling import FIRST_POLL_SECONDS, Told, ask_all, compare_heads, learn_orders
+from deploy.serving.yielding import yield_attempt
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.starts import take_over
 from srflm_flower.site.journal import SiteJournal
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
 from strategies.protocol import messages as wire
 from strategies.protocol.quorum import Accepted, Votes, has_quorum, refusal, silent_through
+from strategies.protocol.yielding import must_yield
 from strategies.server_rotating import ServerRotating
 from strategies.term.attempt import ServerLost
 from strategies.term.catching_up import catch_up_from
@@ -87,6 +89,7 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     journal = SiteJournal(
         site.state.ledger, site.models, site.initial, federation.as_edition, site.keys
     )
+    lost_before = [a for a in site.state.ledger.yielded(votes.term) if a.attempt < task.attempt]
     strategy = ServerRotating(
         replace(federation.term_plan(), first_poll=FIRST_POLL_SECONDS),
         federation.election_policy(),
@@ -100,7 +103,7 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         peers_of(site, task),
     )
     try:
-        strategy.serve(grid, task.attempt)
+        strategy.serve(grid, task.attempt, lost_before)
     except AttemptTaken as taken:
         return JobOutcome(task=task.name, result="outvoted", attempt=taken.attempt)
     except Behind as behind:
@@ -109,7 +112,15 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         return JobOutcome(task=task.name, result="caught-up")
     except ServerLost as lost:
         site.log(str(lost))
-        return JobOutcome(task=task.name, result="failed", code=lost.absence.code, text=str(lost))
+        yields = must_yield(lost.absence)
+        if yields:
+            yield_attempt(site, grid, peers_of(site, task), votes.term, lost.absence)
+        return JobOutcome(
+            task=task.name,
+            result="yielded" if yields else "failed",
+            code=lost.absence.code,
+            text=str(lost),
+        )
     return JobOutcome(task=task.name, result="committed", attempt=task.attempt)
 
 

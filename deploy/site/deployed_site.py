@@ -26,6 +26,7 @@ from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
 from strategies.errors import INTERNAL_ERROR, ConfigurationError, SrflmError
 from strategies.protocol import messages as wire
+from strategies.protocol.yielding import YIELD
 from strategies.weights import Model
 
 SITE_VARIABLE = "SRFLM_SITE"
@@ -85,7 +86,8 @@ class DeployedSite(SiteOnDisk):
             raise
         finally:
             self._note(message, sender, outcome)
-            if len(self.state.ledger) != head or message.metadata.message_type == wire.ORDER:
+            awaited = message.metadata.message_type in (wire.ORDER, YIELD)
+            if len(self.state.ledger) != head or awaited:
                 self.tell_next()
 
     def _note(self, message: Message, sender: str | None, outcome: str) -> None:

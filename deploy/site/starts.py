@@ -38,6 +38,8 @@ def begin_start(site: SiteOnDisk, restored: bool) -> None:
     broken_off = expected == known + 1 == ledger.announced()
     start = _next(site, max(known, expected))
     ledger.begin(start, forgetful=known != expected and not broken_off, restored=restored)
+    # Its operator may have mended what it failed at: it need not wait for all others' turns.
+    ledger.take_up(site.vendor)
 
 
 def take_over(site: SiteOnDisk, newer: Memory) -> None:

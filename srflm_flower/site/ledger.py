@@ -17,6 +17,7 @@ from strategies.protocol.chain import check_follows
 from strategies.protocol.memory import Memory, newest
 from strategies.protocol.quorum import NONE_SEEN, Accepted, Votes
 from strategies.protocol.records import (
+    Absence,
     Certificate,
     Committed,
     Edition,
@@ -98,6 +99,7 @@ class TermLedger(LapsingLedger):
             # In the same transaction: no vote may be given in a term that is committed.
             db.execute("DELETE FROM votes WHERE term <= ?", (record.term,))
             db.execute("DELETE FROM proposals WHERE term <= ?", (record.term,))
+            db.execute("DELETE FROM yielded WHERE term <= ?", (record.term,))
         return True
 
     def check_next(self, record: TermRecord) -> None:
@@ -210,6 +212,31 @@ class TermLedger(LapsingLedger):
                 "SELECT proposal FROM proposals WHERE term = ? AND attempt = ?", (term, attempt)
             ).fetchone()
         return Proposal.model_validate_json(row[0])
+
+    # ---- attempts that their vendors have yielded ----------------------------------------------
+
+    def yielded(self, term: int) -> Sequence[Absence]:
+        """Return the last attempt in ``term`` of each vendor that has yielded one, lowest first."""
+        query = "SELECT absence FROM yielded WHERE term = ? ORDER BY attempt"
+        with self.reading() as db:
+            return [Absence.model_validate_json(row[0]) for row in db.execute(query, (term,))]
+
+    def keep_yielded(self, term: int, lost: Absence) -> None:
+        """Note that a vendor yields its attempt; a lower one than it has yielded is ignored."""
+        # One row a vendor: however often it yields, it fills no disk and no term record.
+        row = (term, lost.vendor, lost.attempt, lost.model_dump_json())
+        with self.deciding() as db:
+            db.execute(
+                "INSERT INTO yielded VALUES (?, ?, ?, ?) ON CONFLICT (term, vendor) DO UPDATE SET"
+                " attempt = excluded.attempt, absence = excluded.absence"
+                " WHERE excluded.attempt > attempt",
+                row,
+            )
+
+    def take_up(self, vendor: str) -> None:
+        """Forget what a vendor has yielded."""
+        with self.deciding() as db:
+            db.execute("DELETE FROM yielded WHERE vendor = ?", (vendor,))
 
     # ---- the site's message log ----------------------------------------------------------------
 

@@ -23,6 +23,9 @@ CREATE TABLE IF NOT EXISTS votes (
 CREATE TABLE IF NOT EXISTS proposals (
     term INTEGER NOT NULL, attempt INTEGER NOT NULL, proposal TEXT NOT NULL,
     PRIMARY KEY (term, attempt));
+CREATE TABLE IF NOT EXISTS yielded (
+    term INTEGER NOT NULL, vendor TEXT NOT NULL, attempt INTEGER NOT NULL, absence TEXT NOT NULL,
+    PRIMARY KEY (term, vendor));
 CREATE TABLE IF NOT EXISTS changes (term INTEGER PRIMARY KEY, edition TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS recoveries (
     term INTEGER PRIMARY KEY, edition TEXT NOT NULL, recovery TEXT NOT NULL);

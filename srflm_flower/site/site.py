@@ -33,6 +33,7 @@ from strategies.protocol import messages as wire
 from strategies.protocol.admission import check_names
 from strategies.protocol.records import Metrics
 from strategies.protocol.signatures import Keys, NoKeys
+from strategies.protocol.yielding import YIELD, YieldAttempt, check_yield
 from strategies.secure_aggregation.messages import SecureRequest
 from strategies.settings import Role
 from strategies.weights import Model, Weights
@@ -81,6 +82,7 @@ class Site:
             wire.VOTES: (wire.TellVotes, "member", self._votes),
             wire.ORDER: (wire.OrderRun, "member", self._order),
             wire.SHARE: (wire.ShareBest, "server", self._share),
+            YIELD: (YieldAttempt, "member", self._yield),
         }
         for kind, (noun, handler) in secure_site(
             vendor, federation, keys, state, self._update_and_start
@@ -298,6 +300,13 @@ class Site:
                 MessageRefused.NOT_SHARED,
             )
         return self._with_model(Model.of(best.weights))
+
+    def _yield(self, told: YieldAttempt, message: Message) -> RecordDict:
+        # A member's message, as a server's would be a promise; but of the newest site only.
+        self.memory.require_newest(message.content, told.envelope.server)
+        check_yield(told, self.participant.view(), self.keys)
+        self.state.ledger.keep_yielded(told.envelope.term, told.absence)
+        return self._reply()
 
     def _check_own(self, envelope: wire.Envelope) -> None:
         """Check that the weights of this single vendor go to its own server only."""

@@ -19,7 +19,7 @@ from srflm_flower.run.memory_grid import Deliver, Fault, MemoryGrid
 from strategies.protocol.quorum import NONE_SEEN
 from strategies.protocol.records import RunOrder, TermRecord
 from strategies.protocol.signatures import sign_order
-from strategies.protocol.succession import Seen, Timeouts, next_turn
+from strategies.protocol.succession import Seen, Timeouts, Yielded, newly_heard, next_turn
 
 SiteFault = Callable[[str, str, Message, Deliver], Message | None]
 """(server, site, message, deliver) → reply."""
@@ -43,6 +43,7 @@ class DeployedFederation:
         self.fault: SiteFault = pass_on
         self.now = 0.0
         self.seen: dict[str, tuple[int, Seen]] = {}
+        self.heard: dict[str, dict[str, Yielded]] = {}
         self.outcomes: list[tuple[str, JobOutcome]] = []
         self.launchers_know_nodes = False
         """Whether an elected server is told where everybody is, as launchers tell it."""
@@ -117,7 +118,10 @@ class DeployedFederation:
             if known is None or known[0] != term or granted > known[1].attempt:
                 attempt = granted if granted > NONE_SEEN else NONE_SEEN
                 self.seen[vendor] = (term, Seen(attempt, self.now))
-            due[vendor] = next_turn(vendor, view.ranking, self.seen[vendor][1], TIMEOUTS)
+            told = site.state.ledger.yielded(term)
+            self.heard[vendor] = newly_heard(told, self.heard.get(vendor, {}), self.now)
+            known_since, yielded = self.seen[vendor][1], self.heard[vendor]
+            due[vendor] = next_turn(vendor, view.ranking, known_since, TIMEOUTS, yielded=yielded)
         vendor = min(due, key=lambda v: due[v].due)
         self.now = max(self.now, due[vendor].due)
         outcome = self.perform(vendor, attempt=due[vendor].attempt)

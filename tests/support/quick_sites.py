@@ -39,7 +39,17 @@ from tests.support.deployed import DeployedFederation, SiteFault, pass_on
 from tests.support.faults import Crash, crash_at_message
 from tests.support.tiny import tiny_federation
 
-TABLES = ("meta", "records", "votes", "proposals", "changes", "orders", "said", "evidence")
+TABLES = (
+    "meta",
+    "records",
+    "votes",
+    "proposals",
+    "yielded",
+    "changes",
+    "orders",
+    "said",
+    "evidence",
+)
 
 
 @dataclass(frozen=True)
@@ -166,7 +176,7 @@ class QuickFederation(DeployedFederation):
         self._kept = {}
         self.down, self.fault, self.now = set(), pass_on, 0.0
         self.launchers_know_nodes = False
-        self.seen, self.outcomes = {}, []
+        self.seen, self.heard, self.outcomes = {}, {}, []
         self.trained.clear()
         for vendor in self.roster:
             found_ledger(self.site(vendor))

@@ -14,7 +14,7 @@ from deploy.serving.quiet import Quiet
 from srflm_flower.site.lapses import ALL_TERMS, FORGETFUL
 from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.quorum import grant
-from strategies.protocol.records import RunOrder
+from strategies.protocol.records import Absence, RunOrder
 from strategies.protocol.succession import Timeouts
 from tests.support.records import FEDERATION, make_committed, make_record
 
@@ -164,6 +164,46 @@ def test_failures_are_retried_ever_more_slowly(elected: Bench) -> None:
         assert served < 50
     assert gaps[1:] == sorted(gaps[1:])
     assert gaps[-1] > gaps[1]
+
+
+def yields(bench: Bench, vendor: str, attempt: int) -> None:
+    failed = Absence(vendor=vendor, phase="finetune", code="SRFLM-D1", attempt=attempt)
+    bench.ledger.keep_yielded(1, failed)
+
+
+def test_server_that_cannot_do_its_own_part_tries_again_after_the_others_only(
+    elected: Bench,
+) -> None:
+    elected.order(3)
+    elected.at(1.0)
+    yields(elected, "a", 0)
+    elected.runs.end("yielded", code="SRFLM-D1", text="a lost as server in finetune: SRFLM-D1")
+    assert elected.at(2.0) == [0]
+    assert "SRFLM-D1" in elected.launcher.problem
+    assert elected.at(16.9) == [0]
+    assert elected.at(17.1) == [0, 3], "after b and c, and a time-out more"
+
+
+def test_next_in_line_stands_in_once_it_hears_that_the_server_yields(next_in_line: Bench) -> None:
+    next_in_line.order(3)
+    next_in_line.at(1.0)
+    with next_in_line.ledger.deciding() as db:
+        next_in_line.ledger.keep_votes(db, grant(next_in_line.ledger.votes_in(db, 1), 0))
+    assert next_in_line.at(8.0) == []
+    yields(next_in_line, "a", 0)
+    assert next_in_line.at(9.0) == [1]
+
+
+def test_site_of_the_vendor_after_the_next_waits_as_long_as_for_an_opening(tmp_path: Path) -> None:
+    last = Bench(tmp_path, "c")
+    last.sync()
+    last.order(3)
+    last.at(1.0)
+    yields(last, "a", 0)
+    assert last.at(2.0) == []
+    assert last.at(3.0) == [], "that it has yielded counts from the first look"
+    assert last.at(6.9) == []
+    assert last.at(7.1) == [2]
 
 
 def test_launcher_that_fails_for_hours_goes_on_trying(elected: Bench) -> None:

@@ -24,6 +24,7 @@ from strategies.protocol.signatures import (
     sign_grant,
     sign_order,
 )
+from strategies.protocol.yielding import YieldAttempt, signed_yield
 from strategies.weights import Model, Weights
 from tests.srflm_flower.lies.falsehoods import STRANGER, Falsehood, falsehoods, honest_at, told
 from tests.srflm_flower.lies.places import Place, places
@@ -198,6 +199,8 @@ class Liar:
             return sign_grant(self.site.federation.hash, term, value, keys)
         if isinstance(value, Order):
             return sign_order(value, keys)
+        if isinstance(value, YieldAttempt):
+            return signed_yield(value.envelope, value.absence, keys)
         if isinstance(value, Committed):
             return value.model_copy(update={"certificate": self._certify(value)})
         return value

@@ -72,7 +72,12 @@ def sample(declared: Any, known: Mapping[Any, Any]) -> Any:
         return deepcopy(known[declared])
     if is_noun(declared):
         fields = declared.model_fields.items()
-        return {name: sample(plain(field.annotation), known) for name, field in fields}
+        return {
+            name: deepcopy(field.examples[0])
+            if field.examples
+            else sample(plain(field.annotation), known)
+            for name, field in fields
+        }
     if get_origin(declared) is dict:
         return {known[str]: sample(entry_of(declared), known)}
     if get_origin(declared) is tuple:

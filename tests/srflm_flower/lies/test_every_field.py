@@ -38,6 +38,8 @@ FREE = {
     "* message": "a record that nobody reads is not looked at",
     "*: missing": "a default stands for it",
     "*: nothing": "a field that need not be set",
+    "query.yield phase": "the vendor's own word on why it yields its own attempt",
+    "query.yield code": "the vendor's own word on why it yields its own attempt",
     # A request for models follows, and the server sends what it likes: it is checked then.
     "evaluate.models models": "each of the protocol's names may be left out, or name any model",
     "evaluate.models models.*": "the server's own models: checked before anything is measured",
@@ -81,7 +83,7 @@ def broken(taken: Taken, sites: NotingFederation, liar: Liar) -> str:
         return "proposed a record"
     # A failure binds the site to nothing but a promise of the liar's own attempt.
     if taken.reply.status != "done":
-        kept = ("orders", "records", "changes", "models")
+        kept = ("orders", "records", "changes", "models", "yielded")
         accepted = [[row[2:] for row in each["votes"]] for each in (taken.before, taken.after)]
         if any(taken.before[name] != taken.after[name] for name in kept) or taken.done:
             return "refused, and did it all the same"

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from strategies.protocol import messages as wire
 from strategies.protocol.bounds import MAX_ENTRIES
 from strategies.protocol.records import Certificate, Noun
+from strategies.protocol.yielding import YieldAttempt
 from strategies.secure_aggregation.messages import ShareSecrets
 
 PREFIXES = ("strategies.protocol.", "strategies.secure_aggregation.messages")
@@ -51,7 +52,7 @@ def test_every_tuple_mapping_and_whole_number_of_a_noun_is_bounded(kind: type[No
 
 
 def test_all_kinds_of_nouns_are_looked_at() -> None:
-    assert {wire.Reply, wire.Commit, Certificate, ShareSecrets} < {*nouns()}
+    assert {wire.Reply, wire.Commit, Certificate, ShareSecrets, YieldAttempt} < {*nouns()}
 
 
 def test_one_entry_too_many_is_refused() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies.protocol.quorum import NONE_SEEN, owner
-from strategies.protocol.records import PhaseCost, TermRecord
+from strategies.protocol.records import Absence, PhaseCost, TermRecord
 from strategies.protocol.succession import (
     MAX_LONGER,
     MIN_COMMIT_SECONDS,
@@ -18,7 +18,9 @@ from strategies.protocol.succession import (
     Seen,
     Timeouts,
     Turn,
+    Yielded,
     learnt_timeouts,
+    newly_heard,
     next_turn,
 )
 from tests.support.records import make_record
@@ -109,6 +111,77 @@ def test_later_sight_never_makes_a_turn_earlier(
         later = next_turn(vendor, ranking, Seen(view.attempt, view.since + 1), limits)
         assert later.attempt == turn.attempt
         assert later.due >= turn.due
+
+
+# ---- attempts that are yielded -------------------------------------------------------------------
+
+told = st.builds(Yielded, st.integers(0, 50), st.floats(0, 1e6))
+
+
+def test_next_vendor_stands_in_as_soon_as_it_hears_that_the_server_yields() -> None:
+    opened, yielded = Seen(0, 100.0), {"b": Yielded(0, 107.0)}
+    turns = [next_turn(vendor, RANKING, opened, TIMEOUTS, (), yielded) for vendor in "ca"]
+    assert turns == [Turn(1, 107.0), Turn(2, 112.0)], "the others keep their time-outs"
+    assert next_turn("b", RANKING, opened, TIMEOUTS, (), yielded) == Turn(3, 122.0)
+
+
+def test_vendor_that_yields_before_anybody_has_seen_its_attempt_is_not_waited_for() -> None:
+    nothing, yielded = Seen(NONE_SEEN, 100.0), {"b": Yielded(0, 102.0)}
+    assert next_turn("c", RANKING, nothing, TIMEOUTS, (), yielded) == Turn(1, 102.0)
+    assert next_turn("b", RANKING, nothing, TIMEOUTS, (), yielded).attempt == 3
+
+
+def test_vendor_that_hears_too_late_that_another_yields_keeps_its_time_out() -> None:
+    opened, yielded = Seen(0, 100.0), {"b": Yielded(0, 500.0)}
+    assert next_turn("c", RANKING, opened, TIMEOUTS, (), yielded) == Turn(1, 120.0)
+
+
+def test_vendor_that_has_not_yielded_comes_before_all_that_have() -> None:
+    opened = Seen(4, 100.0)
+    yielded = {"b": Yielded(3, 90.0), "c": Yielded(4, 101.0)}
+    assert next_turn("a", RANKING, opened, TIMEOUTS, (), yielded) == Turn(5, 101.0)
+    again = Seen(3, 100.0)
+    yielded = {"b": Yielded(3, 101.0), "c": Yielded(1, 50.0), "a": Yielded(2, 60.0)}
+    mended = {vendor: yielded[vendor] for vendor in "bc"}
+    assert next_turn("a", RANKING, again, TIMEOUTS, (), mended) == Turn(5, 101.0)
+
+
+def test_vendors_that_have_all_yielded_try_again_one_after_another() -> None:
+    opened = Seen(2, 100.0)
+    yielded = {"b": Yielded(0, 80.0), "c": Yielded(1, 90.0), "a": Yielded(2, 101.0)}
+    turns = [next_turn(vendor, RANKING, opened, TIMEOUTS, (), yielded) for vendor in RANKING]
+    assert turns == [Turn(3, 106.0), Turn(4, 111.0), Turn(5, 116.0)]
+    goes_on = Seen(3, 106.0)
+    assert next_turn("b", RANKING, goes_on, TIMEOUTS, (), yielded) == Turn(3, 106.0)
+    assert next_turn("c", RANKING, goes_on, TIMEOUTS, (), yielded).due > 106.0 + TIMEOUTS.commit
+
+
+@given(rankings, seen, timeouts, st.dictionaries(st.sampled_from("abcdefghi"), told))
+def test_who_yields_delays_nobody_else_and_does_not_repeat_what_it_has_yielded(
+    ranking: list[str], view: Seen, limits: Timeouts, yielded: dict[str, Yielded]
+) -> None:
+    turns = {v: next_turn(v, ranking, view, limits, (), yielded) for v in ranking}
+    assert len({turn.attempt for turn in turns.values()}) == len(ranking)
+    for vendor, turn in turns.items():
+        assert owner(turn.attempt, ranking) == vendor
+        assert turn.due >= view.since
+        if vendor in yielded:
+            assert turn.attempt > yielded[vendor].attempt
+            continue
+        plain = next_turn(vendor, ranking, view, limits)
+        assert turn.attempt == plain.attempt
+        assert turn.due <= plain.due + 1e-6
+
+
+def test_what_was_heard_before_keeps_its_time() -> None:
+    def lost(vendor: str, attempt: int) -> Absence:
+        return Absence(vendor=vendor, phase="finetune", code="SRFLM-D1", attempt=attempt)
+
+    first = newly_heard([lost("b", 0)], {}, 5.0)
+    assert first == {"b": Yielded(0, 5.0)}
+    both = newly_heard([lost("b", 0), lost("c", 1)], first, 6.0)
+    assert both == {"b": Yielded(0, 5.0), "c": Yielded(1, 6.0)}
+    assert newly_heard([lost("b", 3)], both, 7.0) == {"b": Yielded(3, 7.0)}
 
 
 # ---- time-outs -------------------------------------------------------------------------------
