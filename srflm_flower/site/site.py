@@ -20,18 +20,17 @@ from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, alike, find_models
 from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
+from srflm_flower.site.own_data.measuring import measure
 from srflm_flower.site.own_data.own_training import OwnTraining, is_of, notes_of
 from srflm_flower.site.own_data.personalisation import Personalisation, stored_models
-from srflm_flower.site.own_data.released_metrics import released_metrics
 from srflm_flower.site.policy import SitePolicy, participant_of
 from srflm_flower.site.secure_aggregation.secure_sum import secure_site
 from srflm_flower.site.signing import signed_evaluation, signed_training
-from srflm_flower.site.state import Best, SiteState, UpdateNotes
+from srflm_flower.site.state import SiteState, UpdateNotes
 from srflm_flower.site.tidying import tidy
 from strategies.errors import LedgerError, MessageRefused, SrflmError, UpdateRejected
 from strategies.protocol import messages as wire
 from strategies.protocol.admission import check_names
-from strategies.protocol.records import Metrics
 from strategies.protocol.signatures import Keys, NoKeys
 from strategies.protocol.yielding import YIELD, YieldAttempt, check_yield
 from strategies.secure_aggregation.messages import SecureRequest
@@ -213,32 +212,15 @@ class Site:
         self.training.check_told()
         told = self.state.answered.told(evaluation)
         if told is None:
-            told = self._measure(evaluation, message)
+            models = alike(self._find_all(message, evaluation.models.values()), self.initial)
+            of_site = self.learner, self.state, self.models, self._metric
+            told = measure(evaluation, models, *of_site)
         # After the last term nobody reads the report on privacy.
         privacy = self.training.privacy(evaluation.envelope) if evaluation.select else None
         reply = self._done(metrics=told, privacy=privacy)
         if evaluation.select:
             reply = signed_evaluation(evaluation, reply, self.keys)
         return self._noted(evaluation, reply)
-
-    def _measure(self, evaluation: wire.EvaluateModels, message: Message) -> dict[str, Metrics]:
-        """Evaluate the models; return the metrics that may leave, at the price of some privacy."""
-        models = alike(self._find_all(message, evaluation.models.values()), self.initial)
-        term, metrics = evaluation.envelope.term, dict[str, Metrics]()
-        for name, hash_ in evaluation.models.items():
-            model = models[hash_]
-            metrics[name] = self.learner.evaluate(model.weights, evaluation.split)
-            if evaluation.select:
-                self.models.put(model)
-                candidate = Best(model.weights, metrics[name], term, name)
-                self.state.keep_if_better(candidate, self._metric)
-        best = self.state.best()
-        if best is not None:
-            chosen_on = evaluation.split == "validation"
-            metrics["personalised"] = (
-                best.metrics if chosen_on else self.learner.evaluate(best.weights, evaluation.split)
-            )
-        return released_metrics(self.learner, metrics, evaluation.split, term)
 
     def _accept(self, proposed: wire.Accept, message: Message) -> RecordDict:
         try:

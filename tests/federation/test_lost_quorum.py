@@ -10,8 +10,8 @@ import pytest
 
 from deploy.operating.running import bring_down
 from deploy.site.deployed_site import site_anew
+from tests.support.attacks.rogue import head_of
 from tests.support.commands import SRFLM, run
-from tests.support.rogue import head_of
 from tests.support.sites import rounds_of, run_rounds, running_sites
 from tests.support.tiny import tiny_federation
 from tests.support.waiting import wait_until

@@ -19,8 +19,8 @@ from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Certificate, Committed, Proposal, TermRecord
 from strategies.protocol.signatures import acceptance_statement, sign_proposal
-from tests.support.false_models import false_model
-from tests.support.rogue import (
+from tests.support.attacks.false_models import false_model
+from tests.support.attacks.rogue import (
     Rogue,
     audited,
     elected_rogue,
@@ -108,11 +108,11 @@ def test_old_term_replayed_by_its_own_server(sites: Sites) -> None:
 
 @contextmanager
 def corrupted(site: DeployedSite, lie: str) -> Iterator[None]:
-    """Let a site's worker import ``tests.support.corrupt.<lie>``, for its server and its node."""
+    """Let a site's worker import ``tests.support.attacks.<lie>``, for its server and its node."""
     path = layout_of(site).config("worker")
     honest = path.read_bytes()
     config = json.loads(honest)
-    config["preload"].append(f"tests.support.corrupt.{lie}")
+    config["preload"].append(f"tests.support.attacks.{lie}")
     path.write_text(json.dumps(config))
     restart_worker(site)
     try:

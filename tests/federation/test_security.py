@@ -33,7 +33,7 @@ from deploy.site.deployed_site import DeployedSite
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.signatures import sign_proposal
-from tests.support.rogue import (
+from tests.support.attacks.rogue import (
     audited,
     head_of,
     next_record,

@@ -12,7 +12,7 @@ from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Deliver
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
-from tests.support.false_models import false_model
+from tests.support.attacks.false_models import false_model
 from tests.support.faults import (
     Crash,
     at,

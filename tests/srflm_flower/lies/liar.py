@@ -28,7 +28,7 @@ from strategies.protocol.yielding import YieldAttempt, signed_yield
 from strategies.weights import Model, Weights
 from tests.srflm_flower.lies.falsehoods import STRANGER, Falsehood, falsehoods, honest_at, told
 from tests.srflm_flower.lies.places import Place, places
-from tests.support.false_models import false_model
+from tests.support.attacks.false_models import false_model
 
 NOUN = "noun"
 _CERTIFIED = ("certificate", "proposal")

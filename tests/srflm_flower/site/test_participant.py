@@ -17,8 +17,8 @@ from strategies.protocol.signatures import (
     sign_order,
     sign_proposal,
 )
+from tests.support.attacks.false_models import false_model
 from tests.support.deployed import pass_on
-from tests.support.false_models import false_model
 from tests.support.quick_sites import (
     kind_of,
     lost,

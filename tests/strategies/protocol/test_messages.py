@@ -11,7 +11,7 @@ from strategies.flower_private import message_without_superlink
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Ballot, Grant, Noun, Proposal, RunOrder
 from strategies.weights import Model
-from tests.support.false_models import false_model
+from tests.support.attacks.false_models import false_model
 from tests.support.records import make_committed, make_record
 
 ENVELOPE = wire.Envelope(federation="f", term=3, attempt=1, server="a")
