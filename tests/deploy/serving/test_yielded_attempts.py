@@ -174,10 +174,10 @@ def test_message_that_reaches_nobody_leaves_the_time_outs(sites: BreakableFedera
     sites.complete()
 
 
-def test_server_without_a_majority_does_not_yield(sites: BreakableFederation) -> None:
+def test_server_without_a_quorum_does_not_yield(sites: BreakableFederation) -> None:
     sites.down = {"c", "d"}
     outcome = sites.perform("a")
-    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_MAJORITY)
+    assert (outcome.result, outcome.code) == ("failed", FederationStopped.NO_QUORUM)
     assert yielded(sites, "a") == yielded(sites, "b") == []
 
 
