@@ -12,8 +12,7 @@ from typing import Any, Final
 FIRST_SETTINGS: Final[Mapping[str, str]] = {
     "": "bundle edition evaluate-averaged name previous rounds-per-term seed",
     "aggregation": (
-        "faulty include-stale-server min-clients moving-average rule secure secure-range "
-        "trim"
+        "faulty include-stale-server min-clients moving-average rule secure secure-range trim"
     ),
     "data": "examples heterogeneity image-size label-alpha max-examples source",
     "data.partition": "alpha kind",
@@ -28,12 +27,10 @@ FIRST_SETTINGS: Final[Mapping[str, str]] = {
     "splits": "allow-one-class test validation",
     "task": "channels classes kind metric spatial-dims",
     "training": (
-        "batch-size client-epochs decay learning-rate momentum optimizer server-epochs "
-        "weight-decay"
+        "batch-size client-epochs decay learning-rate momentum optimizer server-epochs weight-decay"
     ),
     "vendors[]": (
-        "address classes client-noise max-examples name node-keys server-noise "
-        "signing-key size"
+        "address classes client-noise max-examples name node-keys server-noise signing-key size"
     ),
 }
 """The settings that count whatever their value, by table: those of the first version that had an
