@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import torch
 from monai.networks.blocks import Convolution
@@ -112,13 +113,27 @@ def initial_network(model: ModelSettings, task: TaskSettings, seed: int) -> nn.M
 
 
 def get_weights(network: nn.Module) -> Weights:
-    """Return copies of the network's floating-point parameters and buffers by name."""
-    # Integer buffers (batch norm's num_batches_tracked) would become floats in an average.
+    """Return copies of the network's floating-point parameters and buffers by name.
+
+    One that has several names travels once, under the first of them.
+    """
     return {
         name: tensor.detach().cpu().numpy().copy()
-        for name, tensor in network.state_dict().items()
-        if tensor.is_floating_point()
+        for name, tensor in _floating(network.state_dict()).items()
     }
+
+
+def _floating(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the floating-point tensors of a state, each under the first of its names."""
+    # DynUNet names each of its layers twice, and weights can be tied.
+    found: dict[object, str] = {}
+    for name, tensor in state.items():
+        # Integer buffers (batch norm's num_batches_tracked) would become floats in an average.
+        if tensor.is_floating_point():
+            place = tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride()
+            # An empty tensor has no place of its own.
+            found.setdefault(place if tensor.numel() else name, name)
+    return {name: state[name] for name in found.values()}
 
 
 def set_weights(network: nn.Module, weights: Weights) -> None:
@@ -126,10 +141,11 @@ def set_weights(network: nn.Module, weights: Weights) -> None:
 
     Raises :class:`KeyError` if a name is missing or unknown.
     """
-    state = network.state_dict()
-    floating = {name for name, tensor in state.items() if tensor.is_floating_point()}
-    if floating != weights.keys():
-        raise KeyError(f"weights differ from the network's in {sorted(floating ^ weights.keys())}")
+    state = _floating(network.state_dict())
+    if state.keys() != weights.keys():
+        raise KeyError(
+            f"weights differ from the network's in {sorted(state.keys() ^ weights.keys())}"
+        )
     with torch.no_grad():
         for name, array in weights.items():
             state[name].copy_(torch.from_numpy(array.copy()))

@@ -7,6 +7,7 @@ agreed part is the federation's identity and is in every message.
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import tomlkit
@@ -24,6 +25,7 @@ from clients.settings import (
     TaskSettings,
     TrainingSettings,
 )
+from srflm_flower.federation.identity import without_later_defaults
 from srflm_flower.federation.member import Member
 from strategies.election import ElectionPolicy, Ranking, election_policy, first_ranking
 from strategies.eligibility import EligibleFirst
@@ -178,23 +180,14 @@ class Federation(Settings):
     def hash(self) -> str:
         """SHA-256 (hex) of all that members agree on: everything but ``run`` and data paths."""
         left_out = {"run"} | ({"edition", "previous", "first"} if self.edition == 1 else set())
-        agreed = self.model_dump(mode="json", by_alias=True, exclude=left_out)
-        agreed["model"] = self.network_settings.model_dump(mode="json", by_alias=True)
+        dump = partial(self.model_dump, mode="json", by_alias=True, exclude=left_out)
+        agreed = without_later_defaults(dump(), dump(exclude_defaults=True))
+        agreed["model"]["dp-ready"] = self.network_settings.dp_ready
         # The noise has one source now.  Files that never mentioned it keep the identity that they
         # had when its default was another.
         agreed["privacy"]["random"] = "system"
-        if self.recovered is None:  # files that do not have it keep their identity
-            del agreed["recovered"]
-        agreed["data"].pop("path", None)
-        if self.protocol == ProtocolSettings():  # the same
-            del agreed["protocol"]
-        if agreed.get("first", {}).get("byzantine", "") is None:  # the same
-            del agreed["first"]["byzantine"]
-        for vendor in agreed["vendors"]:
-            vendor.pop("path", None)
-            for name in ("number", "site-key"):  # files that do not have it keep their identity
-                if vendor[name] is None:
-                    del vendor[name]
+        for table in (agreed["data"], *agreed["vendors"]):
+            table.pop("path", None)
         return hashlib.sha256(canonical_json(agreed)).hexdigest()
 
     @property

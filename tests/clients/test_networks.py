@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets import DynUNet
 from torch import nn
 
 from clients.networks import (
@@ -115,6 +116,31 @@ def test_weights_round_trip_and_integer_buffers_do_not_travel(name: str) -> None
     counters = {k: v for k, v in target.state_dict().items() if not v.is_floating_point()}
     assert counters
     assert all(int(counter) == 0 for counter in counters.values())
+
+
+def test_what_has_two_names_travels_once_and_arrives_under_both() -> None:
+    """DynUNet names every layer twice: 679,059 numbers of its state are 339,555."""
+    torch.manual_seed(1)
+    sent, received = (
+        DynUNet(3, 1, 3, (3, 3, 3), (1, 2, 2), (2, 2), filters=(16, 32, 64)) for _ in range(2)
+    )
+    weights = get_weights(sent)
+    parameters = sum(each.numel() for each in sent.parameters())
+    assert sum(array.size for array in weights.values()) == parameters
+    assert sum(each.numel() for each in sent.state_dict().values()) > 1.9 * parameters
+    set_weights(received, weights)
+    state, expected = received.state_dict(), sent.state_dict()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+    with pytest.raises(KeyError, match="differ"):
+        set_weights(received, {name: array.numpy() for name, array in expected.items()})
+
+
+def test_parts_of_one_storage_and_empty_tensors_travel_under_their_own_names() -> None:
+    network = nn.Module()
+    both = torch.arange(6.0)
+    for name, tensor in (("a", both[:3]), ("b", both[3:]), ("c", torch.empty(0)), ("d", both[:0])):
+        network.register_buffer(name, tensor)
+    assert list(get_weights(network)) == ["a", "b", "c", "d"]
 
 
 def test_weights_are_copies() -> None:

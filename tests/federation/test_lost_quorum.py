@@ -39,7 +39,7 @@ def test_two_of_four_go_on_when_the_others_are_lost(tmp_path: Path) -> None:
         begin = ("roster", "recover", folder["a"], "recovery.json", "--head", found[1], "--lost")
         bring_down(sites["d"].folder)
         refused = srflm(*begin, "d", fails=True)
-        assert "a majority that can vote" in refused and not (tmp_path / "recovery.json").exists()
+        assert "a quorum that can vote" in refused and not (tmp_path / "recovery.json").exists()
 
         # A fire at two hospitals.
         bring_down(sites["c"].folder)
@@ -65,5 +65,5 @@ def test_two_of_four_go_on_when_the_others_are_lost(tmp_path: Path) -> None:
         for vendor, site in remain.items():
             assert site.state.ledger.records()[before.term - 1] == before
             told = srflm("verify", folder[vendor])
-            assert f"recovered after term {before.term}, when a majority was lost" in told
+            assert f"recovered after term {before.term}, when the quorum was lost" in told
             assert "signed by a, b" in told

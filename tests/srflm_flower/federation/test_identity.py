@@ -1,0 +1,108 @@
+"""The identity of a federation survives an upgrade: settings that came later do not change it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import Field, Strict
+
+from clients.settings import TrainingSettings
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.identity import FIRST_SETTINGS
+from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
+from srflm_flower.federation.member import Member
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+IDENTITIES = {
+    "pbc/by-class.toml": "dd7e0a263cd79c4293c13bf2967964804a402f6680b5a376a8adf3327a247dd0",
+    "pbc/dirichlet-0.5.toml": "a69a0be6f75fb73cd8bdf9dc5218b76bf7cd8f0a38c4ee3aa722e43a4cbea6fe",
+    "pbc/dirichlet-1.0.toml": "e9d190ffba62a6b28d959181006ae88e6f3371c60ec31906504430f3cda1a77c",
+    "pbc/private.toml": "8d051d5186155b30816fc4b1776d31521188309ec824fc6a0290696ec3af6999",
+    "phantom/federation.toml": "621c5cc44305631568e4382e65aec33aea517912617fa3a1db9c5652d69d1e95",
+    "phantom/private.toml": "a96404eafc7c1ca9be081941a331a7e9dc36caceb4dec8451ec4112495b4fa4b",
+}
+"""As they were when the files came; a changed example needs another name here, never another
+identity for the same file."""
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_identity_of_an_example_is_for_ever(name: str) -> None:
+    assert load_federation(EXAMPLES / name).hash == IDENTITIES[name]
+
+
+def test_every_example_is_pinned() -> None:
+    found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.toml")}
+    assert found == set(IDENTITIES)
+
+
+class LaterTraining(TrainingSettings):
+    """The training settings of a later version."""
+
+    warm_up: int = Field(default=3, alias="warm-up")
+
+
+class LaterMember(Member):
+    """A vendor of a later version."""
+
+    contact: str = ""
+
+
+class LaterFederation(Federation):
+    """A federation of a later version: one more setting at the top, in a table, of each vendor."""
+
+    vendors: Annotated[tuple[LaterMember, ...], Strict(False)] = (LaterMember(name="a"),)
+    training: LaterTraining = LaterTraining()
+    modality: str | None = None
+    modes: tuple[str, ...] = ()
+
+
+def later(federation: Federation, **changes: Any) -> LaterFederation:
+    """Read a federation with a later version, with changes in its tables."""
+    plain = federation.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    plain["vendors"] = [{"name": each.name} for each in federation.vendors]
+    for name, value in changes.items():
+        plain[name] = {**plain.get(name, {}), **value} if isinstance(value, dict) else value
+    return LaterFederation.model_validate(plain)
+
+
+FEDERATIONS = {
+    "built in": built_in_federation(4),
+    "with other settings": with_changes(
+        built_in_federation(3), training__decay=0.5, rounds_per_term=2, run__rounds=4
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FEDERATIONS)
+def test_later_setting_that_a_file_does_not_mention_changes_nothing(name: str) -> None:
+    federation = FEDERATIONS[name]
+    assert later(federation).hash == federation.hash
+    mentioned = later(federation, training={"warm-up": 3}, modality=None, modes=())
+    assert mentioned.hash == federation.hash
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training": {"warm-up": 4}},
+        {"modality": "CT"},
+        {"modes": ("a",)},
+        {"vendors": [{"name": name, "contact": "x"} for name in "abcd"]},
+    ],
+    ids=str,
+)
+def test_later_setting_with_another_value_is_agreed_on(changes: dict[str, Any]) -> None:
+    federation = with_changes(built_in_federation(4), vendors=[{"name": name} for name in "abcd"])
+    assert later(federation, **changes).hash != federation.hash
+
+
+def test_first_settings_are_still_there() -> None:
+    """One that is renamed or dropped would change the identity of all federations."""
+    dump = Federation().model_dump(mode="json", by_alias=True)
+    for table in ("", "aggregation", "data", "election", "model", "privacy", "splits", "training"):
+        names = set(FIRST_SETTINGS[table].split())
+        present = dump if not table else dump[table]
+        of_other_kinds = {"max-examples", "image-size"} if table == "data" else set()
+        assert names - of_other_kinds <= set(present), table
