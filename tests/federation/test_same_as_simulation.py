@@ -52,5 +52,5 @@ def test_four_sites_with_blood_cells(tmp_path: Path) -> None:
     if not PBC.exists():
         pytest.skip("the PBC images are not there")
     file = REPOSITORY / "examples" / "pbc" / "dirichlet-0.5.toml"
-    federation = with_changes(load_federation(file), data__max_examples=800)
-    same_as_simulation(tmp_path, federation, rounds=8)
+    federation = with_changes(load_federation(file), data__max_examples=400)
+    same_as_simulation(tmp_path, federation, rounds=4)

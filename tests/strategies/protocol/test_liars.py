@@ -69,10 +69,10 @@ def test_liars_in_a_few_schedules() -> None:
 
 @pytest.mark.slow
 def test_two_sites_of_one_vendor_that_never_meet_cannot_fork_without_evidence() -> None:
-    found = try_liars(Rules(), 2_000, Random(14), "majority", twice=True)
+    found = try_liars(Rules(), 1_000, Random(14), "majority", twice=True)
     assert not found.broken, found
     assert found.forked, "it was tried"
-    found = try_liars(Rules(), 1_000, Random(14), "byzantine", twice=True)
+    found = try_liars(Rules(), 500, Random(14), "byzantine", twice=True)
     assert not found.broken, found
 
 
