@@ -70,10 +70,12 @@ def follow(
     """
     ledger = site.state.ledger
     while True:
+        # Before the records: a term that is committed after this look is shown after the next.
+        held = ledger.order() or order
+        fulfilled = ledger.rounds() >= held.rounds
         for record in ledger.records(seen + 1):
             on_record(record)
             seen = record.term
-        held = ledger.order() or order
-        if ledger.rounds() >= held.rounds:
+        if fulfilled:
             return held
         time.sleep(LOOK_SECONDS)

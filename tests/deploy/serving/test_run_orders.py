@@ -129,6 +129,26 @@ def test_restored_site_learns_the_orders_that_it_has_missed_before_it_gives_one(
     assert numbers(sites) == [4, 4, 4]
 
 
+def test_term_that_is_committed_while_the_others_are_shown_is_shown_too(
+    sites: QuickFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's last term comes between the look at the records and that at the rounds."""
+    order = run(sites, "c", 2, monkeypatch)
+    sites.run_to(1)
+    ledger = sites.site("c").state.ledger
+    read, shown = ledger.records, list[int]()
+
+    def records_of_before(first: int = 1) -> Any:
+        found = read(first)
+        sites.run_to(2)
+        return found
+
+    monkeypatch.setattr(ledger, "records", records_of_before)
+    monkeypatch.setattr(run_orders.time, "sleep", lambda seconds: None)
+    run_orders.follow(sites.site("c"), order, 0, lambda record: shown.append(record.term))
+    assert shown == [1, 2]
+
+
 def test_site_that_comes_back_learns_the_order_even_after_thousands(
     sites: QuickFederation,
 ) -> None:
