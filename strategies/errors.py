@@ -255,6 +255,12 @@ class FederationStopped(SrflmError):
     TOO_FEW_CLIENTS: Final = "SRFLM-F4"
     """Fewer usable updates arrived than aggregation.min-clients or secure aggregation needs.  Mend
     the cause that the sites' own logs name, and resume."""
+    NOT_HANDED_ON: Final = "SRFLM-F5"
+    """A site that holds a model or committed terms did not hand them on to one that lacks them.
+    Bring more sites up; the next server tries again, and nothing committed is lost."""
+    OUTNUMBERED: Final = "SRFLM-F6"
+    """Other vendors have given orders with higher numbers meanwhile.  Look at `srflm status`, agree
+    on who orders, then order again."""
 
 
 class RunFolderError(SrflmError):

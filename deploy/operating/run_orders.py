@@ -41,7 +41,7 @@ def order_rounds(site: SiteOnDisk, rounds: int) -> RunOrder:
         f"the order was not taken: others have given orders up to {number} meanwhile",
         "one vendor that orders at a time",
         "see `srflm status` at the sites, then order again",
-        FederationStopped.NO_QUORUM,
+        FederationStopped.OUTNUMBERED,
     )
 
 

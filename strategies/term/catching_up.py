@@ -59,5 +59,5 @@ def _stuck(behind: Behind, what: str) -> FederationStopped:
         f"{behind.vendor} has committed term {behind.head_term}, but {what}",
         "a site that hands on what it has",
         "nothing: the next server brings this site up to date, too",
-        FederationStopped.NO_QUORUM,
+        FederationStopped.NOT_HANDED_ON,
     )

@@ -82,7 +82,7 @@ def fetch_model(conversation: Conversation, name: str, plan: TermPlan) -> Model:
         f"nobody sent the model {name[:12]}… of the record accepted in term {term.envelope.term}",
         "one of the vendors that have accepted it",
         "bring more sites back; nothing committed is lost",
-        FederationStopped.NO_QUORUM,
+        FederationStopped.NOT_HANDED_ON,
     )
 
 
