@@ -29,7 +29,6 @@ from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
 from clients.networks import initial_network
 from clients.privacy.gradients.gradients import MODES
-from clients.privacy.gradients.losses import cross_entropy
 from clients.privacy.gradients.mode import choose_mode, records_at_once
 from clients.privacy.gradients.networks import make_dp_ready, make_probe
 from clients.privacy.gradients.optimizer import PrivateOptimizer
@@ -37,7 +36,9 @@ from clients.privacy.noise import private_randomness
 from clients.privacy.settings import GradientMode, PrivacySettings
 from clients.privacy.training.training import private_step
 from clients.privacy.training.units import make_units
-from clients.settings import ModelSettings, Network, TaskSettings, TrainingSettings
+from clients.settings import ModelSettings, Network, TrainingSettings
+from clients.tasks.losses import cross_entropy
+from clients.tasks.settings import ClassificationSettings
 from clients.training import make_optimizer
 
 TIME_TARGET = MEMORY_TARGET = 2.0
@@ -156,7 +157,7 @@ class Step:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.name: str = way
         self.do: Callable[[], None]
-        task = TaskSettings(classes=tuple("abcdefgh"[:CLASSES]), channels=CHANNELS)
+        task = ClassificationSettings(classes=tuple("abcdefgh"[:CLASSES]), channels=CHANNELS)
         module = initial_network(ModelSettings(network=network), task, SEED).to(self.device).train()
         images = torch.rand(BATCH, CHANNELS, SIZE, SIZE).to(self.device)
         targets = torch.randint(0, CLASSES, (BATCH,)).to(self.device)

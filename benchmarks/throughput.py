@@ -25,7 +25,8 @@ from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
 from clients.data.vendor_data import Split
 from clients.networks import get_weights, initial_network, set_weights
-from clients.settings import ModelSettings, Network, TaskSettings, TrainingSettings
+from clients.settings import ModelSettings, Network, TrainingSettings
+from clients.tasks.settings import ClassificationSettings, TaskSettings
 from clients.training import Work, train
 from strategies.weights import Weights
 
@@ -90,7 +91,7 @@ def measure(
     name: Network, images: int, pairs: int, device: torch.device, half_precision: bool
 ) -> Throughput:
     """Measure one network: a warm-up of both, then ``pairs`` pairs."""
-    task = TaskSettings(classes=tuple("abcdefgh"), channels=3)
+    task = ClassificationSettings(classes=tuple("abcdefgh"), channels=3)
     network = initial_network(ModelSettings(network=name), task, SEED)
     start = get_weights(network)
     data = _noise(images, task)
@@ -101,7 +102,7 @@ def measure(
         train(network, data, Work(lr, 1), settings, SEED, device, half_precision)
 
     def plain() -> None:
-        tensors, momentum = (data.images, data.labels), settings.momentum
+        tensors, momentum = (data.images, data.targets), settings.momentum
         plain_train(network, *tensors, 1, BATCH, lr, momentum, SEED, device, half_precision)
 
     def rate(work: Callable[[], None]) -> float:

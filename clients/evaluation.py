@@ -1,57 +1,61 @@
-"""Evaluate a network with ``monai.metrics``: accuracy, balanced accuracy, AUC, and the loss."""
+"""Evaluate a network on a vendor's data, some records at a time; scores are kept, not outputs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
-from monai.metrics import compute_roc_auc, get_confusion_matrix
 from torch import nn
-from torch.nn import functional
 
 from clients.data.vendor_data import Split
+from clients.tasks.task import Cases, Task
 
-EVALUATION_BATCH = 256  # images in one forward pass: bounds the memory
+MOST_IMAGES = 256  # in one forward pass
+MOST_PIXELS = 2**20  # in one forward pass: a layer of 16 channels then takes 64 MiB
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The metrics of a network on some records, without those that are undefined there.
+
+    ``share`` is the mean over the records of the score that may be released with noise, each
+    record's clipped to its range and scaled to [0, 1].
+    """
+
+    metrics: dict[str, float]
+    share: float
 
 
 @torch.no_grad()
-def predict_logits(network: nn.Module, images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return logits of shape (n, classes) for images of shape (n, channels, *space), on the CPU."""
-    network.to(device).eval()
-    batches = images.split(EVALUATION_BATCH)
-    return torch.cat([network(batch.to(device)).float().cpu() for batch in batches])
+def evaluate(
+    network: nn.Module, data: Split, task: Task, device: torch.device, in_full: bool = True
+) -> Evaluated:
+    """Return the metrics of ``network`` on ``data``.
 
-
-def evaluate(network: nn.Module, data: Split, device: torch.device) -> dict[str, float]:
-    """Return the metrics of ``network`` on ``data``, without those that are undefined there."""
-    logits = predict_logits(network, data.images, device)
-    loss = float(functional.cross_entropy(logits, data.labels))
-    metrics = classification_metrics(logits.softmax(1), data.labels)
-    return {
-        name: value for name, value in {**metrics, "loss": loss}.items() if math.isfinite(value)
-    }
-
-
-def classification_metrics(probabilities: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    """Return accuracy, balanced accuracy, and AUC from (n, classes) probabilities.
-
-    Balanced accuracy is the mean recall of the classes, AUC the mean of their one-against-rest
-    AUCs. Classes without a defined value on ``labels`` do not count.
+    Those that take long and choose no model are left out unless ``in_full``.
     """
-    classes = probabilities.shape[1]
-    truth = functional.one_hot(labels, classes)
-    guess = functional.one_hot(probabilities.argmax(1), classes)
-    confusion = get_confusion_matrix(guess, truth, include_background=True).double().sum(0)
-    true_positive, false_negative = confusion[:, 0], confusion[:, 3]  # MONAI's order: TP FP TN FN
-    present = true_positive + false_negative > 0
-    recall = true_positive[present] / (true_positive + false_negative)[present]
-    metrics = {
-        "accuracy": float(true_positive.sum() / len(labels)),
-        "balanced-accuracy": float(recall.mean()),
-    }
-    # AUC needs examples of the class and of the rest.
-    separable = present & (truth.sum(0) < len(labels))
-    if separable.any():
-        auc = compute_roc_auc(probabilities[:, separable], truth[:, separable], average="none")
-        metrics["auc"] = float(torch.as_tensor(auc, dtype=torch.float64).mean())
-    return metrics
+    parts = [task.scores(*each, in_full) for each in predictions(network, data, device)]
+    scores = torch.cat(parts)
+    metrics = task.summary(scores)
+    return Evaluated(
+        {name: value for name, value in metrics.items() if math.isfinite(value)},
+        float(task.shares(scores).mean()),
+    )
+
+
+@torch.no_grad()
+def predictions(
+    network: nn.Module, data: Split, device: torch.device
+) -> Iterator[tuple[torch.Tensor, Cases]]:
+    """Yield the outputs of the network, float32 on the CPU, with the records they belong to."""
+    network.to(device).eval()
+    parts = (each.split(images_at_once(data.images)) for each in data.cases)
+    for images, targets, spacing in zip(*parts, strict=True):
+        yield network(images.to(device)).float().cpu(), Cases(images, targets, spacing)
+
+
+def images_at_once(images: torch.Tensor) -> int:
+    """Return how many images (n, channels, *space) go through a network in one pass."""
+    return max(1, min(MOST_IMAGES, MOST_PIXELS // max(1, math.prod(images.shape[2:]))))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from clients.data.vendor_data import SplitName, VendorData
-from clients.evaluation import evaluate
+from clients.evaluation import Evaluated, evaluate
 from clients.files.checkpoint import Checkpoint
 from clients.networks import get_weights, set_weights
 from clients.privacy.ledger.spending import Spender
@@ -16,6 +16,7 @@ from clients.privacy.training.training import train_privately
 from clients.privacy.training.units import patients_of
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
+from clients.tasks.task import Task
 from clients.training import Work, train
 from strategies.settings import Role
 from strategies.weights import Weights
@@ -39,6 +40,7 @@ class Learner:
     data: VendorData
     # Scratch space: every call loads its own weights first, so learners may share a network.
     network: nn.Module
+    task: Task
     settings: TrainingSettings
     seed: int
     device: torch.device
@@ -74,6 +76,7 @@ class Learner:
             self.device,
             self.half_precision,
             checkpoint,
+            self.task.loss,
         )
         examples = len(self.data.train)
         steps = work.gradient_steps(examples, self.settings.batch_size)
@@ -94,11 +97,20 @@ class Learner:
                 self.device,
                 groups=patients_of(self.data.train) if spender.budget.unit == "patient" else None,
                 proximal=work.proximal,
+                loss=self.task.loss,
             )
         # The public size, not the true number of records, which no noise protects.
         return Trained(get_weights(self.network), outcome.loss, spender.size, outcome.steps)
 
     def evaluate(self, weights: Weights, split: SplitName) -> dict[str, float]:
         """Return the metrics of ``weights`` on one of the vendor's own splits."""
+        return self.measure(weights, split).metrics
+
+    def measure(self, weights: Weights, split: SplitName) -> Evaluated:
+        """Evaluate ``weights`` on one of the vendor's own splits.
+
+        Metrics that take long and choose no model are measured on test data only.
+        """
         set_weights(self.network, weights)
-        return evaluate(self.network, self.data.split(split), self.device)
+        data = self.data.split(split)
+        return evaluate(self.network, data, self.task, self.device, in_full=split == "test")

@@ -14,7 +14,8 @@ from torch.nn import functional
 from clients.privacy.gradients.networks import make_dp_ready, make_probe
 from clients.privacy.gradients.standardised_convolution import standardise_weights
 from clients.seeds import derive_seed
-from clients.settings import ModelSettings, TaskSettings
+from clients.settings import ModelSettings
+from clients.tasks.settings import TaskSettings
 from strategies.weights import Weights
 
 # DenseNet and EfficientNet halve their images five times: 32 pixels become one.
@@ -71,7 +72,7 @@ def build_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
 
 def _stock_network(model: ModelSettings, task: TaskSettings) -> nn.Module:
     network: nn.Module
-    dims, channels, classes = task.spatial_dims, task.channels, len(task.classes)
+    dims, channels, classes = task.spatial_dims, task.channels, task.outputs
     match model.network:
         case "small-cnn":
             return SmallCNN(dims, channels, classes, model.norm, model.width)

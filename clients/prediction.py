@@ -1,32 +1,35 @@
-"""Classify single image files with a trained network."""
+"""Use a trained network on single image files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from clients.data.examples import Examples
 from clients.data.folder import read_image
-from clients.data.vendor_data import as_split
-from clients.evaluation import predict_logits
-from clients.settings import TaskSettings
+from clients.data.vendor_data import as_images
+from clients.tasks.registry import task_of
+from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
 
 
+@torch.no_grad()
 def predict_file(
     network: nn.Module,
     path: Path,
     task: TaskSettings,
     image_size: int | None,
     trained_size: int | None = None,
-) -> list[float]:
-    """Return the probability of every class for the image in ``path``.
+) -> NDArray[Any]:
+    """Return what the network finds in the image in ``path``.
 
-    The image is prepared as in training. ``trained_size`` is the side of the training images, if
-    known: an image of another size is refused unless ``image_size`` resizes it.
+    That is the probability of every class (classes,), the label of every pixel (*space), or the
+    restored image (channels, *space) in [0, 1].  The image is prepared as in training.
+    ``trained_size`` is the side of the training images, if known: an image of another size is
+    refused unless ``image_size`` resizes it.
 
     Raises :class:`DataError` if the image cannot be used.
     """
@@ -47,6 +50,5 @@ def predict_file(
             f"resize it: --image-size {trained_size}",
             DataError.SHAPE,
         )
-    split = as_split(Examples(image[None], np.zeros(1, np.int64)), task.spatial_dims, task.channels)
-    logits = predict_logits(network, split.images, torch.device("cpu"))
-    return [float(p) for p in logits.softmax(1)[0]]
+    outputs = network.cpu().eval()(as_images(image[None], task)).float()
+    return task_of(task).result(outputs)

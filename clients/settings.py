@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, Field, Strict, ValidationInfo, field_valid
 from strategies.settings import Settings
 
 Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
-ClassificationMetric = Literal["accuracy", "balanced-accuracy", "auc"]
 
 # Models and files of a run have these names, so a vendor must not.
 RESERVED_NAMES = ("global", "averaged", "finetuned", "personalised", "pooled")
@@ -32,38 +31,6 @@ def _usable_path(value: object) -> object:
 
 
 DataPath = Annotated[Path, Strict(False), BeforeValidator(_usable_path)]
-
-
-class TaskSettings(Settings):
-    """What is learnt, and the metric that selects models."""
-
-    kind: Literal["classification"] = Field(
-        default="classification", description="Kind of task; classification is the only one."
-    )
-    classes: Annotated[tuple[str, ...], Strict(False)] = Field(
-        default=("none", "cyst", "solid", "calcified"),
-        description="Names of the classes, in the order of their labels 0, 1, ….",
-    )
-    channels: int = Field(
-        default=1, ge=1, description="Channels of an image: 1 is grey, 3 is colour."
-    )
-    spatial_dims: Literal[2, 3] = Field(
-        default=2, description="Spatial dimensions of an image: 2 is a slice, 3 a volume."
-    )
-    metric: ClassificationMetric = Field(
-        default="accuracy",
-        description="Metric on validation data that chooses each vendor's personalised model and"
-        " the released global one.",
-    )
-
-    @field_validator("classes")
-    @classmethod
-    def _at_least_two_classes(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        if len(classes) < 2 or len(set(classes)) != len(classes):
-            raise ValueError(
-                "expected at least two class names, all different; list every class once"
-            )
-        return classes
 
 
 class PhantomData(Settings):
@@ -109,10 +76,25 @@ class ByClassPartition(Settings):
     )
 
 
+class SharesPartition(Settings):
+    """Divide the data at random, whatever its targets are, by the vendors' shares."""
+
+    kind: Literal["shares"] = Field(
+        description="The data is divided at random, by the vendors' shares."
+    )
+    shares: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Strict(False)] = Field(
+        default=(),
+        description="One number for each vendor, in the order of the roster: its share of the data"
+        " is its number over their sum; left out, all shares are equal.",
+    )
+
+
 class NpzData(Settings):
     """One MedMNIST-style ``.npz`` file, divided among simulated vendors.
 
-    Keys ``train_images``, ``train_labels``, and the same for ``val`` and ``test``.
+    Keys ``train_images``, ``train_labels``, and the same for ``val`` and ``test``; for other tasks
+    ``train_masks`` or ``train_targets`` in place of the labels.  ``train_spacing`` (n, dimensions)
+    may give the size of a pixel in mm.
     """
 
     source: Literal["npz"] = Field(
@@ -121,9 +103,9 @@ class NpzData(Settings):
     path: DataPath = Field(
         description="The .npz file; a relative path starts at the federation file's folder."
     )
-    partition: Annotated[DirichletPartition | ByClassPartition, Field(discriminator="kind")] = (
-        Field(default=DirichletPartition(), description="How the file is divided among vendors.")
-    )
+    partition: Annotated[
+        DirichletPartition | ByClassPartition | SharesPartition, Field(discriminator="kind")
+    ] = Field(default=DirichletPartition(), description="How the file is divided among vendors.")
     max_examples: int | None = Field(
         default=None,
         ge=1,

@@ -9,12 +9,12 @@ from itertools import islice
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from clients.data.vendor_data import Split
 from clients.device import mixed_precision
 from clients.files.checkpoint import Checkpoint
 from clients.settings import TrainingSettings
+from clients.tasks.losses import Loss, cross_entropy
 from strategies.errors import TrainingDiverged
 
 
@@ -81,8 +81,11 @@ def train(
     device: torch.device,
     half_precision: bool = True,
     checkpoint: Checkpoint | None = None,
+    loss: Loss = cross_entropy,
 ) -> float:
     """Train ``network`` in place; return the mean loss over all examples seen.
+
+    ``loss`` gives one number for each record; a step descends their mean.
 
     The order of the examples and the network's own randomness depend on ``seed`` only. With a
     ``checkpoint``, training continues after the last epoch stored in it. Raises
@@ -90,7 +93,7 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     network.to(device).train()
-    images, labels = data.images.to(device), data.labels.to(device)
+    images, targets = data.images.to(device), data.targets.to(device)
     optimizer = make_optimizer(network, settings, work.learning_rate)
     anchor = [p.detach().clone() for p in network.parameters()] if work.proximal else []
     progress = _Progress(torch.zeros((), device=device))
@@ -105,13 +108,13 @@ def train(
         for indices in islice(order, progress.steps, None):
             chosen = indices.to(device)
             with mixed_precision(device, half_precision):
-                loss = functional.cross_entropy(network(images[chosen]), labels[chosen])
+                mean = loss(network(images[chosen]), targets[chosen]).mean()
             # The reported loss, which the election compares, is without FedProx's term.
-            progress.note(loss.detach(), len(indices))
+            progress.note(mean.detach(), len(indices))
             if anchor:
-                loss = loss + work.proximal / 2 * _squared_distance(network, anchor)
+                mean = mean + work.proximal / 2 * _squared_distance(network, anchor)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            mean.backward()
             optimizer.step()
             if checkpoint is not None and progress.steps % an_epoch == 0:
                 progress.keep(checkpoint, network, optimizer, device)

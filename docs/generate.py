@@ -27,9 +27,14 @@ from clients.settings import (
     ModelSettings,
     NpzData,
     PhantomData,
+    SharesPartition,
     SplitSettings,
-    TaskSettings,
     TrainingSettings,
+)
+from clients.tasks.settings import (
+    ClassificationSettings,
+    RestorationSettings,
+    SegmentationSettings,
 )
 from deploy.cli import app
 from deploy.site.settings import SiteSettings, TimeoutSettings
@@ -53,11 +58,14 @@ Sections = tuple[tuple[str, type[BaseModel]], ...]
 FEDERATION_SECTIONS: Sections = (
     ("Top of the file", Federation),
     ("`[[vendors]]`", Member),
-    ("`[task]`", TaskSettings),
+    ('`[task]` with `kind = "classification"`, or without `kind`', ClassificationSettings),
+    ('`[task]` with `kind = "segmentation"`', SegmentationSettings),
+    ('`[task]` with `kind = "restoration"`', RestorationSettings),
     ('`[data]` with `source = "phantom"`', PhantomData),
     ('`[data]` with `source = "npz"`', NpzData),
     ('`[data.partition]` with `kind = "dirichlet"`', DirichletPartition),
     ('`[data.partition]` with `kind = "by-class"`', ByClassPartition),
+    ('`[data.partition]` with `kind = "shares"`', SharesPartition),
     ('`[data]` with `source = "files"`', FileData),
     ("`[splits]`", SplitSettings),
     ("`[model]`", ModelSettings),

@@ -20,7 +20,17 @@ ROOMS = {
         *("term", "server_rotating", "cyclic", "local_only"),
     ),
     "clients": (
-        *("files", "device", "seeds", "settings", "data", "evaluation", "training", "prediction"),
+        *(
+            "files",
+            "device",
+            "seeds",
+            "settings",
+            "tasks",
+            "data",
+            "evaluation",
+            "training",
+            "prediction",
+        ),
         *("privacy", "networks", "learner", "models"),
     ),
     "srflm_flower": (

@@ -16,25 +16,30 @@ TOLERANCE = 1e-3  # floats in [0, 1] may be off by rounding
 
 
 class Examples(NamedTuple):
-    """Images (n, …) and labels (n,) or (n, 1), with hashes of records and patients if known.
+    """Images (n, …) and their targets (n, …), with hashes of records and patients if known.
+
+    Targets are labels (n,) or (n, 1), masks, or other images, as the task has it.
 
     ``records`` (n,) is each image's :func:`record_name`, ``older`` (n, 3) its :func:`older_names`,
     both set by a reader that changed the pixels;
-    ``patients`` (n,) is the hash of each patient's name (:func:`patient_names`).
+    ``patients`` (n,) is the hash of each patient's name (:func:`patient_names`); ``spacing``
+    (n, dims) is the size of a pixel in mm.
     """
 
     images: NDArray[np.generic]
-    labels: NDArray[np.generic]
+    targets: NDArray[np.generic]
     records: Texts | None = None
     patients: Texts | None = None
     older: Texts | None = None
+    spacing: NDArray[np.float64] | None = None
 
     def at(self, rows: NDArray[np.int64]) -> Examples:
         """Return the examples in these rows."""
         records = None if self.records is None else self.records[rows]
         patients = None if self.patients is None else self.patients[rows]
         older = None if self.older is None else self.older[rows]
-        return Examples(self.images[rows], self.labels[rows], records, patients, older)
+        spacing = None if self.spacing is None else self.spacing[rows]
+        return Examples(self.images[rows], self.targets[rows], records, patients, older, spacing)
 
 
 def record_name(pixels: NDArray[np.generic]) -> str:

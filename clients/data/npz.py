@@ -10,18 +10,22 @@ from numpy.typing import NDArray
 
 from clients.data.examples import TOLERANCE, Examples, Texts, patient_names
 from clients.data.vendor_data import SplitName, flat_labels
+from clients.tasks.settings import TargetKind
 from strategies.errors import DataError
 
 Arrays = dict[SplitName, Examples]
 _PREFIX: dict[SplitName, str] = {"train": "train", "validation": "val", "test": "test"}
+_NAMES: dict[TargetKind, str] = {"class": "labels", "mask": "masks", "image": "targets"}
 
 
-def read_npz(path: Path) -> Arrays:
+def read_npz(path: Path, target: TargetKind = "class") -> Arrays:
     """Return split → examples of a file with keys ``train_images``, ``train_labels``….
 
-    Images are uint8, or float32 in [0, 1]; labels are int64, from (n,) or (n, 1) in the file.
-    ``train_patients``… (n,), numbers or texts, may name the images' patients. Do not write into
-    the arrays: later calls return the same ones.
+    Images are uint8, or float32 in [0, 1]. Labels are int64, from (n,) or (n, 1) in the file;
+    masks (``train_masks``…) are whole numbers, and target images (``train_targets``…) are like
+    images. ``train_patients``… (n,), numbers or texts, may name the images' patients, and
+    ``train_spacing``… (n, dimensions) give the size of a pixel in mm. Do not write into the arrays:
+    later calls return the same ones.
 
     Raises :class:`DataError` if the file is missing or damaged, lacks a key, or has arrays of
     another type or of lengths that do not match.
@@ -35,7 +39,7 @@ def read_npz(path: Path) -> Arrays:
         )
     state = path.stat()
     # The vendors of a simulation share one file: it is decoded once, until it changes.
-    return dict(_decoded(path, state.st_mtime_ns, state.st_size))
+    return dict(_decoded(path, target, state.st_mtime_ns, state.st_size))
 
 
 def forget_decoded_files() -> None:
@@ -44,38 +48,42 @@ def forget_decoded_files() -> None:
 
 
 @lru_cache(maxsize=2)
-def _decoded(path: Path, changed: int, size: int) -> Arrays:
+def _decoded(path: Path, target: TargetKind, changed: int, size: int) -> Arrays:
     """Decode and check a file; ``changed`` (ns) and ``size`` serve as keys of the cache only."""
-    raw = _unpacked(path)
+    raw = _unpacked(path, target)
     for split, examples in raw.items():
-        _check_pair(examples.images, examples.labels, split, path)
+        _check_pair(examples.images, examples.targets, split, target, path)
     return {
         split: Examples(
-            _usable_pixels(images, split, path),
-            _class_indices(labels, split, path),
+            _usable_pixels(images, f"{split} images", path),
+            _usable_targets(targets, target, split, path),
             patients=_hashed_patients(patients, len(images), split, path),
+            spacing=_usable_spacing(spacing, len(images), split, path),
         )
-        for split, (images, labels, _, patients, _) in raw.items()
+        for split, (images, targets, _, patients, _, spacing) in raw.items()
     }
 
 
-def _unpacked(path: Path) -> Arrays:
+def _unpacked(path: Path, target: TargetKind) -> Arrays:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             named = any(f"{prefix}_patients" in archive for prefix in _PREFIX.values())
+            sized = any(f"{prefix}_spacing" in archive for prefix in _PREFIX.values())
             return {
                 split: Examples(
                     archive[f"{prefix}_images"],
-                    archive[f"{prefix}_labels"],
+                    archive[f"{prefix}_{_NAMES[target]}"],
                     patients=archive[f"{prefix}_patients"] if named else None,
+                    spacing=archive[f"{prefix}_spacing"] if sized else None,
                 )
                 for split, prefix in _PREFIX.items()
             }
     except KeyError as error:
+        wanted = (f"{prefix}_{noun}" for prefix in _PREFIX.values() for noun in _nouns(target))
         raise DataError(
             f"{path} lacks the array {error.args[0].split(' ')[0]}",
-            "arrays train_images, train_labels, val_images, val_labels, test_images, test_labels,"
-            " and the patients of all three splits or of none",
+            f"arrays {', '.join(wanted)},"
+            " and the patients and spacing of all three splits or of none",
             "write the file again with these names",
             DataError.UNREADABLE,
         ) from error
@@ -88,21 +96,29 @@ def _unpacked(path: Path) -> Arrays:
         ) from error
 
 
+def _nouns(target: TargetKind) -> tuple[str, str]:
+    return "images", _NAMES[target]
+
+
 def _check_pair(
-    images: NDArray[np.generic], labels: NDArray[np.generic], split: str, path: Path
+    images: NDArray[np.generic],
+    targets: NDArray[np.generic],
+    split: str,
+    target: TargetKind,
+    path: Path,
 ) -> None:
-    kinds = images.dtype.kind + labels.dtype.kind
-    if not set(kinds) <= set("buif") or images.ndim == 0 or labels.ndim == 0:
+    kinds, noun = images.dtype.kind + targets.dtype.kind, _NAMES[target]
+    if not set(kinds) <= set("buif") or images.ndim == 0 or targets.ndim == 0:
         raise DataError(
-            f"{path} has {split} images of type {images.dtype}, labels of type {labels.dtype}",
+            f"{path} has {split} images of type {images.dtype}, {noun} of type {targets.dtype}",
             "arrays of numbers",
-            "write the labels as class indices (0, 1, …), the images as numbers",
+            "write labels and masks as class indices (0, 1, …), the images as numbers",
             DataError.UNREADABLE,
         )
-    if len(images) != len(labels):
+    if len(images) != len(targets):
         raise DataError(
-            f"{path} has {len(images)} {split} images, {len(labels)} labels",
-            "one label an image",
+            f"{path} has {len(images)} {split} images, {len(targets)} {noun}",
+            f"one of the {noun} for each image",
             "write the file again",
             DataError.SHAPE,
         )
@@ -125,7 +141,37 @@ def _hashed_patients(
     return patient_names(named.tolist())
 
 
-def _usable_pixels(images: NDArray[np.generic], split: str, path: Path) -> NDArray[np.generic]:
+def _usable_spacing(
+    spacing: NDArray[np.generic] | None, count: int, split: str, path: Path
+) -> NDArray[np.float64] | None:
+    if spacing is None:
+        return None
+    fits = spacing.ndim == 2 and len(spacing) == count and spacing.dtype.kind in "uif"
+    sizes = spacing.astype(np.float64) if fits else np.zeros(1)
+    if not (np.isfinite(sizes).all() and (sizes > 0).all()):
+        raise DataError(
+            f"{path} has {split} spacing of shape {spacing.shape}, type {spacing.dtype}",
+            f"the size in mm of each image's pixels: shape ({count}, dimensions), all above 0",
+            "write the file again",
+            DataError.SHAPE,
+        )
+    return sizes
+
+
+def _usable_targets(
+    targets: NDArray[np.generic], target: TargetKind, split: str, path: Path
+) -> NDArray[np.generic]:
+    match target:
+        case "class":
+            return _class_indices(targets, split, path)
+        case "mask":
+            _check_whole(targets, f"{split} masks", path)
+            return targets
+        case "image":
+            return _usable_pixels(targets, f"{split} targets", path)
+
+
+def _usable_pixels(images: NDArray[np.generic], what: str, path: Path) -> NDArray[np.generic]:
     """Return uint8 unchanged, and floats in [0, 1] as float32 of this machine's byte order."""
     if images.dtype == np.uint8:
         return images
@@ -141,7 +187,7 @@ def _usable_pixels(images: NDArray[np.generic], split: str, path: Path) -> NDArr
     if fits:
         return images.astype(np.float32)
     raise DataError(
-        f"{path} has {split} images of type {images.dtype}, {values}",
+        f"{path} has {what} of type {images.dtype}, {values}",
         "pixels of type uint8, or finite floats from 0 to 1",
         "store uint8 0…255 or floats in [0, 1]",
         DataError.UNREADABLE,
@@ -156,11 +202,15 @@ def _class_indices(labels: NDArray[np.generic], split: str, path: Path) -> NDArr
             "write class indices (0, 1, …) in place of one-hot or multi-label rows",
             DataError.SHAPE,
         )
+    _check_whole(labels, f"{split} labels", path)
+    return flat_labels(labels)
+
+
+def _check_whole(labels: NDArray[np.generic], what: str, path: Path) -> None:
     if labels.dtype.kind == "f" and not (np.isfinite(labels) & (np.trunc(labels) == labels)).all():
         raise DataError(
-            f"{path} has {split} labels of type {labels.dtype} that are no whole numbers",
+            f"{path} has {what} of type {labels.dtype} that are no whole numbers",
             "class indices: 0, 1, …",
-            "write the labels as class indices (0, 1, …)",
+            "write them as class indices (0, 1, …)",
             DataError.UNREADABLE,
         )
-    return flat_labels(labels)

@@ -82,6 +82,21 @@ def divide_by_class(
     return [np.sort(np.concatenate([empty, *part])) for part in parts]
 
 
+def divide_by_shares(
+    count: int, shares: Sequence[float], rng: np.random.Generator
+) -> list[Indices]:
+    """Divide ``count`` examples at random; return a sorted index array for each share.
+
+    Every share gets one example at least, as far as they go.
+    """
+    order = rng.permutation(count)
+    # One each first: a small share of a small split must not come to nothing.
+    first, rest = order[: len(shares)], order[len(shares) :]
+    cuts = np.round(np.cumsum(shares)[:-1] / np.sum(shares) * len(rest)).astype(int)
+    parts = zip(np.split(rest, cuts), range(len(shares)), strict=True)
+    return [np.sort(np.concatenate([part, first[n : n + 1]])) for part, n in parts]
+
+
 def stratified_subset(labels: Indices, limit: int | None, rng: np.random.Generator) -> Indices:
     """Return at most ``limit`` sorted indices in which every class keeps its share."""
     if limit is None or limit >= len(labels):

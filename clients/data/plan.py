@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clients.settings import DataSettings, SplitSettings, TaskSettings, VendorSettings
+from clients.settings import DataSettings, SplitSettings, VendorSettings
+from clients.tasks.settings import TaskSettings
 
 
 @dataclass(frozen=True)

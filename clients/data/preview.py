@@ -1,12 +1,18 @@
-"""A picture of the vendors' data side by side: one column a vendor, one row a class."""
+"""A picture of the vendors' data side by side: a column for each vendor.
+
+The rows are the classes, images with their masks, or images before and after restoration.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -17,8 +23,10 @@ from clients.data.sources import load_vendor_data
 from clients.data.vendor_data import Split
 from clients.files.durable import not_writable
 from clients.settings import PhantomData
+from clients.tasks.settings import TaskSettings
 
-MAX_VENDORS, MAX_CLASSES, INCH = 8, 10, 1.35  # INCH: side of a picture
+MAX_VENDORS, MAX_CLASSES, MAX_CASES, INCH = 8, 10, 4, 1.35  # INCH: side of a picture
+SMALL = 0.2  # of the window: the largest difference with a colour of its own
 
 
 def write_data_preview(path: Path, plan: DataPlan) -> None:
@@ -28,7 +36,7 @@ def write_data_preview(path: Path, plan: DataPlan) -> None:
     written.
     """
     names = [vendor.name for vendor in plan.vendors][:MAX_VENDORS]
-    if isinstance(plan.data, PhantomData):
+    if isinstance(plan.data, PhantomData) and plan.task.target == "class":
         with _writing(path):
             write_preview(
                 path,
@@ -38,21 +46,19 @@ def write_data_preview(path: Path, plan: DataPlan) -> None:
                 heterogeneity=plan.data.heterogeneity,
             )
         return
-    classes = plan.task.classes[:MAX_CLASSES]
-    figure = Figure(figsize=(INCH * len(names) + 1.2, INCH * len(classes) + 0.9), dpi=110)
+    titles = _titles(plan.task)
+    figure = Figure(figsize=(INCH * len(names) + 1.2, INCH * len(titles) + 0.9), dpi=110)
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(classes), len(names), squeeze=False)
+    grid = figure.subplots(len(titles), len(names), squeeze=False)
     for column, name in enumerate(names):
         train = load_vendor_data(plan, name).train
-        for row, title in enumerate(classes):
+        panels = _panels(train, plan.task)
+        for row, (title, panel) in enumerate(zip(titles, panels, strict=True)):
             axes = grid[row, column]
             axes.set_xticks([])
             axes.set_yticks([])
             axes.set_box_aspect(1)
-            members = np.flatnonzero(train.labels.numpy() == row)
-            if len(members):
-                axes.imshow(_picture(train, int(members[0])), cmap="gray", vmin=0, vmax=1)
-            axes.set_xlabel(f"{len(members)} images", fontsize=7, labelpad=2)
+            _draw(axes, panel)
             if column == 0:
                 axes.set_ylabel(title, fontsize=8)
             if row == 0:
@@ -60,6 +66,70 @@ def write_data_preview(path: Path, plan: DataPlan) -> None:
     figure.tight_layout()
     with _writing(path):
         figure.savefig(path, format="png")
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A picture, or None for an empty place, with labels (h, w) to lay over it, and a caption."""
+
+    picture: NDArray[np.float32] | None
+    labels: NDArray[np.int64] | None = None
+    caption: str = ""
+    signed: bool = False
+
+
+def _titles(task: TaskSettings) -> tuple[str, ...]:
+    match task.target:
+        case "class":
+            return task.classes[:MAX_CLASSES]
+        case "mask":
+            return tuple(f"image {n}" for n in range(1, MAX_CASES + 1))
+        case "image":
+            return "input", "target", "target − input"
+
+
+def _panels(train: Split, task: TaskSettings) -> list[_Panel]:
+    match task.target:
+        case "class":
+            members = [
+                np.flatnonzero(train.targets.numpy() == label)
+                for label in range(len(task.classes[:MAX_CLASSES]))
+            ]
+            return [
+                _Panel(
+                    _picture(train.images[int(rows[0])]) if len(rows) else None,
+                    caption=f"{len(rows)} images",
+                )
+                for rows in members
+            ]
+        case "mask":
+            shown = [_with_mask(train, row) for row in range(min(MAX_CASES, len(train)))]
+            return shown + [_Panel(None)] * (MAX_CASES - len(shown))
+        case "image":
+            before, after = _picture(train.images[0]), _picture(train.targets[0])
+            return [_Panel(before), _Panel(after), _Panel(after - before, signed=True)]
+
+
+def _with_mask(train: Split, row: int) -> _Panel:
+    """Return an image with its mask; of a volume, the slice with most of the mask in it."""
+    mask, image = train.targets[row], train.images[row]
+    while mask.ndim > 2:
+        best = int((mask > 0).flatten(1).sum(1).argmax())
+        mask, image = mask[best], image[:, best]
+    return _Panel(_picture(image), mask.numpy())
+
+
+def _draw(axes: Axes, panel: _Panel) -> None:
+    axes.set_xlabel(panel.caption, fontsize=7, labelpad=2)
+    if panel.picture is None:
+        return
+    if panel.signed:
+        axes.imshow(panel.picture, cmap="RdBu_r", vmin=-SMALL, vmax=SMALL)
+        return
+    axes.imshow(panel.picture, cmap="gray", vmin=0, vmax=1)
+    if panel.labels is not None:
+        shown = np.ma.masked_equal(panel.labels, 0)
+        axes.imshow(shown, cmap="tab10", vmin=1, vmax=10, alpha=0.5, interpolation="nearest")
 
 
 @contextmanager
@@ -72,9 +142,9 @@ def _writing(path: Path) -> Iterator[None]:
         raise not_writable(path, error) from error
 
 
-def _picture(split: Split, index: int) -> NDArray[np.float32]:
+def _picture(image: torch.Tensor) -> NDArray[np.float32]:
     """Return an image, or the middle slice of a volume, in the layout that Matplotlib draws."""
-    image: NDArray[np.float32] = (split.images[index] / 2 + 0.5).numpy()
-    while image.ndim > 3:
-        image = image[:, image.shape[1] // 2]
-    return image[0] if image.shape[0] != 3 else np.moveaxis(image, 0, -1)
+    pixels: NDArray[np.float32] = (image / 2 + 0.5).numpy()
+    while pixels.ndim > 3:
+        pixels = pixels[:, pixels.shape[1] // 2]
+    return pixels[0] if pixels.shape[0] != 3 else np.moveaxis(pixels, 0, -1)

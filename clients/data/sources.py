@@ -12,11 +12,13 @@ from clients.data.npz import Arrays, forget_decoded_files, read_npz
 from clients.data.partition import (
     Indices,
     divide_by_class,
+    divide_by_shares,
     draw_dirichlet,
     random_splits,
     stratified_subset,
 )
 from clients.data.phantom import LESION_CLASSES, make_vendor
+from clients.data.phantom.targets import check_phantom_classes, phantom_examples
 from clients.data.plan import DataPlan
 from clients.data.vendor_data import (
     SPLITS,
@@ -33,8 +35,11 @@ from clients.settings import (
     FileData,
     NpzData,
     PhantomData,
+    SharesPartition,
     VendorSettings,
 )
+from clients.tasks.registry import task_of
+from clients.tasks.settings import ClassificationSettings, TaskSettings
 from strategies.errors import ConfigurationError, DataError
 
 _cache: dict[tuple[str, str], VendorData] = {}
@@ -49,19 +54,9 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
     key = (repr(plan), vendor)
     if key not in _cache:
         arrays = read_vendor_arrays(plan, vendor)
-        task = plan.task
-        data = VendorData(
-            *(as_split(arrays[name], task.spatial_dims, task.channels) for name in SPLITS)
-        )
-        check_vendor_data(
-            data,
-            vendor,
-            len(task.classes),
-            task.channels,
-            task.spatial_dims,
-            plan.batch_size,
-            plan.splits.allow_one_class,
-        )
+        data = VendorData(*(as_split(arrays[name], plan.task) for name in SPLITS))
+        task, one_class = task_of(plan.task), plan.splits.allow_one_class
+        check_vendor_data(data, vendor, task, plan.batch_size, one_class)
         _cache[key] = data
     return _cache[key]
 
@@ -94,13 +89,7 @@ def _rng(plan: DataPlan, *words: object) -> np.random.Generator:
 
 
 def _phantom(data: PhantomData, plan: DataPlan, number: int) -> Arrays:
-    if len(plan.task.classes) != len(LESION_CLASSES):
-        raise DataError(
-            f"{len(plan.task.classes)} names in task.classes for the phantom",
-            f"its {len(LESION_CLASSES)} classes: {', '.join(LESION_CLASSES)}",
-            "list these in task.classes, or leave task.classes out",
-            DataError.LABELS_OUTSIDE_CLASSES,
-        )
+    check_phantom_classes(plan.task)
     prior: list[float] | None = None
     if data.label_alpha is not None:
         rng = _rng(plan, "class-mix", number)
@@ -112,20 +101,22 @@ def _phantom(data: PhantomData, plan: DataPlan, number: int) -> Arrays:
         seed=plan.seed,
         heterogeneity=data.heterogeneity,
         class_probabilities=prior,
+        pairs=plan.task.target == "image",
     )
     train, validation, test = random_splits(
         data.examples, plan.splits.validation, plan.splits.test, _rng(plan, "splits", number)
     )
     chosen = {"train": train, "validation": validation, "test": test}
-    examples = Examples(images.images, images.labels)
+    examples = phantom_examples(images, plan.task)
     return {name: examples.at(chosen[name]) for name in SPLITS}
 
 
 def _share_of_file(data: NpzData, plan: DataPlan, index: int) -> Arrays:
-    arrays = read_npz(data.path)
-    labels = {name: flat_labels(arrays[name].labels) for name in SPLITS}
-    for name in SPLITS:
-        _check_labels(labels[name], name, len(plan.task.classes), data)
+    arrays = read_npz(data.path, plan.task.target)
+    labels = {name: _labels(arrays[name], plan.task) for name in SPLITS}
+    if isinstance(plan.task, ClassificationSettings):
+        for name in SPLITS:
+            _check_labels(labels[name], name, len(plan.task.classes), data)
     kept = stratified_subset(labels["train"], data.max_examples, _rng(plan, "subset"))
     shares = _partition({**labels, "train": labels["train"][kept]}, data, plan)
     chosen: dict[SplitName, Indices] = {name: shares[name][index] for name in SPLITS}
@@ -135,6 +126,13 @@ def _share_of_file(data: NpzData, plan: DataPlan, index: int) -> Arrays:
         mine = stratified_subset(labels["train"][chosen["train"]], limit, _rng(plan, index))
         chosen["train"] = chosen["train"][mine]
     return {name: arrays[name].at(chosen[name]) for name in SPLITS}
+
+
+def _labels(examples: Examples, task: TaskSettings) -> Indices:
+    """Return the class of each example; where examples have no class, all have the same."""
+    if task.target == "class":
+        return flat_labels(examples.targets)
+    return np.zeros(len(examples.targets), np.int64)
 
 
 def _check_labels(labels: Indices, split: str, classes: int, data: NpzData) -> None:
@@ -156,7 +154,7 @@ def _partition(
         case DirichletPartition(alpha=alpha):
             parts = draw_dirichlet(
                 [labels[name] for name in SPLITS],
-                len(plan.task.classes),
+                plan.task.outputs,
                 len(plan.vendors),
                 alpha,
                 rng,
@@ -167,6 +165,11 @@ def _partition(
         case ByClassPartition():
             classes_of = _classes_of_vendors(plan.vendors)
             return {name: divide_by_class(labels[name], classes_of, rng) for name in SPLITS}
+        case SharesPartition(shares=shares):
+            equal = (1.0,) * len(plan.vendors)
+            return {
+                name: divide_by_shares(len(labels[name]), shares or equal, rng) for name in SPLITS
+            }
 
 
 def _classes_of_vendors(vendors: Sequence[VendorSettings]) -> list[tuple[int, ...]]:
@@ -188,14 +191,21 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
             "name its .npz file or its folder of class folders",
         )
     if vendor.path.suffix == ".npz" or vendor.path.is_file():
-        arrays = read_npz(vendor.path)
+        arrays = read_npz(vendor.path, plan.task.target)
+    elif not isinstance(plan.task, ClassificationSettings):
+        raise DataError(
+            f"{vendor.path} is no .npz file",
+            f"an .npz file with images and {plan.task.target}s, for {plan.task.kind}",
+            "write the data into one; folders with a sub-folder per class are for classification",
+            DataError.UNREADABLE,
+        )
     else:
         # From the federation's seed, not a secret: a simulation, a site set up anew, and a copy of
         # the data divide it alike, and ε holds for whoever knows the division of all other records.
         key = str(derive_seed(plan.seed, "data", "splits", number)).encode()
         arrays = read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, key)
     if vendor.max_examples is not None:
-        labels = flat_labels(arrays["train"].labels)
+        labels = _labels(arrays["train"], plan.task)
         kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))
         arrays["train"] = arrays["train"].at(kept)
     return arrays

@@ -1,4 +1,4 @@
-"""A vendor's data in memory: three splits of images and labels, checked once."""
+"""A vendor's data in memory: three splits of images and their targets, checked once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from clients.data.examples import Examples, older_names, record_names
+from clients.tasks.settings import TaskSettings
+from clients.tasks.task import Cases, Task
 from strategies.errors import DataError
 
 SplitName = Literal["train", "validation", "test"]
@@ -18,20 +20,30 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Images, float32 in [−1, 1], shape (n, channels, *space); labels, int64, shape (n,).
+    """Images, float32 in [−1, 1], shape (n, channels, *space), and their targets.
 
-    ``records`` has one hash per image, ``patients`` one per image, of its patient.  ``older`` are
-    the hashes of the images by which an older version may have known them.  All may be empty.
+    Targets are int64 (n,) for classes, int64 (n, *space) for masks, and float32 like the images
+    for images.  ``records`` has one hash per image, ``patients`` one per image, of its patient.
+    ``older`` are the hashes of the images by which an older version may have known them.  All may
+    be empty.  ``spacing`` (n, dims) is the size of a pixel in mm, if known.
     """
 
     images: torch.Tensor
-    labels: torch.Tensor
+    targets: torch.Tensor
     records: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
     older: frozenset[str] = frozenset()
+    spacing: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    @property
+    def cases(self) -> Cases:
+        """The records as a task sees them; a pixel of unknown size counts as 1 mm."""
+        space = self.images.ndim - 2
+        spacing = torch.ones(len(self), space) if self.spacing is None else self.spacing
+        return Cases(self.images, self.targets, spacing)
 
 
 @dataclass(frozen=True)
@@ -47,31 +59,56 @@ class VendorData:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
-def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
-    """Return raw arrays as a split: channels first, scaled to [−1, 1], labels of shape (n,).
+def as_split(examples: Examples, task: TaskSettings) -> Split:
+    """Return raw arrays as a split: channels first, scaled to [−1, 1], targets as the task has it.
 
     Images are uint8 in 0…255 or floats in [0, 1], with shape (n, *space), (n, *space, c) as
-    MedMNIST has it, or (n, c, *space); labels have shape (n,) or (n, 1). The channel axis is the
-    second if it has length ``channels``, otherwise the last.
+    MedMNIST has it, or (n, c, *space); labels have shape (n,) or (n, 1), masks and target images
+    any of the shapes of images. The channel axis is the second if it has length ``task.channels``,
+    otherwise the last.
     """
-    images, labels, records, patients, older = examples
+    images, targets, records, patients, older, spacing = examples
     # Named before scaling: the ledger must recognise an image under other preprocessing.
     names = record_names(images) if records is None else records
     if older is None:
         older = np.array([older_names(image) for image in images], dtype=np.str_)
-    if images.ndim == spatial_dims + 1:
-        images = np.expand_dims(images, 1)
-    elif images.ndim == spatial_dims + 2 and images.shape[1] != channels == images.shape[-1]:
-        images = np.moveaxis(images, -1, 1)
-    pixels = torch.from_numpy(np.ascontiguousarray(images))
-    scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
     return Split(
-        pixels.to(torch.float32).div(scale).mul_(2.0).sub_(1.0).contiguous(),
-        torch.from_numpy(flat_labels(labels)),
+        as_images(images, task),
+        _as_targets(targets, task),
         tuple(names.tolist()),
         () if patients is None else tuple(patients.tolist()),
         frozenset(older.ravel().tolist()),
+        None if spacing is None else torch.from_numpy(spacing.astype(np.float64)),
     )
+
+
+def as_images(images: NDArray[np.generic], task: TaskSettings) -> torch.Tensor:
+    """Return images as a network sees them: float32 (n, channels, *space) in [−1, 1]."""
+    images = _channels_first(images, task.spatial_dims, task.channels)
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
+    return pixels.to(torch.float32).div(scale).mul_(2.0).sub_(1.0).contiguous()
+
+
+def _as_targets(targets: NDArray[np.generic], task: TaskSettings) -> torch.Tensor:
+    match task.target:
+        case "class":
+            return torch.from_numpy(flat_labels(targets))
+        case "mask":
+            masks = _channels_first(targets, task.spatial_dims, 1)
+            return torch.from_numpy(masks.astype(np.int64)).flatten(1, 2)
+        case "image":
+            return as_images(targets, task)
+
+
+def _channels_first(
+    images: NDArray[np.generic], spatial_dims: int, channels: int
+) -> NDArray[np.generic]:
+    if images.ndim == spatial_dims + 1:
+        return np.expand_dims(images, 1)
+    if images.ndim == spatial_dims + 2 and images.shape[1] != channels == images.shape[-1]:
+        return np.moveaxis(images, -1, 1)
+    return images
 
 
 def flat_labels(labels: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -80,13 +117,7 @@ def flat_labels(labels: NDArray[np.generic]) -> NDArray[np.int64]:
 
 
 def check_vendor_data(
-    data: VendorData,
-    vendor: str,
-    classes: int,
-    channels: int,
-    spatial_dims: int,
-    batch_size: int,
-    allow_one_class: bool,
+    data: VendorData, vendor: str, task: Task, batch_size: int, allow_one_class: bool
 ) -> None:
     """Raise :class:`DataError`, with a way to mend it, if ``data`` cannot be trained on."""
     for name in SPLITS:
@@ -99,24 +130,11 @@ def check_vendor_data(
                 " take it out of the roster ([[vendors]])",
                 DataError.NO_EXAMPLES,
             )
-        _check_shape(split, vendor, name, channels, spatial_dims)
+        _check_shape(split, vendor, name, task.settings.channels, task.settings.spatial_dims)
         _check_same_size(split, data.train, vendor, name)
-        low, high = int(split.labels.min()), int(split.labels.max())
-        if low < 0 or high >= classes:
-            raise DataError(
-                f"vendor {vendor!r} has {name} labels from {low} to {high}",
-                f"labels from 0 to {classes - 1}, for the {classes} names in task.classes",
-                "correct the labels, or list every class in task.classes",
-                DataError.LABELS_OUTSIDE_CLASSES,
-            )
+        classes = 2 if name == "train" and not allow_one_class else 1
+        task.check(split.cases, classes, f"vendor {vendor!r} has {name}")
     _check_patients(data, vendor)
-    if len(data.train.labels.unique()) < 2 and not allow_one_class:
-        raise DataError(
-            f"vendor {vendor!r} has training examples of one class only",
-            "at least two classes",
-            "give it more data, or allow it with splits.allow-one-class = true",
-            DataError.ONE_CLASS,
-        )
     if len(data.train) < batch_size:
         raise DataError(
             f"vendor {vendor!r}: {len(data.train)} training examples for batches of {batch_size}",
@@ -153,10 +171,10 @@ def _check_shape(split: Split, vendor: str, name: str, channels: int, spatial_di
             "set task.channels and task.spatial-dims to what the images have",
             DataError.SHAPE,
         )
-    if len(split.images) != len(split.labels):
+    if len(split.images) != len(split.targets):
         raise DataError(
-            f"vendor {vendor!r}: {len(split.images)} {name} images, {len(split.labels)} labels",
-            "one label an image",
+            f"vendor {vendor!r}: {len(split.images)} {name} images, {len(split.targets)} targets",
+            "one target (a label, a mask, or an image) for each image",
             "write the file again",
             DataError.SHAPE,
         )

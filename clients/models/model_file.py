@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from clients.files.durable import write_durably
-from clients.settings import ModelSettings, TaskSettings
+from clients.settings import ModelSettings
+from clients.tasks.settings import TaskSettings, read_task
 from strategies.errors import RunFolderError, UpdateRejected
 from strategies.weights import Weights, check_like, hash_weights
 
@@ -65,7 +66,7 @@ def read_model_file(path: str | Path) -> ModelFile:
     try:
         return ModelFile(
             ModelSettings.model_validate_json(metadata["model"]),
-            TaskSettings.model_validate_json(metadata["task"]),
+            read_task(metadata["task"]),
             weights,
             json.loads(metadata["notes"]),
         )
@@ -77,7 +78,8 @@ def load_model(path: str | Path) -> nn.Module:
     """Return the network in ``path`` with its weights, in ``eval`` mode on the CPU.
 
     Its input is float32 of shape (n, channels, *space) with values in [−1, 1]; its output are
-    logits of shape (n, classes).
+    logits (n, classes) for classification, logits (n, classes, *space) for segmentation, and images
+    like the input for restoration.
     Raises :class:`RunFolderError` as :func:`read_model_file` does, and if the weights do not fit
     the network named in the file.
     """

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from clients.models.model_file import ModelFile, read_model_file
-from clients.settings import ModelSettings, TaskSettings
+from clients.settings import ModelSettings
+from clients.tasks.settings import TaskSettings
 from strategies.weights import Weights
 
 

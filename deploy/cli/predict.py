@@ -1,15 +1,20 @@
-"""``srflm predict``: classify image files with a model from a run."""
+"""``srflm predict``: use a model from a run on image files."""
 
 from __future__ import annotations
 
 import csv
+import io
 import sys
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
+from clients.files.durable import not_writable, write_durably
 from strategies.errors import DataError
 
 
@@ -19,10 +24,17 @@ def predict(
     image_size: Annotated[
         int | None, typer.Option(help="resize to this many pixels, as in training", min=8)
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="folder for masks and restored images, which are written as .npy"),
+    ] = None,
 ) -> None:
     """Print CSV: the file, its most probable class, and the probability of every class.
 
-    Files that cannot be classified are named on stderr, and the exit code is then 1.
+    A model for segmentation or restoration writes a .npy file for each image into the folder
+    --output: the label of every pixel, or the restored image in [0, 1].  The CSV names the files.
+
+    Files that cannot be used are named on stderr, and the exit code is then 1.
     """
     from clients.models.model_file import load_model, read_model_file
     from clients.prediction import predict_file
@@ -30,27 +42,92 @@ def predict(
     network, file = load_model(model), read_model_file(model)
     # The model file says how to prepare images, so no federation file is needed.
     task, trained_size = file.task, file.notes.get("image-size")
-    paths = _files(images)
+    table = _Classes(task.classes) if task.target == "class" else _Results(_made(output))
     failures: list[DataError] = []
-    rows = _classified(
-        paths,
-        lambda path: predict_file(network, path, task, image_size, trained_size),
-        failures,
-    )
-    writer, written = csv.writer(sys.stdout), 0
-    for path, probabilities in rows:
-        # Written late: a call in which nothing can be classified prints an error and no table.
-        if not written:
-            writer.writerow(["file", "class", *task.classes])
-        best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        writer.writerow([path, task.classes[best], *(f"{p:.4f}" for p in probabilities)])
-        written += 1
-    if not written:
-        raise _nothing_classified(failures)
+    for path in _usable(_files(images), failures):
+        try:
+            table.take(path, predict_file(network, path, task, image_size, trained_size))
+        except DataError as error:
+            failures.append(error)
+    if not table.written:
+        raise _nothing_found(failures)
     for failure in failures:
-        typer.echo(f"Not classified: {failure}", err=True)
+        typer.echo(f"Not used: {failure}", err=True)
     if failures:
         raise typer.Exit(1)
+
+
+class _Table(ABC):
+    """The table on standard output, as CSV."""
+
+    heading: Sequence[str]
+
+    def __init__(self) -> None:
+        self.written = 0
+        self._writer = csv.writer(sys.stdout)
+
+    @abstractmethod
+    def row(self, path: Path, found: NDArray[Any]) -> list[object]:
+        """Return the row of a file."""
+
+    def take(self, path: Path, found: NDArray[Any]) -> None:
+        """Write the row of a file."""
+        row = self.row(path, found)
+        # Written late: a call in which nothing can be used prints an error and no table.
+        if not self.written:
+            self._writer.writerow(self.heading)
+        self._writer.writerow(row)
+        self.written += 1
+
+
+class _Classes(_Table):
+    """The class of each file."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.classes, self.heading = classes, ["file", "class", *classes]
+
+    def row(self, path: Path, found: NDArray[Any]) -> list[object]:
+        return [path, self.classes[int(found.argmax())], *(f"{p:.4f}" for p in found.tolist())]
+
+
+class _Results(_Table):
+    """The files that are written into a folder, one for each image."""
+
+    heading = ("file", "result")
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def row(self, path: Path, found: NDArray[Any]) -> list[object]:
+        target = self.folder / f"{path.name}.npy"
+        if target.exists():
+            raise DataError(
+                f"{target} is there already",
+                "a new file for each image",
+                "name another folder with --output, or images of different names",
+                DataError.UNREADABLE,
+            )
+        content = io.BytesIO()
+        np.save(content, found, allow_pickle=False)
+        write_durably(target, content.getvalue())
+        return [path, target]
+
+
+def _made(folder: Path | None) -> Path:
+    if folder is None:
+        raise DataError(
+            "no folder for the results of this model",
+            "--output FOLDER",
+            "name a folder; it is made if it is missing",
+            DataError.MISSING,
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_writable(folder, error) from error
+    return folder
 
 
 def _files(paths: list[Path]) -> list[tuple[Path, bool]]:
@@ -73,28 +150,24 @@ def _files(paths: list[Path]) -> list[tuple[Path, bool]]:
     return found
 
 
-def _classified(
-    paths: list[tuple[Path, bool]],
-    classify: Callable[[Path], list[float]],
-    failures: list[DataError],
-) -> Iterator[tuple[Path, list[float]]]:
-    """Yield each file's probabilities; add the errors of all other files to ``failures``."""
+def _usable(paths: list[tuple[Path, bool]], failures: list[DataError]) -> Iterator[Path]:
+    """Yield the files that are not hidden; the others are among the ``failures``."""
     for path, hidden in paths:
-        try:
-            # Named among the failures, so that every file of a folder appears in the result.
-            if hidden:
-                raise DataError(
+        # Named among the failures, so that every file of a folder appears in the result.
+        if hidden:
+            failures.append(
+                DataError(
                     f"{path} is hidden",
                     "image files only",
                     "remove it, or name the file itself",
                     DataError.UNREADABLE,
                 )
-            yield path, classify(path)
-        except DataError as error:
-            failures.append(error)
+            )
+        else:
+            yield path
 
 
-def _nothing_classified(failures: list[DataError]) -> DataError:
+def _nothing_found(failures: list[DataError]) -> DataError:
     if len(failures) == 1:
         return failures[0]
     first = f"; the first: {failures[0]}" if failures else ""

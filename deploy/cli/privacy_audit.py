@@ -14,6 +14,7 @@ from rich.table import Table
 
 from clients.files.durable import write_durably
 from deploy.cli.options import FederationFile, chosen_federation
+from srflm_flower.report.wording import metric_in_full
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -156,25 +157,27 @@ def _lira(
             rng = np.random.default_rng(seed)
             shadows = Shadows(vendor, models, steps)
             results.append(attack_training(federation, shadows, target, rng))
-    console.print(_membership_table(vendor, models, results))
+    score = metric_in_full(federation.task.released)
+    console.print(_membership_table(vendor, models, results, score))
     if out is not None:
         _write(out, [asdict(each) for each in results])
 
 
-def _membership_table(vendor: str, models: int, results: list[Attacked]) -> Table:
+def _membership_table(vendor: str, models: int, results: list[Attacked], score: str) -> Table:
     table = Table(
         title=f"{vendor}: membership of its training records, by {models} models of"
         f" {results[0].steps} steps",
         caption="guessing has AUC 0.5 and finds 1 %; the models are trained by this vendor alone",
     )
-    for heading in ("ε", "AUC", "found at 1 % false alarms", "accuracy on others", "seconds"):
+    others = f"{score} on others"
+    for heading in ("ε", "AUC", "found at 1 % false alarms", others, "seconds"):
         table.add_column(heading, justify="right")
     for each in results:
         table.add_row(
             "not private" if each.epsilon is None else f"{each.epsilon:.2f}",
             f"{each.attack.auc:.3f}",
             f"{each.attack.true_positives:.1%}",
-            f"{each.accuracy:.3f}",
+            f"{each.score:.3f}",
             f"{each.seconds:.0f}",
         )
     return table

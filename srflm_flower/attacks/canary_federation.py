@@ -23,6 +23,7 @@ from clients.privacy.audit.canaries import (
     data_without_canaries,
 )
 from clients.privacy.settings import PrivacySettings
+from clients.tasks.registry import task_of
 from srflm_flower.client_app import answer_at
 from srflm_flower.federation.federation import Federation
 from srflm_flower.run.folder import RunFolder
@@ -208,6 +209,7 @@ def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorD
         vendor,
         data,
         network,
+        task_of(federation.task),
         federation.training,
         federation.seed,
         torch.device("cpu"),

@@ -18,7 +18,7 @@ from torch import nn
 from clients.data.sources import load_vendor_data
 from clients.data.vendor_data import Split
 from clients.device import choose_device
-from clients.evaluation import predict_logits
+from clients.evaluation import predictions
 from clients.networks import initial_network
 from clients.privacy.accounting.accounting import epsilon
 from clients.privacy.accounting.mechanism import Mechanism
@@ -30,10 +30,10 @@ from clients.privacy.audit.membership import (
     advantage,
     draw_halves,
     likelihood_ratios,
-    margins,
 )
 from clients.privacy.training.training import train_privately
 from clients.seeds import derive_seed
+from clients.tasks.registry import task_of
 from clients.training import Work, train
 from srflm_flower.federation.federation import Federation
 from strategies.errors import ConfigurationError
@@ -57,13 +57,13 @@ class Shadows:
 class Attacked:
     """The success of an attack; ``epsilon`` is None if training was not private.
 
-    ``accuracy`` is the models' accuracy on the records on which they were not trained.
+    ``score`` is the models' mean ``task.released`` on the records on which they were not trained.
     """
 
     epsilon: float | None
     steps: int
     attack: Advantage
-    accuracy: float
+    score: float
     seconds: float
 
 
@@ -97,13 +97,14 @@ def attack_training(
         spent = epsilon([mechanism], federation.privacy.delta)
         training = _privately(federation, batch, mechanism)
     halves = draw_halves(shadows.models, len(data), rng)
-    confidence, right = _confidences(federation, data, halves, training)
+    confidence, shares = _confidences(federation, data, halves, training)
     ratios = likelihood_ratios(confidence, halves)
+    low, high = federation.task.metrics[federation.task.released].bound
     return Attacked(
         spent,
         steps,
         advantage(ratios, halves),
-        float(right[~halves].mean()),  # on the records that a model was not trained on
+        low + (high - low) * float(shares[~halves].mean()),  # of records not trained on
         time.monotonic() - started,
     )
 
@@ -119,41 +120,43 @@ def _mechanism(
 def _privately(federation: Federation, batch: int, mechanism: Mechanism) -> Training:
     # The attack tests single records, whichever unit the federation protects.
     settings = federation.privacy.model_copy(update={"unit": "record", "batch_size": batch})
-    device = choose_device(federation.run.device)
+    device, loss = choose_device(federation.run.device), task_of(federation.task).loss
 
     def run(network: nn.Module, data: Split, _number: int) -> None:
         rate = federation.training.learning_rate
-        train_privately(network, data, mechanism, settings, federation.training, rate, device)
+        train_privately(
+            network, data, mechanism, settings, federation.training, rate, device, loss=loss
+        )
 
     return run
 
 
 def _plainly(federation: Federation, batch: int, steps: int) -> Training:
     settings = federation.training.model_copy(update={"batch_size": batch})
-    device = choose_device(federation.run.device)
+    device, loss = choose_device(federation.run.device), task_of(federation.task).loss
 
     def run(network: nn.Module, data: Split, number: int) -> None:
         work = Work(settings.learning_rate, epochs=0, steps=steps)
         seed = derive_seed(federation.seed, "shadow", number)
-        train(network, data, work, settings, seed, device, half_precision=False)
+        train(network, data, work, settings, seed, device, half_precision=False, loss=loss)
 
     return run
 
 
 def _confidences(
     federation: Federation, data: Split, halves: Members, training: Training
-) -> tuple[Numbers, Members]:
-    """Return confidence in each record's label and correctness, both of shape (models, records)."""
-    confidence = np.zeros(halves.shape)
-    right = np.zeros(halves.shape, dtype=bool)
+) -> tuple[Numbers, Numbers]:
+    """Return confidence in each record, and its share of the score: both (models, records)."""
+    confidence, shares = np.zeros(halves.shape), np.zeros(halves.shape)
     # One network for both kinds of training, so that the attacks compare.
     model = federation.model.model_copy(update={"dp_ready": True})
-    device, labels = choose_device(federation.run.device), data.labels.numpy()
+    device, task = choose_device(federation.run.device), task_of(federation.task)
     for number, half in enumerate(halves):
         network = initial_network(model, federation.task, federation.seed)
         chosen = torch.from_numpy(np.flatnonzero(half))
-        training(network, Split(data.images[chosen], data.labels[chosen]), number)
-        logits = predict_logits(network, data.images, device).double().numpy()
-        confidence[number] = margins(logits, labels)
-        right[number] = logits.argmax(1) == labels
-    return confidence, right
+        training(network, Split(data.images[chosen], data.targets[chosen]), number)
+        found = list(predictions(network, data, device))
+        each = [task.confidence(outputs, cases.targets) for outputs, cases in found]
+        scores = [task.shares(task.scores(outputs, cases, False)) for outputs, cases in found]
+        confidence[number], shares[number] = torch.cat(each).numpy(), torch.cat(scores).numpy()
+    return confidence, shares

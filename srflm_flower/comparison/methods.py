@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,12 +13,9 @@ from flwr.serverapp.strategy import FedAvg, FedProx
 from pydantic import BaseModel, ConfigDict
 
 from clients.data.vendor_data import SPLITS, Split, VendorData
-from clients.evaluation import evaluate
 from clients.files.durable import write_durably
-from clients.learner import Learner
 from clients.models.model_file import read_model_file
 from clients.models.moving_average import MovingAverage, advanced
-from clients.networks import set_weights
 from clients.training import Work
 from srflm_flower import client_app
 from srflm_flower.comparison import baseline_app
@@ -127,7 +124,7 @@ def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> M
     sites = _sites(run, federation)
     first = sites[0].learner
     pooled = VendorData(*(_union([s.learner.data.split(name) for s in sites]) for name in SPLITS))
-    learner = Learner("pooled", pooled, first.network, first.settings, first.seed, first.device)
+    learner = replace(first, vendor="pooled", data=pooled, spender=None)
     settings, metric = federation.training, federation.task.metric
     weights = best = sites[0].initial.weights
     best_value, spent = float("-inf"), 0
@@ -198,9 +195,9 @@ def _score(
     if released is not None:
         own = _on_test(dict.fromkeys(sites, released))
         first = sites[0].learner
-        set_weights(first.network, released)
         everyone = _union([site.learner.data.test for site in sites])
-        overall = evaluate(first.network, everyone, first.device).get(federation.task.metric)
+        pooled = replace(first, data=replace(first.data, test=everyone))
+        overall = pooled.evaluate(released, "test").get(federation.task.metric)
     epsilon = _most_spent(sites) if method != "pooled" else None
     SimulatedSite.forget(run.path)  # a worker makes many runs: free the data of this one
     return MethodResult(
@@ -247,6 +244,6 @@ def _released(run: RunFolder) -> Weights:
 
 
 def _union(splits: list[Split]) -> Split:
-    return Split(
-        torch.cat([split.images for split in splits]), torch.cat([split.labels for split in splits])
-    )
+    parts = zip(*(split.cases for split in splits), strict=True)
+    images, targets, spacing = (torch.cat(part) for part in parts)
+    return Split(images, targets, spacing=spacing)

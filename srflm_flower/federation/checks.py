@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from clients.settings import ByClassPartition, FileData, NpzData, PhantomData
+from clients.settings import ByClassPartition, FileData, NpzData, PhantomData, SharesPartition
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.member import deployment_problems
 from srflm_flower.federation.places import short
@@ -188,6 +188,25 @@ def _vendor_classes(federation: Federation) -> list[str]:
     ]
 
 
+def _partition(federation: Federation) -> list[str]:
+    if not isinstance(federation.data, NpzData):
+        return []
+    partition, kind = federation.data.partition, federation.task.kind
+    if not isinstance(partition, SharesPartition):
+        if federation.task.target == "class":
+            return []
+        return [
+            f"data.partition.kind: found {partition.kind!r}; expected 'shares', as examples for"
+            f' {kind} have no class; set kind = "shares"'
+        ]
+    if len(partition.shares) in (0, len(federation.vendors)):
+        return []
+    return [
+        f"data.partition.shares: found {len(partition.shares)} numbers; expected one for each of"
+        f" the {len(federation.vendors)} vendors; correct or remove it"
+    ]
+
+
 def _is_by_class(federation: Federation) -> bool:
     data = federation.data
     return isinstance(data, NpzData) and isinstance(data.partition, ByClassPartition)
@@ -225,6 +244,7 @@ _CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
     _quorum,
     _rounds,
     _vendor_paths,
+    _partition,
     _vendor_classes,
     _vendor_labels,
     _vendor_limits,

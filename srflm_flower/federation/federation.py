@@ -22,9 +22,9 @@ from clients.settings import (
     NpzData,
     PhantomData,
     SplitSettings,
-    TaskSettings,
     TrainingSettings,
 )
+from clients.tasks.settings import ClassificationSettings, TaskSettings
 from srflm_flower.federation.identity import without_later_defaults
 from srflm_flower.federation.member import Member
 from strategies.election import ElectionPolicy, Ranking, election_policy, first_ranking
@@ -141,7 +141,7 @@ class Federation(Settings):
         default=tuple(Member(name=v) for v in BUILT_IN_VENDORS),
         description="The roster: one table a member, in the order of the first rounds.",
     )
-    task: TaskSettings = Field(default=TaskSettings(), description="What is learnt.")
+    task: TaskSettings = Field(default=ClassificationSettings(), description="What is learnt.")
     data: DataSettings = Field(default=PhantomData(), description="Where the images come from.")
     splits: SplitSettings = Field(
         default=SplitSettings(), description="How a vendor's data is divided into splits."

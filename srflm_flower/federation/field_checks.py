@@ -16,12 +16,13 @@ from clients.settings import (
     FileData,
     NpzData,
     PhantomData,
+    SharesPartition,
 )
 from srflm_flower.federation.places import place, short
 
 _CHOICES: Mapping[str, tuple[type[Any], ...]] = {
     "source": (PhantomData, NpzData, FileData),
-    "kind": (DirichletPartition, ByClassPartition),
+    "kind": (DirichletPartition, ByClassPartition, SharesPartition),
 }
 
 _EXPECTED: Mapping[str, str] = {

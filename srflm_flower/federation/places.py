@@ -12,8 +12,8 @@ def place(location: Location) -> Location:
     return tuple(
         part
         for index, part in enumerate(location)
-        # pydantic puts the source after "data", and the kind after "partition".
-        if not (index == 1 and location[0] == "data")
+        # pydantic puts the source after "data", and the kind after "partition" and "task".
+        if not (index == 1 and location[0] in ("data", "task"))
         and not (index == 3 and location[:3:2] == ("data", "partition"))
     )
 

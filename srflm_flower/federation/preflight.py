@@ -9,17 +9,27 @@ import torch
 
 from clients.data.partition import random_splits
 from clients.data.phantom import LESION_CLASSES
+from clients.data.phantom.targets import check_phantom_classes
 from clients.data.sources import forget_cached_data, load_vendor_data
 from clients.data.vendor_data import Split, VendorData, check_vendor_data
 from clients.device import choose_device
 from clients.settings import PhantomData
+from clients.tasks.registry import task_of
+from clients.tasks.settings import (
+    ClassificationSettings,
+    SegmentationSettings,
+    TaskSettings,
+)
 from srflm_flower.federation.federation import Federation
-from strategies.errors import DataError
 
 
 @dataclass(frozen=True)
 class Counts:
-    """A vendor's number of examples in each split; ``by_class`` counts the training examples."""
+    """A vendor's number of examples in each split.
+
+    ``by_class`` counts the training examples of each class, or those with a pixel of it; it is
+    empty where there are no classes.
+    """
 
     train: int
     validation: int
@@ -35,12 +45,21 @@ def count_examples(federation: Federation) -> dict[str, Counts]:
     counts = {}
     for vendor in federation.roster:
         data = load_vendor_data(federation.data_plan(), vendor)
-        by_class = data.train.labels.bincount(minlength=len(federation.task.classes))
-        counts[vendor] = Counts(
-            len(data.train), len(data.validation), len(data.test), tuple(by_class.tolist())
-        )
+        sizes = len(data.train), len(data.validation), len(data.test)
+        counts[vendor] = Counts(*sizes, _by_class(data.train, federation.task))
         forget_cached_data()  # so that only one vendor's data is in memory at a time
     return counts
+
+
+def _by_class(train: Split, task: TaskSettings) -> tuple[int, ...]:
+    if isinstance(task, ClassificationSettings):
+        return tuple(train.targets.bincount(minlength=len(task.classes)).tolist())
+    if isinstance(task, SegmentationSettings):
+        return tuple(
+            int((train.targets == label).flatten(1).any(1).sum())
+            for label in range(len(task.classes))
+        )
+    return ()
 
 
 def check_before_simulation(federation: Federation) -> None:
@@ -57,32 +76,32 @@ def _check_phantom(federation: Federation, data: PhantomData) -> None:
 
     The other vendors have as many images.
     """
-    task, splits = federation.task, federation.splits
-    if len(task.classes) != len(LESION_CLASSES):
-        raise DataError(
-            f"{len(task.classes)} names in task.classes for the phantom",
-            f"its {len(LESION_CLASSES)} classes: {', '.join(LESION_CLASSES)}",
-            "list these in task.classes, or leave task.classes out",
-            DataError.LABELS_OUTSIDE_CLASSES,
-        )
+    splits = federation.splits
+    check_phantom_classes(federation.task)
     rng = np.random.default_rng(federation.seed)
     shares = random_splits(data.examples, splits.validation, splits.test, rng)
+    blank = (_blank_split(len(share), data.image_size, federation.task) for share in shares)
     check_vendor_data(
-        VendorData(
-            *(_blank_split(len(share), data.image_size, task.spatial_dims) for share in shares)
-        ),
+        VendorData(*blank),
         federation.roster[0],
-        len(task.classes),
-        task.channels,
-        task.spatial_dims,
+        task_of(federation.task),
         federation.training.batch_size,
         splits.allow_one_class,
     )
 
 
-def _blank_split(count: int, size: int, spatial_dims: int) -> Split:
+def _blank_split(count: int, size: int, task: TaskSettings) -> Split:
     """Return slices of one channel; as volumes they are one slice deep, as in the run."""
-    depth = (1,) * (spatial_dims - 2)
+    depth = (1,) * (task.spatial_dims - 2)
     images = torch.zeros(()).expand(count, 1, *depth, size, size)  # all pixels share one number
-    # The run draws the classes later; these labels cover as many classes as possible.
-    return Split(images, torch.arange(count) % len(LESION_CLASSES))
+    # The run draws the targets later; these labels cover as many classes as possible.
+    labels = torch.arange(count)
+    match task.target:
+        case "class":
+            return Split(images, labels % len(LESION_CLASSES))
+        case "mask":
+            labels = 1 + labels % (task.outputs - 1)
+            shape = (count, *[1] * task.spatial_dims)
+            return Split(images, labels.view(shape).expand(count, *depth, size, size))
+        case "image":
+            return Split(images, images)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from srflm_flower.federation.federation import Federation
 from srflm_flower.report.table import Cell, Code, Column, Table
 from srflm_flower.report.wording import (
-    METRICS,
     duration,
     meaning_of,
     megabytes,
@@ -60,7 +59,8 @@ def all_metrics_table(federation: Federation, summary: RunSummary, which: str) -
         for vendor in federation.roster
     }
     found = {name for metrics in having.values() for name in metrics} - {"examples"}
-    names = [n for n in METRICS if n in found] + sorted(found - set(METRICS))
+    known = [*federation.task.metrics, "loss"]
+    names = [n for n in known if n in found] + sorted(found - set(known))
     columns = [Column("Vendor"), *(Column(metric_in_full(n), numeric=True) for n in names)]
     means = mean_over_vendors(list(having.values()))
     title = {"personalised": "Personalised models", "released": "Released global model"}[which]
@@ -186,7 +186,7 @@ def _settings(federation: Federation, summary: RunSummary) -> dict[str, Cell]:
     decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
     fixed: dict[str, Cell] = {"Fixed server": election.server} if election.server else {}
     return {
-        "Task": f"{federation.task.kind}: {', '.join(federation.task.classes)}",
+        "Task": ": ".join(filter(None, (federation.task.kind, ", ".join(federation.task.classes)))),
         "Chosen by": f"{metric_in_full(federation.task.metric)} on validation data",
         "Data": f"source {federation.data.source}",
         "Network": network,

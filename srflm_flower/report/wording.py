@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 
+from clients.tasks.settings import metric_title
 from strategies.errors import INTERNAL_ERROR, NO_REPLY, SrflmError
 
 NOTHING = "–"
 """The text for a missing value."""
 
-METRICS = {
-    "accuracy": "Accuracy",
-    "balanced-accuracy": "Balanced accuracy",
-    "auc": "Area under the ROC curve",
-    "loss": "Loss (cross-entropy)",
-}
 MODELS = {
     "averaged": "averaged model",
     "finetuned": "fine-tuned model",
@@ -25,7 +20,7 @@ MODELS = {
 
 def metric_in_full(name: str) -> str:
     """Return a metric's full name; an unknown name gets spaces for its hyphens."""
-    return METRICS.get(name, name.replace("-", " ").capitalize())
+    return metric_title(name) or name.replace("-", " ").capitalize()
 
 
 def model_in_full(kind: str) -> str:

@@ -109,7 +109,7 @@ def summarise(
         vendors=vendors,
         mean_personalised=mean_over_vendors([v.personalised for v in vendors.values()]),
         mean_released=mean_over_vendors([v.released for v in vendors.values()]),
-        pooled_released=pooled([v.released for v in vendors.values()]),
+        pooled_released=pooled([v.released for v in vendors.values()], federation.task.pooled),
         cross=cross,
         privacy=f"{promise(federation)} {exclusions(federation)}".strip(),
         seconds=round(seconds, 3),
@@ -171,12 +171,12 @@ def mean_over_vendors(metrics: Sequence[Metrics]) -> Metrics:
     }
 
 
-def pooled(metrics: Sequence[Metrics]) -> Metrics:
-    """Return accuracy and loss on all vendors' examples together (means weighted by examples)."""
+def pooled(metrics: Sequence[Metrics], names: Sequence[str]) -> Metrics:
+    """Return the named metrics on all vendors' examples together (means weighted by examples)."""
     # Only means over examples pool this way; the area under the ROC curve, for one, does not.
     return {
         name: sum(each[name] * each["examples"] for each in having) / total
-        for name in ("accuracy", "loss")
+        for name in names
         if (having := [each for each in metrics if name in each and "examples" in each])
         and (total := sum(each["examples"] for each in having))
     }

@@ -13,7 +13,6 @@ import numpy as np
 from flwr.app import RecordDict
 from numpy.typing import NDArray
 
-from clients.privacy.settings import PrivacySettings
 from srflm_flower.federation.federation import Federation
 from strategies.errors import PrivacyError
 from strategies.protocol import messages as wire
@@ -98,7 +97,7 @@ def check_outgoing(
     for model in models.values():
         _check_weights(model.weights, expected)
     if federation.privacy.private:
-        _check_private(reply, federation.privacy, federation.member(vendor).size)
+        _check_private(reply, federation, federation.member(vendor).size)
     return content
 
 
@@ -113,13 +112,14 @@ def _alike(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype
 
 
-def _check_private(reply: wire.Reply, settings: PrivacySettings, size: int | None) -> None:
+def _check_private(reply: wire.Reply, federation: Federation, size: int | None) -> None:
     # The exact number of records would tell whether one record is there: only the public size may.
     if reply.ballot is not None and reply.ballot.examples != size:
         raise _undeclared("a number of examples that is not the public size")
-    if settings.metrics == "exact":
+    rule = federation.privacy.metrics
+    if rule == "exact":
         return
-    allowed = {"accuracy", "examples"} if settings.metrics == "noisy" else set()
+    allowed = {federation.task.released, "examples"} if rule == "noisy" else set()
     found = {metric for each in reply.metrics.values() for metric in each}
     if found - allowed:
         raise _undeclared(f"metrics without noise: {', '.join(sorted(found - allowed))}")

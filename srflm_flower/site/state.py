@@ -28,7 +28,8 @@ from clients.files.durable import append_durably
 from clients.files.locks import locked
 from clients.models.model_file import ModelFile, read_model_file
 from clients.models.moving_average import AverageFile
-from clients.settings import ModelSettings, TaskSettings
+from clients.settings import ModelSettings
+from clients.tasks.settings import TaskSettings
 from srflm_flower.site.answered import AnswersOnDisk
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.secure_aggregation.secrets_on_disk import SecretsOnDisk

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,13 +13,18 @@ from torch import nn
 
 from clients.data.vendor_data import Split
 from clients.evaluation import (
-    EVALUATION_BATCH,
-    classification_metrics,
+    MOST_IMAGES,
+    MOST_PIXELS,
     evaluate,
-    predict_logits,
+    images_at_once,
+    predictions,
 )
+from clients.tasks.classification import classification_metrics
+from clients.tasks.registry import task_of
+from tests.support.learning.tasks import classification
 
 CPU = torch.device("cpu")
+TWO = task_of(classification())
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -93,15 +100,30 @@ class FirstPixels(nn.Module):
 
 
 def test_logits_come_in_the_order_of_the_images_whatever_their_number() -> None:
-    images = torch.randn(EVALUATION_BATCH + 3, 1, 2, 2)
-    logits = predict_logits(FirstPixels(), images, CPU)
+    images = torch.randn(MOST_IMAGES + 3, 1, 2, 2)
+    labels = torch.arange(len(images))
+    found = list(predictions(FirstPixels(), Split(images, labels), CPU))
+    assert [len(outputs) for outputs, _ in found] == [MOST_IMAGES, 3]
+    logits = torch.cat([outputs for outputs, _ in found])
     torch.testing.assert_close(logits, images.flatten(1)[:, :2])
+    assert torch.cat([cases.targets for _, cases in found]).equal(labels)
+
+
+@pytest.mark.parametrize(
+    ("shape", "at_once"), [((28, 28), 256), ((64, 64), 256), ((512, 512), 4), ((256, 256, 128), 1)]
+)
+def test_few_large_images_go_through_a_network_at_once(
+    shape: tuple[int, ...], at_once: int
+) -> None:
+    images = torch.zeros(()).expand(500, 1, *shape)
+    assert images_at_once(images) == at_once
+    assert at_once == 1 or at_once * math.prod(shape) <= MOST_PIXELS
 
 
 def test_evaluation_adds_the_mean_cross_entropy() -> None:
     images = torch.randn(10, 1, 2, 2)
     labels = torch.arange(10) % 2
-    metrics = evaluate(FirstPixels(), Split(images, labels), CPU)
+    metrics = evaluate(FirstPixels(), Split(images, labels), TWO, CPU).metrics
     logits = images.flatten(1)[:, :2].numpy()
     expected = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(10), labels.numpy()])
     assert metrics["loss"] == pytest.approx(expected, rel=1e-5)
@@ -110,7 +132,7 @@ def test_evaluation_adds_the_mean_cross_entropy() -> None:
 
 def test_metrics_that_are_not_finite_are_left_out() -> None:
     images = torch.full((4, 1, 2, 2), float("inf"))
-    metrics = evaluate(FirstPixels(), Split(images, torch.tensor([0, 1, 0, 1])), CPU)
+    metrics = evaluate(FirstPixels(), Split(images, torch.tensor([0, 1, 0, 1])), TWO, CPU).metrics
     assert "loss" not in metrics
     assert all(np.isfinite(value) for value in metrics.values())
 
@@ -118,6 +140,6 @@ def test_metrics_that_are_not_finite_are_left_out() -> None:
 def test_evaluation_changes_nothing_in_the_network() -> None:
     network = nn.Sequential(nn.BatchNorm2d(1), FirstPixels())
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    evaluate(network, Split(torch.randn(8, 1, 2, 2), torch.arange(8) % 2), CPU)
+    evaluate(network, Split(torch.randn(8, 1, 2, 2), torch.arange(8) % 2), TWO, CPU)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name])

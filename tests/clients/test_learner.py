@@ -8,11 +8,13 @@ import torch
 from clients.data.vendor_data import Split, VendorData
 from clients.learner import Learner
 from clients.networks import get_weights, initial_network
-from clients.settings import ModelSettings, TaskSettings, TrainingSettings
+from clients.settings import ModelSettings, TrainingSettings
+from clients.tasks.registry import task_of
+from clients.tasks.settings import ClassificationSettings
 from clients.training import Work
 from strategies.weights import Weights, hash_weights
 
-TASK = TaskSettings(classes=("dark", "bright"))
+TASK = ClassificationSettings(classes=("dark", "bright"))
 WORK = Work(learning_rate=0.05, epochs=2)
 
 
@@ -27,7 +29,7 @@ def make_learner(vendor: str = "aster", seed: int = 65) -> Learner:
     data = VendorData(make_split(20, 0), make_split(8, 1), make_split(6, 2))
     network = initial_network(ModelSettings(), TASK, 1)
     settings = TrainingSettings(batch_size=8)
-    return Learner(vendor, data, network, settings, seed, torch.device("cpu"))
+    return Learner(vendor, data, network, task_of(TASK), settings, seed, torch.device("cpu"))
 
 
 @pytest.fixture

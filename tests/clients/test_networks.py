@@ -18,17 +18,11 @@ from clients.networks import (
     pad_small_images,
     set_weights,
 )
-from clients.settings import ModelSettings, Network, TaskSettings
+from clients.settings import ModelSettings, Network
 from strategies.weights import hash_weights
+from tests.support.learning.tasks import classification
 
 NETWORKS = get_args(Network)
-
-
-def task(channels: int = 1, spatial_dims: int = 2, classes: int = 4) -> TaskSettings:
-    names = [f"class-{number}" for number in range(classes)]
-    return TaskSettings.model_validate(
-        {"classes": names, "channels": channels, "spatial_dims": spatial_dims}
-    )
 
 
 def model(network: str, norm: str = "batch") -> ModelSettings:
@@ -38,7 +32,7 @@ def model(network: str, norm: str = "batch") -> ModelSettings:
 @pytest.mark.parametrize(("channels", "size", "classes"), [(3, 28, 8), (1, 64, 4)])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_gives_a_logit_a_class(name: str, channels: int, size: int, classes: int) -> None:
-    network = build_network(model(name), task(channels, classes=classes)).eval()
+    network = build_network(model(name), classification(channels=channels, classes=classes)).eval()
     with torch.no_grad():
         logits = network(torch.zeros(2, channels, size, size))
     assert logits.shape == (2, classes)
@@ -47,14 +41,14 @@ def test_network_gives_a_logit_a_class(name: str, channels: int, size: int, clas
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_can_be_trained_on_the_smallest_images_in_use(name: str) -> None:
-    network = build_network(model(name), task(3)).train()
+    network = build_network(model(name), classification(channels=3, classes=4)).train()
     network(torch.zeros(2, 3, 28, 28)).sum().backward()
     assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_can_be_built_for_volumes(name: str) -> None:
-    network = build_network(model(name), task(spatial_dims=3))
+    network = build_network(model(name), classification(spatial_dims=3, classes=4))
     assert any(isinstance(module, nn.Conv3d) for module in network.modules())
     if name == "small-cnn":
         assert network.eval()(torch.zeros(2, 1, 16, 16, 16)).shape == (2, 4)
@@ -86,10 +80,10 @@ def test_small_cnn_takes_any_size_from_eight(size: int) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_initial_weights_follow_from_the_seed_alone(name: str) -> None:
     torch.manual_seed(1)
-    one = get_weights(initial_network(model(name), task(), 65))
+    one = get_weights(initial_network(model(name), classification(classes=4), 65))
     torch.manual_seed(2)
-    same = get_weights(initial_network(model(name), task(), 65))
-    other = get_weights(initial_network(model(name), task(), 66))
+    same = get_weights(initial_network(model(name), classification(classes=4), 65))
+    other = get_weights(initial_network(model(name), classification(classes=4), 66))
     assert hash_weights(one) == hash_weights(same) != hash_weights(other)
 
 
@@ -97,20 +91,20 @@ def test_making_the_initial_network_leaves_the_process_generator_alone() -> None
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    initial_network(model("small-cnn"), task(), 65)
+    initial_network(model("small-cnn"), classification(classes=4), 65)
     assert torch.equal(torch.rand(1), expected)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_round_trip_and_integer_buffers_do_not_travel(name: str) -> None:
-    source = initial_network(model(name), task(), 1)
+    source = initial_network(model(name), classification(classes=4), 1)
     with torch.no_grad():
         for tensor in source.state_dict().values():
             tensor.add_(1)
     weights = get_weights(source)
     assert all(array.dtype == np.float32 for array in weights.values())
     assert not any(key.endswith("num_batches_tracked") for key in weights)
-    target = initial_network(model(name), task(), 2)
+    target = initial_network(model(name), classification(classes=4), 2)
     set_weights(target, weights)
     assert hash_weights(get_weights(target)) == hash_weights(weights)
     counters = {k: v for k, v in target.state_dict().items() if not v.is_floating_point()}
@@ -144,7 +138,7 @@ def test_parts_of_one_storage_and_empty_tensors_travel_under_their_own_names() -
 
 
 def test_weights_are_copies() -> None:
-    network = initial_network(model("small-cnn"), task(), 1)
+    network = initial_network(model("small-cnn"), classification(classes=4), 1)
     before = get_weights(network)
     kept = hash_weights(before)
     set_weights(network, {name: array + 1 for name, array in before.items()})
@@ -156,7 +150,7 @@ def test_weights_are_copies() -> None:
 
 @pytest.mark.parametrize("change", ["missing", "unknown"])
 def test_weights_with_wrong_names_are_refused(change: str) -> None:
-    network = initial_network(model("small-cnn"), task(), 1)
+    network = initial_network(model("small-cnn"), classification(classes=4), 1)
     weights = get_weights(network)
     array = weights.pop("classifier.bias")
     if change == "unknown":
@@ -166,7 +160,7 @@ def test_weights_with_wrong_names_are_refused(change: str) -> None:
 
 
 def test_group_norm_has_no_running_statistics() -> None:
-    network = build_network(model("small-cnn", "group"), task())
+    network = build_network(model("small-cnn", "group"), classification(classes=4))
     groups = [module for module in network.modules() if isinstance(module, nn.GroupNorm)]
     assert [group.num_groups for group in groups] == [8, 8, 8]
     assert not any("running" in name for name in get_weights(network))
@@ -176,14 +170,14 @@ def test_group_norm_has_no_running_statistics() -> None:
 
 
 def test_batch_norm_statistics_travel() -> None:
-    weights = get_weights(build_network(model("small-cnn"), task()))
+    weights = get_weights(build_network(model("small-cnn"), classification(classes=4)))
     assert sum("running" in name for name in weights) == 6
 
 
 def test_width_is_that_of_the_first_block_and_the_default_is_32() -> None:
     def widths(**settings: int) -> list[int]:
         chosen = ModelSettings.model_validate({"network": "small-cnn", **settings})
-        weights = get_weights(build_network(chosen, task()))
+        weights = get_weights(build_network(chosen, classification(classes=4)))
         return [array.shape[0] for array in weights.values() if array.ndim == 4]
 
     assert widths(width=16) == [16, 32, 64]

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from clients.data.vendor_data import Split
 from clients.networks import get_weights, initial_network
-from clients.settings import ModelSettings, TaskSettings, TrainingSettings
+from clients.settings import ModelSettings, TrainingSettings
+from clients.tasks.settings import ClassificationSettings
 from clients.training import Work, batch_indices, batches, make_optimizer, train
 from strategies.errors import TrainingDiverged
 from strategies.weights import Weights, hash_weights
 
 CPU = torch.device("cpu")
-TASK = TaskSettings(classes=("dark", "bright"))
+TASK = ClassificationSettings(classes=("dark", "bright"))
 SGD = TrainingSettings(batch_size=8, learning_rate=0.05)
 
 
@@ -139,7 +140,7 @@ def test_loss_is_the_mean_over_all_examples_seen() -> None:
     network = initial_network(ModelSettings(norm="group"), TASK, seed=1)
     data = make_data(20)
     network.train()
-    expected = torch.nn.functional.cross_entropy(network(data.images), data.labels)
+    expected = torch.nn.functional.cross_entropy(network(data.images), data.targets)
     loss = train(network, data, Work(1e-12, 1), SGD, 0, CPU)
     assert loss == pytest.approx(expected.item(), rel=1e-5)
 

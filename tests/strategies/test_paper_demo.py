@@ -52,7 +52,7 @@ class DemoVendor:
     def __init__(self, federation: Federation, name: str) -> None:
         self.name, self.seed = name, federation.seed
         data = load_vendor_data(federation.data_plan(), name).train
-        self.images, self.labels = data.images, data.labels
+        self.images, self.labels = data.images, data.targets
 
     def train(
         self, network: nn.Module, rate: float, epochs: int, role: str, round_number: int

@@ -106,6 +106,6 @@ def no_noise_on_the_loss(patch: pytest.MonkeyPatch) -> None:
 def same_noise_every_step(patch: pytest.MonkeyPatch) -> None:
     """Build whose generator begins anew with the same seed in every step."""
     from clients.privacy.training import training
-    from tests.support.private_training import not_private_randomness
+    from tests.support.learning.private_training import not_private_randomness
 
     patch.setattr(training, "private_randomness", lambda: not_private_randomness(7))

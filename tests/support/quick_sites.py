@@ -13,9 +13,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,8 +21,6 @@ import pytest
 from flwr.app import Message
 
 from clients.files.durable import TEMPORARY
-from clients.learner import Trained
-from clients.training import Work
 from deploy.serving.job import JobOutcome
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.settings import SiteSettings
@@ -34,9 +30,9 @@ from srflm_flower.site.evidence.signed_votes import evidence
 from srflm_flower.site.ledger import MESSAGE_LOG, TermLedger
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Committed
-from strategies.weights import Weights
 from tests.support.deployed import DeployedFederation, SiteFault, pass_on
 from tests.support.faults import Crash, crash_at_message
+from tests.support.learning.instant_learner import InstantLearner
 from tests.support.tiny import tiny_federation
 
 TABLES = (
@@ -50,41 +46,6 @@ TABLES = (
     "said",
     "evidence",
 )
-
-
-@dataclass(frozen=True)
-class InstantLearner:
-    """Adds a small number, which depends on the work, to every weight."""
-
-    vendor: str
-    trained: Counter[tuple[str, int, str]]
-    number: int
-    spender: None = None
-
-    @property
-    def data(self) -> Any:
-        """Return data with ten examples in every split."""
-        return SimpleNamespace(split=lambda name: range(10))
-
-    def train(
-        self,
-        weights: Weights,
-        work: Work,
-        role: str,
-        round_number: int,
-        checkpoint: object = None,
-        term: int = 0,
-    ) -> Trained:
-        """Count the call; return weights that differ by vendor, role, and round."""
-        self.trained[self.vendor, round_number, role] += 1
-        step = 1e-3 * (self.number + 1) * round_number + (1e-5 if role == "server" else 0.0)
-        moved = {name: array + array.dtype.type(step) for name, array in weights.items()}
-        return Trained(moved, 1.0 / (self.number + round_number), 10 + self.number, 3)
-
-    def evaluate(self, weights: Weights, split: str) -> dict[str, float]:
-        """Return an accuracy that depends on the weights."""
-        first = float(next(iter(weights.values())).flat[0])
-        return {"accuracy": abs(first) % 1.0, "loss": 1.0}
 
 
 class KeptConnection(sqlite3.Connection):

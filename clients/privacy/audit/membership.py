@@ -41,13 +41,6 @@ def draw_halves(models: int, records: int, rng: np.random.Generator) -> Members:
     return np.argsort(rng.random((models, records)), axis=0) < models // 2
 
 
-def margins(logits: Numbers, labels: NDArray[np.int64]) -> Numbers:
-    """Return log(p / (1 − p)) for the probability p of each record's label, from logits (n, K)."""
-    of_label = logits[np.arange(len(labels)), labels]
-    others = np.where(np.eye(logits.shape[1], dtype=bool)[labels], -np.inf, logits)
-    return np.asarray(of_label - np.logaddexp.reduce(others, axis=1), dtype=np.float64)
-
-
 def likelihood_ratios(confidence: Numbers, trained_on: Members) -> Numbers:
     """Return log p(confidence | in) − log p(confidence | out), both arguments (models, records).
 

@@ -16,10 +16,10 @@ from opacus.grad_sample import prepare_module
 from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from clients.privacy.gradients.losses import Loss
 from clients.privacy.gradients.networks import output_of
 from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.gradients.samplers import register_samplers
+from clients.tasks.losses import Loss
 from strategies.errors import PrivacyError
 
 Mode = Literal["vmap", "loop", "ghost"]

@@ -1,17 +1,11 @@
-"""Losses with one number per record, as per-record clipping needs them, and checks of others."""
+"""Checks of losses: per-record clipping needs one number for each record, of that record alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from monai.losses import DiceLoss
-from torch.nn import functional
 
+from clients.tasks.losses import Loss
 from strategies.errors import PrivacyError
-
-# (outputs of the network, targets), both with the records first → losses.
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 MEND = 'build it with reduction="none" and take the mean of each record by itself'
 
@@ -36,42 +30,6 @@ def per_record(loss: Loss) -> Loss:
         return losses
 
     return checked
-
-
-def _mean_of_each(losses: torch.Tensor) -> torch.Tensor:
-    return losses.flatten(1).mean(1) if losses.ndim > 1 else losses
-
-
-@per_record
-def cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy of logits (B, K, *space) and labels (B, *space)."""
-    return _mean_of_each(functional.cross_entropy(outputs, targets, reduction="none"))
-
-
-@per_record
-def dice_and_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return soft Dice loss + cross-entropy of logits (B, K, *space) and labels (B, *space).
-
-    The Dice loss of a record is its mean over the classes.
-    """
-    classes = torch.arange(outputs.shape[1], device=targets.device)
-    classes = classes.view(1, -1, *[1] * (targets.ndim - 1))
-    one_hot = (targets.unsqueeze(1) == classes).to(outputs.dtype)
-    dice = DiceLoss(softmax=True, reduction="none")(outputs, one_hot)
-    entropy = functional.cross_entropy(outputs, targets, reduction="none")
-    return _mean_of_each(dice) + _mean_of_each(entropy)
-
-
-@per_record
-def squared_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error of images (B, …) and targets of the same shape."""
-    return _mean_of_each(functional.mse_loss(outputs, targets, reduction="none"))
-
-
-@per_record
-def absolute_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the mean absolute error of images (B, …) and targets of the same shape."""
-    return _mean_of_each(functional.l1_loss(outputs, targets, reduction="none"))
 
 
 def check_no_coupling(loss: Loss, outputs: torch.Tensor, targets: torch.Tensor) -> None:

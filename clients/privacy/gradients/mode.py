@@ -15,9 +15,9 @@ from clients.privacy.gradients.gradients import (
     Mode,
     RecordGradients,
 )
-from clients.privacy.gradients.losses import Loss
 from clients.privacy.gradients.optimizer import record_norms
 from clients.privacy.settings import GradientMode
+from clients.tasks.losses import Loss
 from strategies.errors import PrivacyError
 
 # Relative. In float32, values at the kinks of ReLU and max-pooling may fall to the other side.

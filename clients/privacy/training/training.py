@@ -17,13 +17,7 @@ from clients.data.vendor_data import Split
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.gradients.gradients import MODES, GhostGradients, Gradients, RecordGradients
 from clients.privacy.gradients.guard import check_dp_ready
-from clients.privacy.gradients.losses import (
-    Loss,
-    check_no_coupling,
-    cross_entropy,
-    make_targets,
-    per_record,
-)
+from clients.privacy.gradients.losses import check_no_coupling, make_targets, per_record
 from clients.privacy.gradients.mode import choose_mode, records_at_once
 from clients.privacy.gradients.networks import last_layers, make_probe, output_of
 from clients.privacy.gradients.optimizer import PrivateOptimizer
@@ -33,6 +27,7 @@ from clients.privacy.training.augmentation import augment
 from clients.privacy.training.sampling import poisson_batches
 from clients.privacy.training.units import Units, make_units
 from clients.settings import TrainingSettings
+from clients.tasks.losses import Loss, cross_entropy
 from clients.training import make_optimizer
 from strategies.errors import PrivacyError, TrainingDiverged
 
@@ -68,7 +63,7 @@ def train_privately(
     """
     randomness = randomness or private_randomness()
     network.to(device).train()
-    images, targets = data.images.to(device), data.labels.to(device)
+    images, targets = data.images.to(device), data.targets.to(device)
     units = make_units(len(data), groups, settings.copies)
     with _own_seed(randomness, device), _last_layers_only(network, images, settings):
         gradients, most = _prepare(network, images, targets, units, settings, loss)

@@ -7,6 +7,7 @@ from torch import nn
 from clients.data.sources import load_vendor_data
 from clients.device import choose_device
 from clients.learner import Learner
+from clients.tasks.registry import task_of
 from srflm_flower.federation.federation import Federation
 from srflm_flower.site.privacy import PrivacyAccount
 
@@ -24,6 +25,7 @@ def vendor_learner(
         vendor,
         data,
         network,
+        task_of(federation.task),
         federation.training,
         federation.seed,
         choose_device(federation.run.device),

@@ -26,10 +26,11 @@ def measure(
     These cost privacy where they are released with noise.  ``metric`` chooses the vendor's best
     model.
     """
-    term, metrics = asked.envelope.term, dict[str, Metrics]()
+    term, metrics, shares = asked.envelope.term, dict[str, Metrics](), dict[str, float]()
     for name, hash_ in asked.models.items():
         model = models[hash_]
-        metrics[name] = learner.evaluate(model.weights, asked.split)
+        evaluated = learner.measure(model.weights, asked.split)
+        metrics[name], shares[name] = evaluated.metrics, evaluated.share
         if asked.select:
             store.put(model)
             state.keep_if_better(Best(model.weights, metrics[name], term, name), metric)
@@ -39,4 +40,4 @@ def measure(
         metrics[PERSONALISED] = (
             best.metrics if chosen_on else learner.evaluate(best.weights, asked.split)
         )
-    return released_metrics(learner, metrics, asked.split, term)
+    return released_metrics(learner, metrics, shares, asked.split, term)

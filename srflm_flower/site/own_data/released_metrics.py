@@ -10,47 +10,53 @@ from clients.learner import Learner
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.ledger.manifest import manifest_of
 from clients.privacy.ledger.spending import Spender
-from clients.privacy.metrics import noisy_accuracies
+from clients.privacy.metrics import noisy_shares
 from clients.privacy.noise import private_randomness
 from strategies.errors import PrivacyError
 from strategies.protocol.records import Metrics
 
 PERSONALISED = "personalised"
-"""The personalised model is chosen on the records on which it is measured, so noise on its accuracy
+"""The personalised model is chosen on the records on which it is measured, so noise on its score
 alone would not hide them."""
 
 
 def released_metrics(
-    learner: Learner, exact: Mapping[str, Metrics], split: SplitName, term: int
+    learner: Learner,
+    exact: Mapping[str, Metrics],
+    shares: Mapping[str, float],
+    split: SplitName,
+    term: int,
 ) -> dict[str, Metrics]:
     """Return the metrics on one split that may leave the site, each with ``examples``.
 
     Without differential privacy, or with ``privacy.metrics = "exact"``, these are all metrics.
-    Otherwise they are accuracies with noise, or nothing if metrics are withheld or the budget of
-    these records is spent.  Raises :class:`PrivacyError` for a ledger that cannot be used.
+    Otherwise they are the scores whose ``shares`` of their range are given, with noise, or nothing
+    if metrics are withheld or the budget of these records is spent.  Raises :class:`PrivacyError`
+    for a ledger that cannot be used.
     """
     spender, examples = learner.spender, len(learner.data.split(split))
     if spender is None or spender.settings.metrics == "exact":
         return {name: {**each, "examples": float(examples)} for name, each in exact.items()}
-    accuracies = {
-        name: each["accuracy"]
-        for name, each in exact.items()
-        if name != PERSONALISED and "accuracy" in each
-    }
-    if spender.settings.metrics == "withheld" or not accuracies:
+    told = {name: share for name, share in shares.items() if name != PERSONALISED}
+    if spender.settings.metrics == "withheld" or not told:
         return {}
     mechanism = Mechanism(spender.settings.metrics_noise, 1.0, 1)
     try:
         # Validation and test records have budgets of their own, apart from the training records'.
         with _for_split(spender, learner, split).releasing("metrics", mechanism, term, term):
-            noisy, counted = noisy_accuracies(
-                accuracies, examples, mechanism.noise_multiplier, private_randomness()
+            noisy, counted = noisy_shares(
+                told, examples, mechanism.noise_multiplier, private_randomness()
             )
     except PrivacyError as error:
         if error.code != PrivacyError.BUDGET_SPENT:
             raise
         return {}  # a spent budget ends the metrics, not the vendor's part in the term
-    return {name: {"accuracy": value, "examples": counted} for name, value in noisy.items()}
+    metric = learner.task.settings.released
+    low, high = learner.task.settings.metrics[metric].bound
+    return {
+        name: {metric: low + share * (high - low), "examples": counted}
+        for name, share in noisy.items()
+    }
 
 
 def _for_split(spender: Spender, learner: Learner, split: SplitName) -> Spender:

@@ -19,10 +19,14 @@ from clients.privacy.ledger.ledger import PrivacyLedger
 from clients.privacy.ledger.manifest import Manifest, manifest_of
 from clients.privacy.training.units import count_units, make_units, patients_of
 from clients.settings import SplitSettings
+from clients.tasks.registry import task_of
 from strategies.errors import DataError
+from tests.support.learning.tasks import classification
 
 CLASSES = ("cyst", "solid")
 PIXELS = np.random.default_rng(5).integers(0, 256, (12, 16, 16, 3), np.uint8)
+
+RGB = classification(channels=3)
 
 
 def write_patients(folder: Path) -> None:
@@ -37,12 +41,12 @@ def write_patients(folder: Path) -> None:
 
 def read(folder: Path, image_size: int | None = None, seed: int = 0) -> dict[str, Split]:
     arrays = read_folder(folder, CLASSES, image_size, SplitSettings(), b"%d" % seed)
-    return {name: as_split(each, 2, 3) for name, each in arrays.items()}
+    return {name: as_split(each, RGB) for name, each in arrays.items()}
 
 
 def test_images_of_a_file_are_the_images_of_a_folder_of_any_size(tmp_path: Path) -> None:
     write_patients(tmp_path)
-    of_file = set(as_split(Examples(PIXELS, np.zeros(12)), 2, 3).records)
+    of_file = set(as_split(Examples(PIXELS, np.zeros(12)), RGB).records)
     for size in (None, 32):
         splits = read(tmp_path, size).values()
         assert {each for split in splits for each in split.records} == of_file
@@ -77,7 +81,9 @@ def saved_images(folder: Path, pixels: np.ndarray) -> list[str]:
         np.savez(folder / "one.npz", **named)
         forget_decoded_files()
         channels = 1 if pixels.ndim == 2 else 3
-        found += as_split(read_npz(folder / "one.npz")["train"], 2, channels).records
+        found += as_split(
+            read_npz(folder / "one.npz")["train"], classification(channels=channels)
+        ).records
     return found
 
 
@@ -110,9 +116,9 @@ def test_ledger_of_an_older_version_recognises_its_images(
     )
     ledger = PrivacyLedger(tmp_path / "state" / "privacy.sqlite", tmp_path / "privacy.anchor")
     before = ledger.enrol(Manifest.of(older_names(each)[0] for each in one[:6]))
-    now = ledger.enrol(manifest_of(as_split(Examples(two[5:], np.zeros(7)), 2, 3)))
+    now = ledger.enrol(manifest_of(as_split(Examples(two[5:], np.zeros(7)), RGB)))
     strange = ledger.enrol(
-        manifest_of(as_split(Examples(two[6:] / np.float32(512), np.zeros(6)), 2, 3))
+        manifest_of(as_split(Examples(two[6:] / np.float32(512), np.zeros(6)), RGB))
     )
     books = ledger.books()
     assert books.group(now) == {before, now}
@@ -127,7 +133,7 @@ def test_images_of_a_patient_stay_together(tmp_path: Path, seed: int) -> None:
     assert sum(map(len, patients)) == len(set.union(*patients)) == 7
     assert sum(map(len, splits.values())) == 12
     check = VendorData(splits["train"], splits["validation"], splits["test"])
-    check_vendor_data(check, "a", 2, 3, 2, 1, allow_one_class=True)
+    check_vendor_data(check, "a", task_of(RGB), 1, allow_one_class=True)
     assert not any("P" in name for name in set.union(*patients))
 
 
@@ -139,14 +145,14 @@ def test_units_are_patients_where_they_are_named(tmp_path: Path) -> None:
     assert len(units) == count_units(split, "patient") == len(set(split.patients)) < len(split)
     assert {split.patients[i] for i in units.members[0].tolist()} == {split.patients[0]}
     assert count_units(split, "record") == len(split)
-    plain = Split(split.images, split.labels)
+    plain = Split(split.images, split.targets)
     assert count_units(plain, "patient") == len(make_units(len(plain), patients_of(plain)))
 
 
 def test_manifest_knows_a_patient_again_under_other_images() -> None:
     def split(images: slice, patients: list[str]) -> Split:
         names = np.array(patients, dtype=np.str_)
-        return as_split(Examples(PIXELS[images], np.zeros(2), None, names), 2, 3)
+        return as_split(Examples(PIXELS[images], np.zeros(2), None, names), RGB)
 
     one, same, other = (
         manifest_of(split(images, patients)).keyed(b"k")
@@ -201,7 +207,7 @@ def test_patients_that_do_not_fit_are_refused(
 def test_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
     names = {"train": np.arange(4), "val": np.arange(4, 8), "test": np.arange(3, 7)}
     arrays = read_npz(write_npz(tmp_path / "x.npz", **names))
-    data = VendorData(*(as_split(arrays[name], 2, 3) for name in ("train", "validation", "test")))
+    data = VendorData(*(as_split(arrays[name], RGB) for name in ("train", "validation", "test")))
     with pytest.raises(DataError) as caught:
-        check_vendor_data(data, "a", 2, 3, 2, 1, allow_one_class=False)
+        check_vendor_data(data, "a", task_of(RGB), 1, allow_one_class=False)
     assert "4 patients with images in test and in another split" in caught.value.found

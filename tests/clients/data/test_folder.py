@@ -39,9 +39,9 @@ def test_class_folders_are_divided(tmp_path: Path) -> None:
     write_images(tmp_path, "solid", 12)
     write_images(tmp_path, "cyst", 8)
     arrays = read(tmp_path)
-    count = len(arrays["train"].labels)
-    assert 8 <= count <= 16 and all(len(each.labels) for each in arrays.values())
-    together = np.concatenate([each.labels for each in arrays.values()])
+    count = len(arrays["train"].targets)
+    assert 8 <= count <= 16 and all(len(each.targets) for each in arrays.values())
+    together = np.concatenate([each.targets for each in arrays.values()])
     assert np.bincount(together).tolist() == [8, 12]
     images = arrays["train"].images
     assert images.shape == (count, 1, 16, 16)
@@ -75,7 +75,7 @@ def test_folders_of_splits_are_taken_as_they_stand(tmp_path: Path) -> None:
         write_images(tmp_path / split, "cyst", count)
         write_images(tmp_path / split, "solid", 1)
     arrays = read(tmp_path)
-    assert {split: each.labels.tolist() for split, each in arrays.items()} == {
+    assert {split: each.targets.tolist() for split, each in arrays.items()} == {
         "train": [0] * 5 + [1],
         "validation": [0] * 3 + [1],
         "test": [0] * 2 + [1],
@@ -90,7 +90,7 @@ def test_labels_follow_the_agreed_class_order_even_when_a_class_is_missing(tmp_p
 def test_hidden_files_are_ignored(tmp_path: Path) -> None:
     write_images(tmp_path, "cyst", 10)
     (tmp_path / "cyst" / ".DS_Store").write_bytes(b"x")
-    assert sum(len(each.labels) for each in read(tmp_path).values()) == 10
+    assert sum(len(each.targets) for each in read(tmp_path).values()) == 10
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_whole_labels_of_any_type_come_out_flat(
 ) -> None:
     labels = (np.arange(30) % 2).astype(dtype).reshape(shape)
     path = changed(phantom_npz, tmp_path / "x.npz", val_labels=labels)
-    read = read_npz(path)["validation"].labels
+    read = read_npz(path)["validation"].targets
     assert read.dtype == np.int64 and read.dtype.isnative
     assert read.tolist() == [0, 1] * 15
 

@@ -17,16 +17,16 @@ from clients.settings import (
     NpzData,
     PhantomData,
     SplitSettings,
-    TaskSettings,
     VendorSettings,
 )
+from clients.tasks.settings import ClassificationSettings
 from strategies.errors import ConfigurationError, RunFolderError
 
 TWO = (VendorSettings(name="a"), VendorSettings(name="b"))
 
 
 def plan_of(data: DataSettings, vendors: tuple[VendorSettings, ...] = TWO) -> DataPlan:
-    return DataPlan(data, TaskSettings(), vendors, SplitSettings(), batch_size=4, seed=1)
+    return DataPlan(data, ClassificationSettings(), vendors, SplitSettings(), batch_size=4, seed=1)
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -58,7 +58,7 @@ def test_preview_of_volumes_shows_their_middle_slices(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **arrays)
     plan = DataPlan(
         NpzData(source="npz", path=tmp_path / "x.npz", partition=DirichletPartition(alpha=9.0)),
-        TaskSettings(classes=("no", "yes"), spatial_dims=3),
+        ClassificationSettings(classes=("no", "yes"), spatial_dims=3),
         TWO,
         SplitSettings(),
         batch_size=2,

@@ -21,9 +21,9 @@ from clients.settings import (
     NpzData,
     PhantomData,
     SplitSettings,
-    TaskSettings,
     VendorSettings,
 )
+from clients.tasks.settings import ClassificationSettings
 from strategies.errors import ConfigurationError, DataError
 
 TWO = (VendorSettings(name="a"), VendorSettings(name="b"))
@@ -34,7 +34,7 @@ FILES = FileData(source="files", image_size=16)
 def plan_of(**fields: Any) -> DataPlan:
     plain: dict[str, Any] = {
         "data": PHANTOM,
-        "task": TaskSettings(),
+        "task": ClassificationSettings(),
         "vendors": TWO,
         "splits": SplitSettings(),
         "batch_size": 8,
@@ -91,8 +91,8 @@ def test_vendor_with_a_number_keeps_its_data_when_others_leave(tmp_path: Path) -
         for number in range(12):
             pixels = np.full((16, 16), 9 * number + (label == "cyst"), np.uint8)
             Image.fromarray(pixels).save(tmp_path / label / f"{number}.png")
-    task = TaskSettings(classes=("none", "cyst"))
-    for data, path, classes in ((PHANTOM, None, TaskSettings()), (FILES, tmp_path, task)):
+    task = ClassificationSettings(classes=("none", "cyst"))
+    for data, path, classes in ((PHANTOM, None, ClassificationSettings()), (FILES, tmp_path, task)):
         both = tuple(VendorSettings(name=name, path=path) for name in "ab")
         alone = (VendorSettings(name="b", path=path, number=1),)
         renumbered = (VendorSettings(name="b", path=path),)
@@ -104,7 +104,7 @@ def test_vendor_with_a_number_keeps_its_data_when_others_leave(tmp_path: Path) -
 
 def test_phantom_with_wrong_number_of_classes_is_refused() -> None:
     with pytest.raises(DataError) as caught:
-        load_vendor_data(plan_of(task=TaskSettings(classes=("no", "yes"))), "a")
+        load_vendor_data(plan_of(task=ClassificationSettings(classes=("no", "yes"))), "a")
     assert caught.value.code == DataError.LABELS_OUTSIDE_CLASSES
     assert "2 names in task.classes for the phantom" in caught.value.found
     assert ", ".join(LESION_CLASSES) in caught.value.expected
@@ -145,8 +145,8 @@ def test_vendors_of_one_file_are_disjoint_and_complete(phantom_npz: Path, kind: 
 def test_by_class_vendors_have_only_their_classes(phantom_npz: Path) -> None:
     vendors = (VendorSettings(name="a", classes=(2, 0)), VendorSettings(name="b", classes=(1, 3)))
     plan = plan_of(data=by_class(phantom_npz), vendors=vendors)
-    assert set(load_vendor_data(plan, "a").train.labels.tolist()) == {0, 2}
-    assert set(load_vendor_data(plan, "b").test.labels.tolist()) == {1, 3}
+    assert set(load_vendor_data(plan, "a").train.targets.tolist()) == {0, 2}
+    assert set(load_vendor_data(plan, "b").test.targets.tolist()) == {1, 3}
 
 
 def test_by_class_vendor_without_examples_in_a_split_is_refused(
@@ -186,7 +186,7 @@ def test_limit_on_one_vendor_is_kept_and_leaves_the_other_alone(phantom_npz: Pat
 
 
 def test_label_outside_the_classes_is_refused_with_the_file_named(phantom_npz: Path) -> None:
-    task = TaskSettings(classes=("none", "cyst", "solid"))
+    task = ClassificationSettings(classes=("none", "cyst", "solid"))
     with pytest.raises(DataError) as caught:
         load_vendor_data(plan_of(data=dirichlet(phantom_npz), task=task), "a")
     assert caught.value.code == DataError.LABELS_OUTSIDE_CLASSES

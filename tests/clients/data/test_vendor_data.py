@@ -13,22 +13,23 @@ from hypothesis import strategies as st
 
 from clients.data.examples import Examples
 from clients.data.vendor_data import SPLITS, Split, VendorData, as_split, check_vendor_data
+from clients.tasks.registry import task_of
 from strategies.errors import DataError
+from tests.support.learning.tasks import classification
 
 
 def split_of(*labels: int, channels: int = 1, size: int = 8) -> Split:
     return Split(torch.zeros(len(labels), channels, size, size), torch.tensor(labels).long())
 
 
+GREY = classification()
 GOOD = VendorData(split_of(*[0, 1] * 8), split_of(0, 1), split_of(1))
 
 
 def check(data: VendorData, **changes: Any) -> None:
     settings: dict[str, Any] = {
         "vendor": "aster",
-        "classes": 2,
-        "channels": 1,
-        "spatial_dims": 2,
+        "task": task_of(classification()),
         "batch_size": 16,
         "allow_one_class": False,
     }
@@ -57,7 +58,9 @@ def check(data: VendorData, **changes: Any) -> None:
 def test_images_come_out_channels_first(
     shape: tuple[int, ...], dims: int, expected: tuple[int, ...]
 ) -> None:
-    split = as_split(Examples(np.zeros(shape, np.uint8), np.zeros(5)), dims, expected[1])
+    split = as_split(
+        Examples(np.zeros(shape, np.uint8), np.zeros(5)), classification(dims, expected[1])
+    )
     assert split.images.shape == expected
     assert split.images.dtype == torch.float32
     assert split.images.is_contiguous()
@@ -65,21 +68,21 @@ def test_images_come_out_channels_first(
 
 def test_channels_last_images_keep_their_pixels() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 10, 3), dtype=np.uint8)
-    split = as_split(Examples(images, np.zeros(2)), 2, 3)
+    split = as_split(Examples(images, np.zeros(2)), classification(2, 3))
     back = (split.images.movedim(1, -1).numpy() + 1) / 2 * 255
     np.testing.assert_allclose(back, images, atol=1e-3)
 
 
 def test_bytes_and_fractions_both_map_to_minus_one_to_one() -> None:
-    of_bytes = as_split(Examples(np.array([[[0, 255]], [[51, 204]]], np.uint8), np.zeros(2)), 2, 1)
-    of_fractions = as_split(Examples(np.array([[[0, 1.0]], [[0.2, 0.8]]]), np.zeros(2)), 2, 1)
+    of_bytes = as_split(Examples(np.array([[[0, 255]], [[51, 204]]], np.uint8), np.zeros(2)), GREY)
+    of_fractions = as_split(Examples(np.array([[[0, 1.0]], [[0.2, 0.8]]]), np.zeros(2)), GREY)
     np.testing.assert_allclose(of_bytes.images.flatten(), [-1, 1, -0.6, 0.6], atol=1e-6)
     torch.testing.assert_close(of_bytes.images, of_fractions.images)
 
 
 def test_raw_arrays_are_left_as_they_were() -> None:
     images = np.full((2, 8, 8), 0.25, np.float32)
-    as_split(Examples(images, np.zeros(2)), 2, 1)
+    as_split(Examples(images, np.zeros(2)), GREY)
     assert (images == 0.25).all()
 
 
@@ -87,9 +90,12 @@ def test_raw_arrays_are_left_as_they_were() -> None:
 @given(labels=st.lists(st.integers(0, 7), max_size=9), column=st.booleans())
 def test_labels_come_out_flat(labels: list[int], column: bool) -> None:
     raw = np.array(labels, np.uint8)
-    split = as_split(Examples(np.zeros((len(labels), 8, 8)), raw[:, None] if column else raw), 2, 1)
-    assert split.labels.dtype == torch.int64
-    assert split.labels.tolist() == labels
+    split = as_split(
+        Examples(np.zeros((len(labels), 8, 8)), raw[:, None] if column else raw),
+        GREY,
+    )
+    assert split.targets.dtype == torch.int64
+    assert split.targets.tolist() == labels
     assert len(split) == len(labels)
 
 
@@ -141,7 +147,7 @@ def test_batch_larger_than_the_training_data_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "train",
-    [split_of(*[0, 1] * 8, channels=3), Split(torch.zeros(16, 1, 8), GOOD.train.labels)],
+    [split_of(*[0, 1] * 8, channels=3), Split(torch.zeros(16, 1, 8), GOOD.train.targets)],
     ids=["channels", "dimensions"],
 )
 def test_images_that_do_not_fit_the_task_are_refused(train: Split) -> None:
@@ -159,9 +165,9 @@ def test_splits_of_different_size_are_refused(name: str) -> None:
 
 
 def test_images_without_a_label_each_are_refused() -> None:
-    error = refused(replace(GOOD, train=Split(torch.zeros(17, 1, 8, 8), GOOD.train.labels)))
+    error = refused(replace(GOOD, train=Split(torch.zeros(17, 1, 8, 8), GOOD.train.targets)))
     assert error.code == DataError.SHAPE
-    assert "17 train images, 16 labels" in error.found
+    assert "17 train images, 16 targets" in error.found
 
 
 def test_splits_are_found_by_name() -> None:

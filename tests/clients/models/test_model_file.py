@@ -13,11 +13,12 @@ from safetensors.numpy import save_file
 import srflm_flower
 from clients.models.model_file import ModelFile, read_model_file
 from clients.networks import get_weights, initial_network
-from clients.settings import ModelSettings, Network, TaskSettings
+from clients.settings import ModelSettings, Network
+from clients.tasks.settings import ClassificationSettings
 from strategies.errors import RunFolderError
 from strategies.weights import hash_weights
 
-TASK = TaskSettings(channels=3, classes=("a", "b", "c"), metric="auc")
+TASK = ClassificationSettings(channels=3, classes=("a", "b", "c"), metric="auc")
 
 
 def write(path: Path, network: str = "small-cnn") -> ModelFile:
@@ -109,6 +110,6 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_number_of_classes_are_refused(tmp_path: Path) -> None:
     weights = get_weights(initial_network(ModelSettings(), TASK, 7))
-    task = TaskSettings(channels=3, classes=("a", "b"))
+    task = ClassificationSettings(channels=3, classes=("a", "b"))
     ModelFile(ModelSettings(), task, weights, {}).write(tmp_path / "x")
     assert "'classifier.bias' has shape (3,)" in refused(tmp_path / "x").found

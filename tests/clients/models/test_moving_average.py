@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from clients.models.model_file import read_model_file
 from clients.models.moving_average import AverageFile, MovingAverage, advanced
-from clients.settings import ModelSettings, TaskSettings
+from clients.settings import ModelSettings
+from clients.tasks.settings import ClassificationSettings
 from deploy.site.export import export_site
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
@@ -64,7 +65,7 @@ def test_decay_lies_between_0_and_1(decay: float) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> AverageFile:
-    return AverageFile(tmp_path / "average.safetensors", ModelSettings(), TaskSettings())
+    return AverageFile(tmp_path / "average.safetensors", ModelSettings(), ClassificationSettings())
 
 
 def test_model_that_is_in_it_already_does_not_count_twice(file: AverageFile) -> None:

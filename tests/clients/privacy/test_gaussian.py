@@ -11,7 +11,7 @@ import torch
 from clients.privacy.gaussian import grid, release
 from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.update_level import protect_update
-from tests.support.private_training import not_private_randomness
+from tests.support.learning.private_training import not_private_randomness
 
 BATCH = 16
 

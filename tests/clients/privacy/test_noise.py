@@ -16,7 +16,7 @@ from scipy import stats
 from clients.privacy import noise as noise_module
 from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.noise import Randomness, private_randomness
-from tests.support.private_training import not_private_randomness
+from tests.support.learning.private_training import not_private_randomness
 from tests.support.waiting import PATIENCE_SECONDS
 
 SIGMA, CLIP, SHARE, EXPECTED = 1.3, 0.7, 0.4, 10

@@ -70,7 +70,10 @@ def test_home_folder_is_found_in_paths(tmp_path: Path, monkeypatch: pytest.Monke
         ("task = {classes = 'a'}", "task.classes: found 'a'; expected an array;"),
         ("task = {classes = ['a', 1]}", "task.classes.1: found 1; expected text in quotes"),
         ("task = {spatial-dims = 4}", "task.spatial-dims: found 4; expected one of 2, 3;"),
-        ("task = {kind = 'x'}", "task.kind: found 'x'; expected 'classification';"),
+        (
+            "task = {kind = 'x'}",
+            "task.kind: found 'x'; expected one of 'classification', 'segmentation', ",
+        ),
         ("data = 3", "data: found 3; expected a table"),
         ("data = {}", "data.source: found nothing; expected one of 'phantom', 'npz', 'files'; add"),
         (
@@ -80,7 +83,7 @@ def test_home_folder_is_found_in_paths(tmp_path: Path, monkeypatch: pytest.Monke
         ("data = {source='npz', path=3}", "data.path: found 3; expected a path as text in quotes"),
         (
             "data = {source='npz', path='x', partition={alpha=1}}",
-            "data.partition.kind: found nothing; expected one of 'dirichlet', 'by-class'; add it",
+            "data.partition.kind: found nothing; expected one of 'dirichlet', 'by-class', ",
         ),
         ("files = 3", "files: found an unknown key"),
     ],

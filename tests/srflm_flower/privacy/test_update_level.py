@@ -19,7 +19,7 @@ from srflm_flower.privacy.update_level import (
     vendor_level_epsilon,
 )
 from strategies.weights import Weights
-from tests.support.private_training import not_private_randomness
+from tests.support.learning.private_training import not_private_randomness
 from tests.support.records import make_record
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 

@@ -130,14 +130,14 @@ def test_metrics_that_a_vendor_lacks_are_left_out_of_the_mean() -> None:
 
 
 def test_pooled_metrics_need_the_number_of_examples() -> None:
-    assert pooled([{"accuracy": 1.0}]) == {}
-    assert pooled([]) == {}
+    assert pooled([{"accuracy": 1.0}], ["accuracy"]) == {}
+    assert pooled([], ["accuracy"]) == {}
 
 
 @given(
     parts=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 100)), min_size=1, max_size=6),
 )
 def test_pooled_accuracy_is_that_of_all_examples_together(parts: list[tuple[float, int]]) -> None:
-    found = pooled([{"accuracy": value, "examples": float(n)} for value, n in parts])
+    found = pooled([{"accuracy": value, "examples": float(n)} for value, n in parts], ["accuracy"])
     right, total = sum(value * n for value, n in parts), sum(n for _, n in parts)
     assert found["accuracy"] == pytest.approx(right / total)

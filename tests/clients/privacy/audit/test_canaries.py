@@ -17,8 +17,8 @@ from clients.privacy.audit.canaries import (
 )
 from clients.privacy.gradients.gradients import LoopGradients
 from clients.privacy.gradients.guard import check_dp_ready
-from clients.privacy.gradients.losses import cross_entropy
 from clients.privacy.gradients.networks import make_probe
+from clients.tasks.losses import cross_entropy
 
 COUNT = 60
 
@@ -26,7 +26,7 @@ COUNT = 60
 def gradients_and_losses(included: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     data = Canaries(included).data().train
     network = DiracNetwork(COUNT)
-    (rows,), losses = LoopGradients(network, cross_entropy).per_record(data.images, data.labels)
+    (rows,), losses = LoopGradients(network, cross_entropy).per_record(data.images, data.targets)
     return rows, losses
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import log_softmax, logsumexp
 
 from clients.privacy.audit.membership import (
     advantage,
     draw_halves,
     likelihood_ratios,
-    margins,
 )
 
 
@@ -33,15 +31,6 @@ def test_every_record_is_in_half_of_the_models() -> None:
 def test_number_of_models_is_even_and_four_at_least(models: int) -> None:
     with pytest.raises(ValueError, match="even"):
         draw_halves(models, 10, np.random.default_rng(0))
-
-
-def test_margin_is_the_log_odds_of_the_label() -> None:
-    logits = np.random.default_rng(1).normal(size=(5, 4)) * 3
-    labels = np.array([0, 3, 1, 2, 2])
-    p = np.exp(log_softmax(logits, axis=1))[np.arange(5), labels]
-    assert margins(logits, labels) == pytest.approx(np.log(p / (1 - p)))
-    sure = np.array([[800.0, 0.0]])
-    assert margins(sure, np.array([0]))[0] == 800 - logsumexp([0.0])
 
 
 def test_attack_compares_each_record_with_itself() -> None:

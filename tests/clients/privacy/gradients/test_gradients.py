@@ -10,12 +10,12 @@ from monai.networks.nets import DynUNet
 from torch import nn
 
 from clients.privacy.gradients.gradients import LoopGradients, RecordGradients, VmapGradients
-from clients.privacy.gradients.losses import cross_entropy, dice_and_cross_entropy, squared_error
 from clients.privacy.gradients.mode import check_mode, choose_mode, records_at_once
 from clients.privacy.gradients.networks import make_probe
+from clients.tasks.losses import cross_entropy, dice_and_cross_entropy, squared_error
 from strategies.errors import PrivacyError
-from tests.support.hook_gradients import HookGradients, Way
-from tests.support.private_training import CASES, CPU, FAST, cases, released
+from tests.support.learning.hook_gradients import HookGradients, Way
+from tests.support.learning.private_training import CASES, CPU, FAST, cases, released
 
 
 @pytest.mark.parametrize("name", cases(CASES))

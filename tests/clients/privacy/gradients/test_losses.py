@@ -8,14 +8,12 @@ from monai.losses import DiceCELoss, DiceLoss
 from torch import nn
 from torch.nn import functional
 
-from clients.privacy.gradients.losses import (
+from clients.privacy.gradients.losses import check_no_coupling, make_targets, per_record
+from clients.tasks.losses import (
     Loss,
     absolute_error,
-    check_no_coupling,
     cross_entropy,
     dice_and_cross_entropy,
-    make_targets,
-    per_record,
     squared_error,
 )
 from strategies.errors import PrivacyError

@@ -25,7 +25,7 @@ from clients.privacy.gradients.networks import (
 )
 from clients.privacy.gradients.out_of_place import OUT_OF_PLACE, add_out_of_place
 from clients.privacy.gradients.standardised_convolution import standardised
-from tests.support.private_training import CASES, CPU, FAST, HEAVY, cases
+from tests.support.learning.private_training import CASES, CPU, FAST, HEAVY, cases
 
 
 @pytest.mark.parametrize("name", CASES)

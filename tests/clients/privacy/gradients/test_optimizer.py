@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from clients.privacy.gradients.optimizer import ROUNDING, PrivateOptimizer, record_norms
-from tests.support.private_training import WithoutNoise
+from tests.support.learning.private_training import WithoutNoise
 
 WIDTH = 5
 

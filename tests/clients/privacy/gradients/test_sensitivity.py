@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from clients.privacy.gradients.losses import Loss, cross_entropy
-from tests.support.hook_gradients import Way
-from tests.support.private_training import CASES, FAST, cases, released
+from clients.tasks.losses import Loss, cross_entropy
+from tests.support.learning.hook_gradients import Way
+from tests.support.learning.private_training import CASES, FAST, cases, released
 
 SHARE = 0.5
 BOUND = math.sqrt(1 + SHARE**2)

@@ -38,6 +38,7 @@ from clients.privacy.ledger.policy import Budget
 from clients.privacy.ledger.recovery import give_up
 from clients.privacy.ledger.rows import Use
 from strategies.errors import PrivacyError
+from tests.support.learning.tasks import classification
 from tests.support.privacy_ledger import DELTA, STEP, without_waits
 
 
@@ -66,7 +67,7 @@ def read_as(form: str, data: int) -> Manifest:
             one = {"images": stored, "labels": labels}
             splits = {f"{s}_{n}": one[n] for s in ("train", "val", "test") for n in one}
             np.savez(folder / "data.npz", **splits)
-            return manifest_of(as_split(read_npz(folder / "data.npz")["train"], 2, 3))
+            return manifest_of(as_split(read_npz(folder / "data.npz")["train"], RGB))
         pixels = []
         for number, image in enumerate(stored):
             if form == "png":
@@ -80,7 +81,7 @@ def read_as(form: str, data: int) -> Manifest:
     records: Texts = np.array([record_name(each) for each in pixels])
     older: Texts = np.array([older_names(each) for each in pixels])
     examples = Examples(images, np.zeros(len(images)), records, None, older)
-    return manifest_of(as_split(examples, 2, 3))
+    return manifest_of(as_split(examples, RGB))
 
 
 DATA_SET, FORM = st.integers(0, len(DATA) - 1), st.sampled_from(FORMS)
@@ -227,6 +228,9 @@ class Owner(RuleBasedStateMachine):
     def _fresh_name(self) -> str:
         self.number += 1
         return f"site-{self.number}"
+
+
+RGB = classification(channels=3)
 
 
 def explore(examples: int) -> None:

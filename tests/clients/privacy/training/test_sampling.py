@@ -9,7 +9,7 @@ from scipy import stats
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.training.sampling import poisson_batches
 from strategies.errors import PrivacyError
-from tests.support.private_training import not_private_randomness
+from tests.support.learning.private_training import not_private_randomness
 
 
 def drawn(units: int, rate: float, steps: int, seed: int = 1) -> list[torch.Tensor]:

@@ -12,17 +12,18 @@ from torch import nn
 from clients.data.vendor_data import Split
 from clients.networks import get_weights, initial_network
 from clients.privacy.accounting.mechanism import Mechanism
-from clients.privacy.gradients.losses import squared_error
 from clients.privacy.gradients.networks import make_dp_ready, make_probe
 from clients.privacy.noise import Randomness
 from clients.privacy.settings import PrivacySettings
 from clients.privacy.training.training import PrivateOutcome, train_privately
-from clients.settings import ModelSettings, TaskSettings, TrainingSettings
+from clients.settings import ModelSettings, TrainingSettings
+from clients.tasks.losses import squared_error
+from clients.tasks.settings import ClassificationSettings
 from strategies.errors import PrivacyError, TrainingDiverged
 from strategies.weights import hash_weights
-from tests.support.private_training import CPU, WithoutNoise, not_private_randomness
+from tests.support.learning.private_training import CPU, WithoutNoise, not_private_randomness
 
-TASK = TaskSettings(classes=("dark", "bright"))
+TASK = ClassificationSettings(classes=("dark", "bright"))
 SETTINGS = PrivacySettings(unit="record", batch_size=16)
 SGD = TrainingSettings(optimizer="sgd", momentum=0.0)
 MECHANISM = Mechanism(0.8, 0.4, 6)
@@ -72,7 +73,7 @@ def test_it_learns() -> None:
     network, outcome = trained(replace(MECHANISM, steps=60))
     data = make_data()
     with torch.no_grad():
-        right = (network.eval()(data.images).argmax(1) == data.labels).float().mean()
+        right = (network.eval()(data.images).argmax(1) == data.targets).float().mean()
     assert float(right) > 0.9
     assert outcome.steps == 60 and outcome.loss < 0.6
 
@@ -137,7 +138,7 @@ def test_average_is_over_the_expected_batch() -> None:
 def test_loss_estimate_is_unbiased_and_as_noisy_as_promised() -> None:
     data, network = make_data(), nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     with torch.no_grad():
-        losses = nn.functional.cross_entropy(network(data.images), data.labels, reduction="none")
+        losses = nn.functional.cross_entropy(network(data.images), data.targets, reduction="none")
     true = float(losses.clamp(max=3.0).mean())
     mechanism, found = Mechanism(0.8, 0.4, 25), []
     for seed in range(24):
@@ -160,7 +161,7 @@ def test_patient_counts_once_however_many_images() -> None:
     """Ten more images of one patient move the sum by no more than the bound, and are one draw."""
     data = make_data(12)
     images = torch.cat([data.images, data.images[:1] * 30 + torch.randn(10, 1, 8, 8)])
-    labels = torch.cat([data.labels, torch.ones(10, dtype=torch.long)])
+    labels = torch.cat([data.targets, torch.ones(10, dtype=torch.long)])
     patients = torch.cat([torch.arange(12), torch.zeros(10, dtype=torch.long)])
     start = make_network()
     once = Mechanism(1.0, 0.5, 1)
@@ -183,7 +184,7 @@ def test_patient_with_one_image_is_a_record() -> None:
 
 
 def test_copies_are_averaged_before_clipping() -> None:
-    constant = Split(torch.rand(40, 1, 1, 1).expand(40, 1, 8, 8).contiguous(), make_data().labels)
+    constant = Split(torch.rand(40, 1, 1, 1).expand(40, 1, 8, 8).contiguous(), make_data().targets)
     one, _ = trained(data=constant)
     several = SETTINGS.model_copy(update={"copies": 3, "physical_batch": 4})
     other, _ = trained(settings=several, data=constant)
@@ -193,7 +194,7 @@ def test_copies_are_averaged_before_clipping() -> None:
 def test_copies_of_a_real_image_differ() -> None:
     images = make_data().images
     images[..., 4:] += 2
-    data = Split(torch.nn.functional.interpolate(images, 32), make_data().labels)
+    data = Split(torch.nn.functional.interpolate(images, 32), make_data().targets)
     several = SETTINGS.model_copy(update={"copies": 2})
     one, other = trained(data=data)[0], trained(settings=several, data=data)[0]
     assert not torch.allclose(flat(one), flat(other), atol=1e-5)

@@ -19,20 +19,16 @@ from monai.networks.nets import (
 from torch import nn
 
 from clients.networks import initial_network
-from clients.privacy.gradients.losses import (
-    Loss,
-    cross_entropy,
-    dice_and_cross_entropy,
-    squared_error,
-)
 from clients.privacy.gradients.networks import make_dp_ready, make_probe
 from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.noise import SecureRandomness
-from clients.settings import ModelSettings, TaskSettings
-from tests.support.hook_gradients import WAYS, Way
+from clients.settings import ModelSettings
+from clients.tasks.losses import Loss, cross_entropy, dice_and_cross_entropy, squared_error
+from clients.tasks.settings import ClassificationSettings
+from tests.support.learning.hook_gradients import WAYS, Way
 
 CPU = torch.device("cpu")
-TASK = TaskSettings(classes=("a", "b", "c"))
+TASK = ClassificationSettings(classes=("a", "b", "c"))
 
 
 class WithoutNoise:

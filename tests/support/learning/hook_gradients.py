@@ -10,9 +10,9 @@ from opacus.grad_sample import prepare_module
 from torch import nn
 
 from clients.privacy.gradients.gradients import MODES, Gradients, Mode, PerRecord, RecordGradients
-from clients.privacy.gradients.losses import Loss
 from clients.privacy.gradients.networks import output_of
 from clients.privacy.gradients.samplers import register_samplers
+from clients.tasks.losses import Loss
 
 Way = Mode | Literal["hooks"]
 

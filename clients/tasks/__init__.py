@@ -1,0 +1,1 @@
+"""What is learnt: classification, segmentation, restoration; a file each, and their settings."""
