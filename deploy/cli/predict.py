@@ -8,14 +8,15 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from clients.files.durable import not_writable, write_durably
 from strategies.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def predict(
@@ -109,6 +110,8 @@ class _Results(_Table):
                 "name another folder with --output, or images of different names",
                 DataError.UNREADABLE,
             )
+        import numpy as np
+
         content = io.BytesIO()
         np.save(content, found, allow_pickle=False)
         write_durably(target, content.getvalue())

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from clients.files.durable import write_durably
 from deploy.cli.options import FederationFile, chosen_federation
-from srflm_flower.report.wording import metric_in_full
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -157,6 +156,8 @@ def _lira(
             rng = np.random.default_rng(seed)
             shadows = Shadows(vendor, models, steps)
             results.append(attack_training(federation, shadows, target, rng))
+    from srflm_flower.report.wording import metric_in_full
+
     score = metric_in_full(federation.task.released)
     console.print(_membership_table(vendor, models, results, score))
     if out is not None:

@@ -89,7 +89,7 @@ def by_class(folder: Path, **changes: object) -> Path:
 
 
 def test_vendor_with_one_class(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'d' has training examples of one class") as error:
+    with pytest.raises(DataError, match="'d' has train examples of one class") as error:
         invoke("simulate", by_class(tmp_path), "--out", tmp_path / "run")
     assert "allow-one-class" in error.value.mend
     invoke("config", "check", by_class(tmp_path, splits__allow_one_class=True))
