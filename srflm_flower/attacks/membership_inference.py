@@ -19,7 +19,7 @@ from clients.data.sources import load_vendor_data
 from clients.data.vendor_data import Split
 from clients.device import choose_device
 from clients.evaluation import predict_logits
-from clients.networks import initial_network
+from clients.networks.build import initial_network
 from clients.privacy.accounting.accounting import epsilon
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.accounting.planning import Schedule, plan
@@ -150,7 +150,7 @@ def _confidences(
     model = federation.model.model_copy(update={"dp_ready": True})
     device, labels = choose_device(federation.run.device), data.labels.numpy()
     for number, half in enumerate(halves):
-        network = initial_network(model, federation.task, federation.seed)
+        network = initial_network(model, federation.task, federation.seed, federation.image_shape)
         chosen = torch.from_numpy(np.flatnonzero(half))
         training(network, Split(data.images[chosen], data.labels[chosen]), number)
         logits = predict_logits(network, data.images, device).double().numpy()

@@ -18,7 +18,7 @@ from clients.files.durable import write_durably
 from clients.learner import Learner
 from clients.models.model_file import read_model_file
 from clients.models.moving_average import MovingAverage, advanced
-from clients.networks import set_weights
+from clients.networks.weights import set_weights
 from clients.training import Work
 from srflm_flower import client_app
 from srflm_flower.comparison import baseline_app

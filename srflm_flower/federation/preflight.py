@@ -14,6 +14,7 @@ from clients.data.vendor_data import Split, VendorData, check_vendor_data
 from clients.device import choose_device
 from clients.settings import PhantomData
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.network_trial import size_of, try_network_of
 from strategies.errors import DataError
 
 
@@ -25,6 +26,8 @@ class Counts:
     validation: int
     test: int
     by_class: tuple[int, ...]
+    size: tuple[int, ...]
+    """The sides of its images in pixels."""
 
 
 def count_examples(federation: Federation) -> dict[str, Counts]:
@@ -37,19 +40,25 @@ def count_examples(federation: Federation) -> dict[str, Counts]:
         data = load_vendor_data(federation.data_plan(), vendor)
         by_class = data.train.labels.bincount(minlength=len(federation.task.classes))
         counts[vendor] = Counts(
-            len(data.train), len(data.validation), len(data.test), tuple(by_class.tolist())
+            len(data.train),
+            len(data.validation),
+            len(data.test),
+            tuple(by_class.tolist()),
+            size_of(data),
         )
         forget_cached_data()  # so that only one vendor's data is in memory at a time
     return counts
 
 
 def check_before_simulation(federation: Federation) -> None:
-    """Raise the errors of the device and of the data that would stop the run anyway."""
+    """Raise the errors of the device, the data and the network that would stop the run anyway."""
     choose_device(federation.run.device)
     if isinstance(federation.data, PhantomData):  # generating the images would take too long
         _check_phantom(federation, federation.data)
-    else:
-        count_examples(federation)
+        try_network_of(federation)
+        return
+    for size in sorted({count.size for count in count_examples(federation).values()}):
+        try_network_of(federation, size)
 
 
 def _check_phantom(federation: Federation, data: PhantomData) -> None:

@@ -18,7 +18,7 @@ from monai.networks.nets import (
 )
 from torch import nn
 
-from clients.networks import initial_network
+from clients.networks.build import initial_network
 from clients.privacy.gradients.losses import (
     Loss,
     cross_entropy,
