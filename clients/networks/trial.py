@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from math import gcd
 
 import torch
@@ -119,7 +120,9 @@ def _check_answer(name: str, answer: object, shapes: Shapes, size: Size, trainin
     )
 
 
-def _cannot_run(name: str, error: Exception, size: Size, fits: int | None) -> ConfigurationError:
+def _cannot_run(
+    name: str, error: Exception, size: Size, fits: tuple[int, Size] | None
+) -> ConfigurationError:
     found = f"network {name!r}, which cannot be run on images of {by(size)}: {text_of(error)}"
     if fits is None:
         return ConfigurationError(
@@ -127,27 +130,33 @@ def _cannot_run(name: str, error: Exception, size: Size, fits: int | None) -> Co
             "a network that runs on such images by themselves",
             "change [model.arguments], or name another network",
         )
-    near = by(tuple(_up(side, fits) for side in size))
+    multiple, near = fits
     return ConfigurationError(
         found,
-        f"sides that are multiples of {fits}, for example {near}",
+        f"sides that are multiples of {multiple}, for example {by(near)}",
         "change the size of the images or patches, or [model.arguments], for fewer halvings",
     )
 
 
-def _multiple(name: str, make: Make, shapes: Shapes, size: Size) -> int | None:
-    """Return the smallest power of two whose multiples fit the network; None: none does."""
-    for each in MULTIPLES:
-        # Two neighbours: the next larger power has only one of them among its own multiples.
-        first = tuple(_up(side, each) for side in size)
-        second = tuple(side + each for side in first)
-        if _runs(name, make, shapes, first) and _runs(name, make, shapes, second):
-            return each
-    return None
+def _multiple(name: str, make: Make, shapes: Shapes, size: Size) -> tuple[int, Size] | None:
+    """Return the smallest power of two whose multiples fit the network, and a size near ``size``.
 
+    None: none does.
+    """
 
-def _up(side: int, multiple: int) -> int:
-    return -(-side // multiple) * multiple
+    def near(multiple: int) -> Size | None:
+        first = tuple(-(-side // multiple) * multiple for side in size)
+        neighbours = [tuple(side + n * multiple for side in first) for n in range(3)]
+        # Of two neighbours, one is no multiple of the next larger power.  The first of the three
+        # may be too small by itself.
+        for one, other in pairwise(neighbours):
+            if _runs(name, make, shapes, other) and _runs(name, make, shapes, one):
+                return one
+        return None
+
+    if near(MULTIPLES[-1]) is None:  # no size helps, which is known without trying all others
+        return None
+    return next((each, found) for each in MULTIPLES if (found := near(each)))
 
 
 def _runs(name: str, make: Make, shapes: Shapes, size: Size) -> bool:
