@@ -27,7 +27,7 @@ from torch.nn import functional
 from benchmarks.markdown import table
 from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
-from clients.networks import initial_network
+from clients.networks.build import initial_network
 from clients.privacy.gradients.gradients import MODES
 from clients.privacy.gradients.mode import choose_mode, records_at_once
 from clients.privacy.gradients.networks import make_dp_ready, make_probe

@@ -24,7 +24,8 @@ from benchmarks.round_times import UnequalWork
 from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
 from clients.data.vendor_data import Split
-from clients.networks import get_weights, initial_network, set_weights
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights, set_weights
 from clients.settings import ModelSettings, Network, TrainingSettings
 from clients.tasks.settings import ClassificationSettings, TaskSettings
 from clients.training import Work, train

@@ -10,7 +10,7 @@ from torch import nn
 from clients.data.vendor_data import SplitName, VendorData
 from clients.evaluation import Evaluated, evaluate
 from clients.files.checkpoint import Checkpoint
-from clients.networks import get_weights, set_weights
+from clients.networks.weights import get_weights, set_weights
 from clients.privacy.ledger.spending import Spender
 from clients.privacy.training.training import train_privately
 from clients.privacy.training.units import patients_of

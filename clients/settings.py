@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, Strict, ValidationInfo, field_validator
 
 from strategies.settings import Settings
 
 Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
+"""The classifiers with names of their own; every other network is a class that has arguments."""
+
+STOCK_NETWORKS: tuple[str, ...] = get_args(Network)
 
 # Models and files of a run have these names, so a vendor must not.
 RESERVED_NAMES = ("global", "averaged", "finetuned", "personalised", "pooled")
@@ -219,7 +223,17 @@ class SplitSettings(Settings):
 class ModelSettings(Settings):
     """The network."""
 
-    network: Network = Field(default="small-cnn", description="Network by name, from MONAI.")
+    network: str = Field(
+        default="small-cnn",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$",
+        description='Network by name: "small-cnn", "resnet18", "densenet121", "efficientnet-b0",'
+        ' "dncnn", or a class of monai.networks.nets, such as "DenseNet169" or "UNet".',
+    )
+    arguments: dict[str, Any] = Field(
+        default={},
+        description='Arguments of a class of MONAI, or of "dncnn", under the names that they have'
+        " there: numbers, texts, true or false, and arrays of these.",
+    )
     norm: Literal["batch", "group"] = Field(
         default="batch", description='Normalisation of "small-cnn".'
     )
@@ -239,6 +253,28 @@ class ModelSettings(Settings):
         default=False,
         description="Whether the weights of convolutions are standardised, which helps private"
         " training.",
+    )
+
+    @field_validator("arguments")
+    @classmethod
+    def _plain_arguments(cls, arguments: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        network = info.data.get("network")
+        if arguments and network in STOCK_NETWORKS:
+            raise ValueError(f"expected none with network {network!r}; remove them")
+        # Names are checked where networks are built: this file must not import MONAI.
+        for name, value in arguments.items():
+            if not _is_plain(value):
+                raise ValueError(
+                    f"expected numbers, texts, true or false, and arrays of these; correct {name!r}"
+                )
+        return arguments
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | str) or (
+        isinstance(value, float) and math.isfinite(value)
     )
 
 

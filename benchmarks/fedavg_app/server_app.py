@@ -10,7 +10,8 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
 from benchmarks.round_times import RoundEnd, append_round_end
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from srflm_flower.run.folder import RunFolder
 from strategies.weights import to_arrays
 
@@ -42,7 +43,9 @@ def main(grid: Grid, context: Context) -> None:
     out = Path(str(context.run_config["out"]))
     federation = RunFolder(out).federation()
     notes = RoundNotes(out / ROUNDS_FILE)
-    network = initial_network(federation.network_settings, federation.task, federation.seed)
+    network = initial_network(
+        federation.network_settings, federation.task, federation.seed, federation.image_shape
+    )
     # FedAvg begins with two nodes by default; here it must wait for all.
     strategy = FedAvg(
         min_available_nodes=len(federation.roster), train_metrics_aggr_fn=notes.trained

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 from clients.files.durable import write_durably
 from clients.settings import ModelSettings
 from clients.tasks.settings import TaskSettings, read_task
-from strategies.errors import RunFolderError, UpdateRejected
+from strategies.errors import ConfigurationError, RunFolderError, UpdateRejected
 from strategies.weights import Weights, check_like, hash_weights
 
 if TYPE_CHECKING:
@@ -81,12 +81,20 @@ def load_model(path: str | Path) -> nn.Module:
     logits (n, classes) for classification, logits (n, classes, *space) for segmentation, and images
     like the input for restoration.
     Raises :class:`RunFolderError` as :func:`read_model_file` does, and if the weights do not fit
-    the network named in the file.
+    the network named in the file; :class:`ConfigurationError` if that needs a missing package.
     """
-    from clients.networks import build_network, get_weights, set_weights  # torch takes seconds
+    from clients.networks.build import build_network  # torch takes seconds
+    from clients.networks.weights import get_weights, set_weights
 
     file = read_model_file(path)
-    network = build_network(file.model, file.task)
+    side = file.notes.get("image-size")
+    shape = file.notes.get("image-shape", side and (side,) * file.task.spatial_dims)
+    try:
+        network = build_network(file.model, file.task, tuple(shape) if shape else None)
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, ImportError):  # the file is right, a package is missing
+            raise
+        raise _not_a_model(path, error.found) from error
     try:
         check_like(file.weights, get_weights(network))
     except UpdateRejected as error:

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from deploy.cli.options import FederationFile, chosen_federation
 
+if TYPE_CHECKING:
+    from clients.networks.facts import NetworkFacts
+    from srflm_flower.federation.federation import Federation
+
 app = typer.Typer(no_args_is_help=True, help="Check and show federation files.")
 
 
 @app.command()
 def check(federation_file: FederationFile = None) -> None:
-    """Check the file and every vendor's data; show the numbers of examples by split and class."""
+    """Check the file, its network and every vendor's data.
+
+    Shows the network's size, and the numbers of examples by split and class.
+    """
+    from srflm_flower.federation.network_trial import try_network_of
     from srflm_flower.federation.preflight import count_examples
 
-    federation = chosen_federation(federation_file)
+    federation, console = chosen_federation(federation_file), Console()
+    # First, as it needs no data: who has none yet learns whether the network is right.
+    facts = try_network_of(federation)
+    console.print(about_network(facts, federation))
     counts = count_examples(federation)
+    for size in sorted({count.size for count in counts.values()} - {facts.size}):
+        try_network_of(federation, size)
     table = Table(title=f"{federation.name}: {len(federation.roster)} vendors")
     for heading in ("vendor", "training", "validation", "test", "training examples by class"):
         table.add_column(heading, justify="left" if heading.startswith("vendor") else "right")
     for vendor, count in counts.items():
         by_class = " ".join(str(number) for number in count.by_class)
         table.add_row(vendor, str(count.train), str(count.validation), str(count.test), by_class)
-    console = Console()
     console.print(table)
     console.print(f"The federation file is valid; its identity is {federation.hash[:12]}.")
+
+
+def about_network(facts: NetworkFacts, federation: Federation) -> str:
+    """Return what a network is like, in a few sentences."""
+    batch = (
+        "It normalises over the batch, which wants batches of more than a few images."
+        if facts.over_batch
+        else "It does not normalise over the batch."
+    )
+    if facts.over_image and federation.task.target == "image":
+        batch += " It normalises each image by itself, which removes absolute intensity (HU)."
+    guessed = "" if federation.image_shape else ", a size that suits, as the file tells none"
+    sides = " × ".join(map(str, facts.size))
+    return (
+        f"Network {federation.model.network}: {facts.parameters:,} parameters. A client gets and"
+        f" sends {facts.sent:,} bytes a round. {batch} It was tried on made-up images of {sides}"
+        f" pixels{guessed}."
+    )
 
 
 @app.command()

@@ -15,12 +15,14 @@ from pathlib import Path
 from flwr.app import Message, RecordDict
 from torch import nn
 
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from deploy.processes.bell import Bell
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
 from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk
 from deploy.site.starts import begin_start
+from srflm_flower.federation.network_trial import try_network_of
 from srflm_flower.site.own_data.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
@@ -42,7 +44,9 @@ class DeployedSite(SiteOnDisk):
     def _network(self) -> tuple[nn.Module, Model]:
         """The learner's scratch space, and a copy of its weights from before any training."""
         federation = self.federation
-        network = initial_network(federation.network_settings, federation.task, federation.seed)
+        network = initial_network(
+            federation.network_settings, federation.task, federation.seed, federation.image_shape
+        )
         return network, Model.of(get_weights(network))
 
     @property
@@ -132,6 +136,7 @@ class DeployedSite(SiteOnDisk):
     def begin(self, restored: bool = False) -> None:
         """Note a start of the site; see :func:`deploy.site.starts.begin_start`."""
         begin_start(self, restored)
+        try_network_of(self.federation)
         # At every start: another version of PyTorch may draw other weights from the same seed.
         self.state.ledger.set_fact(INITIAL_MODEL, self.initial.hash)
 

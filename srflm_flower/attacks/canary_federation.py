@@ -15,7 +15,7 @@ from flwr.app import Context, Message, RecordDict
 from clients.data.vendor_data import VendorData
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
-from clients.networks import get_weights
+from clients.networks.weights import get_weights
 from clients.privacy.audit.canaries import (
     LOSS_BOUND,
     Canaries,

@@ -19,7 +19,7 @@ from clients.data.sources import load_vendor_data
 from clients.data.vendor_data import Split
 from clients.device import choose_device
 from clients.evaluation import predictions
-from clients.networks import initial_network
+from clients.networks.build import initial_network
 from clients.privacy.accounting.accounting import epsilon
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.accounting.planning import Schedule, plan
@@ -152,7 +152,7 @@ def _confidences(
     model = federation.model.model_copy(update={"dp_ready": True})
     device, task = choose_device(federation.run.device), task_of(federation.task)
     for number, half in enumerate(halves):
-        network = initial_network(model, federation.task, federation.seed)
+        network = initial_network(model, federation.task, federation.seed, federation.image_shape)
         chosen = torch.from_numpy(np.flatnonzero(half))
         training(network, Split(data.images[chosen], data.targets[chosen]), number)
         found = list(predictions(network, data, device))

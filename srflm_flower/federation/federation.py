@@ -172,6 +172,16 @@ class Federation(Settings):
         return self.model
 
     @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """The sides of an image in pixels, one a dimension; None where only the data tells them."""
+        size = None if isinstance(self.data, NpzData) else self.data.image_size
+        if size is None:
+            return None
+        # The phantom's volumes are one slice deep.
+        flat = self.task.spatial_dims - 2 if isinstance(self.data, PhantomData) else 0
+        return (1,) * flat + (size,) * (self.task.spatial_dims - flat)
+
+    @property
     def roster(self) -> tuple[str, ...]:
         """The vendors' names in their agreed order."""
         return tuple(vendor.name for vendor in self.vendors)
@@ -228,8 +238,11 @@ class Federation(Settings):
 
     def model_notes(self) -> dict[str, Any]:
         """Return the notes of every model file: the federation's hash and the image size."""
-        size = None if isinstance(self.data, NpzData) else self.data.image_size
-        return {"federation": self.hash} | ({"image-size": size} if size is not None else {})
+        notes, shape = {"federation": self.hash}, self.image_shape
+        if shape is None:
+            return notes
+        flat = {"image-shape": shape} if len(set(shape)) > 1 else {}
+        return notes | {"image-size": shape[-1]} | flat
 
     def data_plan(self) -> DataPlan:
         """Return the settings that determine the vendors' data."""

@@ -21,6 +21,7 @@ from clients.tasks.settings import (
     TaskSettings,
 )
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.network_trial import size_of, try_network_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Counts:
     validation: int
     test: int
     by_class: tuple[int, ...]
+    size: tuple[int, ...]
+    """The sides of its images in pixels."""
 
 
 def count_examples(federation: Federation) -> dict[str, Counts]:
@@ -46,7 +49,8 @@ def count_examples(federation: Federation) -> dict[str, Counts]:
     for vendor in federation.roster:
         data = load_vendor_data(federation.data_plan(), vendor)
         sizes = len(data.train), len(data.validation), len(data.test)
-        counts[vendor] = Counts(*sizes, _by_class(data.train, federation.task))
+        by_class = _by_class(data.train, federation.task)
+        counts[vendor] = Counts(*sizes, by_class, size_of(data))
         forget_cached_data()  # so that only one vendor's data is in memory at a time
     return counts
 
@@ -63,12 +67,14 @@ def _by_class(train: Split, task: TaskSettings) -> tuple[int, ...]:
 
 
 def check_before_simulation(federation: Federation) -> None:
-    """Raise the errors of the device and of the data that would stop the run anyway."""
+    """Raise the errors of the device, the data and the network that would stop the run anyway."""
     choose_device(federation.run.device)
     if isinstance(federation.data, PhantomData):  # generating the images would take too long
         _check_phantom(federation, federation.data)
-    else:
-        count_examples(federation)
+        try_network_of(federation)
+        return
+    for size in sorted({count.size for count in count_examples(federation).values()}):
+        try_network_of(federation, size)
 
 
 def _check_phantom(federation: Federation, data: PhantomData) -> None:

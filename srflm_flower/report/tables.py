@@ -182,6 +182,8 @@ def _settings(federation: Federation, summary: RunSummary) -> dict[str, Cell]:
     network: str = model.network
     if network == "small-cnn":
         network = f"{network}, {model.norm} normalisation"
+    for name, value in sorted(model.arguments.items()):
+        network += f", {name} {value}"
     momentum = f", momentum {training.momentum:g}" if training.optimizer == "sgd" else ""
     decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
     fixed: dict[str, Cell] = {"Fixed server": election.server} if election.server else {}

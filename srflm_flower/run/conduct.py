@@ -9,7 +9,8 @@ from flwr.serverapp import Grid
 
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile, read_model_file
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from srflm_flower.federation.federation import Federation
 from srflm_flower.report import write_report
 from srflm_flower.results.summary import RunSummary, summarise
@@ -47,7 +48,12 @@ class Run:
         # Every site makes the same initial model from the same seed.
         initial = Model.of(
             get_weights(
-                initial_network(federation.network_settings, federation.task, federation.seed)
+                initial_network(
+                    federation.network_settings,
+                    federation.task,
+                    federation.seed,
+                    federation.image_shape,
+                )
             )
         )
         journal = run_journal(self.folder, federation, initial)

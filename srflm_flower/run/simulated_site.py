@@ -14,7 +14,8 @@ from flwr.app import Context
 from torch import nn
 
 from clients.models.model_store import ModelStore
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from srflm_flower.federation.federation import Federation
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.site.own_data.learner import vendor_learner
@@ -76,7 +77,12 @@ class SimulatedSite:
         """Return the vendor at ``position`` of the roster (from 0), or ``None`` beyond its end."""
         if folder not in cls._runs:
             federation = RunFolder(folder).federation()
-            network = initial_network(federation.network_settings, federation.task, federation.seed)
+            network = initial_network(
+                federation.network_settings,
+                federation.task,
+                federation.seed,
+                federation.image_shape,
+            )
             cls._runs[folder] = SimulatedRun(
                 RunFolder(folder), federation, network, Model.of(get_weights(network))
             )

@@ -7,7 +7,8 @@ import torch
 
 from clients.data.vendor_data import Split, VendorData
 from clients.learner import Learner
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from clients.settings import ModelSettings, TrainingSettings
 from clients.tasks.registry import task_of
 from clients.tasks.settings import ClassificationSettings

@@ -13,7 +13,7 @@ from clients.data.examples import Examples
 from clients.data.folder import read_image
 from clients.data.vendor_data import as_split
 from clients.models.model_file import load_model
-from clients.networks import initial_network
+from clients.networks.build import initial_network
 from clients.prediction import predict_file
 from clients.settings import ModelSettings
 from clients.tasks.settings import ClassificationSettings

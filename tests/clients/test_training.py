@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.data.vendor_data import Split
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from clients.settings import ModelSettings, TrainingSettings
 from clients.tasks.settings import ClassificationSettings
 from clients.training import Work, batch_indices, batches, make_optimizer, train

@@ -18,7 +18,7 @@ from torch import nn
 
 from clients.data.sources import load_vendor_data
 from clients.models.model_store import ModelStore
-from clients.networks import initial_network
+from clients.networks.build import initial_network
 from srflm_flower.federation.federation import Federation
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 

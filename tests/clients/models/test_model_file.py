@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 
 import srflm_flower
 from clients.models.model_file import ModelFile, read_model_file
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from clients.settings import ModelSettings, Network
 from clients.tasks.settings import ClassificationSettings
 from strategies.errors import RunFolderError

@@ -12,7 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from clients.models.model_file import ModelFile
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from deploy.cli import app
 from strategies.errors import ConfigurationError, DataError, RunFolderError
 from tests.support.commands import SRFLM, run

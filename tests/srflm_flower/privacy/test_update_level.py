@@ -113,7 +113,8 @@ def test_what_every_vendor_sends_is_clipped(tmp_path: Path) -> None:
 def _travelled(run: object) -> float:
     """Return how far the global model of a run is from where it began."""
     from clients.models.model_file import read_model_file
-    from clients.networks import get_weights, initial_network
+    from clients.networks.build import initial_network
+    from clients.networks.weights import get_weights
     from srflm_flower.run.folder import RunFolder
 
     assert isinstance(run, RunFolder)

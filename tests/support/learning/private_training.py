@@ -18,7 +18,7 @@ from monai.networks.nets import (
 )
 from torch import nn
 
-from clients.networks import initial_network
+from clients.networks.build import initial_network
 from clients.privacy.gradients.networks import make_dp_ready, make_probe
 from clients.privacy.gradients.optimizer import PrivateOptimizer
 from clients.privacy.noise import SecureRandomness

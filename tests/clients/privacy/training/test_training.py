@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from clients.data.vendor_data import Split
-from clients.networks import get_weights, initial_network
+from clients.networks.build import initial_network
+from clients.networks.weights import get_weights
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.gradients.networks import make_dp_ready, make_probe
 from clients.privacy.noise import Randomness

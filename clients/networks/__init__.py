@@ -1,0 +1,4 @@
+"""Networks: those of this project, MONAI's by name, a trial run of each, and their weights.
+
+It may import ``clients.privacy``, seeds and settings of ``clients``.
+"""
