@@ -58,7 +58,7 @@ def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
     # Named before scaling: the ledger must recognise an image under other preprocessing.
     names = record_names(images) if records is None else records
     if older is None:
-        older = np.array([older_names(image) for image in images], dtype=np.str_)
+        older = tuple(frozenset(older_names(image)) for image in images)
     if images.ndim == spatial_dims + 1:
         images = np.expand_dims(images, 1)
     elif images.ndim == spatial_dims + 2 and images.shape[1] != channels == images.shape[-1]:
@@ -70,7 +70,7 @@ def as_split(examples: Examples, spatial_dims: int, channels: int) -> Split:
         torch.from_numpy(flat_labels(labels)),
         tuple(names.tolist()),
         () if patients is None else tuple(patients.tolist()),
-        frozenset(older.ravel().tolist()),
+        frozenset().union(*older),
     )
 
 

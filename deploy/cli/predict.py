@@ -30,11 +30,12 @@ def predict(
     network, file = load_model(model), read_model_file(model)
     # The model file says how to prepare images, so no federation file is needed.
     task, trained_size = file.task, file.notes.get("image-size")
+    window = file.notes.get("window")  # not in files of older versions
     paths = _files(images)
     failures: list[DataError] = []
     rows = _classified(
         paths,
-        lambda path: predict_file(network, path, task, image_size, trained_size),
+        lambda path: predict_file(network, path, task, image_size, trained_size, window),
         failures,
     )
     writer, written = csv.writer(sys.stdout), 0

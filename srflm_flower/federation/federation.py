@@ -18,6 +18,7 @@ from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (
     DataSettings,
+    FileData,
     ModelSettings,
     NpzData,
     PhantomData,
@@ -227,9 +228,11 @@ class Federation(Settings):
         return self.privacy.mechanism(member.size, role, noise)
 
     def model_notes(self) -> dict[str, Any]:
-        """Return the notes of every model file: the federation's hash and the image size."""
+        """Return the notes of every model file: the federation's hash, image size, and window."""
         size = None if isinstance(self.data, NpzData) else self.data.image_size
-        return {"federation": self.hash} | ({"image-size": size} if size is not None else {})
+        window = self.data.prepare.window if isinstance(self.data, FileData) else None
+        notes = {"federation": self.hash, "image-size": size, "window": window}
+        return {name: note for name, note in notes.items() if note is not None}
 
     def data_plan(self) -> DataPlan:
         """Return the settings that determine the vendors' data."""

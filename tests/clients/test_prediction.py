@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from clients.data.examples import Examples
-from clients.data.folder import read_image
+from clients.data.image_file import read_image
 from clients.data.vendor_data import as_split
 from clients.evaluation import predict_logits
 from clients.models.model_file import load_model
@@ -111,7 +111,7 @@ def test_picture_is_classified_as_the_same_array_in_training_data(tmp_path: Path
 def test_network_that_gets_values_from_minus_one_to_one_agrees_with_predict(tmp_path: Path) -> None:
     # The tutorial tells readers to scale so: images in [0, 1] give other answers, without an error.
     path = write_image(tmp_path)
-    images = torch.from_numpy(read_image(path, None))[None]
+    images = torch.from_numpy(read_image(path, None, None))[None]
     with torch.no_grad():
         scaled, unscaled = (NETWORK.eval()(each).softmax(1)[0] for each in (images * 2 - 1, images))
     expected = torch.tensor(predict_file(NETWORK, path, TASK, None))
