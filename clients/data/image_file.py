@@ -158,7 +158,7 @@ def _check_window(image: LoadedImage, path: Path, window: Window | None) -> None
             f"{path} is a CT image in HU, and no window says which HU are 0 and 1",
             "the window that all members have agreed on",
             "add [data.prepare] to the federation file, with window = [-1024, 1024], or"
-            " [-160, 240] for soft tissue",
+            " [-160, 240] for soft tissue; a model that was trained without one is not for CT",
             DataError.WINDOW,
         )
     if image.kind == "picture" and window is not None:

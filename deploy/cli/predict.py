@@ -30,7 +30,8 @@ def predict(
     network, file = load_model(model), read_model_file(model)
     # The model file says how to prepare images, so no federation file is needed.
     task, trained_size = file.task, file.notes.get("image-size")
-    window = file.notes.get("window")  # not in files of older versions
+    low_high = file.notes.get("window")  # not in files of older versions
+    window = None if low_high is None else (float(low_high[0]), float(low_high[1]))
     paths = _files(images)
     failures: list[DataError] = []
     rows = _classified(

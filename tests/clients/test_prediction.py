@@ -18,6 +18,7 @@ from clients.networks import initial_network
 from clients.prediction import predict_file
 from clients.settings import ModelSettings, TaskSettings
 from strategies.errors import DataError
+from tests.support.dicom_files import stored_by_ge, stored_by_toshiba, write_dicom
 from tests.support.tiny import conduct, new_run, tiny_federation
 
 TASK = TaskSettings()
@@ -117,3 +118,20 @@ def test_network_that_gets_values_from_minus_one_to_one_agrees_with_predict(tmp_
     expected = torch.tensor(predict_file(NETWORK, path, TASK, None))
     torch.testing.assert_close(scaled, expected)
     assert not torch.allclose(unscaled, expected)
+
+
+def test_ct_is_classified_through_the_window_of_training(tmp_path: Path) -> None:
+    hu = np.random.default_rng(0).integers(-300, 400, (32, 32))
+    window = (-160.0, 240.0)
+    paths = []
+    for name, store in (("ge", stored_by_ge), ("toshiba", stored_by_toshiba)):
+        stored, elements = store(hu)
+        paths.append(write_dicom(tmp_path / f"{name}.dcm", stored, **elements))
+    found = [predict_file(NETWORK, path, TASK, None, window=window) for path in paths]
+    assert found[0] == found[1]
+    images = ((hu.clip(-160, 240) + 160) / 400).astype(np.float32)
+    split = as_split(Examples(images[None], np.zeros(1, np.int64)), 2, 1)
+    expected = predict_logits(NETWORK, split.images, torch.device("cpu")).softmax(1)[0]
+    torch.testing.assert_close(torch.tensor(found[0]), expected)
+    with pytest.raises(DataError, match="no window"):
+        predict_file(NETWORK, paths[0], TASK, None)

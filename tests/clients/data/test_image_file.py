@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,14 @@ from PIL import Image
 import clients.data.image_file as image_module
 from clients.data.image_file import read_image
 from strategies.errors import DataError
+from tests.support.dicom_files import (
+    HU,
+    MR,
+    RAMP,
+    stored_by_ge,
+    stored_by_toshiba,
+    write_dicom,
+)
 
 
 def test_colour_images_have_their_channels_first(tmp_path: Path) -> None:
@@ -114,3 +124,71 @@ def test_pickled_objects_are_never_unpickled(tmp_path: Path, name: str) -> None:
         read_image(tmp_path / name, None, None)
     assert caught.value.code == DataError.UNREADABLE
     assert not (tmp_path / "sprung").exists()
+
+
+# ---- a window ------------------------------------------------------------------------------------
+
+WINDOW = (-160.0, 240.0)
+
+
+@pytest.mark.parametrize("maker", [stored_by_ge, stored_by_toshiba])
+def test_window_maps_hu_linearly_and_cuts_off(tmp_path: Path, maker: Any) -> None:
+    hu = np.array([[-1000, -160, 40, 240], [1500, 0, 0, -60]])
+    stored, elements = maker(hu)
+    image = read_image(write_dicom(tmp_path / "x.dcm", stored, **elements), None, WINDOW)
+    assert image.shape == (1, 2, 4) and image.dtype == np.float32
+    np.testing.assert_allclose(image[0], [[0, 0, 0.5, 1], [1, 0.4, 0.4, 0.25]], atol=1e-6)
+
+
+def test_window_maps_the_numbers_of_arrays(tmp_path: Path) -> None:
+    for name, values in (("a", [[-300, 40, 900]]), ("b", [[0, 40, 200]])):
+        for kind in (np.float64, np.int16) if name == "a" else (np.uint8,):
+            np.save(tmp_path / "x.npy", np.array(values, dtype=kind))
+            image = read_image(tmp_path / "x.npy", None, WINDOW)
+            expected = (np.clip(np.array([values]), -160, 240) + 160) / 400
+            np.testing.assert_allclose(image, expected, atol=1e-6)
+
+
+def test_ct_without_a_window_is_refused(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "x.dcm", *stored_by_ge(HU)[:1])
+    with pytest.raises(DataError) as caught:
+        read_image(path, None, None)
+    assert caught.value.code == DataError.WINDOW
+    assert "window = [-1024, 1024]" in caught.value.mend and "[-160, 240]" in caught.value.mend
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_other_dicom_without_a_window_is_scaled_as_other_files(tmp_path: Path, dtype: type) -> None:
+    image = read_image(write_dicom(tmp_path / "x.dcm", RAMP.astype(dtype), **MR), None, None)
+    np.testing.assert_allclose(image[0], RAMP / (255 if dtype is np.uint8 else 53), rtol=1e-6)
+
+
+def test_other_dicom_has_the_window_too(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "x.dcm", RAMP.astype(np.uint16), **MR)
+    np.testing.assert_allclose(read_image(path, None, (0, 100))[0], RAMP / 100, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["x.png", "x.dcm"])
+def test_picture_is_refused_where_a_window_is_agreed(tmp_path: Path, form: str) -> None:
+    pixels, path = np.zeros((8, 8, 3), np.uint8), tmp_path / form
+    Image.fromarray(pixels).save(path) if form == "x.png" else write_dicom(path, pixels)
+    assert read_image(path, None, None).shape == (3, 8, 8)
+    with pytest.raises(DataError, match="in no unit") as caught:
+        read_image(path, None, WINDOW)
+    assert caught.value.code == DataError.WINDOW
+
+
+def test_dicom_without_a_suffix_is_upright_too(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "IM0001", RAMP.astype(np.uint16), **MR)
+    np.testing.assert_allclose(read_image(path, None, None)[0], RAMP / 53, rtol=1e-6)
+
+
+def test_other_files_are_read_without_pydicom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_dicom(tmp_path / "x.dcm", RAMP.astype(np.int16))
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    np.save(tmp_path / "x.npy", RAMP)
+    assert read_image(tmp_path / "x.npy", None, None).max() == 1
+    with pytest.raises(DataError, match=r"srflm-flower\[imaging\]"):
+        read_image(path, None, WINDOW)
