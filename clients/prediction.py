@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from clients.data.folder import read_image
+from clients.data.image_file import read_image
 from clients.data.vendor_data import as_images
+from clients.imaging.prepare import Window
 from clients.tasks.registry import task_of
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
@@ -23,19 +24,21 @@ def predict_file(
     task: TaskSettings,
     image_size: int | None,
     trained_size: int | None = None,
+    window: Window | None = None,
 ) -> NDArray[Any]:
     """Return what the network finds in the image in ``path``.
 
     That is the probability of every class (classes,), the label of every pixel (*space), or the
     restored image (channels, *space) in [0, 1].  The image is prepared as in training.
     ``trained_size`` is the side of the training images, if known: an image of another size is
-    refused unless ``image_size`` resizes it.
+    refused unless ``image_size`` resizes it.  ``window`` is that of the training images, None if
+    they had none.
 
     Raises :class:`DataError` if the image cannot be used.
     """
     if not path.is_file():
         raise DataError(f"no file {path}", "an image file", "correct the path", DataError.MISSING)
-    image = read_image(path, image_size)
+    image = read_image(path, image_size, window)
     if image.shape[0] != task.channels or image.ndim != task.spatial_dims + 1:
         raise DataError(
             f"{path} has shape {image.shape} (channels, space…)",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, Strict, ValidationInfo, field_validator
 
+from clients.imaging.prepare import PrepareSettings
 from strategies.settings import Settings
 
 Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
@@ -128,6 +129,9 @@ class FileData(Settings):
         ge=16,
         description="Side in pixels to which images in folders are resized; left out, all must"
         " have the same shape already.",
+    )
+    prepare: PrepareSettings = Field(
+        default=PrepareSettings(), description="How values of images become a network's input."
     )
 
 

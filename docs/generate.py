@@ -18,6 +18,7 @@ import click
 import typer
 from pydantic import BaseModel
 
+from clients.imaging.prepare import PrepareSettings
 from clients.privacy.ledger.policy import PrivacyPolicy
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (
@@ -67,6 +68,7 @@ FEDERATION_SECTIONS: Sections = (
     ('`[data.partition]` with `kind = "by-class"`', ByClassPartition),
     ('`[data.partition]` with `kind = "shares"`', SharesPartition),
     ('`[data]` with `source = "files"`', FileData),
+    ('`[data.prepare]` with `source = "files"`', PrepareSettings),
     ("`[splits]`", SplitSettings),
     ("`[model]`", ModelSettings),
     ("`[training]`", TrainingSettings),
@@ -136,6 +138,9 @@ def _present(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _type(schema: Mapping[str, Any]) -> str:
     match schema.get("type"):
+        case "array" if "prefixItems" in schema:
+            items = schema["prefixItems"]
+            return f"list of {len(items)} {_type(items[0])}s"
         case "array":
             return f"list of {_type(schema['items'])}s"
         case "string":
@@ -152,7 +157,7 @@ def _value(value: object) -> str:
 def _allowed(schema: Mapping[str, Any]) -> str:
     """Return the values that a setting may have, as far as its type does not say it."""
     if schema.get("type") == "array":
-        return _allowed(schema["items"])
+        return _allowed(schema.get("items", {}))
     choices = schema.get("enum", [schema["const"]] if "const" in schema else ())
     if choices:
         return ", ".join(f"`{json.dumps(choice)}`" for choice in choices)

@@ -83,6 +83,9 @@ class DataError(SrflmError):
     SHAPE: Final = "SRFLM-D7"
     """Images have a shape that the task does not expect, or a patient is in two splits.  Convert or
     divide the images, or set task.channels and task.spatial-dims."""
+    WINDOW: Final = "SRFLM-D8"
+    """A CT image has no agreed window, or an image without a unit has one.  Agree on
+    data.prepare.window, or take out the images that the message names."""
 
 
 class TrainingDiverged(SrflmError):

@@ -20,18 +20,8 @@ ROOMS = {
         *("term", "server_rotating", "cyclic", "local_only"),
     ),
     "clients": (
-        *(
-            "files",
-            "device",
-            "seeds",
-            "settings",
-            "tasks",
-            "data",
-            "evaluation",
-            "training",
-            "prediction",
-        ),
-        *("privacy", "networks", "learner", "models"),
+        *("files", "device", "seeds", "imaging", "settings", "tasks", "data", "evaluation"),
+        *("training", "prediction", "privacy", "networks", "learner", "models"),
     ),
     "srflm_flower": (
         *("federation", "privacy", "results", "report", "site", "run"),
@@ -168,6 +158,11 @@ def test_the_algorithms_know_neither_torch_nor_files() -> None:
 def test_election_quorum_and_records_know_neither_flower_nor_clocks() -> None:
     core = [ROOT / "strategies" / name for name in PURE]
     assert offenders(core, "flwr", "time", "socket", "numpy") == {}
+
+
+def test_only_one_room_knows_the_optional_reader_of_dicom() -> None:
+    others = [path for path in files_of(*ORDER) if "clients/imaging" not in name_of(path)]
+    assert offenders(others, "pydicom") == {}
 
 
 def test_the_rules_of_secure_aggregation_know_no_flower() -> None:

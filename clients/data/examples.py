@@ -20,8 +20,9 @@ class Examples(NamedTuple):
 
     Targets are labels (n,) or (n, 1), masks, or other images, as the task has it.
 
-    ``records`` (n,) is each image's :func:`record_name`, ``older`` (n, 3) its :func:`older_names`,
-    both set by a reader that changed the pixels;
+    ``records`` (n,) is each image's :func:`record_name`, ``older`` has for each of the n images all
+    names that it may have in older ledgers, at least its :func:`older_names`; both are set by a
+    reader that changed the pixels.
     ``patients`` (n,) is the hash of each patient's name (:func:`patient_names`); ``spacing``
     (n, dims) is the size of a pixel in mm.
     """
@@ -30,14 +31,14 @@ class Examples(NamedTuple):
     targets: NDArray[np.generic]
     records: Texts | None = None
     patients: Texts | None = None
-    older: Texts | None = None
+    older: tuple[frozenset[str], ...] | None = None
     spacing: NDArray[np.float64] | None = None
 
     def at(self, rows: NDArray[np.int64]) -> Examples:
         """Return the examples in these rows."""
         records = None if self.records is None else self.records[rows]
         patients = None if self.patients is None else self.patients[rows]
-        older = None if self.older is None else self.older[rows]
+        older = None if self.older is None else tuple(self.older[row] for row in rows)
         spacing = None if self.spacing is None else self.spacing[rows]
         return Examples(self.images[rows], self.targets[rows], records, patients, older, spacing)
 
@@ -47,7 +48,8 @@ def record_name(pixels: NDArray[np.generic]) -> str:
 
     It is the same for uint8 and for floats that are these divided by 255, with the colours on the
     first or the last axis, and with axes of length 1 or without.  Other types are scaled by the
-    image's own range, as :func:`clients.data.folder.prepare_image` does.
+    image's own range, as :func:`clients.data.image_file.prepare_image` does
+    without a window.
     """
     # The same image, in .npz or .png, resized or not, must count as one record in the ledger.
     pixels = _colours_first(pixels)
@@ -61,11 +63,15 @@ def older_names(pixels: NDArray[np.generic]) -> tuple[str, str, str]:
 
     These depended on the type: the image's own, uint8, and float32.
     """
-    pixels = _colours_first(pixels)
-    values = _unit_range(pixels)
+    values = _unit_range(_colours_first(pixels))
     bytes_ = np.rint(values * 255).astype(np.uint8)
     floats = (bytes_ / 255).astype(np.float32)
-    return _digest(pixels), _digest(bytes_), _digest(floats)
+    return name_in_own_type(pixels), _digest(bytes_), _digest(floats)
+
+
+def name_in_own_type(pixels: NDArray[np.generic]) -> str:
+    """Return the first of the :func:`older_names`, which depends on the type of the numbers."""
+    return _digest(_colours_first(pixels))
 
 
 def _unit_range(pixels: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -190,7 +190,16 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
             'path = "…" in its [[vendors]] table, for data.source = "files"',
             "name its .npz file or its folder of class folders",
         )
+    window = data.prepare.window
     if vendor.path.suffix == ".npz" or vendor.path.is_file():
+        if window is not None:
+            raise DataError(
+                f"{vendor.path} is one file, whose pixels are in no unit, for a window of"
+                f" {window[0]:g} to {window[1]:g}",
+                "a folder of images in the unit of the window",
+                "name a folder of DICOM, NIfTI, or NPY files, or agree on no [data.prepare] window",
+                DataError.WINDOW,
+            )
         arrays = read_npz(vendor.path, plan.task.target)
     elif not isinstance(plan.task, ClassificationSettings):
         raise DataError(
@@ -203,7 +212,9 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
         # From the federation's seed, not a secret: a simulation, a site set up anew, and a copy of
         # the data divide it alike, and ε holds for whoever knows the division of all other records.
         key = str(derive_seed(plan.seed, "data", "splits", number)).encode()
-        arrays = read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, key)
+        arrays = read_folder(
+            vendor.path, plan.task.classes, data.image_size, plan.splits, key, window
+        )
     if vendor.max_examples is not None:
         labels = _labels(arrays["train"], plan.task)
         kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))

@@ -71,13 +71,13 @@ def as_split(examples: Examples, task: TaskSettings) -> Split:
     # Named before scaling: the ledger must recognise an image under other preprocessing.
     names = record_names(images) if records is None else records
     if older is None:
-        older = np.array([older_names(image) for image in images], dtype=np.str_)
+        older = tuple(frozenset(older_names(image)) for image in images)
     return Split(
         as_images(images, task),
         _as_targets(targets, task),
         tuple(names.tolist()),
         () if patients is None else tuple(patients.tolist()),
-        frozenset(older.ravel().tolist()),
+        frozenset().union(*older),
         None if spacing is None else torch.from_numpy(spacing.astype(np.float64)),
     )
 

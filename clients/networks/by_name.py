@@ -63,10 +63,9 @@ def named_network(
     decided = {
         each.name: _decided(name, each, shapes, size) for each in known.values() if is_decided(each)
     }
+    defaults = without_instance_norm(known) if keeps_intensity else {}
     try:
-        network = chosen(
-            **decided, **(without_instance_norm(known) if keeps_intensity else {}) | given
-        )
+        network = chosen(**decided, **defaults | given)
     except ImportError as error:
         raise missing_package(name, error) from error
     except Exception as error:  # every library raises its own kinds for a wrong value

@@ -18,6 +18,7 @@ from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (
     DataSettings,
+    FileData,
     ModelSettings,
     NpzData,
     PhantomData,
@@ -237,12 +238,16 @@ class Federation(Settings):
         return self.privacy.mechanism(member.size, role, noise)
 
     def model_notes(self) -> dict[str, Any]:
-        """Return the notes of every model file: the federation's hash and the image size."""
-        notes, shape = {"federation": self.hash}, self.image_shape
-        if shape is None:
-            return notes
-        flat = {"image-shape": shape} if len(set(shape)) > 1 else {}
-        return notes | {"image-size": shape[-1]} | flat
+        """Return the notes of every model file: the federation's hash, image size, and window."""
+        shape = self.image_shape
+        window = self.data.prepare.window if isinstance(self.data, FileData) else None
+        notes = {
+            "federation": self.hash,
+            "image-size": None if shape is None else shape[-1],
+            "image-shape": shape if shape is not None and len(set(shape)) > 1 else None,
+            "window": window,
+        }
+        return {name: note for name, note in notes.items() if note is not None}
 
     def data_plan(self) -> DataPlan:
         """Return the settings that determine the vendors' data."""

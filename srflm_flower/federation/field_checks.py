@@ -39,6 +39,7 @@ _EXPECTED: Mapping[str, str] = {
     "less_than": "a number less than {lt:g}",
     "less_than_equal": "a number not greater than {le:g}",
     "too_short": "an array of at least {min_length}",
+    "too_long": "an array of at most {max_length}",
     "tuple_type": "an array",
     "model_type": "a table",
     "model_attributes_type": "a table",

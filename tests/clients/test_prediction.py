@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 
 from clients.data.examples import Examples
-from clients.data.folder import read_image
-from clients.data.vendor_data import as_split
+from clients.data.image_file import read_image
+from clients.data.vendor_data import as_images, as_split
 from clients.models.model_file import load_model
 from clients.networks.build import initial_network
 from clients.prediction import predict_file
 from clients.settings import ModelSettings
 from clients.tasks.settings import ClassificationSettings
 from strategies.errors import DataError
+from tests.support.dicom_files import stored_by_ge, stored_by_toshiba, write_dicom
 from tests.support.learning.tasks import classification
 from tests.support.tiny import conduct, new_run, tiny_federation
 
@@ -113,9 +114,26 @@ def test_picture_is_classified_as_the_same_array_in_training_data(tmp_path: Path
 def test_network_that_gets_values_from_minus_one_to_one_agrees_with_predict(tmp_path: Path) -> None:
     # The tutorial tells readers to scale so: images in [0, 1] give other answers, without an error.
     path = write_image(tmp_path)
-    images = torch.from_numpy(read_image(path, None))[None]
+    images = torch.from_numpy(read_image(path, None, None))[None]
     with torch.no_grad():
         scaled, unscaled = (NETWORK.eval()(each).softmax(1)[0] for each in (images * 2 - 1, images))
     expected = torch.tensor(predict_file(NETWORK, path, TASK, None))
     torch.testing.assert_close(scaled, expected)
     assert not torch.allclose(unscaled, expected)
+
+
+def test_ct_is_classified_through_the_window_of_training(tmp_path: Path) -> None:
+    hu = np.random.default_rng(0).integers(-300, 400, (32, 32))
+    window = (-160.0, 240.0)
+    paths = []
+    for name, store in (("ge", stored_by_ge), ("toshiba", stored_by_toshiba)):
+        stored, elements = store(hu)
+        paths.append(write_dicom(tmp_path / f"{name}.dcm", stored, **elements))
+    found = [predict_file(NETWORK, path, TASK, None, window=window) for path in paths]
+    assert found[0].tolist() == found[1].tolist()
+    images = ((hu.clip(-160, 240) + 160) / 400).astype(np.float32)
+    with torch.no_grad():
+        expected = NETWORK.eval()(as_images(images[None], TASK)).softmax(1)[0]
+    torch.testing.assert_close(torch.tensor(found[0]), expected)
+    with pytest.raises(DataError, match="no window"):
+        predict_file(NETWORK, paths[0], TASK, None)

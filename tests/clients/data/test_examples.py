@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from clients.data.examples import Examples, older_names, record_name
-from clients.data.folder import read_folder, read_pixels
+from clients.data.folder import read_folder
+from clients.data.image_file import load_image
 from clients.data.npz import forget_decoded_files, read_npz
 from clients.data.vendor_data import Split, VendorData, as_split, check_vendor_data
 from clients.privacy.ledger.ledger import PrivacyLedger
@@ -73,7 +74,7 @@ def saved_images(folder: Path, pixels: np.ndarray) -> list[str]:
     Image.fromarray(pixels).save(place / "2.bmp")
     for number, kind in enumerate(kinds):
         np.save(place / f"{number}.npy", kind if kind.ndim == 2 else np.moveaxis(kind, -1, 0))
-    found = [record_name(read_pixels(path)) for path in place.iterdir()]
+    found = [load_image(path).name for path in place.iterdir()]
     for kind in kinds:
         labels = np.zeros(1, np.int64)
         one = {"images": kind[None], "labels": labels}

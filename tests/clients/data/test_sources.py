@@ -14,6 +14,7 @@ from clients.data.phantom import LESION_CLASSES
 from clients.data.plan import DataPlan
 from clients.data.sources import load_vendor_data, read_vendor_arrays
 from clients.data.vendor_data import SPLITS, VendorData
+from clients.imaging.prepare import PrepareSettings
 from clients.settings import (
     ByClassPartition,
     DirichletPartition,
@@ -25,10 +26,12 @@ from clients.settings import (
 )
 from clients.tasks.settings import ClassificationSettings
 from strategies.errors import ConfigurationError, DataError
+from tests.support.dicom_files import stored_by_ge, stored_by_toshiba, write_dicom
 
 TWO = (VendorSettings(name="a"), VendorSettings(name="b"))
 PHANTOM = PhantomData(examples=40, image_size=16)
 FILES = FileData(source="files", image_size=16)
+WINDOWED = FileData(source="files", prepare=PrepareSettings(window=(-160, 240)))
 
 
 def plan_of(**fields: Any) -> DataPlan:
@@ -230,6 +233,32 @@ def test_path_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError) as caught:
         load_vendor_data(plan_of(data=FileData(source="files"), vendors=vendors), "a")
     assert caught.value.code == DataError.MISSING
+
+
+def test_vendors_of_two_makers_get_the_same_input_for_the_same_hu(tmp_path: Path) -> None:
+    hu = np.random.default_rng(0).integers(-1000, 1000, (30, 16, 16))
+    for maker, store in (("a", stored_by_ge), ("b", stored_by_toshiba)):
+        for number, image in enumerate(hu):
+            stored, elements = store(image)
+            folder = tmp_path / maker / ("lesion" if number % 2 else "none")
+            folder.mkdir(parents=True, exist_ok=True)
+            write_dicom(folder / f"{number:02}.dcm", stored, **elements)
+    vendors = tuple(VendorSettings(name=name, path=tmp_path / name, number=1) for name in "ab")
+    plan = plan_of(
+        data=WINDOWED, vendors=vendors, task=ClassificationSettings(classes=("none", "lesion"))
+    )
+    loaded = [load_vendor_data(plan, name) for name in "ab"]
+    everything = [torch.cat([each.split(name).images for name in SPLITS]) for each in loaded]
+    one, other = (torch.sort(each.flatten())[0] for each in everything)
+    torch.testing.assert_close(one, other)
+    assert one[0] == -1 and one[-1] == 1
+
+
+def test_one_file_is_refused_where_a_window_is_agreed(phantom_npz: Path) -> None:
+    vendors = (VendorSettings(name="a", path=phantom_npz), TWO[1])
+    with pytest.raises(DataError, match="in no unit") as caught:
+        load_vendor_data(plan_of(data=WINDOWED, vendors=vendors), "a")
+    assert caught.value.code == DataError.WINDOW
 
 
 # ---- the cache -----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from clients.networks.weights import get_weights
 from deploy.cli import app
 from strategies.errors import ConfigurationError, DataError, RunFolderError
 from tests.support.commands import SRFLM, run
+from tests.support.dicom_files import stored_by_ge, write_dicom
 from tests.support.tiny import conduct, new_run, tiny_federation, write_tiny_npz
 
 
@@ -236,3 +237,12 @@ def test_predict_refuses_another_size_than_in_training_unless_told_to_resize(
         invoke("predict", model, other)
     assert error.value.code == DataError.SHAPE
     assert "0.png" in invoke("predict", model, other, "--image-size", 8)
+
+
+def test_predict_takes_the_window_from_the_model_file(tmp_path: Path) -> None:
+    stored, elements = stored_by_ge(np.random.default_rng(0).integers(-300, 400, (8, 8)))
+    image = write_dicom(tmp_path / "x.dcm", stored, **elements)
+    assert "x.dcm" in invoke("predict", tiny_model(tmp_path, window=[-160, 240]), image)
+    with pytest.raises(DataError) as error:  # a model file of an older version has no window
+        invoke("predict", tiny_model(tmp_path), image)
+    assert error.value.code == DataError.WINDOW

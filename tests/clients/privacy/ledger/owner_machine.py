@@ -26,8 +26,8 @@ from hypothesis.stateful import (
 )
 from PIL import Image
 
-from clients.data.examples import Examples, Texts, older_names, record_name
-from clients.data.folder import read_pixels
+from clients.data.examples import Examples, Texts
+from clients.data.image_file import load_image
 from clients.data.npz import read_npz
 from clients.data.vendor_data import as_split
 from clients.privacy.accounting.accounting import epsilon
@@ -68,7 +68,7 @@ def read_as(form: str, data: int) -> Manifest:
             splits = {f"{s}_{n}": one[n] for s in ("train", "val", "test") for n in one}
             np.savez(folder / "data.npz", **splits)
             return manifest_of(as_split(read_npz(folder / "data.npz")["train"], RGB))
-        pixels = []
+        loaded = []
         for number, image in enumerate(stored):
             if form == "png":
                 path = folder / f"{number}.png"
@@ -76,10 +76,10 @@ def read_as(form: str, data: int) -> Manifest:
             else:
                 path = folder / f"{number}.npy"
                 np.save(path, image)
-            pixels.append(read_pixels(path))
+            loaded.append(load_image(path))
     # As clients.data.folder names them before it changes the pixels.
-    records: Texts = np.array([record_name(each) for each in pixels])
-    older: Texts = np.array([older_names(each) for each in pixels])
+    records: Texts = np.array([each.name for each in loaded])
+    older = tuple(each.older for each in loaded)
     examples = Examples(images, np.zeros(len(images)), records, None, older)
     return manifest_of(as_split(examples, RGB))
 
