@@ -12,9 +12,11 @@ from monai.networks.nets import DenseNet, ResNet
 from clients.data.sources import load_vendor_data
 from clients.models.model_file import load_model, read_model_file
 from clients.privacy.gradients.networks import BATCH_NORMS
+from clients.settings import ModelSettings
+from srflm_flower.federation import network_trial
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes
-from srflm_flower.federation.network_trial import try_on
+from srflm_flower.federation.network_trial import check_network_on
 from srflm_flower.federation.preflight import check_before_simulation
 from strategies.errors import ConfigurationError
 from tests.support.tiny import conduct, new_run, private, records_of, tiny_federation
@@ -115,4 +117,14 @@ def test_network_that_does_not_fit_is_refused_before_the_run_and_at_a_site(
     with pytest.raises(ConfigurationError, match=text):
         check_before_simulation(federation)
     with pytest.raises(ConfigurationError, match=text):
-        try_on(federation, load_vendor_data(federation.data_plan(), "a"))
+        check_network_on(federation, load_vendor_data(federation.data_plan(), "a"))
+
+
+def test_runs_of_the_four_of_old_start_without_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the network was tried")
+
+    monkeypatch.setattr(network_trial, "try_network", never)
+    check_before_simulation(with_changes(phantom(), model=ModelSettings()))
+    with pytest.raises(AssertionError):
+        check_before_simulation(phantom())
