@@ -12,6 +12,7 @@ from flwr.serverapp import Grid, ServerApp
 from clients.files.event_log import EventLog
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
+from srflm_flower.federation.network_trial import check_network
 from srflm_flower.results.summary import term_line
 from srflm_flower.run.conduct import Run
 from srflm_flower.run.folder import RunFolder, create_run_folder
@@ -65,9 +66,9 @@ def _folder(grid: Grid, context: Context) -> RunFolder:
     if out and (Path(out) / "federation.toml").is_file():
         _refuse_changes(context, Path(out))
         return RunFolder(Path(out))
-    folder = create_run_folder(
-        _federation(grid, context), Path(out) if out else None, Path.cwd() / "runs"
-    )
+    federation = _federation(grid, context)
+    check_network(federation)  # before the folder is made, to leave no empty one
+    folder = create_run_folder(federation, Path(out) if out else None, Path.cwd() / "runs")
     if not out:  # the nodes get the run configuration as it was, so they read the note
         folder_note(context.run_id).write_text(str(folder.path), encoding="utf-8")
     return folder

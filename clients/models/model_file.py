@@ -87,10 +87,8 @@ def load_model(path: str | Path) -> nn.Module:
     from clients.networks.weights import get_weights, set_weights
 
     file = read_model_file(path)
-    side = file.notes.get("image-size")
-    shape = file.notes.get("image-shape", side and (side,) * file.task.spatial_dims)
     try:
-        network = build_network(file.model, file.task, tuple(shape) if shape else None)
+        network = build_network(file.model, file.task, _image_shape(file))
     except ConfigurationError as error:
         if isinstance(error.__cause__, ImportError):  # the file is right, a package is missing
             raise
@@ -101,6 +99,16 @@ def load_model(path: str | Path) -> nn.Module:
         raise _not_a_model(path, error.found) from error
     set_weights(network, file.weights)
     return network.eval()
+
+
+def _image_shape(file: ModelFile) -> tuple[int, ...] | None:
+    """Return the sides of an image in pixels, as far as the notes tell them."""
+    match file.notes:
+        case {"image-shape": list(shape)}:
+            return tuple(shape)
+        case {"image-size": int(side)}:
+            return (side,) * file.task.spatial_dims
+    return None
 
 
 def _not_a_model(path: str | Path, why: str) -> RunFolderError:

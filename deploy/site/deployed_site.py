@@ -22,7 +22,7 @@ from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
 from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk
 from deploy.site.starts import begin_start
-from srflm_flower.federation.network_trial import try_network_of
+from srflm_flower.federation.network_trial import check_network
 from srflm_flower.site.own_data.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
@@ -136,7 +136,7 @@ class DeployedSite(SiteOnDisk):
     def begin(self, restored: bool = False) -> None:
         """Note a start of the site; see :func:`deploy.site.starts.begin_start`."""
         begin_start(self, restored)
-        try_network_of(self.federation)
+        check_network(self.federation)
         # At every start: another version of PyTorch may draw other weights from the same seed.
         self.state.ledger.set_fact(INITIAL_MODEL, self.initial.hash)
 

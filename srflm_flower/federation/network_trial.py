@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clients.data.vendor_data import VendorData
-from clients.networks.build import try_network
+from clients.networks.build import shapes_of, try_network
 from clients.networks.facts import NetworkFacts
 from clients.networks.shapes import Size
 from clients.settings import STOCK_NETWORKS
@@ -25,15 +25,24 @@ def try_network_of(federation: Federation, size: Size | None = None) -> NetworkF
     )
 
 
-def try_on(federation: Federation, data: VendorData) -> None:
+def check_network(federation: Federation, size: Size | None = None) -> None:
+    """Try the network before a run, unless it is known to be right; arguments and errors as
+    :func:`try_network_of` has them.
+    """
+    # The four of old classify images of any size, so that their runs start at once.
+    known = federation.model.network in STOCK_NETWORKS
+    if not known or shapes_of(federation.task).image_to_image:
+        try_network_of(federation, size)
+
+
+def check_network_on(federation: Federation, data: VendorData) -> None:
     """Try the network on images of the size that the data has, unless the file told it before.
 
     Raises as :func:`try_network_of` does.
     """
     size = size_of(data)
-    # The networks of old take images of any size.
-    if federation.model.network not in STOCK_NETWORKS and size != federation.image_shape:
-        try_network_of(federation, size)
+    if size != federation.image_shape:
+        check_network(federation, size)
 
 
 def size_of(data: VendorData) -> Size:

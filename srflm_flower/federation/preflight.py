@@ -21,7 +21,7 @@ from clients.tasks.settings import (
     TaskSettings,
 )
 from srflm_flower.federation.federation import Federation
-from srflm_flower.federation.network_trial import size_of, try_network_of
+from srflm_flower.federation.network_trial import check_network, size_of
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ def check_before_simulation(federation: Federation) -> None:
     choose_device(federation.run.device)
     if isinstance(federation.data, PhantomData):  # generating the images would take too long
         _check_phantom(federation, federation.data)
-        try_network_of(federation)
+        check_network(federation)
         return
     for size in sorted({count.size for count in count_examples(federation).values()}):
-        try_network_of(federation, size)
+        check_network(federation, size)
 
 
 def _check_phantom(federation: Federation, data: PhantomData) -> None:

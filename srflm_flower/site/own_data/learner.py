@@ -9,7 +9,7 @@ from clients.device import choose_device
 from clients.learner import Learner
 from clients.tasks.registry import task_of
 from srflm_flower.federation.federation import Federation
-from srflm_flower.federation.network_trial import try_on
+from srflm_flower.federation.network_trial import check_network_on
 from srflm_flower.site.privacy import PrivacyAccount
 
 
@@ -22,7 +22,7 @@ def vendor_learner(
     the data, the device, or the account cannot be used.
     """
     data = load_vendor_data(federation.data_plan(), vendor)
-    try_on(federation, data)
+    check_network_on(federation, data)
     return Learner(
         vendor,
         data,

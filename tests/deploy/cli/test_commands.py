@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,29 @@ def test_config_check_counts_every_vendor(tmp_path: Path) -> None:
     output = invoke("config", "check", federation_file(tmp_path))
     assert all(f" {vendor} " in output for vendor in "abcd")
     assert "valid" in output
+
+
+def test_config_check_describes_the_network(tmp_path: Path) -> None:
+    arguments = {"init_features": 8, "growth_rate": 4, "block_config": [2, 2]}
+    chosen = {"model__network": "DenseNet", "model__arguments": arguments}
+    output = " ".join(invoke("config", "check", federation_file(tmp_path, **chosen)).split())
+    facts = r"Network DenseNet: \d,\d+ parameters. A client gets and sends \d+,\d+ bytes a round."
+    assert re.search(facts, output)
+    assert "It normalises over the batch" in output
+    assert "images of 32 × 32 pixels, a size that suits, as the file tells none" in output
+    assert "It does not normalise" in invoke(
+        "config", "check", federation_file(tmp_path, **chosen, model__dp_ready=True)
+    )
+
+
+def test_config_check_describes_the_network_of_data_that_is_not_there(tmp_path: Path) -> None:
+    path = federation_file(tmp_path)
+    for data in tmp_path.rglob("*.npz"):
+        data.unlink()
+    result = run([SRFLM, "config", "check", path], tmp_path)
+    assert result.returncode == 1
+    assert "Network small-cnn" in result.stdout
+    assert "SRFLM-D1" in result.stderr
 
 
 def test_all_problems_are_shown_at_once_and_the_exit_code_is_2(tmp_path: Path) -> None:

@@ -98,6 +98,26 @@ def test_later_setting_with_another_value_is_agreed_on(changes: dict[str, Any]) 
     assert later(federation, **changes).hash != federation.hash
 
 
+def test_arguments_of_a_network_are_agreed_on_and_none_change_nothing() -> None:
+    named = with_changes(built_in_federation(3), model__network="UNet")
+    without = with_changes(named, model__arguments={})
+    one, other = (
+        with_changes(named, model__arguments={"channels": [4, width], "norm_name": "batch"})
+        for width in (8, 16)
+    )
+    assert named.hash == without.hash
+    assert len({each.hash for each in (named, one, other)}) == 3
+
+
+def test_arguments_keep_the_spelling_of_the_network(tmp_path: Path) -> None:
+    path = tmp_path / "federation.toml"
+    path.write_text('[model]\nnetwork = "UNet"\narguments = {num_res_units = 2}\n')
+    federation = load_federation(path)
+    assert federation.model.arguments == {"num_res_units": 2}
+    path.write_text(federation.to_toml(), encoding="utf-8")
+    assert load_federation(path) == federation
+
+
 def test_first_settings_are_still_there() -> None:
     """One that is renamed or dropped would change the identity of all federations."""
     dump = Federation().model_dump(mode="json", by_alias=True)
