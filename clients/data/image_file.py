@@ -21,8 +21,9 @@ from PIL import Image
 
 from clients.data.examples import older_names, record_name
 from clients.data.former_names import former_names
-from clients.imaging.dicom import Kind, is_dicom, read_dicom
+from clients.imaging.dicom import is_dicom, read_dicom
 from clients.imaging.prepare import Window
+from clients.imaging.volume import Kind
 from strategies.errors import DataError
 
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}

@@ -7,20 +7,19 @@ package: both may hold a patient's data.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clients.imaging.meaning import is_in_hounsfield_units, real_values
 from clients.imaging.quiet import quiet
+from clients.imaging.volume import Kind
 from strategies.errors import DataError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-Kind = Literal["hounsfield", "numbers", "picture"]
-"""HU; numbers with a meaning of their own; a picture, whose numbers mean brightness only."""
 
 EXTRA: Final = "pip install 'srflm-flower[imaging]'"
 SUFFIXES: Final = frozenset({".dcm", ".dicom", ".ima"})

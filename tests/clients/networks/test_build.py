@@ -14,12 +14,13 @@ from clients.networks.weights import get_weights
 from clients.privacy.gradients.guard import check_dp_ready
 from clients.privacy.gradients.networks import BATCH_NORMS, make_probe
 from clients.privacy.gradients.standardised_convolution import standardise_weights
-from clients.settings import ModelSettings, TaskSettings
+from clients.settings import ModelSettings
+from clients.tasks.settings import ClassificationSettings
 from strategies.errors import ConfigurationError
 from strategies.weights import hash_weights
 from tests.clients.networks.small_networks import ARGUMENTS
 
-TASK = TaskSettings()
+TASK = ClassificationSettings()
 DENSE_NET = {
     "network": "DenseNet",
     "arguments": {"init_features": 8, "growth_rate": 4, "block_config": [2, 2]},
