@@ -1,0 +1,63 @@
+"""Divide patients into splits for good: a new one never moves an old one."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+
+from clients.data.vendor_data import SPLITS, SplitName
+
+_SIZE = 2**48
+
+
+def frozen_splits(
+    known: Mapping[str, SplitName],
+    patients: Iterable[str],
+    validation: float,
+    test: float,
+    key: bytes,
+) -> dict[str, SplitName]:
+    """Return patient → split of the ``known`` patients and of all others.
+
+    A patient that is new goes where a keyed hash of its name says, so that one more moves no other:
+    what differs between two data sets stays one patient, as the privacy claim says.  Only where a
+    split would be empty, those new patients go there whose hash is nearest to it.
+    """
+    new = sorted(set(patients) - known.keys(), key=lambda name: _place(name, key))
+    found = dict(known) | {name: _split_at(_place(name, key), validation, test) for name in new}
+    for split in ("train", "validation", "test"):
+        if split not in found.values() and (near := _nearest(split, new, found)):
+            found[near] = split
+    return found
+
+
+def _place(name: str, key: bytes) -> float:
+    """Return a number in [0, 1), uniform over names."""
+    return int.from_bytes(hmac.digest(key, name.encode(), "sha256")[:6], "big") / _SIZE
+
+
+def _split_at(place: float, validation: float, test: float) -> SplitName:
+    # As clients.data.partition.keyed_splits has it: test first, then validation, then training.
+    if place < test:
+        return "test"
+    return "validation" if place < test + validation else "train"
+
+
+def _nearest(empty: str, new: list[str], found: Mapping[str, SplitName]) -> str | None:
+    """Return the new patient to move into an empty split, from one that can spare it.
+
+    ``new`` are in the order of their hashes: the first would be tested, the last trained on.
+    """
+    sizes = {split: sum(each == split for each in found.values()) for split in SPLITS}
+    spare = [name for name in new if sizes[found[name]] > 1]
+    if not spare:
+        return None
+    match empty:
+        case "test":
+            return spare[0]
+        case "train":
+            return spare[-1]
+        case _:
+            # Between the two: the lowest of those trained on, else the highest of those tested.
+            trained = [name for name in spare if found[name] == "train"]
+            return trained[0] if trained else spare[-1]

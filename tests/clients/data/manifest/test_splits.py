@@ -1,0 +1,65 @@
+"""Laws of dividing patients for good."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clients.data.manifest.splits import frozen_splits
+from clients.data.partition import keyed_splits
+from clients.data.vendor_data import SPLITS
+
+names = st.sets(st.text("abcdef", min_size=1, max_size=6), max_size=40)
+keys = st.binary(min_size=1, max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(first=names, later=names, key=keys)
+def test_old_patient_never_moves(first: set[str], later: set[str], key: bytes) -> None:
+    before = frozen_splits({}, first, 0.2, 0.2, key)
+    after = frozen_splits(before, first | later, 0.2, 0.2, key)
+    assert {name: after[name] for name in before} == before
+    assert after.keys() == first | later
+
+
+@settings(max_examples=200, deadline=None)
+@given(patients=names, key=keys)
+def test_no_split_is_empty_where_there_are_patients_enough(patients: set[str], key: bytes) -> None:
+    found = frozen_splits({}, patients, 0.2, 0.2, key)
+    assert len(set(found.values())) == min(3, len(patients))
+
+
+@settings(max_examples=100, deadline=None)
+@given(patients=names, key=keys)
+def test_division_is_that_of_folders_unless_a_split_would_be_empty(
+    patients: set[str], key: bytes
+) -> None:
+    ordered = sorted(patients)
+    rows = keyed_splits(ordered, 0.2, 0.2, key)
+    if all(len(part) for part in rows):
+        found = frozen_splits({}, patients, 0.2, 0.2, key)
+        for split, part in zip(SPLITS, rows, strict=True):
+            assert {name for name in found if found[name] == split} == {ordered[n] for n in part}
+
+
+@settings(max_examples=100, deadline=None)
+@given(patients=st.sets(st.integers(0, 10**6), min_size=30, max_size=60), key=keys, data=st.data())
+def test_one_patient_more_moves_no_other(
+    patients: set[int], key: bytes, data: st.DataObject
+) -> None:
+    """The neighbour of a data set, as differential privacy has it, is divided as the data set."""
+    named = {str(each) for each in patients}
+    one = data.draw(st.sampled_from(sorted(named)))
+    whole = frozen_splits({}, named, 0.2, 0.2, key)
+    without = frozen_splits({}, named - {one}, 0.2, 0.2, key)
+    sizes = Counter(whole.values())
+    if min(sizes[split] for split in SPLITS) > 1:
+        assert without == {name: split for name, split in whole.items() if name != one}
+
+
+def test_shares_are_those_asked_for() -> None:
+    found = Counter(frozen_splits({}, map(str, range(4000)), 0.25, 0.15, b"k").values())
+    assert abs(found["validation"] / 4000 - 0.25) < 0.03
+    assert abs(found["test"] / 4000 - 0.15) < 0.03
