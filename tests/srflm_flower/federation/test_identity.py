@@ -21,6 +21,12 @@ IDENTITIES = {
     "pbc/dirichlet-1.0.toml": "e9d190ffba62a6b28d959181006ae88e6f3371c60ec31906504430f3cda1a77c",
     "pbc/private.toml": "8d051d5186155b30816fc4b1776d31521188309ec824fc6a0290696ec3af6999",
     "phantom/federation.toml": "621c5cc44305631568e4382e65aec33aea517912617fa3a1db9c5652d69d1e95",
+    "phantom-lowdose/federation.toml": (
+        "3cdcdd504fca1cc548fa60b568132bbf5a29e217025cb624372c71317d44ce30"
+    ),
+    "phantom-segmentation/federation.toml": (
+        "056968179e6bbe505db43525629bf18758271af8c9ead9a0a71bc73bffd562f0"
+    ),
     "phantom/private.toml": "a96404eafc7c1ca9be081941a331a7e9dc36caceb4dec8451ec4112495b4fa4b",
 }
 """As they were when the files came; a changed example needs another name here, never another
