@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from clients.training import Work
+from strategies.errors import CODE
+from strategies.phases import PHASES
 from strategies.protocol import messages as wire
 from strategies.protocol.equivocation import check_evidence
 from strategies.protocol.evidence_nouns import Evidence
@@ -127,6 +130,13 @@ def accepts(*fields: str) -> Check:
         return names <= {*fields} and _accepts(taken, lying)
 
     return check
+
+
+def accepts_absences(taken: Taken, scene: Scene) -> bool:
+    """The site accepts a record with other absences, none of which has a text in it."""
+    told = _record_in(taken.noun).absences
+    plain = all(each.phase in PHASES and re.fullmatch(CODE, each.code) for each in told)
+    return plain and accepts("absences", "ranking", "ended")(taken, scene)
 
 
 def accepts_own(taken: Taken, scene: Scene) -> bool:
