@@ -128,7 +128,7 @@ def test_server_that_is_behind_and_cannot_be_helped_fails_and_changes_nothing(
     sites.down = set()
     for kind in (wire.RECORDS, wire.MODEL, wire.COMMIT):
         sites.fault = lost(kind)
-        assert sites.perform("a", attempt=0).code == FederationStopped.NO_QUORUM
+        assert sites.perform("a", attempt=0).code == FederationStopped.NOT_HANDED_ON
         assert sites.head("a") == 0
     sites.fault = pass_on
     sites.complete()
