@@ -334,3 +334,6 @@ never leaves it."""
 NO_REPLY: Final = "SRFLM-X2"
 """The vendor did not answer within the deadline.  See whether its site is up and reachable; raise
 run.work-deadline if it is only slow."""
+
+CODE: Final = r"SRFLM-[A-Z]?[0-9]{1,3}"
+"""The form of every code.  Sites show a vendor's code to their operators, so it can be no text."""

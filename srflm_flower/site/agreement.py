@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from srflm_flower.federation.federation import Federation
+from srflm_flower.site.own_data.own_training import is_of
 from srflm_flower.site.state import SiteState, UpdateNotes
 from strategies.protocol import messages as wire
 from strategies.protocol.records import TermRecord
+from strategies.secure_aggregation.messages import SecureRequest
 from strategies.settings import Role
-from strategies.term.agreed_work import check_counted_in, check_round, check_start, second_training
+from strategies.term.agreed_work import (
+    check_counted_in,
+    check_round,
+    check_start,
+    check_summed,
+    not_trained,
+    second_training,
+)
 from strategies.term.record_check import check_agreed, check_not_left_out, check_quoted
 from strategies.weights import Model, check_like
 
@@ -44,6 +53,18 @@ class Agreement:
             begun.add(done.start)
         if begun - {work.model}:
             raise second_training()
+
+    def check_sum(self, asked: SecureRequest) -> None:
+        """Check a request to begin a secure sum: it is of the work that this site has done.
+
+        Raises :class:`strategies.errors.MessageRefused`.
+        """
+        check_summed(self.federation.aggregation.secure)
+        # Without work there is nothing to mask, and a note for each round or model at the server's
+        # choice would fill the disk.
+        done = self.state.update(asked.envelope.term, asked.round)
+        if done is None or not is_of(asked, done[1]):
+            raise not_trained(asked)
 
     def check_record(self, record: TermRecord, model: Model, attempt: int) -> None:
         """Check a record of the next term, proposed under ``attempt``, and its model.

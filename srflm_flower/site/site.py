@@ -84,7 +84,7 @@ class Site:
             YIELD: (YieldAttempt, "member", self._yield),
         }
         for kind, (noun, handler) in secure_site(
-            vendor, federation, keys, state, self._update_and_start
+            vendor, federation, keys, state, self._agreement.check_sum, self._update_and_start
         ).items():
             self._handlers[kind] = (noun, "server", handler)
 
@@ -165,7 +165,7 @@ class Site:
             stored = self.state.update(work.envelope.term, work.round)
             self._agreement.check_work(work, "client", stored[1] if stored else None)
             weights, notes = self._stored_update(work) or self._train_anew(
-                work, self._find(message, work.model).weights
+                work, self._alike(message, work.model).weights
             )
         # In secure aggregation the update itself leaves only masked.
         update = None if self.federation.aggregation.secure else Model.of(weights)
@@ -306,6 +306,10 @@ class Site:
 
     def _find(self, message: Message, name: str) -> Model:
         return self._find_all(message, [name])[name]
+
+    def _alike(self, message: Message, name: str) -> Model:
+        """Return a model that is finite weights of this network."""
+        return alike({name: self._find(message, name)}, self.initial)[name]
 
     def _find_all(self, message: Message, names: Iterable[str]) -> dict[str, Model]:
         return find_models(message, names, {self.initial.hash: self.initial}, self.models)

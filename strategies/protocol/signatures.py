@@ -173,6 +173,9 @@ def check_committed(committed: Committed, edition: Edition, keys: Keys) -> None:
         statement = acceptance_statement(vendor, record, certificate.attempt, log)
         if not keys.verify(vendor, statement, signature):
             raise forged(f"an acceptance that {vendor!r} has not signed in term {record.term}")
+    # Nobody has signed for it, so anything could stand there; and every site keeps it for ever.
+    if not certificate.logs.keys() <= accepted.keys():
+        raise forged(f"a message log without an acceptance in term {record.term}")
     if not has_quorum(accepted, edition.roster, edition.quorum):
         raise forged(f"a record of term {record.term} with {len(accepted)} valid acceptances")
 

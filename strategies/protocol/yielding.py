@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from strategies.errors import MENDED_BY_OPENING, NO_REPLY
+from strategies.errors import CODE, MENDED_BY_OPENING, NO_REPLY
 from strategies.protocol.admission import View, check_envelope
 from strategies.protocol.messages import Envelope, Request
 from strategies.protocol.records import Absence
@@ -31,8 +31,7 @@ class YieldAttempt(Request):
     """
 
     phase: Literal["open", "aggregate", "finetune"]
-    # Every site shows it to its operator: no text of another site may come in this way.
-    code: str = Field(pattern=r"^SRFLM-[A-Z]?[0-9]{1,3}$", examples=["SRFLM-D1"])
+    code: str = Field(pattern=f"^{CODE}$", examples=["SRFLM-D1"])
     signature: str = Field(max_length=128)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 from strategies.errors import MessageRefused
 from strategies.protocol.messages import Train
 from strategies.protocol.records import TermRecord
+from strategies.secure_aggregation.messages import SecureRequest
 from strategies.term.plan import TermPlan
 
 
@@ -46,6 +47,20 @@ def check_counted_in(work: Train, in_steps: bool) -> None:
     """
     if work.steps is not None and not in_steps:
         raise _refused(f"work of {work.steps} gradient steps", "the epochs of the agreed plan")
+
+
+def check_summed(secure: bool) -> None:
+    """Check that the plan sums updates securely; raises :class:`MessageRefused`."""
+    if not secure:
+        raise _refused("a secure sum", "updates one by one, as in the agreed plan")
+
+
+def not_trained(asked: SecureRequest) -> MessageRefused:
+    """Return the error for a sum of an update that the site does not have."""
+    return _refused(
+        f"a secure sum of updates of round {asked.round} from the model {asked.model[:12]}…",
+        "one of an update that this site has made",
+    )
 
 
 def second_training() -> MessageRefused:

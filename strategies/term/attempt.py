@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from strategies.errors import NO_REPLY, FederationStopped
+from strategies.errors import CODE, NO_REPLY, FederationStopped
 from strategies.protocol.messages import Envelope, Reply
 from strategies.protocol.records import (
     Absence,
@@ -129,8 +130,8 @@ class Attempt:
     def note_failure(self, vendor: str, phase: str, reply: Reply | None) -> None:
         """Note the absence of a vendor that says why, or of one that gave no valid answer."""
         code, signature = (reply.code, reply.signature) if reply is not None else (NO_REPLY, "")
-        # No site takes a record with a reason that its vendor has not signed.
-        if not self.is_signed(
+        # No site takes a record with a reason that is no code, or that its vendor has not signed.
+        if not re.fullmatch(CODE, code) or not self.is_signed(
             vendor, failure_statement(self.envelope, vendor, phase, code), signature
         ):
             code, signature = NO_REPLY, ""

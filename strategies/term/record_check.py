@@ -6,12 +6,15 @@ the site itself gave in the term (:func:`check_quoted`).  Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from strategies.election import ElectionPolicy, first_ranking, ranking_after
-from strategies.errors import MessageRefused, UpdateRejected
+from strategies.errors import CODE, MessageRefused, UpdateRejected
+from strategies.phases import PHASES
 from strategies.protocol.records import (
+    Absence,
     Ballot,
     Metrics,
     TermRecord,
@@ -77,11 +80,19 @@ def check_agreed(
     before = ranking_after(head, first_ranking(policy, plan.roster), plan.roster)
     if not all(is_possible(each, record.attempt, before) for each in record.absences):
         raise _refused("an absence in an attempt that was not that vendor's", "lost servers")
+    if not all(_is_plain(each) for each in record.absences):
+        raise _refused("an absence in other words than the protocol's", "a phase and a code")
     ranking, ended = next_term(record, history, plan, policy)
     if record.ranking != ranking:
         raise _refused("another ranking than the ballots give", "the agreed election's")
     if record.ended != ended:
         raise _refused("another end of the run than follows from the record", ended or "no end")
+
+
+def _is_plain(absence: Absence) -> bool:
+    """Return whether an absence has no text of a vendor's own: every site keeps and shows it."""
+    signed = re.fullmatch(r"([0-9a-f]{128})?", absence.signature or "")
+    return bool(absence.phase in PHASES and re.fullmatch(CODE, absence.code) and signed)
 
 
 def check_quoted(record: TermRecord, own: OwnPart, before: VendorPrivacy | None) -> None:

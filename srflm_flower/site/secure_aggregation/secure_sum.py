@@ -25,6 +25,9 @@ from strategies.weights import Weights
 
 MAX_SESSIONS = 32  # for one server in one round: bounds the secrets that a site has to store
 
+CheckSum = Callable[[secure.SecureRequest], None]
+"""Check that the agreed plan has this sum, of an update that the site has."""
+
 FindUpdate = Callable[[secure.SecureRequest, Message], tuple[Weights, Weights] | None]
 """Return the site's update of a round and the model that it started from, or None if absent."""
 
@@ -42,6 +45,7 @@ class SecureSum:
     client: Client
     notes: SecretsOnDisk
     quantiser: Quantiser
+    check: CheckSum
     find_update: FindUpdate
     remembers: Callable[[], bool]
 
@@ -62,6 +66,7 @@ class SecureSum:
         with self.notes.writing():
             notes = self.notes.find(context)
             if notes is None:  # asked again, the site advertises the same keys
+                self.check(asked)
                 self._check_may_begin(context)
                 notes = begin(context)
                 self.notes.keep(notes)
@@ -136,7 +141,12 @@ class SecureSum:
 
 
 def secure_site(
-    vendor: str, federation: Federation, keys: Keys, state: SiteState, find_update: FindUpdate
+    vendor: str,
+    federation: Federation,
+    keys: Keys,
+    state: SiteState,
+    check: CheckSum,
+    find_update: FindUpdate,
 ) -> dict[str, tuple[type[secure.SecureRequest], Handler]]:
     """Return a vendor's handlers by message type."""
     aggregation, roster = federation.aggregation, federation.roster
@@ -144,6 +154,7 @@ def secure_site(
         Client(vendor, roster, keys, aggregation.min_clients),
         state.secure_notes,
         agreed_quantiser(aggregation.secure_range, len(roster)),
+        check,
         find_update,
         state.ledger.is_sure,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from copy import deepcopy
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from tests.srflm_flower.lies.places import ENTRY, Place, entry_of, filled, is_noun, sample
+from tests.srflm_flower.lies.places import ENTRY, Place, entry_of, is_noun
+from tests.srflm_flower.lies.samples import Samples, filled
 
 STRANGER = "mallory"
 MISSING = object()
@@ -22,16 +23,22 @@ class Falsehood:
     value: Any
 
 
-def falsehoods(place: Place, honest: Any, names: tuple[str, ...], known: Any) -> list[Falsehood]:
-    """Return the lies about an ``honest`` value; ``names`` are vendors."""
-    found = [*_by_type(place.type, honest, names, known)]
+def falsehoods(
+    place: Place, honest: Any, names: tuple[str, ...], samples: Samples
+) -> list[Falsehood]:
+    """Return the lies about an ``honest`` value; ``names`` are vendors.
+
+    The first is that it stands there at all, which is none if it does.
+    """
+    found = [*_by_type(place.type, honest, names, samples)]
     if place.path[-1] != ENTRY:
         found += [Falsehood("missing", MISSING), Falsehood("nothing", None)]
-    return [each for each in found if each.value is MISSING or each.value != honest]
+    others = [each for each in found if each.value is MISSING or each.value != honest]
+    return [Falsehood("made up", honest), *others]
 
 
 def _by_type(
-    declared: Any, honest: Any, names: tuple[str, ...], known: Mapping[Any, Any]
+    declared: Any, honest: Any, names: tuple[str, ...], samples: Samples
 ) -> Iterator[Falsehood]:
     if is_noun(declared):
         yield Falsehood("emptied", {})
@@ -41,9 +48,9 @@ def _by_type(
         yield from (Falsehood("another choice", each) for each in get_args(declared))
         yield Falsehood("no choice", "x" if isinstance(honest, str) else 7)
     elif get_origin(declared) is dict:
-        yield from _of_mapping(honest, names, sample(entry_of(declared), known))
+        yield from _of_mapping(honest, names, samples.of(entry_of(declared)))
     elif get_origin(declared) is tuple:
-        yield from _of_list(honest, sample(entry_of(declared), known))
+        yield from _of_list(honest, samples.of(entry_of(declared)))
     elif declared is bool:
         yield Falsehood("the opposite", not honest)
         yield Falsehood("of another type", "x")
@@ -83,6 +90,7 @@ def _of_text(honest: str, names: tuple[str, ...]) -> Iterator[Falsehood]:
 def _of_list(honest: list[Any], entry: Any) -> Iterator[Falsehood]:
     yield Falsehood("emptied", [])
     yield Falsehood("first entry dropped", honest[1:])
+    yield Falsehood("last entry dropped", honest[:-1])
     yield Falsehood("first entry twice", [*honest[:1], *honest])
     yield Falsehood("reversed", honest[::-1])
     yield Falsehood("an entry more", [*honest, entry])
@@ -102,20 +110,18 @@ def _of_mapping(honest: dict[str, Any], names: tuple[str, ...], entry: Any) -> I
     yield Falsehood("of another type", 5)
 
 
-def told(
-    noun: Any, declared: Any, place: Place, falsehood: Falsehood, known: Mapping[Any, Any]
-) -> Any:
-    """Return a copy of a noun's JSON with a lie in it."""
-    lying = deepcopy(noun)
-    holder, key = filled(lying, declared, place.path, known)
-    if falsehood.value is MISSING:
+def told(text: str, declared: Any, place: Place, whose: str, value: Any, samples: Samples) -> str:
+    """Return a noun's JSON with a lie in it, about ``whose`` entry if the place is in several."""
+    lying = json.loads(text)
+    holder, key = filled(lying, declared, place.path, samples, whose)
+    if value is MISSING:
         del holder[key]
     else:
-        holder[key] = falsehood.value
-    return lying
+        holder[key] = value
+    return json.dumps(lying)
 
 
-def honest_at(noun: Any, declared: Any, place: Place, known: Mapping[Any, Any]) -> Any:
+def honest_at(text: str, declared: Any, place: Place, whose: str, samples: Samples) -> Any:
     """Return the value that stands at a place, or one of its type where nothing stands."""
-    holder, key = filled(deepcopy(noun), declared, place.path, known)
+    holder, key = filled(json.loads(text), declared, place.path, samples, whose)
     return holder[key]

@@ -6,10 +6,9 @@ A field that is added to a noun, or a message that is added to the protocol, is 
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -64,42 +63,3 @@ def is_noun(declared: Any) -> bool:
 def entry_of(declared: Any) -> Any:
     """Return the type of the entries of a list or a mapping."""
     return plain(get_args(declared)[1 if get_origin(declared) is dict else 0])
-
-
-def sample(declared: Any, known: Mapping[Any, Any]) -> Any:
-    """Return a value of a type as JSON; ``known`` has those of nouns, and a name for ``str``."""
-    if declared in known:
-        return deepcopy(known[declared])
-    if is_noun(declared):
-        fields = declared.model_fields.items()
-        return {
-            name: deepcopy(field.examples[0])
-            if field.examples
-            else sample(plain(field.annotation), known)
-            for name, field in fields
-        }
-    if get_origin(declared) is dict:
-        return {known[str]: sample(entry_of(declared), known)}
-    if get_origin(declared) is tuple:
-        return [sample(entry_of(declared), known)]
-    if get_origin(declared) is Literal:
-        return get_args(declared)[0]
-    return {int: 1, float: 0.5, bool: True}[declared]
-
-
-def filled(noun: Any, declared: Any, path: Path, known: Mapping[Any, Any]) -> tuple[Any, Any]:
-    """Return (holder, key) of the place at ``path`` in a noun's JSON; fill in what is not there.
-
-    An entry is the first one.
-    """
-    holder, key, at = {"": noun}, "", declared
-    for step in path:
-        inner = holder[key]
-        if not inner:  # not set, or an empty list
-            holder[key] = inner = sample(at, known)
-        key = step if step != ENTRY else next(iter(inner)) if isinstance(inner, dict) else 0
-        at = plain(at.model_fields[step].annotation) if step != ENTRY else entry_of(at)
-        holder = inner
-    if holder[key] is None:
-        holder[key] = sample(at, known)
-    return holder, key

@@ -70,6 +70,15 @@ FALSE_RECORDS: dict[str, Callable[[TermRecord, Stage], Changes]] = {
     "names its server as a client": lambda r, s: {"clients": (*r.clients, r.server)},
     "names a client twice": lambda r, s: {"clients": (*r.clients, r.clients[0])},
     "says that a vendor failed as server": lambda r, s: {"absences": (absence(s, 0),)},
+    "tells a text as the phase of a failure": lambda r, s: {
+        "absences": (Absence(vendor=s.site, phase="call me", code="SRFLM-X2", attempt=r.attempt),)
+    },
+    "tells a text as the code of a failure": lambda r, s: {
+        "absences": (Absence(vendor=r.server, phase="train", code="call me", attempt=r.attempt),)
+    },
+    "tells a text as a signature": lambda r, s: {
+        "absences": (absence(s, r.attempt).model_copy(update={"signature": "call me"}),)
+    },
     "has no client": lambda r, s: {"clients": ()},
     "leaves a client out that has trained": lambda r, s: {
         "clients": tuple(v for v in r.clients if v != s.site)

@@ -14,6 +14,7 @@ from strategies.protocol.records import (
     Committed,
     Edition,
     Grant,
+    LogAnchor,
     Proposal,
     RunOrder,
     TermRecord,
@@ -156,6 +157,15 @@ def test_record_is_committed_by_a_majority_under_one_attempt() -> None:
     ):
         assert refused(lambda bad=bad: check_committed(bad, EDITION, ANYBODY))  # type: ignore[misc]
     check_committed(committed(), EDITION, ANYBODY)
+
+
+def test_certificate_has_no_message_log_without_a_signature_for_it() -> None:
+    found = committed()
+    logs = {"mallory": LogAnchor(lines=1, head="0" * 64)}
+    more = found.certificate.model_copy(update={"logs": logs})
+    assert refused(
+        lambda: check_committed(Committed(record=RECORD, certificate=more), EDITION, ANYBODY)
+    )
 
 
 def test_order_is_believed_of_its_own_vendor_only() -> None:
