@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -19,7 +19,10 @@ from clients.settings import TrainingSettings
 from clients.tasks.task import Task
 from clients.training import Work, train
 from strategies.settings import Role
-from strategies.weights import Weights
+from strategies.weights import Weights, hash_weights
+
+MOST_MEASURED = 32
+"""Results of evaluations that are kept: those of a few terms."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Learner:
     device: torch.device
     half_precision: bool = True
     spender: Spender | None = None
+    _measured: dict[tuple[str, SplitName], Evaluated] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def train(
         self,
@@ -107,10 +113,18 @@ class Learner:
         return self.measure(weights, split).metrics
 
     def measure(self, weights: Weights, split: SplitName) -> Evaluated:
-        """Evaluate ``weights`` on one of the vendor's own splits.
+        """Evaluate ``weights`` on one of the vendor's own splits, each model once.
 
         Metrics that take long and choose no model are measured on test data only.
         """
-        set_weights(self.network, weights)
-        data = self.data.split(split)
-        return evaluate(self.network, data, self.task, self.device, in_full=split == "test")
+        # The same models come again: as candidates, for the record, and as the start of a round.
+        place = hash_weights(weights), split
+        found = self._measured.pop(place, None)
+        if found is None:
+            set_weights(self.network, weights)
+            data = self.data.split(split)
+            found = evaluate(self.network, data, self.task, self.device, in_full=split == "test")
+        self._measured[place] = found  # the last one is the newest
+        while len(self._measured) > MOST_MEASURED:
+            del self._measured[next(iter(self._measured))]
+        return found

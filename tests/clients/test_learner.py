@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+import clients.learner
 from clients.data.vendor_data import Split, VendorData
-from clients.learner import Learner
+from clients.learner import MOST_MEASURED, Learner
 from clients.networks.build import initial_network
 from clients.networks.weights import get_weights
 from clients.settings import ModelSettings, TrainingSettings
@@ -82,3 +85,29 @@ def test_evaluation_is_of_the_given_weights_on_the_named_split(start: Weights) -
     assert learner.evaluate(trained, "validation")["accuracy"] == 1
     assert learner.evaluate(start, "validation") == make_learner().evaluate(start, "validation")
     assert learner.evaluate(trained, "test")["loss"] != learner.evaluate(trained, "train")["loss"]
+
+
+def test_model_that_was_evaluated_is_not_evaluated_again(
+    start: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner, calls = make_learner(), []
+    plain = clients.learner.evaluate
+    monkeypatch.setattr(
+        clients.learner, "evaluate", lambda *a, **k: calls.append(1) or plain(*a, **k)
+    )
+    first = learner.evaluate(start, "validation")
+    copy = {name: array.copy() for name, array in start.items()}
+    assert learner.evaluate(copy, "validation") == first and len(calls) == 1
+    learner.evaluate(start, "test")
+    learner.evaluate({name: array + 1 for name, array in start.items()}, "validation")
+    assert len(calls) == 3
+    other = replace(learner, data=replace(learner.data, validation=learner.data.test))
+    other.evaluate(start, "validation")
+    assert len(calls) == 4, "other data, other results"
+
+
+def test_few_results_are_kept(start: Weights) -> None:
+    learner = make_learner()
+    for number in range(MOST_MEASURED + 5):
+        learner.evaluate({name: array + number for name, array in start.items()}, "validation")
+    assert len(learner._measured) == MOST_MEASURED
