@@ -26,7 +26,10 @@ NO_TARGET = "image without a target"
 NO_IMAGE = "target without an image"
 TWICE = "two files of one name"
 ELSEWHERE = "neither in a folder of images nor of targets"
-_DOUBLE = (".nii.gz",)
+_SUFFIXES = (
+    *(".nii.gz", ".nii", ".npy", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"),
+    *(".dcm", ".dicom", ".ima"),
+)
 _CHANNEL = "_0000"  # nnU-Net writes it after the names of images
 
 
@@ -108,8 +111,9 @@ def _key(path: str, at: int) -> tuple[str, ...]:
 
 
 def stem(name: str) -> str:
-    """Return a file's name without its suffix, of which ``.nii.gz`` is one."""
-    for double in _DOUBLE:
-        if name.lower().endswith(double):
-            return name[: -len(double)]
-    return PurePosixPath(name).stem
+    """Return the name of an image's file without its suffix, or of a series' folder as it is."""
+    name = name.partition("#")[0]
+    for suffix in _SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name

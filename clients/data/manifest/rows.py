@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from clients.data.vendor_data import SPLITS, SplitName
 from clients.files.durable import write_durably
 from strategies.errors import DataError
 
+MANIFEST = "manifest.csv"
 MEND = "run `srflm data index` again; the splits of known patients stay as they are"
 
 
@@ -22,8 +23,8 @@ class Row:
     ``image`` and ``target`` are paths from the manifest's folder; of a DICOM series, the folder and
     ``#`` with the series' key.  The ``target`` of a classification is a class.  ``case`` and
     ``patient`` are HMACs under the owner's key, ``record`` is the image's name in the privacy
-    ledger.  ``vendor`` is the scanner's maker, normalised; ``model``, ``kernel``, and ``field``
-    (tesla) are as in the header.
+    ledger, ``older`` its names in older ledgers, with spaces between.  ``vendor`` is the scanner's
+    maker, normalised; ``model``, ``kernel``, and ``field`` (tesla) are as in the header.
     """
 
     case: str
@@ -32,10 +33,15 @@ class Row:
     target: str
     split: SplitName
     record: str
+    older: str = ""
     vendor: str = ""
     model: str = ""
     kernel: str = ""
     field: str = ""
+
+    def in_split(self, split: SplitName) -> Row:
+        """Return the row with another split."""
+        return replace(self, split=split)
 
 
 COLUMNS = tuple(field.name for field in fields(Row))

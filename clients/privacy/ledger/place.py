@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.files.user_folder import user_state_folder
 from clients.privacy.ledger.ledger import ANCHOR_FILE, LEDGER_FILE, PrivacyLedger
-from strategies.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -28,20 +27,5 @@ def owners_ledger(path: Path | None = None, witness: Path | None = None) -> Ledg
 
     Raises :class:`ConfigurationError` for a user without a home folder.
     """
-    path = path if path is not None else _state_folder() / "srflm" / "privacy" / LEDGER_FILE
+    path = path if path is not None else user_state_folder() / "srflm" / "privacy" / LEDGER_FILE
     return LedgerPlace(path, path.with_name(f"{path.stem}{Path(ANCHOR_FILE).suffix}"), witness)
-
-
-def _state_folder() -> Path:
-    """Return the user's folder for what lasts, by the XDG base directory specification."""
-    named = Path(os.environ.get("XDG_STATE_HOME", ""))
-    if named.is_absolute():  # the specification has others ignored
-        return named
-    try:
-        return Path.home() / ".local" / "state"
-    except RuntimeError:
-        raise ConfigurationError(
-            "a user without a home folder, where the privacy ledger would lie",
-            "a place for the ledger that lasts",
-            "name its file in site.toml, [privacy] ledger, or set XDG_STATE_HOME",
-        ) from None

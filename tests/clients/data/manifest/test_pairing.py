@@ -52,6 +52,17 @@ def test_mask_has_the_name_of_its_image() -> None:
     assert out == [LeftOut("readme.txt", ELSEWHERE)]
 
 
+def test_series_in_a_folder_has_the_mask_of_its_name() -> None:
+    paths = ["images/case.1", "images/case.2#0123456789abcdef", "masks/case.1.nii.gz"]
+    paths.append("masks/case.2.nii.gz")
+    pairs, out = pairs_in(paths, "mask", ())
+    assert [(pair.image, pair.target) for pair in pairs] == [
+        (paths[0], paths[2]),
+        (paths[1], paths[3]),
+    ]
+    assert out == []
+
+
 def test_image_without_a_target_and_target_without_an_image_are_named() -> None:
     pairs, out = pairs_in(
         ["images/a.png", "targets/b.png", "images/c.png", "targets/c.png"], "image", ()

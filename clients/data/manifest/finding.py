@@ -1,0 +1,155 @@
+"""Find images in a folder: files, and DICOM series where the task learns from volumes."""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from clients.data.manifest.makers import maker
+from clients.data.manifest.pairing import LeftOut
+from clients.imaging.decoding import has_magic
+from clients.imaging.header import SeriesHeader, read_header, why_left_out
+from clients.imaging.index import Series, find_series, group
+from clients.imaging.nifti import is_nifti
+from clients.imaging.picture import NUMPY_SUFFIXES, PICTURE_SUFFIXES
+from strategies.errors import DataError
+
+NO_IMAGE_FILE = "no image"
+KEY_LETTERS = 16  # of a series' HMAC: enough to tell the series of a folder apart
+_MARK = "#"
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image and what its header says; ``path`` is as in a manifest's row.
+
+    ``patient`` is as the hospital has it, "" if no header says it.
+    """
+
+    path: str
+    patient: str = ""
+    vendor: str = ""
+    model: str = ""
+    kernel: str = ""
+    field: str = ""
+
+
+def items_in(folder: Path, volumes: bool, key: bytes) -> tuple[list[Item], list[LeftOut]]:
+    """Return the images in a folder and all folders in it, and the files that are none.
+
+    DICOM files are series where ``volumes`` are wanted, else images one by one.  Hidden files are
+    not looked at.  Raises :class:`DataError` if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"no folder {folder}", "a folder of images", "correct the path", DataError.MISSING
+        )
+    items, out, dicom = [], [], []
+    for path in _files_in(folder):
+        if has_magic(path):
+            dicom.append(path)
+        elif path.suffix.lower() in PICTURE_SUFFIXES | NUMPY_SUFFIXES or is_nifti(path):
+            items.append(Item(_relative(path, folder)))
+        else:
+            out.append(LeftOut(_relative(path, folder), NO_IMAGE_FILE))
+    headers = []
+    for path in dicom:
+        header = read_header(path)
+        if isinstance(header, SeriesHeader):
+            headers.append(header)
+        else:
+            out.append(LeftOut(_relative(path, folder), header))
+    found = group(headers)
+    out += [LeftOut(_relative(each.path, folder), each.reason) for each in found.left_out]
+    if volumes:
+        items += _of_series(found.series, folder, key)
+    else:
+        single = (header for series in found.series for header in series.headers)
+        items += [_item(_relative(each.path, folder), each) for each in single]
+    return sorted(items, key=lambda item: item.path), sorted(out, key=lambda each: each.path)
+
+
+def source_of(path: str, folder: Path, key: bytes) -> Path | Series:
+    """Return the file or series at a ``path`` of a manifest in ``folder``.
+
+    Raises :class:`DataError` for a path that leads out of the folder, or to nothing.
+    """
+    name, _, series = path.partition(_MARK)
+    place = folder / name
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise DataError(
+            f"the path {name} in a manifest leads out of its folder",
+            "paths of images below the manifest",
+            "put the manifest into the folder that holds all images",
+            DataError.UNREADABLE,
+        )
+    if not place.exists():
+        raise DataError(
+            f"no file or folder {place}",
+            "the image that the manifest names",
+            "bring the image back, or run `srflm data index` again",
+            DataError.MISSING,
+        )
+    if not series:
+        return place
+    for each in find_series(place).series:
+        if series_key(each.uid, key) == series:
+            return each
+    raise DataError(
+        f"no series {series} in {place}",
+        "the series that the manifest names",
+        "bring its files back, or run `srflm data index` again",
+        DataError.MISSING,
+    )
+
+
+def series_key(uid: str, key: bytes) -> str:
+    """Return the name of a series in a manifest: an HMAC, as its number may lead to a patient."""
+    return hmac.digest(key, f"series {uid}".encode(), "sha256").hex()[:KEY_LETTERS]
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(
+            part.startswith(".") for part in path.relative_to(folder).parts
+        ):
+            yield path
+
+
+def _of_series(found: list[Series], folder: Path, key: bytes) -> Iterator[Item]:
+    places = {series.uid: _place(series, folder) for series in found}
+    crowded: Mapping[Path, int] = Counter(places.values())
+    for series in found:
+        place = places[series.uid]
+        name = _relative(place, folder)
+        if crowded[place] > 1 or place == folder:
+            name = f"{name}{_MARK}{series_key(series.uid, key)}"
+        yield _item(name, series.headers[0])
+
+
+def _place(series: Series, folder: Path) -> Path:
+    """Return the folder that holds all files of a series, and as little else as can be."""
+    first, *others = [header.path.parent for header in series.headers]
+    while any(not other.is_relative_to(first) for other in others):
+        first = first.parent
+    return first if first.is_relative_to(folder) else folder
+
+
+def _item(path: str, header: SeriesHeader) -> Item:
+    assert why_left_out(header) is None
+    field = header.field_strength
+    return Item(
+        path,
+        header.patient,
+        maker(header.manufacturer),
+        header.model,
+        header.kernel,
+        "" if field is None else f"{field:g}",
+    )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()

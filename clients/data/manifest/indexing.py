@@ -1,0 +1,106 @@
+"""Make the manifest of a folder of images: pairs, patients, splits; a bad image is left out."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.data.examples import older_names, record_name
+from clients.data.former_names import former_names
+from clients.data.manifest.finding import Item, items_in, source_of
+from clients.data.manifest.pairing import LeftOut, Pair, pairs_in, stem
+from clients.data.manifest.rows import Row
+from clients.data.manifest.splits import frozen_splits
+from clients.data.vendor_data import SplitName
+from clients.imaging.reading import read_volume
+from clients.settings import SplitSettings
+from clients.tasks.settings import TaskSettings
+from strategies.errors import DataError
+
+SAME_PIXELS = "the pixels of another image"
+UNREADABLE = "unreadable"
+CASE_LETTERS, PATIENT_LETTERS = 16, 32
+
+
+@dataclass(frozen=True)
+class Index:
+    """The rows of a manifest, and the files that are in none, each with its reason."""
+
+    rows: tuple[Row, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class Keys:
+    """``owner`` hides names of patients and series; ``division`` decides splits."""
+
+    owner: bytes
+    division: bytes
+
+
+def index_folder(
+    folder: Path,
+    task: TaskSettings,
+    splits: SplitSettings,
+    keys: Keys,
+    known: Sequence[Row] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Index:
+    """Read the headers and the pixels of all images in a folder; return its manifest.
+
+    Patients of the ``known`` rows, of an earlier manifest of the folder, keep their splits.
+    ``progress`` is told how many of the images are read.  Raises :class:`DataError` if there is no
+    such folder.
+    """
+    found, out = items_in(folder, task.spatial_dims == 3, keys.owner)
+    items = {item.path: item for item in found}
+    pairs, unpaired = pairs_in(items, task.target, task.classes)
+    out += unpaired
+    rows: list[Row] = []
+    records: set[str] = set()
+    for done, pair in enumerate(pairs):
+        progress(done, len(pairs))
+        row = _row(folder, items[pair.image], pair, keys.owner)
+        if isinstance(row, LeftOut):
+            out.append(row)
+        elif row.record in records:
+            out.append(LeftOut(pair.image, SAME_PIXELS))
+        else:
+            records.add(row.record)
+            rows.append(row)
+    progress(len(pairs), len(pairs))
+    before: dict[str, SplitName] = {row.patient: row.split for row in known}
+    patients = (row.patient for row in rows)
+    split_of = frozen_splits(before, patients, splits.validation, splits.test, keys.division)
+    divided = tuple(row.in_split(split_of[row.patient]) for row in rows)
+    return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
+
+
+def _row(folder: Path, item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
+    try:
+        volume = read_volume(source_of(item.path, folder, owner))
+    except DataError:
+        return LeftOut(item.path, UNREADABLE)
+    record = record_name(volume.stored)
+    older = former_names(volume.earlier) | set(older_names(volume.stored))
+    # Without a header a patient is the folder's, else the file's name.
+    patient = item.patient or pair.patient or stem(item.path.rpartition("/")[2])
+    return Row(
+        case=_hidden(f"case {record}", owner)[:CASE_LETTERS],
+        patient=_hidden(f"patient {patient}", owner)[:PATIENT_LETTERS],
+        image=item.path,
+        target=pair.target,
+        split="train",
+        record=record,
+        older=" ".join(sorted(older)),
+        vendor=item.vendor,
+        model=item.model,
+        kernel=item.kernel,
+        field=item.field,
+    )
+
+
+def _hidden(text: str, owner: bytes) -> str:
+    return hmac.digest(owner, text.encode(), "sha256").hex()
