@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import clients.data.image_file as image_module
+import clients.imaging.reading as reading
 from clients.data.image_file import read_image
 from strategies.errors import DataError
 from tests.support.dicom_files import (
@@ -75,7 +75,7 @@ def test_bytes_in_numpy_files_are_scaled_as_in_archives(tmp_path: Path) -> None:
 def test_other_formats_are_scaled_by_the_type_that_monai_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, brightest: float
 ) -> None:
-    monkeypatch.setattr(image_module, "_NUMPY_SUFFIXES", set())  # as MONAI reads without itk
+    monkeypatch.setattr(reading, "NUMPY_SUFFIXES", set())  # as MONAI reads without itk
     np.save(tmp_path / "x.npy", np.arange(0, 120, 10).reshape(3, 4).astype(dtype))
     image = read_image(tmp_path / "x.npy", None, None)
     assert image.shape == (1, 3, 4)
