@@ -78,8 +78,9 @@ def stacked(planes: Sequence[Plane | None], where: str) -> tuple[list[int], NDAr
 
     known = _check_alike(planes, where)
     first = known[0]
+    # Tilts are judged below, by pixels: an angle alone says little of a thin or of a tall volume.
     found, places = get_volume_positions(
-        [plane.position for plane in known], first.orientation, rtol=_EVEN, spacing_hint=None
+        [plane.position for plane in known], first.orientation, rtol=_EVEN, perpendicular_tol=0.5
     )
     _check_regular(known, found is not None, where)
     assert found is not None and places is not None

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import itertools
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
 from nibabel.nifti2 import Nifti2Image
 
@@ -178,6 +181,24 @@ def test_without_nibabel_the_extra_is_named(
     error = refused(path)
     assert "nibabel is not installed" in error.found
     assert error.mend == "pip install 'srflm-flower[imaging]'"
+
+
+@given(st.lists(st.tuples(st.integers(0, 355), st.integers(0, 255)), max_size=4))
+def test_whatever_the_header_says_the_file_is_read_or_refused(
+    bytes_: list[tuple[int, int]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = save(Path(folder) / "x.nii", ARRAY)
+        content = bytearray(path.read_bytes())
+        for at, byte in bytes_:
+            content[at] = byte
+        path.write_bytes(content)
+        try:
+            volume = read_nifti(path)
+        except DataError as error:
+            assert error.code == DataError.UNREADABLE
+        else:
+            assert volume.values.ndim in (3, 4) and np.isfinite(volume.values).all()
 
 
 # ---- masks ---------------------------------------------------------------------------------------

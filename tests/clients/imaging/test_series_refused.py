@@ -106,6 +106,16 @@ def test_slices_that_are_no_volume(tmp_path: Path, make: Callable[[], Slices], f
     assert found in refused(tmp_path).found
 
 
+@pytest.mark.parametrize("count", [2, 7])
+def test_tilt_of_less_than_half_a_pixel_is_none(tmp_path: Path, count: int) -> None:
+    """Two slices may lie askew by rounding alone; seven of the same tilt are a tilted gantry."""
+    write_series(tmp_path, tilted()[:count])
+    if count == 2:
+        assert read_series(series_in(tmp_path)).values.shape == (1, 5, 6, 2)
+    else:
+        assert "a tilted gantry" in refused(tmp_path).found
+
+
 @pytest.mark.parametrize("frame", [None, ""])
 def test_without_a_frame_of_reference_there_are_images_and_no_volume(
     tmp_path: Path, frame: str | None
