@@ -160,9 +160,9 @@ def test_election_quorum_and_records_know_neither_flower_nor_clocks() -> None:
     assert offenders(core, "flwr", "time", "socket", "numpy") == {}
 
 
-def test_only_one_room_knows_the_optional_reader_of_dicom() -> None:
+def test_only_one_room_knows_the_optional_readers_of_images() -> None:
     others = [path for path in files_of(*ORDER) if "clients/imaging" not in name_of(path)]
-    assert offenders(others, "pydicom") == {}
+    assert offenders(others, "pydicom", "highdicom", "nibabel") == {}
 
 
 def test_the_rules_of_secure_aggregation_know_no_flower() -> None:

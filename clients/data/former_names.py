@@ -1,9 +1,12 @@
-"""The names that ledgers of older versions may have for a DICOM image.
+"""The names that ledgers of older versions may have for an image that they read otherwise.
 
-Those versions read it by MONAI, transposed; from the pixels of that form they made its name.
+Those versions read DICOM and NIfTI by MONAI: DICOM transposed, and NIfTI in the order of axes in
+the file; from the pixels of that form they made an image's name.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +14,12 @@ from numpy.typing import NDArray
 from clients.data.examples import name_in_own_type, older_names, record_name
 
 
-def former_names(
-    stored: NDArray[np.generic], rescale: tuple[float, float] | None
-) -> frozenset[str]:
-    """Return all names that an image with ``stored`` pixels (channels, height, width) has had.
-
-    ``rescale`` is (slope, intercept) as in the file, None if it has neither.
-    """
-    transposed = stored.swapaxes(1, 2)
-    # MONAI's reader by pydicom applied a rescale of (1, 0) too; the one by ITK kept the type then.
-    read = [transposed] if rescale in (None, (1.0, 0.0)) else []
-    if rescale is not None:
-        slope, intercept = np.float64(rescale[0]), np.float64(rescale[1])
-        read.append(transposed.astype(np.float32) * slope + intercept)
-    names = {name for each in read for name in (record_name(each), *older_names(each))}
+def former_names(earlier: Sequence[NDArray[np.generic]]) -> frozenset[str]:
+    """Return all names of an image that was read as ``earlier``, each (channels, *space)."""
+    names = {name for each in earlier for name in (record_name(each), *older_names(each))}
     # ITK gave whole numbers as integers.  Only the first kind of names told such types apart.
-    return frozenset(names | {name_in_own_type(each) for each in _as_integers(read[-1])})
+    integers = _as_integers(earlier[-1]) if earlier else []
+    return frozenset(names | {name_in_own_type(each) for each in integers})
 
 
 def _as_integers(pixels: NDArray[np.generic]) -> list[NDArray[np.generic]]:

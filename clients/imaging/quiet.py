@@ -1,4 +1,4 @@
-"""Keep what pydicom says to itself: its warnings and its log quote values of the file."""
+"""Keep what pydicom and nibabel say to themselves: their warnings and logs quote the file."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_LOGS = ("pydicom", "highdicom", "nibabel")
+"""The parents of all loggers of these packages."""
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let no warning and no log record of pydicom out of the block."""
+    """Let no warning and no log record of pydicom, highdicom, or nibabel out of the block."""
     # An invalid birth date, for example, is quoted in full: "Invalid value for VR DA: '…'".
-    log = logging.getLogger("pydicom")  # the parent of all its loggers
-    before = log.propagate
-    log.propagate = False
+    logs = [logging.getLogger(name) for name in _LOGS]
+    before = [log.propagate for log in logs]
+    # nibabel prints on its own; and without any handler, logging prints in an emergency.
+    printing = logging.getLogger("nibabel.global")
+    was_disabled, printing.disabled = printing.disabled, True
+    nothing = logging.NullHandler()
+    for log in logs:
+        log.propagate = False
+        log.addHandler(nothing)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.propagate = before
+        printing.disabled = was_disabled
+        for log, propagate in zip(logs, before, strict=True):
+            log.propagate = propagate
+            log.removeHandler(nothing)

@@ -19,13 +19,15 @@ class Volume:
     ``stored`` are the file's own numbers, ``values`` what they mean, as HU.  ``affine`` (4, 4), in
     mm, leads from the index of a voxel (i, j, k) to its place in the patient, right, anterior,
     superior (RAS); of a picture without geometry it is None.  A slice of two dimensions has the
-    index (i, j, 0).
+    index (i, j, 0).  ``earlier`` has the pixels as earlier versions of this program read the file,
+    if otherwise: the privacy ledger may know the image by them.
     """
 
     stored: NDArray[np.generic]
     values: NDArray[np.generic]
     kind: Kind
     affine: NDArray[np.float64] | None = None
+    earlier: tuple[NDArray[np.generic], ...] = ()
 
     @property
     def spacing(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""An image of DICOM keeps its budget: older versions knew it transposed, as MONAI reads it."""
+"""Images of DICOM and NIfTI keep their budget: older versions knew them as MONAI reads them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
-from monai.data import PydicomReader
+from monai.data import NibabelReader, PydicomReader
 from monai.transforms import LoadImage
+from nibabel.nifti1 import Nifti1Image
 
 from clients.data.examples import Examples, older_names, record_name
 from clients.data.folder import read_folder
 from clients.data.former_names import former_names
 from clients.data.image_file import load_image
 from clients.data.vendor_data import as_split
+from clients.imaging.dicom import as_monai_read
 from clients.privacy.ledger.ledger import PrivacyLedger
 from clients.privacy.ledger.manifest import Manifest, manifest_of
 from clients.settings import SplitSettings
 from tests.support.dicom_files import HU, MR, RAMP, stored_by_ge, write_dicom
+from tests.support.dicom_series import affine_of
 from tests.support.learning.tasks import classification
 
 GE, GE_HEADER = stored_by_ge(HU)
@@ -35,11 +39,18 @@ FILES: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
 }
 
 
-def read_by_monai(path: Path) -> np.ndarray:
+def read_by_monai(path: Path, reader: Any = PydicomReader) -> np.ndarray:
     """Return what older versions read."""
+    try:
+        return _read_by_monai(path, reader, None)
+    except ValueError:  # of foreign byte order
+        return _read_by_monai(path, reader, np.float32)
+
+
+def _read_by_monai(path: Path, reader: Any, dtype: type | None) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        load = LoadImage(PydicomReader, image_only=True, ensure_channel_first=True, dtype=None)
+        load = LoadImage(reader, image_only=True, ensure_channel_first=True, dtype=dtype)
         return np.asarray(load(path))
 
 
@@ -60,9 +71,29 @@ def test_names_by_the_other_reader_of_monai_are_known(tmp_path: Path, kind: type
     assert {record_name(before), *older_names(before)} <= load_image(path).older
 
 
+@pytest.mark.parametrize("kind", ["u1", "i2", ">i2", "f4", "f8"])
+@pytest.mark.parametrize("flips", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_names_of_older_versions_of_nifti_are_known(
+    tmp_path: Path, kind: str, flips: tuple[int, int, int], order: tuple[int, int, int]
+) -> None:
+    """Where the axes are in order already, the name itself is the same as ever."""
+    array = np.random.default_rng(4).integers(0, 200, (5, 6, 7)).astype(kind)
+    affine = affine_of(flips=flips)[:, [*order, 3]]
+    header = Nifti1Image.header_class(endianness=">" if kind[0] == ">" else "<")
+    header.set_data_dtype(np.dtype(kind))
+    path = tmp_path / "x.nii.gz"
+    nib.save(Nifti1Image(array, affine, header), path)
+    before = read_by_monai(path, NibabelReader)
+    now = load_image(path)
+    assert {record_name(before), *older_names(before)} <= now.older
+    is_in_order = flips == (1, 1, 1) and order == (0, 1, 2)
+    assert (now.name == record_name(before)) == is_in_order
+
+
 @pytest.mark.parametrize("rescale", [None, (1.0, 0.0), (0.0, 5.0), (2e6, 1e9), (1e300, 1e300)])
 def test_every_rescale_has_names(rescale: tuple[float, float] | None) -> None:
-    assert len(former_names(GE[None], rescale)) >= 3
+    assert len(former_names(as_monai_read(GE[None], rescale))) >= 3
 
 
 def test_name_is_that_of_the_pixels_as_they_are_stored(tmp_path: Path) -> None:

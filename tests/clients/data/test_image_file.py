@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.nifti1 import Nifti1Image
 from PIL import Image
 
-import clients.data.image_file as image_module
+import clients.imaging.reading as reading
 from clients.data.image_file import read_image
 from strategies.errors import DataError
 from tests.support.dicom_files import (
@@ -75,7 +77,7 @@ def test_bytes_in_numpy_files_are_scaled_as_in_archives(tmp_path: Path) -> None:
 def test_other_formats_are_scaled_by_the_type_that_monai_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, brightest: float
 ) -> None:
-    monkeypatch.setattr(image_module, "_NUMPY_SUFFIXES", set())  # as MONAI reads without itk
+    monkeypatch.setattr(reading, "NUMPY_SUFFIXES", set())  # as MONAI reads without itk
     np.save(tmp_path / "x.npy", np.arange(0, 120, 10).reshape(3, 4).astype(dtype))
     image = read_image(tmp_path / "x.npy", None, None)
     assert image.shape == (1, 3, 4)
@@ -124,6 +126,16 @@ def test_pickled_objects_are_never_unpickled(tmp_path: Path, name: str) -> None:
         read_image(tmp_path / name, None, None)
     assert caught.value.code == DataError.UNREADABLE
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_nifti_is_read_with_its_axes_in_order(tmp_path: Path, suffix: str) -> None:
+    volume = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    nib.save(Nifti1Image(volume[::-1], np.diag([-1.0, 1, 1, 1])), tmp_path / f"x{suffix}")
+    image = read_image(tmp_path / f"x{suffix}", None, None)
+    np.testing.assert_allclose(image[0], volume / 59, rtol=1e-6)
+    mapped = read_image(tmp_path / f"x{suffix}", None, (10, 30))
+    np.testing.assert_allclose(mapped[0], (volume.clip(10, 30) - 10) / 20, rtol=1e-6)
 
 
 # ---- a window ------------------------------------------------------------------------------------

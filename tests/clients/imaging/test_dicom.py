@@ -18,7 +18,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from clients.imaging.dicom import is_dicom, read_dicom
+from clients.imaging.decoding import is_dicom
+from clients.imaging.dicom import read_dicom
 from strategies.errors import DataError
 from tests.support.dicom_files import (
     CANARY,
@@ -105,7 +106,7 @@ def test_compressed_file_that_is_cut_off_is_refused(path: Path) -> None:
     [
         ({"PixelData": None}, "has no pixel data"),
         ({"NumberOfFrames": "2"}, "has 2 frame(s)"),
-        ({"SharedFunctionalGroupsSequence": []}, "in a multi-frame form, which is not read yet"),
+        ({"SharedFunctionalGroupsSequence": []}, "in a multi-frame form"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "a palette"),
         ({"PhotometricInterpretation": "RGB"}, "1 values a pixel"),
         ({"RescaleIntercept": None}, "does not say how its numbers become Hounsfield units"),
