@@ -40,7 +40,8 @@ def index(
     federation, path = chosen_federation(federation_file), folder / MANIFEST
     known = read_manifest(path) if path.exists() else ()
     keys = manifest_keys(federation.seed, owners_key_file())
-    found = index_folder(folder, federation.task, federation.splits, keys, known)
+    exact = not federation.privacy.private
+    found = index_folder(folder, federation.task, federation.splits, keys, exact, known)
     if found.rows:
         write_manifest(path, found.rows)
     if as_json:

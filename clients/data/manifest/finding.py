@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from clients.data.manifest.makers import maker
 from clients.data.manifest.pairing import LeftOut
+from clients.data.manifest.rows import MANIFEST
 from clients.imaging.decoding import has_magic
 from clients.imaging.header import SeriesHeader, read_header, why_left_out
 from clients.imaging.index import Series, find_series, group
@@ -113,9 +114,9 @@ def series_key(uid: str, key: bytes) -> str:
 
 def _files_in(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not any(
-            part.startswith(".") for part in path.relative_to(folder).parts
-        ):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if path.is_file() and not hidden and parts != (MANIFEST,):
             yield path
 
 

@@ -45,14 +45,16 @@ def index_folder(
     task: TaskSettings,
     splits: SplitSettings,
     keys: Keys,
+    exact: bool = True,
     known: Sequence[Row] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Index:
     """Read the headers and the pixels of all images in a folder; return its manifest.
 
-    Patients of the ``known`` rows, of an earlier manifest of the folder, keep their splits.
-    ``progress`` is told how many of the images are read.  Raises :class:`DataError` if there is no
-    such folder.
+    ``exact`` is as in :func:`clients.data.manifest.splits.frozen_splits`; differential privacy
+    wants it false.  Patients of the ``known`` rows, of an earlier manifest of the folder, keep
+    their splits.  ``progress`` is told how many of the images are read.  Raises
+    :class:`DataError` if there is no such folder.
     """
     found, out = items_in(folder, task.spatial_dims == 3, keys.owner)
     items = {item.path: item for item in found}
@@ -73,7 +75,7 @@ def index_folder(
     progress(len(pairs), len(pairs))
     before: dict[str, SplitName] = {row.patient: row.split for row in known}
     patients = (row.patient for row in rows)
-    split_of = frozen_splits(before, patients, splits.validation, splits.test, keys.division)
+    split_of = frozen_splits(before, patients, splits.validation, splits.test, keys.division, exact)
     divided = tuple(row.in_split(split_of[row.patient]) for row in rows)
     return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
 

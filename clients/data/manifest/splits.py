@@ -16,19 +16,40 @@ def frozen_splits(
     validation: float,
     test: float,
     key: bytes,
+    exact: bool,
 ) -> dict[str, SplitName]:
     """Return patient → split of the ``known`` patients and of all others.
 
-    A patient that is new goes where a keyed hash of its name says, so that one more moves no other:
-    what differs between two data sets stays one patient, as the privacy claim says.  Only where a
-    split would be empty, those new patients go there whose hash is nearest to it.
+    The ``key`` draws the new patients by a keyed hash.  Where ``exact``, the splits get their
+    shares of the number of patients, and none is empty as long as there are patients enough.
+    Otherwise a patient goes where its own hash says, and only where a split would be empty, those
+    go there whose hash is nearest to it.  So one patient more moves no other, and what differs
+    between two data sets stays one patient, as the privacy claim says; small shares are rough.
     """
     new = sorted(set(patients) - known.keys(), key=lambda name: _place(name, key))
+    if exact:
+        return dict(known) | _by_number(known, new, validation, test)
     found = dict(known) | {name: _split_at(_place(name, key), validation, test) for name in new}
     for split in ("train", "validation", "test"):
         if split not in found.values() and (near := _nearest(split, new, found)):
             found[near] = split
     return found
+
+
+def _by_number(
+    known: Mapping[str, SplitName], new: list[str], validation: float, test: float
+) -> dict[str, SplitName]:
+    """Divide new patients so that test and validation get their numbers, one at least."""
+    total, found = len(known) + len(new), dict[str, SplitName]()
+    left = iter(new)
+    shares: tuple[tuple[SplitName, float], ...] = (("test", test), ("validation", validation))
+    spare = len(new) - ("train" not in known.values())  # one stays for training
+    for split, share in shares:
+        wanted = max(1, round(share * total)) - sum(each == split for each in known.values())
+        for _ in range(min(wanted, spare)):
+            found[next(left)] = split
+            spare -= 1
+    return found | dict.fromkeys(left, "train")
 
 
 def _place(name: str, key: bytes) -> float:
