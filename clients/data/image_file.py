@@ -22,8 +22,9 @@ from PIL import Image
 from clients.data.examples import older_names, record_name
 from clients.data.former_names import former_names
 from clients.imaging.dicom import is_dicom, read_dicom
-from clients.imaging.prepare import Window
-from clients.imaging.volume import Kind
+from clients.imaging.volume import Kind, Volume
+from clients.preparation.prepare import prepare
+from clients.preparation.settings import PrepareSettings
 from strategies.errors import DataError
 
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
@@ -35,13 +36,15 @@ class LoadedImage(NamedTuple):
     """An image as a file has it; both arrays have the shape (channels, *space).
 
     ``stored`` are the file's own numbers, by which the image is named; ``values`` what they mean,
-    as HU.  ``former`` are further names in ledgers of older versions.
+    as HU.  ``former`` are further names in ledgers of older versions; ``affine`` is as in
+    :class:`clients.imaging.volume.Volume`.
     """
 
     stored: NDArray[np.generic]
     values: NDArray[np.generic]
     kind: Kind
     former: frozenset[str] = frozenset()
+    affine: NDArray[np.float64] | None = None
 
     @property
     def name(self) -> str:
@@ -54,13 +57,15 @@ class LoadedImage(NamedTuple):
         return self.former.union(older_names(self.stored))
 
 
-def read_image(path: Path, image_size: int | None, window: Window | None) -> NDArray[np.float32]:
+def read_image(
+    path: Path, image_size: int | None, settings: PrepareSettings
+) -> NDArray[np.float32]:
     """Return one image as (channels, *space) in [0, 1].
 
     Raises :class:`DataError` as :func:`load_image` and :func:`prepare_image` do.
     """
     # Training and `srflm predict` share these steps: a model must see images alike in both.
-    return prepare_image(load_image(path), path, image_size, window)
+    return prepare_image(load_image(path), path, image_size, settings)
 
 
 def load_image(path: Path) -> LoadedImage:
@@ -83,20 +88,18 @@ def load_image(path: Path) -> LoadedImage:
 
 
 def prepare_image(
-    image: LoadedImage, path: Path, image_size: int | None, window: Window | None
+    image: LoadedImage, path: Path, image_size: int | None, settings: PrepareSettings
 ) -> NDArray[np.float32]:
     """Return an image as float32 (channels, *space) in [0, 1].
 
-    ``window`` (low, high) maps values linearly, low and less to 0, high and more to 1. Without it,
-    uint8 is divided by 255, and other types are scaled by the image's own range. ``image_size`` is
-    the length to which every side is resized. Raises :class:`DataError` for pixels that are not an
-    image, or not finite; for HU without a window, and for a picture with one.
+    It is prepared by :func:`clients.preparation.prepare.prepare`, whose :class:`DataError` it
+    raises; ``image_size`` is the length to which every side is resized then.
     """
-    _check_window(image, path, window)
-    pixels = _to_unit_range(image.values, path, window)
+    volume = Volume(image.stored, image.values, image.kind, image.affine)
+    pixels = prepare(volume, None, "class", settings, str(path)).image
     if image_size is not None:
         resize = Resize(spatial_size=(image_size,) * (pixels.ndim - 1))
-        pixels = np.asarray(resize(torch.from_numpy(np.ascontiguousarray(pixels))))
+        pixels = np.asarray(resize(torch.from_numpy(pixels)))
     return np.ascontiguousarray(pixels, dtype=np.float32)
 
 
@@ -148,49 +151,3 @@ def _decode_picture(path: Path) -> NDArray[np.generic]:
             )
         pixels = np.asarray(picture)
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-
-
-def _check_window(image: LoadedImage, path: Path, window: Window | None) -> None:
-    """Refuse images that the agreed window would make incomparable with others."""
-    if image.kind == "hounsfield" and window is None:
-        # By its own range, the same tissue would be bright in one scanner's images and dark in
-        # another's.
-        raise DataError(
-            f"{path} is a CT image in HU, and no window says which HU are 0 and 1",
-            "the window that all members have agreed on",
-            "add [data.prepare] to the federation file, with window = [-1024, 1024], or"
-            " [-160, 240] for soft tissue; a model that was trained without one is not for CT",
-            DataError.WINDOW,
-        )
-    if image.kind == "picture" and window is not None:
-        raise DataError(
-            f"{path} is a picture, whose brightness is in no unit, for a window of"
-            f" {window[0]:g} to {window[1]:g}",
-            "images in the unit of the window: DICOM, NIfTI, or NPY",
-            "use the original image, or agree on no [data.prepare] window",
-            DataError.WINDOW,
-        )
-
-
-def _to_unit_range(
-    pixels: NDArray[np.generic], path: Path, window: Window | None
-) -> NDArray[np.float32]:
-    is_image = pixels.ndim in (3, 4) and pixels.size > 0 and pixels.dtype.kind in "buif"
-    if not is_image or not np.isfinite(pixels).all():
-        raise DataError(
-            f"{path} has pixels of shape {pixels.shape}, type {pixels.dtype}"
-            + (", some NaN or infinite" if is_image else ""),
-            "finite numbers in two or three spatial dimensions",
-            "write the image again without NaN or infinite pixels, or remove it",
-            DataError.UNREADABLE,
-        )
-    values: NDArray[np.float64] = pixels.astype(np.float64)
-    low, high = float(values.min()), float(values.max())
-    if window is not None:
-        low, high = window
-        values = values.clip(low, high)
-    elif pixels.dtype == np.uint8:
-        low, high = 0.0, 255.0  # as in .npz files
-    # An image of one value has no range; it becomes 0 throughout.
-    scaled: NDArray[np.float32] = ((values - low) / ((high - low) or 1.0)).astype(np.float32)
-    return scaled
