@@ -11,6 +11,7 @@ from clients.data.vendor_data import SplitName, VendorData
 from clients.evaluation import Evaluated, evaluate
 from clients.files.checkpoint import Checkpoint
 from clients.networks.weights import get_weights, set_weights
+from clients.preparation.augmentation import Augment
 from clients.privacy.ledger.spending import Spender
 from clients.privacy.training.training import train_privately
 from clients.privacy.training.units import patients_of
@@ -52,6 +53,7 @@ class Learner:
     _measured: dict[tuple[str, SplitName], Evaluated] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    augment: Augment | None = None  # in plain training only
 
     def train(
         self,
@@ -83,6 +85,7 @@ class Learner:
             self.half_precision,
             checkpoint,
             self.task.loss,
+            self.augment,
         )
         examples = len(self.data.train)
         steps = work.gradient_steps(examples, self.settings.batch_size)

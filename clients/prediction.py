@@ -11,7 +11,7 @@ from torch import nn
 
 from clients.data.image_file import read_image
 from clients.data.vendor_data import as_images
-from clients.imaging.prepare import Window
+from clients.preparation.settings import AS_READ, PrepareSettings
 from clients.tasks.registry import task_of
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
@@ -24,21 +24,21 @@ def predict_file(
     task: TaskSettings,
     image_size: int | None,
     trained_size: int | None = None,
-    window: Window | None = None,
+    prepare: PrepareSettings = AS_READ,
 ) -> NDArray[Any]:
     """Return what the network finds in the image in ``path``.
 
     That is the probability of every class (classes,), the label of every pixel (*space), or the
     restored image (channels, *space) in [0, 1].  The image is prepared as in training.
     ``trained_size`` is the side of the training images, if known: an image of another size is
-    refused unless ``image_size`` resizes it.  ``window`` is that of the training images, None if
-    they had none.
+    refused unless ``image_size`` resizes it.  ``prepare`` are the settings by which the training
+    images were prepared.
 
     Raises :class:`DataError` if the image cannot be used.
     """
     if not path.is_file():
         raise DataError(f"no file {path}", "an image file", "correct the path", DataError.MISSING)
-    image = read_image(path, image_size, window)
+    image = read_image(path, image_size, prepare)
     if image.shape[0] != task.channels or image.ndim != task.spatial_dims + 1:
         raise DataError(
             f"{path} has shape {image.shape} (channels, space…)",
@@ -46,7 +46,9 @@ def predict_file(
             "convert the image, e.g. to grey or to RGB",
             DataError.SHAPE,
         )
-    if image_size is None and trained_size is not None and set(image.shape[1:]) != {trained_size}:
+    # Where a size is agreed on, every image has it already, and its sides may differ.
+    sized = image_size is not None or prepare.size is not None
+    if not sized and trained_size is not None and set(image.shape[1:]) != {trained_size}:
         raise DataError(
             f"{path} has the size {image.shape[1:]}",
             f"{trained_size} pixels a side, as in training",

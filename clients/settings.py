@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, Strict, ValidationInfo, field_validator
 
-from clients.imaging.prepare import PrepareSettings
+from clients.preparation.augment_settings import AugmentSettings
+from clients.preparation.settings import PrepareSettings
 from strategies.settings import Settings
 
 Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
@@ -37,6 +38,10 @@ def _usable_path(value: object) -> object:
 
 DataPath = Annotated[Path, Strict(False), BeforeValidator(_usable_path)]
 
+_AUGMENT: Any = Field(
+    default=AugmentSettings(), description="Random changes of images in training."
+)
+
 
 class PhantomData(Settings):
     """The built-in cross-vendor CT phantom."""
@@ -60,6 +65,7 @@ class PhantomData(Settings):
         description="α of the Dirichlet distribution from which each vendor's mix of classes is"
         " drawn; left out, all have the same mix.",
     )
+    augment: AugmentSettings = _AUGMENT
 
 
 class DirichletPartition(Settings):
@@ -116,6 +122,7 @@ class NpzData(Settings):
         ge=1,
         description="Most training images of all vendors together; left out, all of the file.",
     )
+    augment: AugmentSettings = _AUGMENT
 
 
 class FileData(Settings):
@@ -131,8 +138,9 @@ class FileData(Settings):
         " have the same shape already.",
     )
     prepare: PrepareSettings = Field(
-        default=PrepareSettings(), description="How values of images become a network's input."
+        default=PrepareSettings(), description="How images become a network's input."
     )
+    augment: AugmentSettings = _AUGMENT
 
 
 DataSettings = Annotated[PhantomData | NpzData | FileData, Field(discriminator="source")]

@@ -13,6 +13,8 @@ from torch import nn
 from clients.data.vendor_data import Split
 from clients.device import mixed_precision
 from clients.files.checkpoint import Checkpoint
+from clients.preparation.augmentation import Augment
+from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.tasks.losses import Loss, cross_entropy
 from strategies.errors import TrainingDiverged
@@ -82,14 +84,16 @@ def train(
     half_precision: bool = True,
     checkpoint: Checkpoint | None = None,
     loss: Loss = cross_entropy,
+    augment: Augment | None = None,
 ) -> float:
     """Train ``network`` in place; return the mean loss over all examples seen.
 
     ``loss`` gives one number for each record; a step descends their mean.
 
-    The order of the examples and the network's own randomness depend on ``seed`` only. With a
-    ``checkpoint``, training continues after the last epoch stored in it. Raises
-    :class:`TrainingDiverged` if the loss or a weight is not finite at the end.
+    The order of the examples, the network's own randomness, and the changes of images by
+    ``augment`` depend on ``seed`` only. With a ``checkpoint``, training continues after the last
+    epoch stored in it. Raises :class:`TrainingDiverged` if the loss or a weight is not finite at
+    the end.
     """
     generator = torch.Generator().manual_seed(seed)
     network.to(device).train()
@@ -107,8 +111,12 @@ def train(
         # The batches before the checkpoint are drawn too, and skipped: the rest stay the same.
         for indices in islice(order, progress.steps, None):
             chosen = indices.to(device)
+            inputs, wanted = images[chosen], targets[chosen]
+            if augment is not None:
+                drawn = derive_seed(seed, "augment", progress.steps)
+                inputs, wanted = augment(inputs, wanted, drawn)
             with mixed_precision(device, half_precision):
-                mean = loss(network(images[chosen]), targets[chosen]).mean()
+                mean = loss(network(inputs), wanted).mean()
             # The reported loss, which the election compares, is without FedProx's term.
             progress.note(mean.detach(), len(indices))
             if anchor:

@@ -18,7 +18,8 @@ import click
 import typer
 from pydantic import BaseModel
 
-from clients.imaging.prepare import PrepareSettings
+from clients.preparation.augment_settings import AugmentSettings
+from clients.preparation.settings import PrepareSettings
 from clients.privacy.ledger.policy import PrivacyPolicy
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (
@@ -69,6 +70,7 @@ FEDERATION_SECTIONS: Sections = (
     ('`[data.partition]` with `kind = "shares"`', SharesPartition),
     ('`[data]` with `source = "files"`', FileData),
     ('`[data.prepare]` with `source = "files"`', PrepareSettings),
+    ("`[data.augment]`", AugmentSettings),
     ("`[splits]`", SplitSettings),
     ("`[model]`", ModelSettings),
     ("`[training]`", TrainingSettings),

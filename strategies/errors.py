@@ -86,6 +86,9 @@ class DataError(SrflmError):
     WINDOW: Final = "SRFLM-D8"
     """A CT image has no agreed window, or an image without a unit has one.  Agree on
     data.prepare.window, or take out the images that the message names."""
+    GEOMETRY: Final = "SRFLM-D9"
+    """A mask or a target does not lie where its image lies, or an image has no geometry to prepare.
+    Write the target again from its image, or change data.prepare."""
 
 
 class TrainingDiverged(SrflmError):

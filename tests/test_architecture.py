@@ -20,8 +20,8 @@ ROOMS = {
         *("term", "server_rotating", "cyclic", "local_only"),
     ),
     "clients": (
-        *("files", "device", "seeds", "imaging", "settings", "tasks", "data", "evaluation"),
-        *("training", "prediction", "privacy", "networks", "learner", "models"),
+        *("files", "device", "seeds", "imaging", "tasks", "preparation", "settings", "data"),
+        *("evaluation", "training", "prediction", "privacy", "networks", "learner", "models"),
     ),
     "srflm_flower": (
         *("federation", "privacy", "results", "report", "site", "run"),

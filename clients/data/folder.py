@@ -17,7 +17,7 @@ from clients.data.image_file import load_image, prepare_image
 from clients.data.npz import Arrays
 from clients.data.partition import keyed_splits
 from clients.data.vendor_data import SplitName
-from clients.imaging.prepare import Window
+from clients.preparation.settings import AS_READ, PrepareSettings
 from clients.settings import SplitSettings
 from strategies.errors import DataError
 
@@ -30,12 +30,12 @@ def read_folder(
     image_size: int | None,
     splits: SplitSettings,
     key: bytes,
-    window: Window | None = None,
+    prepare: PrepareSettings = AS_READ,
 ) -> Arrays:
     """Return split → examples: images (n, channels, *space) in [0, 1], labels (n,).
 
     ``key`` and the names of records or patients decide the division of a folder without splits.
-    ``window`` is as in :func:`clients.data.image_file.prepare_image`. Raises :class:`DataError`
+    ``prepare`` is as in :func:`clients.data.image_file.prepare_image`. Raises :class:`DataError`
     for a missing folder, a class folder without a name in ``classes``, an unreadable image, or
     images of different shapes without ``image_size``.
     """
@@ -48,10 +48,10 @@ def read_folder(
         )
     if all((folder / name).is_dir() for name in _SPLIT_FOLDERS.values()):
         return {
-            split: _read_classes(folder / name, classes, image_size, window)
+            split: _read_classes(folder / name, classes, image_size, prepare)
             for split, name in _SPLIT_FOLDERS.items()
         }
-    examples = _read_classes(folder, classes, image_size, window)
+    examples = _read_classes(folder, classes, image_size, prepare)
     assert examples.records is not None
     # An image without a patient keeps its group when another image comes with one.
     groups = patient_names(examples.records) if examples.patients is None else examples.patients
@@ -64,7 +64,7 @@ def read_folder(
 
 
 def _read_classes(
-    folder: Path, classes: Sequence[str], image_size: int | None, window: Window | None
+    folder: Path, classes: Sequence[str], image_size: int | None, prepare: PrepareSettings
 ) -> Examples:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
     unknown = [name for name in names if name not in classes]
@@ -83,7 +83,7 @@ def _read_classes(
     records, older, images = [], [], []
     for path, _, _ in files:
         image = load_image(path)
-        images.append(prepare_image(image, path, image_size, window))
+        images.append(prepare_image(image, path, image_size, prepare))
         # Of the pixels as they are stored: the ledger knows original images.
         records.append(image.name)
         older.append(image.older)

@@ -190,15 +190,23 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
             'path = "…" in its [[vendors]] table, for data.source = "files"',
             "name its .npz file or its folder of class folders",
         )
-    window = data.prepare.window
+    prepare = data.prepare
     if vendor.path.suffix == ".npz" or vendor.path.is_file():
-        if window is not None:
+        if prepare.window is not None:
+            low, high = prepare.window
             raise DataError(
                 f"{vendor.path} is one file, whose pixels are in no unit, for a window of"
-                f" {window[0]:g} to {window[1]:g}",
+                f" {low:g} to {high:g}",
                 "a folder of images in the unit of the window",
                 "name a folder of DICOM, NIfTI, or NPY files, or agree on no [data.prepare] window",
                 DataError.WINDOW,
+            )
+        if prepare.is_set:
+            raise DataError(
+                f"{vendor.path} is one file of prepared images, for what [data.prepare] sets",
+                "a folder of images as they came",
+                "name a folder of images, or agree on no [data.prepare]",
+                DataError.GEOMETRY,
             )
         arrays = read_npz(vendor.path, plan.task.target)
     elif not isinstance(plan.task, ClassificationSettings):
@@ -213,7 +221,7 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
         # the data divide it alike, and ε holds for whoever knows the division of all other records.
         key = str(derive_seed(plan.seed, "data", "splits", number)).encode()
         arrays = read_folder(
-            vendor.path, plan.task.classes, data.image_size, plan.splits, key, window
+            vendor.path, plan.task.classes, data.image_size, plan.splits, key, prepare
         )
     if vendor.max_examples is not None:
         labels = _labels(arrays["train"], plan.task)

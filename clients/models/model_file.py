@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from clients.files.durable import write_durably
+from clients.preparation.settings import PrepareSettings
 from clients.settings import ModelSettings
 from clients.tasks.settings import TaskSettings, read_task
 from strategies.errors import ConfigurationError, RunFolderError, UpdateRejected
@@ -36,6 +37,11 @@ class ModelFile:
     def hash(self) -> str:
         """The hash of the weights, by which ledgers name models."""
         return hash_weights(self.weights)
+
+    @property
+    def prepare(self) -> PrepareSettings:
+        """How images were prepared in training."""
+        return _prepare_in(self.notes)
 
     def write(self, path: Path) -> None:
         """Write the file durably."""
@@ -64,11 +70,13 @@ def read_model_file(path: str | Path) -> ModelFile:
     if metadata.get("format") != _FORMAT:
         raise _not_a_model(path, "no srflm-model-1 header")
     try:
+        notes = json.loads(metadata["notes"])
+        _prepare_in(notes)
         return ModelFile(
             ModelSettings.model_validate_json(metadata["model"]),
             read_task(metadata["task"]),
             weights,
-            json.loads(metadata["notes"]),
+            notes,
         )
     except (KeyError, ValueError) as error:  # pydantic's and json's errors are ValueErrors
         raise _not_a_model(path, "a damaged srflm-model-1 header") from error
@@ -99,6 +107,13 @@ def load_model(path: str | Path) -> nn.Module:
         raise _not_a_model(path, error.found) from error
     set_weights(network, file.weights)
     return network.eval()
+
+
+def _prepare_in(notes: dict[str, Any]) -> PrepareSettings:
+    """Return the settings in a file's notes; raises ``ValueError`` for what none has written."""
+    window = notes.get("window")  # the only setting of the first versions that had any
+    older = {} if window is None else {"window": window}
+    return PrepareSettings.model_validate(notes.get("prepare", older))
 
 
 def _image_shape(file: ModelFile) -> tuple[int, ...] | None:

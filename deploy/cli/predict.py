@@ -43,13 +43,12 @@ def predict(
     network, file = load_model(model), read_model_file(model)
     # The model file says how to prepare images, so no federation file is needed.
     task, trained_size = file.task, file.notes.get("image-size")
-    low_high = file.notes.get("window")  # not in files of older versions
-    window = None if low_high is None else (float(low_high[0]), float(low_high[1]))
+    prepare = file.prepare
     table = _Classes(task.classes) if task.target == "class" else _Results(_made(output))
     failures: list[DataError] = []
     for path in _usable(_files(images), failures):
         try:
-            found = predict_file(network, path, task, image_size, trained_size, window)
+            found = predict_file(network, path, task, image_size, trained_size, prepare)
             table.take(path, found)
         except DataError as error:
             failures.append(error)

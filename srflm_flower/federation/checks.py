@@ -12,6 +12,7 @@ from clients.settings import ByClassPartition, FileData, NpzData, PhantomData, S
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.member import deployment_problems
 from srflm_flower.federation.places import short
+from srflm_flower.federation.preparation_checks import preparation_problems
 from srflm_flower.federation.privacy_checks import privacy_problems, server_terms_problems
 from strategies.protocol.records import liars_withstood
 from strategies.protocol.secure_nouns import MIN_CLIENTS
@@ -248,6 +249,7 @@ _CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
     _vendor_classes,
     _vendor_labels,
     _vendor_limits,
+    preparation_problems,
     privacy_problems,
     server_terms_problems,
 )

@@ -14,6 +14,7 @@ import tomlkit
 from pydantic import Field, Strict
 
 from clients.data.plan import DataPlan
+from clients.preparation.settings import AS_READ
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (
@@ -175,6 +176,9 @@ class Federation(Settings):
     @property
     def image_shape(self) -> tuple[int, ...] | None:
         """The sides of an image in pixels, one a dimension; None where only the data tells them."""
+        if isinstance(self.data, FileData) and self.data.prepare.size is not None:
+            sides = self.data.prepare.size
+            return sides * self.task.spatial_dims if len(sides) == 1 else sides
         size = None if isinstance(self.data, NpzData) else self.data.image_size
         if size is None:
             return None
@@ -238,14 +242,18 @@ class Federation(Settings):
         return self.privacy.mechanism(member.size, role, noise)
 
     def model_notes(self) -> dict[str, Any]:
-        """Return the notes of every model file: the federation's hash, image size, and window."""
+        """Return the notes of every model file: federation, image size, and preparation."""
         shape = self.image_shape
-        window = self.data.prepare.window if isinstance(self.data, FileData) else None
+        prepare = self.data.prepare if isinstance(self.data, FileData) else AS_READ
+        chosen = prepare.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        # A window alone is written as it was when there was nothing else.
+        alone = chosen.keys() <= {"window"}
         notes = {
             "federation": self.hash,
             "image-size": None if shape is None else shape[-1],
             "image-shape": shape if shape is not None and len(set(shape)) > 1 else None,
-            "window": window,
+            "window": prepare.window if alone else None,
+            "prepare": None if alone else chosen,
         }
         return {name: note for name, note in notes.items() if note is not None}
 

@@ -15,6 +15,7 @@ from clients.data.vendor_data import as_images, as_split
 from clients.models.model_file import load_model
 from clients.networks.build import initial_network
 from clients.prediction import predict_file
+from clients.preparation.settings import PrepareSettings
 from clients.settings import ModelSettings
 from clients.tasks.settings import ClassificationSettings
 from strategies.errors import DataError
@@ -114,7 +115,7 @@ def test_picture_is_classified_as_the_same_array_in_training_data(tmp_path: Path
 def test_network_that_gets_values_from_minus_one_to_one_agrees_with_predict(tmp_path: Path) -> None:
     # The tutorial tells readers to scale so: images in [0, 1] give other answers, without an error.
     path = write_image(tmp_path)
-    images = torch.from_numpy(read_image(path, None, None))[None]
+    images = torch.from_numpy(read_image(path, None, PrepareSettings()))[None]
     with torch.no_grad():
         scaled, unscaled = (NETWORK.eval()(each).softmax(1)[0] for each in (images * 2 - 1, images))
     expected = torch.tensor(predict_file(NETWORK, path, TASK, None))
@@ -124,12 +125,12 @@ def test_network_that_gets_values_from_minus_one_to_one_agrees_with_predict(tmp_
 
 def test_ct_is_classified_through_the_window_of_training(tmp_path: Path) -> None:
     hu = np.random.default_rng(0).integers(-300, 400, (32, 32))
-    window = (-160.0, 240.0)
+    window = PrepareSettings(window=(-160.0, 240.0))
     paths = []
     for name, store in (("ge", stored_by_ge), ("toshiba", stored_by_toshiba)):
         stored, elements = store(hu)
         paths.append(write_dicom(tmp_path / f"{name}.dcm", stored, **elements))
-    found = [predict_file(NETWORK, path, TASK, None, window=window) for path in paths]
+    found = [predict_file(NETWORK, path, TASK, None, prepare=window) for path in paths]
     assert found[0].tolist() == found[1].tolist()
     images = ((hu.clip(-160, 240) + 160) / 400).astype(np.float32)
     with torch.no_grad():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.data.vendor_data import Split
+from clients.files.checkpoint import Checkpoint
 from clients.networks.build import initial_network
 from clients.networks.weights import get_weights
+from clients.preparation.augment_settings import AugmentSettings
+from clients.preparation.augmentation import Augment, augmentation
 from clients.settings import ModelSettings, TrainingSettings
-from clients.tasks.settings import ClassificationSettings
+from clients.tasks.losses import cross_entropy, dice_and_cross_entropy
+from clients.tasks.settings import ClassificationSettings, SegmentationSettings, TaskSettings
 from clients.training import Work, batch_indices, batches, make_optimizer, train
 from strategies.errors import TrainingDiverged
 from strategies.weights import Weights, hash_weights
@@ -203,3 +210,43 @@ def test_frozen_parameters_are_left_out() -> None:
     network.bias.requires_grad_(False)
     optimizer = make_optimizer(network, SGD, lr=0.1)
     assert [p.shape for p in optimizer.param_groups[0]["params"]] == [(2, 2)]
+
+
+class Killed(Exception):
+    """Training was interrupted."""
+
+
+class DyingCheckpoint(Checkpoint):
+    """A checkpoint after which the process is killed, at the third epoch."""
+
+    epochs = 0
+
+    def keep(self, state: dict[str, Any]) -> None:
+        super().keep(state)
+        self.epochs += 1
+        if self.epochs == 3:
+            raise Killed
+
+
+@pytest.mark.parametrize("task", ["class", "mask"])
+def test_augmented_training_is_resumed_to_the_bit(tmp_path: Path, task: str) -> None:
+    changes = {"flip": (0, 1), "rotation": 15.0, "gamma": (0.7, 1.5), "noise": 0.1}
+    augment = augmentation(AugmentSettings.model_validate(changes))
+    data, network, loss = make_data(), ModelSettings(), cross_entropy
+    task_settings: TaskSettings = TASK
+    if task == "mask":
+        data = Split(data.images, (data.images[:, 0] > 0).long())
+        network = ModelSettings(network="UNet", arguments={"channels": [4, 8], "strides": [2]})
+        task_settings = SegmentationSettings(kind="segmentation", classes=("none", "bright"))
+        loss = dice_and_cross_entropy
+    path = tmp_path / "checkpoint"
+
+    def run(checkpoint: Checkpoint | None, augment: Augment | None = augment) -> str:
+        model = initial_network(network, task_settings, seed=1)
+        train(model, data, Work(0.05, 6), SGD, 7, CPU, True, checkpoint, loss, augment)
+        return hash_weights(get_weights(model))
+
+    with pytest.raises(Killed):
+        run(DyingCheckpoint(path, "work", seconds=0))
+    resumed = run(Checkpoint(path, "work", seconds=0))
+    assert resumed == run(None) == run(None) != run(None, None)

@@ -7,6 +7,7 @@ from torch import nn
 from clients.data.sources import load_vendor_data
 from clients.device import choose_device
 from clients.learner import Learner
+from clients.preparation.augmentation import augmentation
 from clients.tasks.registry import task_of
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.network_trial import check_network_on
@@ -33,4 +34,5 @@ def vendor_learner(
         choose_device(federation.run.device),
         federation.run.mixed_precision,
         account.spender(federation, vendor, data),
+        augmentation(federation.data.augment),
     )

@@ -19,12 +19,15 @@ from clients.data.former_names import former_names
 from clients.data.image_file import load_image
 from clients.data.vendor_data import as_split
 from clients.imaging.dicom import as_monai_read
+from clients.preparation.settings import PrepareSettings
 from clients.privacy.ledger.ledger import PrivacyLedger
 from clients.privacy.ledger.manifest import Manifest, manifest_of
 from clients.settings import SplitSettings
 from tests.support.dicom_files import HU, MR, RAMP, stored_by_ge, write_dicom
 from tests.support.dicom_series import affine_of
 from tests.support.learning.tasks import classification
+
+WINDOWED = PrepareSettings(window=(-160, 240))
 
 GE, GE_HEADER = stored_by_ge(HU)
 FILES: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
@@ -116,7 +119,7 @@ def test_ledger_of_an_older_version_recognises_dicom(tmp_path: Path, entered: st
     pixels = [read_by_monai(path) for path in paths]
     name = record_name if entered == "canonical" else lambda each: older_names(each)[0]
     before = ledger.enrol(Manifest.of(name(each) for each in pixels))
-    arrays = read_folder(folder, ("cyst", "solid"), None, SplitSettings(), b"1", (-160, 240))
+    arrays = read_folder(folder, ("cyst", "solid"), None, SplitSettings(), b"1", WINDOWED)
     now = ledger.enrol(manifest_of(as_split(arrays["train"], classification())))
     unlike = Examples(np.stack([np.roll(GE, 1, axis=0)]), np.zeros(1))
     strange = ledger.enrol(manifest_of(as_split(unlike, classification())))

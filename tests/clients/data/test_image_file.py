@@ -14,6 +14,7 @@ from PIL import Image
 
 import clients.imaging.reading as reading
 from clients.data.image_file import read_image
+from clients.preparation.settings import AS_READ, PrepareSettings
 from strategies.errors import DataError
 from tests.support.dicom_files import (
     HU,
@@ -29,7 +30,7 @@ def test_colour_images_have_their_channels_first(tmp_path: Path) -> None:
     pixels = np.zeros((20, 30, 3), np.uint8)
     pixels[..., 1] = 200
     Image.fromarray(pixels).save(tmp_path / "green.png")
-    image = read_image(tmp_path / "green.png", None, None)
+    image = read_image(tmp_path / "green.png", None, AS_READ)
     assert image.shape == (3, 20, 30)
     np.testing.assert_allclose(image[1], 200 / 255, rtol=1e-6)
 
@@ -37,15 +38,15 @@ def test_colour_images_have_their_channels_first(tmp_path: Path) -> None:
 def test_volumes_in_numpy_files_are_read(tmp_path: Path) -> None:
     volume = np.random.default_rng(0).normal(size=(8, 9, 10)).astype(np.float32)
     np.save(tmp_path / "volume.npy", volume)
-    assert read_image(tmp_path / "volume.npy", None, None).shape == (1, 8, 9, 10)
-    assert read_image(tmp_path / "volume.npy", 16, None).shape == (1, 16, 16, 16)
+    assert read_image(tmp_path / "volume.npy", None, AS_READ).shape == (1, 8, 9, 10)
+    assert read_image(tmp_path / "volume.npy", 16, AS_READ).shape == (1, 16, 16, 16)
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.bmp", "x.PNG"])
 def test_bytes_keep_their_place_and_their_scale(tmp_path: Path, name: str) -> None:
     pixels = np.random.default_rng(0).integers(40, 90, (9, 14), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / name)
-    image = read_image(tmp_path / name, None, None)
+    image = read_image(tmp_path / name, None, AS_READ)
     assert image.dtype == np.float32
     np.testing.assert_allclose(image, pixels[None] / 255, rtol=1e-6)
 
@@ -62,13 +63,13 @@ def test_other_types_are_scaled_by_their_own_range(
     else:
         Image.fromarray(pixels.astype(np.uint16)).save(path)
     np.testing.assert_allclose(
-        read_image(path, None, None), (pixels[None] - 100.0) / 1000, atol=1e-3
+        read_image(path, None, AS_READ), (pixels[None] - 100.0) / 1000, atol=1e-3
     )
 
 
 def test_bytes_in_numpy_files_are_scaled_as_in_archives(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.full((4, 4), 51, np.uint8))
-    np.testing.assert_allclose(read_image(tmp_path / "x.npy", None, None), 0.2, rtol=1e-6)
+    np.testing.assert_allclose(read_image(tmp_path / "x.npy", None, AS_READ), 0.2, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -79,14 +80,14 @@ def test_other_formats_are_scaled_by_the_type_that_monai_reads(
 ) -> None:
     monkeypatch.setattr(reading, "NUMPY_SUFFIXES", set())  # as MONAI reads without itk
     np.save(tmp_path / "x.npy", np.arange(0, 120, 10).reshape(3, 4).astype(dtype))
-    image = read_image(tmp_path / "x.npy", None, None)
+    image = read_image(tmp_path / "x.npy", None, AS_READ)
     assert image.shape == (1, 3, 4)
     assert image.max() == pytest.approx(brightest)
 
 
 def test_image_of_one_value_has_no_range_and_is_black(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.full((4, 4), 7.0))
-    assert (read_image(tmp_path / "x.npy", None, None) == 0).all()
+    assert (read_image(tmp_path / "x.npy", None, AS_READ) == 0).all()
 
 
 @pytest.mark.parametrize("mode", ["P", "LA", "RGBA", "CMYK"])
@@ -94,7 +95,7 @@ def test_palette_or_transparency_is_refused(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     Image.new(mode, (16, 16)).save(path)
     with pytest.raises(DataError, match=f"colour mode {mode}") as caught:
-        read_image(path, None, None)
+        read_image(path, None, AS_READ)
     assert caught.value.code == DataError.UNREADABLE
     assert "without transparency" in caught.value.mend
 
@@ -102,14 +103,14 @@ def test_palette_or_transparency_is_refused(tmp_path: Path, mode: str) -> None:
 def test_image_with_nan_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.full((4, 4), np.nan))
     with pytest.raises(DataError, match="NaN"):
-        read_image(tmp_path / "x.npy", None, None)
+        read_image(tmp_path / "x.npy", None, AS_READ)
 
 
 @pytest.mark.parametrize("shape", [(), (9,), (0, 4), (2, 2, 2, 2)])
 def test_array_that_is_no_image_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8))
     with pytest.raises(DataError, match="two or three spatial dimensions") as caught:
-        read_image(tmp_path / "x.npy", 16, None)
+        read_image(tmp_path / "x.npy", 16, AS_READ)
     assert caught.value.code == DataError.UNREADABLE
 
 
@@ -123,7 +124,7 @@ def test_pickled_objects_are_never_unpickled(tmp_path: Path, name: str) -> None:
     with (tmp_path / name).open("wb") as file:
         np.save(file, trap) if name == "x.npy" else np.savez(file, trap)
     with pytest.raises(DataError) as caught:
-        read_image(tmp_path / name, None, None)
+        read_image(tmp_path / name, None, AS_READ)
     assert caught.value.code == DataError.UNREADABLE
     assert not (tmp_path / "sprung").exists()
 
@@ -132,7 +133,7 @@ def test_pickled_objects_are_never_unpickled(tmp_path: Path, name: str) -> None:
 def test_nifti_is_read_with_its_axes_in_order(tmp_path: Path, suffix: str) -> None:
     volume = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
     nib.save(Nifti1Image(volume[::-1], np.diag([-1.0, 1, 1, 1])), tmp_path / f"x{suffix}")
-    image = read_image(tmp_path / f"x{suffix}", None, None)
+    image = read_image(tmp_path / f"x{suffix}", None, AS_READ)
     np.testing.assert_allclose(image[0], volume / 59, rtol=1e-6)
     mapped = read_image(tmp_path / f"x{suffix}", None, (10, 30))
     np.testing.assert_allclose(mapped[0], (volume.clip(10, 30) - 10) / 20, rtol=1e-6)
@@ -140,7 +141,7 @@ def test_nifti_is_read_with_its_axes_in_order(tmp_path: Path, suffix: str) -> No
 
 # ---- a window ------------------------------------------------------------------------------------
 
-WINDOW = (-160.0, 240.0)
+WINDOW = PrepareSettings(window=(-160.0, 240.0))
 
 
 @pytest.mark.parametrize("maker", [stored_by_ge, stored_by_toshiba])
@@ -164,27 +165,29 @@ def test_window_maps_the_numbers_of_arrays(tmp_path: Path) -> None:
 def test_ct_without_a_window_is_refused(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "x.dcm", *stored_by_ge(HU)[:1])
     with pytest.raises(DataError) as caught:
-        read_image(path, None, None)
+        read_image(path, None, AS_READ)
     assert caught.value.code == DataError.WINDOW
     assert "window = [-1024, 1024]" in caught.value.mend and "[-160, 240]" in caught.value.mend
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_other_dicom_without_a_window_is_scaled_as_other_files(tmp_path: Path, dtype: type) -> None:
-    image = read_image(write_dicom(tmp_path / "x.dcm", RAMP.astype(dtype), **MR), None, None)
+    image = read_image(write_dicom(tmp_path / "x.dcm", RAMP.astype(dtype), **MR), None, AS_READ)
     np.testing.assert_allclose(image[0], RAMP / (255 if dtype is np.uint8 else 53), rtol=1e-6)
 
 
 def test_other_dicom_has_the_window_too(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "x.dcm", RAMP.astype(np.uint16), **MR)
-    np.testing.assert_allclose(read_image(path, None, (0, 100))[0], RAMP / 100, rtol=1e-6)
+    np.testing.assert_allclose(
+        read_image(path, None, PrepareSettings(window=(0, 100)))[0], RAMP / 100, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("form", ["x.png", "x.dcm"])
 def test_picture_is_refused_where_a_window_is_agreed(tmp_path: Path, form: str) -> None:
     pixels, path = np.zeros((8, 8, 3), np.uint8), tmp_path / form
     Image.fromarray(pixels).save(path) if form == "x.png" else write_dicom(path, pixels)
-    assert read_image(path, None, None).shape == (3, 8, 8)
+    assert read_image(path, None, AS_READ).shape == (3, 8, 8)
     with pytest.raises(DataError, match="in no unit") as caught:
         read_image(path, None, WINDOW)
     assert caught.value.code == DataError.WINDOW
@@ -192,7 +195,7 @@ def test_picture_is_refused_where_a_window_is_agreed(tmp_path: Path, form: str) 
 
 def test_dicom_without_a_suffix_is_upright_too(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "IM0001", RAMP.astype(np.uint16), **MR)
-    np.testing.assert_allclose(read_image(path, None, None)[0], RAMP / 53, rtol=1e-6)
+    np.testing.assert_allclose(read_image(path, None, AS_READ)[0], RAMP / 53, rtol=1e-6)
 
 
 def test_other_files_are_read_without_pydicom(
@@ -201,6 +204,6 @@ def test_other_files_are_read_without_pydicom(
     path = write_dicom(tmp_path / "x.dcm", RAMP.astype(np.int16))
     monkeypatch.setitem(sys.modules, "pydicom", None)
     np.save(tmp_path / "x.npy", RAMP)
-    assert read_image(tmp_path / "x.npy", None, None).max() == 1
+    assert read_image(tmp_path / "x.npy", None, AS_READ).max() == 1
     with pytest.raises(DataError, match=r"srflm-flower\[imaging\]"):
         read_image(path, None, WINDOW)

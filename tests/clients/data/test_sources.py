@@ -14,7 +14,7 @@ from clients.data.phantom import LESION_CLASSES
 from clients.data.plan import DataPlan
 from clients.data.sources import load_vendor_data, read_vendor_arrays
 from clients.data.vendor_data import SPLITS, VendorData
-from clients.imaging.prepare import PrepareSettings
+from clients.preparation.settings import PrepareSettings
 from clients.settings import (
     ByClassPartition,
     DirichletPartition,

@@ -12,9 +12,10 @@ from pydicom.pixels import apply_rescale
 
 from clients.data.image_file import read_image
 from clients.imaging.dicom import read_dicom
+from clients.preparation.settings import PrepareSettings
 from tests.support.dicom_files import REAL_CT
 
-WINDOW = (-160.0, 240.0)
+WINDOW = PrepareSettings(window=(-160.0, 240.0))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The agreed window: part of the identity once it is set, and of every model file."""
+"""The agreed preparation: part of the identity once it is set, and of every model file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from clients.models.model_file import ModelFile, read_model_file
+from clients.preparation.settings import PrepareSettings
+from clients.settings import FileData
+from strategies.errors import RunFolderError
 from tests.support.federation_files import loaded, problems_of
 
 FILES = """
@@ -53,3 +57,91 @@ def test_window_that_is_none_is_refused(tmp_path: Path, window: str, problem: st
 def test_only_a_vendors_own_images_have_a_window(tmp_path: Path) -> None:
     text = "data = {source = 'phantom', prepare = {window = [0, 1]}}"
     assert "data.prepare: found an unknown key" in problems_of(tmp_path, text)
+
+
+def test_all_that_is_set_is_agreed_on_and_nothing_else(tmp_path: Path) -> None:
+    def named(more: str) -> str:
+        return loaded(tmp_path, FILES + more).hash
+
+    assert named("[data.prepare]\npercentiles = [1, 99]") == IDENTITY
+    assert named("[data.augment]\nflip-probability = 0.5") == IDENTITY
+    tables = (
+        *("prepare.orientation = 'RAS'", "prepare.spacing = 1", "prepare.spacing = 2"),
+        *("prepare.normalise = 'z-score'", "prepare.normalise = 'percentile'"),
+        *("prepare.size = 64", "augment.flip = [0]", "augment.flip = [1]", "augment.noise = 0.1"),
+        *("augment = {noise = 0.1, noise-probability = 0.5}",),
+    )
+    assert len({IDENTITY, *map(named, tables)}) == len(tables) + 1
+    assert named("prepare.spacing = 1") == named("prepare.spacing = [1.0]")
+
+
+@pytest.mark.parametrize("source", ["phantom", "npz"])
+def test_other_sources_have_augmentation_too(tmp_path: Path, source: str) -> None:
+    path = "path = 'x.npz'" if source == "npz" else ""
+    plain, named, changed = (
+        loaded(tmp_path, f"[data]\nsource = '{source}'\n{path}\n{more}")
+        for more in ("", "[data.augment]", "[data.augment]\ngamma = [0.8, 1.2]")
+    )
+    assert plain.hash == named.hash != changed.hash
+    assert changed.data.augment.gamma == (0.8, 1.2)
+    assert plain.model_notes() == {**changed.model_notes(), "federation": plain.hash}
+
+
+def test_preparation_goes_into_every_model_file(tmp_path: Path) -> None:
+    prepare = "orientation = 'RAS'\nspacing = [1.5, 2]\nwindow = [0, 80]\nsize = [32, 48]"
+    federation = loaded(tmp_path, f"{FILES}[data.prepare]\n{prepare}")
+    assert federation.image_shape == (32, 48)
+    notes = federation.model_notes()
+    assert notes["image-shape"] == (32, 48) and "window" not in notes
+    assert notes["prepare"] == {
+        "orientation": "RAS",
+        "spacing": [1.5, 2.0],
+        "window": [0.0, 80.0],
+        "size": [32, 48],
+    }
+    assert loaded(tmp_path, federation.to_toml()) == federation
+    file = ModelFile(federation.model, federation.task, {}, notes)
+    file.write(tmp_path / "model.safetensors")
+    assert isinstance(federation.data, FileData)
+    assert read_model_file(tmp_path / "model.safetensors").prepare == federation.data.prepare
+
+
+def test_size_of_one_number_is_that_of_all_sides(tmp_path: Path) -> None:
+    federation = loaded(tmp_path, f"{FILES}prepare.size = 24\n[task]\nspatial-dims = 3")
+    assert federation.image_shape == (24, 24, 24)
+    assert federation.model_notes()["image-size"] == 24
+
+
+def test_model_file_of_older_versions_has_a_window_or_nothing(tmp_path: Path) -> None:
+    federation = loaded(tmp_path, FILES)
+    path = tmp_path / "model.safetensors"
+    for notes, expected in (
+        ({}, PrepareSettings()),
+        ({"window": [-160, 240]}, PrepareSettings(window=(-160, 240))),
+    ):
+        ModelFile(federation.model, federation.task, {}, notes).write(path)
+        assert read_model_file(path).prepare == expected
+    ModelFile(federation.model, federation.task, {}, {"prepare": {"size": -1}}).write(path)
+    with pytest.raises(RunFolderError, match="damaged srflm-model-1 header"):
+        read_model_file(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[data.prepare]\nspacing = [1, 1, 1]", "data.prepare.spacing: found 3 numbers; expected"),
+        ("[data.prepare]\nsize = [64, 64, 64]", "data.prepare.size: found 3 numbers; expected"),
+        ("image-size = 64\nprepare.size = 64", "data.image-size: found 64 beside data.prepare.s"),
+        ("image-size = 64\nprepare.spacing = 1", "beside data.prepare.spacing; expected one of"),
+        ("[data.prepare]\norientation = 'XYZ'", "data.prepare.orientation: found 'XYZ'; expected"),
+        ("[data.prepare]\nspacing = 0", "data.prepare.spacing.0: found 0; expected a number great"),
+        ("[data.augment]\nflip = [0, 2]", "data.augment.flip: found [0, 2]; expected axes from 0"),
+        ("[data.augment]\nblur-probability = 0.1", "data.augment.blur-probability: found 0.1;"),
+        (
+            "[data.augment]\nflip = [0]\n[privacy]\nunit = 'record'",
+            "data.augment: found a change of images with differential privacy; expected none",
+        ),
+    ],
+)
+def test_contradiction_between_tables_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    assert problem in problems_of(tmp_path, FILES + text)
