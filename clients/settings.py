@@ -126,10 +126,11 @@ class NpzData(Settings):
 
 
 class FileData(Settings):
-    """One ``.npz`` file, or one folder with a sub-folder of images per class, for each vendor."""
+    """For each vendor an indexed folder, a folder with a sub-folder per class, or one file."""
 
     source: Literal["files"] = Field(
-        description="Each vendor has its own .npz file, or folder with a sub-folder per class."
+        description="Each vendor has its own folder with a manifest.csv, folder with a sub-folder"
+        " per class, or .npz file."
     )
     image_size: int | None = Field(
         default=None,
@@ -141,6 +142,13 @@ class FileData(Settings):
         default=PrepareSettings(), description="How images become a network's input."
     )
     augment: AugmentSettings = _AUGMENT
+    most_unreadable: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Largest share of a manifest's cases that may be left out because they cannot"
+        " be read; above it the site takes no part.",
+    )
 
 
 DataSettings = Annotated[PhantomData | NpzData | FileData, Field(discriminator="source")]

@@ -8,6 +8,9 @@ import numpy as np
 
 from clients.data.examples import Examples
 from clients.data.folder import read_folder
+from clients.data.manifest.keys import manifest_keys, owners_key_file
+from clients.data.manifest.loading import read_cases
+from clients.data.manifest.rows import MANIFEST
 from clients.data.npz import Arrays, forget_decoded_files, read_npz
 from clients.data.partition import (
     Indices,
@@ -191,7 +194,11 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
             "name its .npz file or its folder of class folders",
         )
     prepare = data.prepare
-    if vendor.path.suffix == ".npz" or vendor.path.is_file():
+    manifest = vendor.path / MANIFEST if vendor.path.is_dir() else vendor.path
+    if manifest.suffix == ".csv" and manifest.exists():
+        owner = manifest_keys(plan.seed, owners_key_file()).owner
+        arrays = read_cases(manifest, plan.task, prepare, owner, data.most_unreadable)
+    elif vendor.path.suffix == ".npz" or vendor.path.is_file():
         if prepare.window is not None:
             low, high = prepare.window
             raise DataError(
@@ -211,9 +218,9 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
         arrays = read_npz(vendor.path, plan.task.target)
     elif not isinstance(plan.task, ClassificationSettings):
         raise DataError(
-            f"{vendor.path} is no .npz file",
-            f"an .npz file with images and {plan.task.target}s, for {plan.task.kind}",
-            "write the data into one; folders with a sub-folder per class are for classification",
+            f"{vendor.path} is a folder without a {MANIFEST}",
+            f"a folder that was indexed, or an .npz file with images and {plan.task.target}s",
+            f"run `srflm data index {vendor.path}` with this federation file",
             DataError.UNREADABLE,
         )
     else:
