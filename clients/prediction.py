@@ -1,20 +1,34 @@
-"""Use a trained network on single image files."""
+"""Use a trained network on single images, and bring what it finds back to where the image lies."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from monai.transforms import Resize
 from numpy.typing import NDArray
 from torch import nn
 
-from clients.data.image_file import read_image
 from clients.data.vendor_data import as_images
+from clients.imaging.reading import read_volume
+from clients.preparation.prepare import prepare, undo
 from clients.preparation.settings import AS_READ, PrepareSettings
 from clients.tasks.registry import task_of
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
+
+
+class Prediction(NamedTuple):
+    """The network's finding, and the affine (4, 4) of its voxels, None where none is known.
+
+    ``values`` are the probability of every class (classes,), the label of every voxel (*space), or
+    the restored image (channels, *space): in the unit of the agreed window, without one in [0, 1].
+    """
+
+    values: NDArray[Any]
+    affine: NDArray[np.float64] | None
 
 
 @torch.no_grad()
@@ -24,21 +38,24 @@ def predict_file(
     task: TaskSettings,
     image_size: int | None,
     trained_size: int | None = None,
-    prepare: PrepareSettings = AS_READ,
-) -> NDArray[Any]:
-    """Return what the network finds in the image in ``path``.
+    settings: PrepareSettings = AS_READ,
+) -> Prediction:
+    """Return what the network finds in the image in ``path``, a file or a folder with one series.
 
-    That is the probability of every class (classes,), the label of every pixel (*space), or the
-    restored image (channels, *space) in [0, 1].  The image is prepared as in training.
-    ``trained_size`` is the side of the training images, if known: an image of another size is
-    refused unless ``image_size`` resizes it.  ``prepare`` are the settings by which the training
-    images were prepared.
+    The image is prepared as in training, by ``settings``; a mask or a restored image comes back in
+    the geometry in which the image was read.  ``trained_size`` is the side of the training images,
+    if known: an image of another size is refused unless ``image_size`` resizes it.
 
     Raises :class:`DataError` if the image cannot be used.
     """
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"no file {path}", "an image file", "correct the path", DataError.MISSING)
-    image = read_image(path, image_size, prepare)
+    volume = read_volume(path)
+    prepared = prepare(volume, None, "class", settings, str(path))
+    image = prepared.image
+    if image_size is not None:
+        resize = Resize(spatial_size=(image_size,) * (image.ndim - 1))
+        image = np.ascontiguousarray(np.asarray(resize(torch.from_numpy(image))), np.float32)
     if image.shape[0] != task.channels or image.ndim != task.spatial_dims + 1:
         raise DataError(
             f"{path} has shape {image.shape} (channels, space…)",
@@ -47,7 +64,7 @@ def predict_file(
             DataError.SHAPE,
         )
     # Where a size is agreed on, every image has it already, and its sides may differ.
-    sized = image_size is not None or prepare.size is not None
+    sized = image_size is not None or settings.size is not None
     if not sized and trained_size is not None and set(image.shape[1:]) != {trained_size}:
         raise DataError(
             f"{path} has the size {image.shape[1:]}",
@@ -55,5 +72,11 @@ def predict_file(
             f"resize it: --image-size {trained_size}",
             DataError.SHAPE,
         )
-    outputs = network.cpu().eval()(as_images(image[None], task)).float()
-    return task_of(task).result(outputs)
+    found = task_of(task).result(network.cpu().eval()(as_images(image[None], task)).float())
+    if task.target == "image" and settings.window is not None:
+        low, high = settings.window
+        found = (low + (high - low) * found).astype(np.float32)
+    if task.target == "class" or image_size is not None:
+        return Prediction(found, None)
+    back = undo(found, prepared.geometry, labels=task.target == "mask")
+    return Prediction(back, volume.affine)

@@ -83,6 +83,8 @@ def _show(console: Console, found: Index, path: Path) -> None:
 
     from clients.data.vendor_data import SPLITS
 
+    if not found.rows:
+        console.print(f"Found no case in {path.parent}; nothing was written.", soft_wrap=True)
     table = Table(title="Found")
     for heading in ("maker", "cases", "patients", *SPLITS):
         table.add_column(heading, justify="left" if heading == "maker" else "right")
@@ -92,7 +94,8 @@ def _show(console: Console, found: Index, path: Path) -> None:
         patients = len({row.patient for row in rows})
         counts = (len(rows), patients, *(splits[split] for split in SPLITS))
         table.add_row(maker or "–", *map(str, counts))
-    console.print(table)
+    if found.rows:
+        console.print(table)
     reasons = Counter(each.reason for each in found.left_out)
     if reasons:
         left = Table(title="Left out")
@@ -103,6 +106,4 @@ def _show(console: Console, found: Index, path: Path) -> None:
             left.add_row(reason, str(count), "\n".join(named))
         console.print(left)
     if found.rows:
-        console.print(f"Wrote {path}: {len(found.rows)} cases.", highlight=False)
-    else:
-        console.print(f"Found no case in {path.parent}; nothing was written.", highlight=False)
+        console.print(f"Wrote {path}: {len(found.rows)} cases.", highlight=False, soft_wrap=True)

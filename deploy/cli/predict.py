@@ -8,7 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from clients.files.durable import not_writable, write_durably
 from strategies.errors import DataError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from clients.prediction import Prediction
 
 
 def predict(
@@ -27,13 +27,14 @@ def predict(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="folder for masks and restored images, which are written as .npy"),
+        typer.Option(help="folder for masks and restored images"),
     ] = None,
 ) -> None:
     """Print CSV: the file, its most probable class, and the probability of every class.
 
-    A model for segmentation or restoration writes a .npy file for each image into the folder
-    --output: the label of every pixel, or the restored image in [0, 1].  The CSV names the files.
+    A model for segmentation or restoration writes a file for each image into the folder --output:
+    the label of every voxel, or the restored image, in the unit of the agreed window or in [0, 1].
+    It is NIfTI where the image's place in the patient is known, else .npy. The CSV names the files.
 
     Files that cannot be used are named on stderr, and the exit code is then 1.
     """
@@ -48,8 +49,7 @@ def predict(
     failures: list[DataError] = []
     for path in _usable(_files(images), failures):
         try:
-            found = predict_file(network, path, task, image_size, trained_size, prepare)
-            table.take(path, found)
+            table.take(path, predict_file(network, path, task, image_size, trained_size, prepare))
         except DataError as error:
             failures.append(error)
     if not table.written:
@@ -70,10 +70,10 @@ class _Table(ABC):
         self._writer = csv.writer(sys.stdout)
 
     @abstractmethod
-    def row(self, path: Path, found: NDArray[Any]) -> list[object]:
+    def row(self, path: Path, found: Prediction) -> list[object]:
         """Return the row of a file."""
 
-    def take(self, path: Path, found: NDArray[Any]) -> None:
+    def take(self, path: Path, found: Prediction) -> None:
         """Write the row of a file."""
         row = self.row(path, found)
         # Written late: a call in which nothing can be used prints an error and no table.
@@ -90,8 +90,10 @@ class _Classes(_Table):
         super().__init__()
         self.classes, self.heading = classes, ["file", "class", *classes]
 
-    def row(self, path: Path, found: NDArray[Any]) -> list[object]:
-        return [path, self.classes[int(found.argmax())], *(f"{p:.4f}" for p in found.tolist())]
+    def row(self, path: Path, found: Prediction) -> list[object]:
+        chances = found.values
+        best = self.classes[int(chances.argmax())]
+        return [path, best, *(f"{p:.4f}" for p in chances.tolist())]
 
 
 class _Results(_Table):
@@ -103,8 +105,9 @@ class _Results(_Table):
         super().__init__()
         self.folder = folder
 
-    def row(self, path: Path, found: NDArray[Any]) -> list[object]:
-        target = self.folder / f"{path.name}.npy"
+    def row(self, path: Path, found: Prediction) -> list[object]:
+        suffix, content = _as_file(found)
+        target = self.folder / f"{_stem(path)}{suffix}"
         if target.exists():
             raise DataError(
                 f"{target} is there already",
@@ -112,12 +115,27 @@ class _Results(_Table):
                 "name another folder with --output, or images of different names",
                 DataError.UNREADABLE,
             )
-        import numpy as np
-
-        content = io.BytesIO()
-        np.save(content, found, allow_pickle=False)
-        write_durably(target, content.getvalue())
+        write_durably(target, content)
         return [path, target]
+
+
+def _as_file(found: Prediction) -> tuple[str, bytes]:
+    """Return suffix and content: NIfTI where the place in the patient is known, else NPY."""
+    import numpy as np
+
+    from clients.imaging.writing import SUFFIX, nifti_bytes
+
+    if found.affine is not None:
+        # NIfTI has no axis for channels before the others.
+        single = found.values[0] if len(found.values) == 1 else found.values
+        return SUFFIX, nifti_bytes(single, found.affine)
+    content = io.BytesIO()
+    np.save(content, found.values, allow_pickle=False)
+    return ".npy", content.getvalue()
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".npy")
 
 
 def _made(folder: Path | None) -> Path:

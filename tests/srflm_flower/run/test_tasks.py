@@ -166,7 +166,7 @@ def test_prediction_is_written_into_a_folder(tmp_path: Path, kind: str) -> None:
     result = CliRunner().invoke(app, [*words, *out])
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[0] == "file,result"
-    found = np.load(tmp_path / "out" / "0.npy.npy")
+    found = np.load(tmp_path / "out" / "0.npy")
     assert found.shape == ((32, 32) if kind == "segmentation" else (1, 32, 32))
     # A second call writes over nothing.
     again = CliRunner().invoke(app, [*words, *out])
