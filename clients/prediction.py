@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from clients.data.image_file import read_image
+from clients.data.image_file import load_image, prepared_image, resized
 from clients.data.vendor_data import as_images
+from clients.preparation.prepare import undo
 from clients.preparation.settings import AS_READ, PrepareSettings
 from clients.tasks.registry import task_of
 from clients.tasks.settings import TaskSettings
@@ -29,7 +30,8 @@ def predict_file(
     """Return what the network finds in the image in ``path``.
 
     That is the probability of every class (classes,), the label of every pixel (*space), or the
-    restored image (channels, *space) in [0, 1].  The image is prepared as in training.
+    restored image (channels, *space) in [0, 1].  The image is prepared as in training, and a result
+    has the geometry of the image in the file again, unless ``image_size`` has resized it.
     ``trained_size`` is the side of the training images, if known: an image of another size is
     refused unless ``image_size`` resizes it.  ``prepare`` are the settings by which the training
     images were prepared.
@@ -38,7 +40,15 @@ def predict_file(
     """
     if not path.is_file():
         raise DataError(f"no file {path}", "an image file", "correct the path", DataError.MISSING)
-    image = read_image(path, image_size, prepare)
+    if image_size is not None and (prepare.size is not None or prepare.spacing is not None):
+        raise DataError(
+            f"--image-size {image_size} for a model that was trained on images of another geometry",
+            "the spacing and the size in the model file",
+            "leave --image-size out",
+            DataError.SHAPE,
+        )
+    prepared = prepared_image(load_image(path), path, prepare)
+    image = resized(prepared.image, image_size)
     if image.shape[0] != task.channels or image.ndim != task.spatial_dims + 1:
         raise DataError(
             f"{path} has shape {image.shape} (channels, space…)",
@@ -56,4 +66,7 @@ def predict_file(
             DataError.SHAPE,
         )
     outputs = network.cpu().eval()(as_images(image[None], task)).float()
-    return task_of(task).result(outputs)
+    found = task_of(task).result(outputs)
+    if task.target == "class" or image_size is not None:
+        return found
+    return undo(found, prepared.geometry, labels=task.target == "mask")
