@@ -42,9 +42,9 @@ def case_key(
 ) -> str:
     """Return SHA-256 (hex) of all on which a prepared case depends.
 
-    That are the content and the suffixes of the files, the kind of target, the agreed settings,
-    and the version of the preparation; not the files' names.  Raises :class:`DataError` if a file
-    cannot be read.
+    These are the content and the suffixes of the files, the kind of target, the agreed settings,
+    and the version of the preparation; the files' names are left out.  Raises :class:`DataError` if
+    a file cannot be read.
     """
     agreed = settings.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     files = [[[each.suffix.lower(), _content(each)] for each in part] for part in (image, target)]
@@ -121,7 +121,7 @@ class CaseCache:
         state = path.stat()
         if state.st_size != kept["bytes"]:
             raise ValueError("a part has another length")
-        # Once a process: hashing takes longer than all that a mapped file is used for.
+        # Once a process: to hash a mapped file takes longer than to use a patch of it.
         identity = (path.name, state.st_ino, state.st_mtime_ns)
         if identity not in self._checked and _digest_of(path) != kept["sha256"]:
             raise ValueError("a part has other content")
@@ -194,7 +194,7 @@ class CaseCache:
 
     def _drop(self, key: str) -> None:
         for path in self._files(key):
-            path.unlink(missing_ok=True)  # who has it mapped keeps it until he is done
+            path.unlink(missing_ok=True)  # a process that has it mapped keeps it
 
     def _sweep(self) -> None:
         """Delete what killed processes have left."""
