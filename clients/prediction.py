@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from monai.transforms import Resize
 from numpy.typing import NDArray
 from torch import nn
 
+from clients.data.image_file import resized
 from clients.data.vendor_data import as_images
 from clients.imaging.reading import read_volume
 from clients.preparation.prepare import prepare, undo
@@ -50,12 +50,16 @@ def predict_file(
     """
     if not path.exists():
         raise DataError(f"no file {path}", "an image file", "correct the path", DataError.MISSING)
+    if image_size is not None and (settings.size is not None or settings.spacing is not None):
+        raise DataError(
+            f"--image-size {image_size} for a model that was trained on images of another geometry",
+            "the spacing and the size in the model file",
+            "leave --image-size out",
+            DataError.SHAPE,
+        )
     volume = read_volume(path)
     prepared = prepare(volume, None, "class", settings, str(path))
-    image = prepared.image
-    if image_size is not None:
-        resize = Resize(spatial_size=(image_size,) * (image.ndim - 1))
-        image = np.ascontiguousarray(np.asarray(resize(torch.from_numpy(image))), np.float32)
+    image = resized(prepared.image, image_size)
     if image.shape[0] != task.channels or image.ndim != task.spatial_dims + 1:
         raise DataError(
             f"{path} has shape {image.shape} (channels, space…)",

@@ -14,7 +14,7 @@ from clients.data.examples import older_names, record_name
 from clients.data.former_names import former_names
 from clients.imaging.reading import read_volume
 from clients.imaging.volume import Kind, Volume
-from clients.preparation.prepare import prepare
+from clients.preparation.prepare import Prepared, prepare
 from clients.preparation.settings import PrepareSettings
 
 
@@ -68,11 +68,20 @@ def prepare_image(
 ) -> NDArray[np.float32]:
     """Return an image as float32 (channels, *space) in [0, 1].
 
-    It is prepared by :func:`clients.preparation.prepare.prepare`, whose :class:`DataError` it
-    raises; ``image_size`` is the length to which every side is resized then.
+    It is prepared as :func:`prepared_image` does, whose :class:`DataError` it raises;
+    ``image_size`` is the length to which every side is resized then.
     """
+    return resized(prepared_image(image, path, settings).image, image_size)
+
+
+def prepared_image(image: LoadedImage, path: Path, settings: PrepareSettings) -> Prepared:
+    """Return an image, prepared by :func:`clients.preparation.prepare.prepare`."""
     volume = Volume(image.stored, image.values, image.kind, image.affine)
-    pixels = prepare(volume, None, "class", settings, str(path)).image
+    return prepare(volume, None, "class", settings, str(path))
+
+
+def resized(pixels: NDArray[np.float32], image_size: int | None) -> NDArray[np.float32]:
+    """Return an image (channels, *space) of which every side is ``image_size`` long, if given."""
     if image_size is not None:
         resize = Resize(spatial_size=(image_size,) * (pixels.ndim - 1))
         pixels = np.asarray(resize(torch.from_numpy(pixels)))

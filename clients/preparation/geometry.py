@@ -190,6 +190,13 @@ def _check_affine(image: Volume, settings: PrepareSettings, name: str) -> None:
             f"use the original image, or agree on no {' and no '.join(needing)}",
             DataError.GEOMETRY,
         )
+    if needing and not all(0 < size < math.inf for size in image.spacing):
+        raise DataError(
+            f"{name} has voxels of {_numbers(image.spacing)} mm",
+            "sizes above 0",
+            "export the image again, with its geometry",
+            DataError.GEOMETRY,
+        )
 
 
 def _each(numbers: tuple[Any, ...], dims: int, setting: str, name: str) -> tuple[Any, ...]:

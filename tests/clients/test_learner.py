@@ -12,6 +12,8 @@ from clients.data.vendor_data import Split, VendorData
 from clients.learner import MOST_MEASURED, Learner
 from clients.networks.build import initial_network
 from clients.networks.weights import get_weights
+from clients.preparation.augment_settings import AugmentSettings
+from clients.preparation.augmentation import augmentation
 from clients.settings import ModelSettings, TrainingSettings
 from clients.tasks.registry import task_of
 from clients.tasks.settings import ClassificationSettings
@@ -57,6 +59,16 @@ def test_repeated_work_gives_the_same_weights_whatever_came_between(start: Weigh
     fresh = make_learner().train(start, WORK, "client", 1)
     assert hash_weights(first.weights) == hash_weights(again.weights) == hash_weights(fresh.weights)
     assert first.loss == again.loss == fresh.loss
+
+
+def test_training_is_augmented_and_evaluation_is_not(start: Weights) -> None:
+    plain = make_learner()
+    augment = augmentation(AugmentSettings(flip=(1,), noise=0.2))
+    changed = replace(plain, augment=augment)
+    one, again = (changed.train(start, WORK, "client", 1) for _ in range(2))
+    assert hash_weights(one.weights) == hash_weights(again.weights)
+    assert hash_weights(one.weights) != hash_weights(plain.train(start, WORK, "client", 1).weights)
+    assert changed.evaluate(start, "test") == plain.evaluate(start, "test")
 
 
 def test_vendor_role_round_and_seed_each_give_another_order_of_examples(start: Weights) -> None:

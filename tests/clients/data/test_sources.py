@@ -261,6 +261,14 @@ def test_one_file_is_refused_where_a_window_is_agreed(phantom_npz: Path) -> None
     assert caught.value.code == DataError.WINDOW
 
 
+def test_one_file_is_refused_where_a_geometry_is_agreed(phantom_npz: Path) -> None:
+    vendors = (VendorSettings(name="a", path=phantom_npz), TWO[1])
+    sized = FileData(source="files", prepare=PrepareSettings(size=(8,)))
+    with pytest.raises(DataError, match="one file of prepared images") as caught:
+        load_vendor_data(plan_of(data=sized, vendors=vendors), "a")
+    assert caught.value.code == DataError.GEOMETRY
+
+
 # ---- the cache -----------------------------------------------------------------------------------
 
 

@@ -215,6 +215,14 @@ def test_spacing_in_the_wrong_unit_does_not_fill_the_memory() -> None:
         prepare(image, None, "class", PrepareSettings(spacing=0.001))
 
 
+@pytest.mark.parametrize("size", [0.0, np.nan, np.inf])
+def test_voxel_without_a_size_is_refused(size: float) -> None:
+    image = volume(np.ones((1, 4, 4, 4)), np.diag([1.0, size, 1.0, 1.0]))
+    with pytest.raises(DataError, match="has voxels of 1 ×") as caught:
+        prepare(image, None, "class", PrepareSettings(orientation="LPS"))
+    assert caught.value.code == DataError.GEOMETRY
+
+
 def test_numbers_for_other_dimensions_are_refused() -> None:
     with pytest.raises(DataError, match="2 spatial dimensions, for 3 numbers"):
         prepare(volume(np.ones((1, 4, 4))), None, "class", PrepareSettings(size=(4, 4, 4)))

@@ -124,24 +124,3 @@ def test_model_file_of_older_versions_has_a_window_or_nothing(tmp_path: Path) ->
     ModelFile(federation.model, federation.task, {}, {"prepare": {"size": -1}}).write(path)
     with pytest.raises(RunFolderError, match="damaged srflm-model-1 header"):
         read_model_file(path)
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("[data.prepare]\nspacing = [1, 1, 1]", "data.prepare.spacing: found 3 numbers; expected"),
-        ("[data.prepare]\nsize = [64, 64, 64]", "data.prepare.size: found 3 numbers; expected"),
-        ("image-size = 64\nprepare.size = 64", "data.image-size: found 64 beside data.prepare.s"),
-        ("image-size = 64\nprepare.spacing = 1", "beside data.prepare.spacing; expected one of"),
-        ("[data.prepare]\norientation = 'XYZ'", "data.prepare.orientation: found 'XYZ'; expected"),
-        ("[data.prepare]\nspacing = 0", "data.prepare.spacing.0: found 0; expected a number great"),
-        ("[data.augment]\nflip = [0, 2]", "data.augment.flip: found [0, 2]; expected axes from 0"),
-        ("[data.augment]\nblur-probability = 0.1", "data.augment.blur-probability: found 0.1;"),
-        (
-            "[data.augment]\nflip = [0]\n[privacy]\nunit = 'record'",
-            "data.augment: found a change of images with differential privacy; expected none",
-        ),
-    ],
-)
-def test_contradiction_between_tables_is_refused(tmp_path: Path, text: str, problem: str) -> None:
-    assert problem in problems_of(tmp_path, FILES + text)
