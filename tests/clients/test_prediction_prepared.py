@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import clients.prediction
 from clients.data.folder import read_folder
 from clients.data.image_file import LoadedImage, load_image
 from clients.data.vendor_data import Split, as_split
+from clients.imaging.reading import read_volume
 from clients.prediction import predict_file
 from clients.preparation.settings import PrepareSettings
 from clients.settings import SplitSettings
@@ -60,7 +62,9 @@ def volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return load_image(path)._replace(affine=AFFINE)
 
     monkeypatch.setattr(clients.data.folder, "load_image", with_place)
-    monkeypatch.setattr(clients.prediction, "load_image", with_place)
+    monkeypatch.setattr(
+        clients.prediction, "read_volume", lambda path: replace(read_volume(path), affine=AFFINE)
+    )
     paths = []
     for split in ("train", "val", "test"):
         for number, name in enumerate(("dark", "bright")):
@@ -86,12 +90,15 @@ def test_model_sees_what_it_saw_in_training(
     side = None if settings.size is None else 12  # as it is noted in the model file
     for row, path in enumerate((volumes[1], volumes[0])):  # classes in the order of their names
         network = Noting(2)
-        predict_file(network, path, task, None, trained_size=side, prepare=settings)
+        predict_file(network, path, task, None, trained_size=side, settings=settings)
         assert torch.equal(network.seen, images[row : row + 1])
 
 
 def predicted(path: Path, task: TaskSettings, settings: PrepareSettings) -> NDArray[Any]:
-    return predict_file(Noting(2 if task.target == "mask" else 0), path, task, None, None, settings)
+    network = Noting(2 if task.target == "mask" else 0)
+    found, affine = predict_file(network, path, task, None, None, settings)
+    np.testing.assert_array_equal(affine, AFFINE)
+    return found
 
 
 @pytest.mark.parametrize("orientation", [None, "RAS", "IPL"])
@@ -103,7 +110,7 @@ def test_results_lie_where_the_image_lies(volumes: list[Path], orientation: Any)
     np.testing.assert_array_equal(mask, values > 0)
     image_task = RestorationSettings(kind="restoration", spatial_dims=3)
     restored = predicted(volumes[0], image_task, settings)
-    np.testing.assert_allclose(restored, (values.clip(-2, 2) + 2)[None] / 4, atol=1e-6)
+    np.testing.assert_allclose(restored, values.clip(-2, 2)[None], atol=1e-5)
 
 
 def test_resampled_result_has_the_shape_of_the_image(volumes: list[Path]) -> None:
@@ -115,4 +122,4 @@ def test_resampled_result_has_the_shape_of_the_image(volumes: list[Path]) -> Non
 def test_model_with_a_geometry_takes_no_image_size(volumes: list[Path]) -> None:
     task = ClassificationSettings(classes=("bright", "dark"), spatial_dims=3)
     with pytest.raises(DataError, match="leave --image-size out"):
-        predict_file(Noting(2), volumes[0], task, 16, prepare=SETTINGS[0])
+        predict_file(Noting(2), volumes[0], task, 16, settings=SETTINGS[0])

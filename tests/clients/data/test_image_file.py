@@ -135,7 +135,7 @@ def test_nifti_is_read_with_its_axes_in_order(tmp_path: Path, suffix: str) -> No
     nib.save(Nifti1Image(volume[::-1], np.diag([-1.0, 1, 1, 1])), tmp_path / f"x{suffix}")
     image = read_image(tmp_path / f"x{suffix}", None, AS_READ)
     np.testing.assert_allclose(image[0], volume / 59, rtol=1e-6)
-    mapped = read_image(tmp_path / f"x{suffix}", None, (10, 30))
+    mapped = read_image(tmp_path / f"x{suffix}", None, PrepareSettings(window=(10, 30)))
     np.testing.assert_allclose(mapped[0], (volume.clip(10, 30) - 10) / 20, rtol=1e-6)
 
 

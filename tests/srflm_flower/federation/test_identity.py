@@ -16,6 +16,9 @@ from srflm_flower.federation.member import Member
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 IDENTITIES = {
+    "hippocampus/federation.toml": (
+        "d97b28c075a70df1a011eb857a1608703f388c2c1569dc4c2b15b43145191d0c"
+    ),
     "pbc/by-class.toml": "dd7e0a263cd79c4293c13bf2967964804a402f6680b5a376a8adf3327a247dd0",
     "pbc/dirichlet-0.5.toml": "a69a0be6f75fb73cd8bdf9dc5218b76bf7cd8f0a38c4ee3aa722e43a4cbea6fe",
     "pbc/dirichlet-1.0.toml": "e9d190ffba62a6b28d959181006ae88e6f3371c60ec31906504430f3cda1a77c",
