@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from clients.files.durable import durable_file, sweep_temporaries
 from clients.files.locks import locked
+from clients.files.user_folder import user_cache_folder
 from clients.preparation.geometry import Geometry
 from clients.preparation.prepare import VERSION, Prepared
 from clients.preparation.settings import PrepareSettings
@@ -50,6 +51,11 @@ def case_key(
     files = [[[each.suffix.lower(), _content(each)] for each in part] for part in (image, target)]
     text = json.dumps([_FORMAT, VERSION, kind, agreed, files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def users_cache() -> CaseCache:
+    """Return the cache in the user's own folder for what can be made again."""
+    return CaseCache(user_cache_folder() / "srflm" / "cases")
 
 
 @dataclass

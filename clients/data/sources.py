@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from clients.data.case_cache import users_cache
 from clients.data.examples import Examples
 from clients.data.folder import read_folder
 from clients.data.manifest.keys import manifest_keys, owners_key_file
@@ -197,7 +198,9 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
     manifest = vendor.path / MANIFEST if vendor.path.is_dir() else vendor.path
     if manifest.suffix == ".csv" and manifest.exists():
         owner = manifest_keys(plan.seed, owners_key_file()).owner
-        arrays = read_cases(manifest, plan.task, prepare, owner, data.most_unreadable)
+        arrays = read_cases(
+            manifest, plan.task, prepare, owner, data.most_unreadable, users_cache()
+        )
     elif vendor.path.suffix == ".npz" or vendor.path.is_file():
         if prepare.window is not None:
             low, high = prepare.window

@@ -64,6 +64,19 @@ def preview(
     typer.echo(f"Wrote {out.resolve()}")
 
 
+@app.command("clear-cache")
+def clear_cache() -> None:
+    """Delete the prepared images that are kept for later starts.
+
+    They lie in $XDG_CACHE_HOME/srflm/cases, or ~/.cache/srflm/cases, for the user alone.
+    """
+    from clients.data.case_cache import users_cache
+
+    cache = users_cache()
+    cache.clear()
+    typer.echo(f"Emptied {cache.folder}")
+
+
 def _as_json(found: Index, path: Path) -> str:
     import json
     from dataclasses import asdict

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data.examples import Examples, Texts
+from clients.data.case_cache import CaseCache, case_key
+from clients.data.examples import Examples, Texts, record_name
 from clients.data.manifest.finding import source_of
 from clients.data.manifest.rows import Row, read_manifest
 from clients.data.npz import Arrays
 from clients.data.vendor_data import SPLITS
+from clients.imaging.index import Series
 from clients.imaging.reading import read_volume
 from clients.preparation.prepare import Prepared, prepare
 from clients.preparation.settings import PrepareSettings
@@ -29,10 +31,12 @@ def read_cases(
     settings: PrepareSettings,
     owner: bytes,
     most_unreadable: float,
+    cache: CaseCache,
 ) -> Arrays:
     """Return split → examples of the manifest at ``path``: images (n, channels, *space) in [0, 1].
 
-    ``owner`` is the key under which the manifest names series.  A case that cannot be read is left
+    ``owner`` is the key under which the manifest names series; prepared cases are kept in
+    ``cache``.  A case that cannot be read is left
     out, and named in the log by its HMAC.  Raises :class:`DataError` if more than the share
     ``most_unreadable`` of the cases cannot be read, or if prepared images have several sizes.
     """
@@ -48,7 +52,7 @@ def read_cases(
     bad: list[tuple[Row, DataError]] = []
     for row in rows:
         try:
-            cases.append((row, _case(row, path.parent, task, settings, owner)))
+            cases.append((row, _case(row, path.parent, task, settings, owner, cache)))
         except DataError as error:
             bad.append((row, error))
             log.warning("case %s is left out: %s", row.case, error.code)
@@ -67,20 +71,47 @@ def read_cases(
 
 
 def _case(
-    row: Row, folder: Path, task: TaskSettings, settings: PrepareSettings, owner: bytes
+    row: Row,
+    folder: Path,
+    task: TaskSettings,
+    settings: PrepareSettings,
+    owner: bytes,
+    cache: CaseCache,
 ) -> Prepared:
-    image = read_volume(source_of(row.image, folder, owner))
-    target = None
-    if task.target != "class":
-        target = read_volume(source_of(row.target, folder, owner))
-    elif row.target not in task.classes:
+    image = source_of(row.image, folder, owner)
+    target = source_of(row.target, folder, owner) if task.target != "class" else None
+    if target is None and row.target not in task.classes:
         raise DataError(
             f"the class {row.target[:40]!r} in a manifest",
             f"one of task.classes: {', '.join(task.classes)}",
             "correct the target, or list every class in task.classes",
             DataError.LABELS_OUTSIDE_CLASSES,
         )
-    return prepare(image, target, task.target, settings, f"case {row.case}")
+
+    def make() -> Prepared:
+        volume = read_volume(image)
+        # The ledger counts by the manifest's names: pixels of another name would cost nothing.
+        if record_name(volume.stored) != row.record:
+            raise DataError(
+                f"case {row.case} has other pixels than when it was indexed",
+                "the image of which the manifest has the name",
+                "bring the image back, or run `srflm data index` again",
+                DataError.UNREADABLE,
+            )
+        mask = read_volume(target) if target is not None else None
+        return prepare(volume, mask, task.target, settings, f"case {row.case}")
+
+    files = _files(image), [] if target is None else _files(target)
+    # The name stands for the check of the pixels: a cached case of these files has passed it.
+    return cache.prepared(f"{case_key(*files, task.target, settings)}-{row.record[:16]}", make)
+
+
+def _files(source: Path | Series) -> list[Path]:
+    if isinstance(source, Series):
+        return [header.path for header in source.headers]
+    if source.is_dir():
+        return sorted(path for path in source.rglob("*") if path.is_file())
+    return [source]
 
 
 def _examples(cases: Sequence[tuple[Row, Prepared]], task: TaskSettings) -> Examples:

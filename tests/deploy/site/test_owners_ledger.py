@@ -113,6 +113,9 @@ def test_run_with_ledgers_of_its_own_does_not_go_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*.toml")), ids=lambda path: path.stem)
 def test_shipped_example_counts_in_its_own_folder(path: Path) -> None:
     federation = load_federation(path)
+    if federation.data.source == "files":  # folders of images, which the example does not bring
+        assert is_own_data(federation)
+        return
     assert not is_own_data(federation)
     if federation.data.source == "npz":
         mine = with_changes(federation, data__path=Path("/srv/hospital.npz"))

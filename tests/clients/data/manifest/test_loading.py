@@ -10,8 +10,10 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
+import clients.data.manifest.loading
 from clients.data.manifest.keys import manifest_keys
 from clients.data.manifest.rows import read_manifest, write_manifest
 from clients.data.plan import DataPlan
@@ -44,6 +46,7 @@ path = "b"
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def plan_of(folder: Path, **prepare: Any) -> DataPlan:
@@ -141,7 +144,8 @@ def test_one_bad_study_never_ends_a_run(tmp_path: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         data = load(folder)
     assert len(data.train) == 5
-    (line,) = [record.getMessage() for record in caplog.records]
+    ours = "clients.data.manifest.loading"
+    (line,) = [record.getMessage() for record in caplog.records if record.name == ours]
     case = next(r.case for r in read_manifest(folder / "manifest.csv") if r.split == "train")
     assert case in line and "SRFLM-D2" in line
     assert "case 1" not in line and str(folder) not in line
@@ -220,3 +224,36 @@ def test_owners_key_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None
     path.write_bytes(b"short")
     with pytest.raises(DataError, match="has 5 bytes"):
         manifest_keys(1, path)
+
+
+# ---- what is kept, and what has changed ----------------------------------------------------------
+
+
+def test_second_start_decodes_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = indexed(tmp_path)
+    first = load(folder)
+    monkeypatch.setattr(clients.data.manifest.loading, "read_volume", None)
+    second = load(folder)
+    for name in SPLITS:
+        assert torch.equal(first.split(name).images, second.split(name).images)
+        assert torch.equal(first.split(name).targets, second.split(name).targets)
+    assert str(tmp_path / "cache") in srflm("data", "clear-cache").output.replace("\n", "")
+    with pytest.raises(TypeError):
+        load(folder)
+
+
+def test_other_preparation_is_another_case(tmp_path: Path) -> None:
+    folder = indexed(tmp_path)
+    assert load(folder).train.images.shape[2:] == (8, 8, 8)
+    assert load(folder, size=[4, 4, 8]).train.images.shape[2:] == (4, 4, 8)
+
+
+def test_image_that_has_changed_since_it_was_indexed_is_left_out(tmp_path: Path) -> None:
+    """Its name in the ledger would be another image's."""
+    folder = indexed(tmp_path)
+    load(folder)
+    row = read_manifest(folder / "manifest.csv")[0]
+    write_nifti(folder / row.image, 999)
+    after = load(folder)
+    records = {name for split in SPLITS for name in after.split(split).records}
+    assert len(records) == 9 and row.record not in records
