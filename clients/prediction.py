@@ -12,6 +12,7 @@ from torch import nn
 
 from clients.data.image_file import resized
 from clients.data.vendor_data import as_images
+from clients.imaging.index import Series
 from clients.imaging.reading import read_volume
 from clients.preparation.prepare import prepare, undo
 from clients.preparation.settings import AS_READ, PrepareSettings
@@ -34,13 +35,13 @@ class Prediction(NamedTuple):
 @torch.no_grad()
 def predict_file(
     network: nn.Module,
-    path: Path,
+    path: Path | Series,
     task: TaskSettings,
     image_size: int | None,
     trained_size: int | None = None,
     settings: PrepareSettings = AS_READ,
 ) -> Prediction:
-    """Return what the network finds in the image in ``path``, a file or a folder with one series.
+    """Return what the network finds in an image: a file, a series, or a folder with one series.
 
     The image is prepared as in training, by ``settings``; a mask or a restored image comes back in
     the geometry in which the image was read.  ``trained_size`` is the side of the training images,
@@ -48,7 +49,8 @@ def predict_file(
 
     Raises :class:`DataError` if the image cannot be used.
     """
-    if not path.exists():
+    name = path.where if isinstance(path, Series) else str(path)
+    if isinstance(path, Path) and not path.exists():
         raise DataError(f"no file {path}", "an image file", "correct the path", DataError.MISSING)
     if image_size is not None and (settings.size is not None or settings.spacing is not None):
         raise DataError(
@@ -58,11 +60,11 @@ def predict_file(
             DataError.SHAPE,
         )
     volume = read_volume(path)
-    prepared = prepare(volume, None, "class", settings, str(path))
+    prepared = prepare(volume, None, "class", settings, name)
     image = resized(prepared.image, image_size)
     if image.shape[0] != task.channels or image.ndim != task.spatial_dims + 1:
         raise DataError(
-            f"{path} has shape {image.shape} (channels, space…)",
+            f"{name} has shape {image.shape} (channels, space…)",
             f"{task.channels} channel(s), {task.spatial_dims} spatial dimensions, as in training",
             "convert the image, e.g. to grey or to RGB",
             DataError.SHAPE,
@@ -71,7 +73,7 @@ def predict_file(
     sized = image_size is not None or settings.size is not None
     if not sized and trained_size is not None and set(image.shape[1:]) != {trained_size}:
         raise DataError(
-            f"{path} has the size {image.shape[1:]}",
+            f"{name} has the size {image.shape[1:]}",
             f"{trained_size} pixels a side, as in training",
             f"resize it: --image-size {trained_size}",
             DataError.SHAPE,

@@ -16,12 +16,15 @@ from clients.files.durable import not_writable, write_durably
 from strategies.errors import DataError
 
 if TYPE_CHECKING:
+    from clients.imaging.index import Series
     from clients.prediction import Prediction
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="a file from the models folder of a run")],
-    images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
+    images: Annotated[
+        list[Path], typer.Argument(help="image files, or folders of files and DICOM series")
+    ],
     image_size: Annotated[
         int | None, typer.Option(help="resize to this many pixels, as in training", min=8)
     ] = None,
@@ -47,9 +50,9 @@ def predict(
     prepare = file.prepare
     table = _Classes(task.classes) if task.target == "class" else _Results(_made(output))
     failures: list[DataError] = []
-    for path in _usable(_files(images), failures):
+    for path, image in _images(images, task.spatial_dims == 3, failures):
         try:
-            table.take(path, predict_file(network, path, task, image_size, trained_size, prepare))
+            table.take(path, predict_file(network, image, task, image_size, trained_size, prepare))
         except DataError as error:
             failures.append(error)
     if not table.written:
@@ -153,41 +156,50 @@ def _made(folder: Path | None) -> Path:
     return folder
 
 
-def _files(paths: list[Path]) -> list[tuple[Path, bool]]:
-    """Return all files under ``paths``, each with a flag for a hidden file in a folder.
+def _images(
+    paths: list[Path], volumes: bool, failures: list[DataError]
+) -> Iterator[tuple[Path, Path | Series]]:
+    """Yield the name of each image under ``paths``, and its file or series.
 
-    Raises :class:`DataError` if a path does not exist.
+    A folder has DICOM series where ``volumes`` are wanted.  What cannot be an image is among the
+    ``failures``, so that every file of a folder appears in the result.  Raises
+    :class:`DataError` if a path does not exist.
     """
-    found: list[tuple[Path, bool]] = []
     for path in paths:
         if not path.exists():
             raise DataError(
                 f"no file or folder {path}", "an image", "correct the path", DataError.MISSING
             )
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for each in inside:
-            if each.is_file():
-                # Relative to the named folder: a hidden folder above it is the user's choice.
-                names = each.relative_to(path).parts
-                found.append((each, any(name.startswith(".") for name in names)))
-    return found
+    for path in paths:
+        if path.is_dir() and volumes:
+            yield from _volumes_in(path, failures)
+            continue
+        for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            # Relative to the named folder: a hidden folder above it is the user's choice.
+            hidden = any(name.startswith(".") for name in each.relative_to(path).parts)
+            if each.is_file() and hidden:
+                failures.append(_no_image(each, "is hidden"))
+            elif each.is_file():
+                yield each, each
 
 
-def _usable(paths: list[tuple[Path, bool]], failures: list[DataError]) -> Iterator[Path]:
-    """Yield the files that are not hidden; the others are among the ``failures``."""
-    for path, hidden in paths:
-        # Named among the failures, so that every file of a folder appears in the result.
-        if hidden:
-            failures.append(
-                DataError(
-                    f"{path} is hidden",
-                    "image files only",
-                    "remove it, or name the file itself",
-                    DataError.UNREADABLE,
-                )
-            )
-        else:
-            yield path
+def _volumes_in(folder: Path, failures: list[DataError]) -> Iterator[tuple[Path, Path | Series]]:
+    from clients.data.manifest.finding import items_in, source_of
+
+    # Names of series matter within this call only, so that any key will do.
+    items, left_out = items_in(folder, True, b"srflm predict")
+    failures += [_no_image(folder / each.path, f"is left out: {each.reason}") for each in left_out]
+    for item in items:
+        yield folder / item.path, source_of(item.path, folder, b"srflm predict")
+
+
+def _no_image(path: Path, why: str) -> DataError:
+    return DataError(
+        f"{path} {why}",
+        "image files only",
+        "remove it, or name the file itself",
+        DataError.UNREADABLE,
+    )
 
 
 def _nothing_found(failures: list[DataError]) -> DataError:

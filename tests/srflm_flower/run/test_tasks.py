@@ -11,8 +11,11 @@ import torch
 from typer.testing import CliRunner
 
 from clients.data.sources import load_vendor_data
-from clients.models.model_file import load_model
+from clients.imaging.reading import read_volume
+from clients.models.model_file import ModelFile, load_model
+from clients.networks.build import initial_network
 from clients.networks.residual import Residual
+from clients.networks.weights import get_weights
 from deploy.cli import app
 from srflm_flower.attacks.membership_inference import Shadows, attack_training
 from srflm_flower.comparison.methods import run_baseline, run_srflm
@@ -20,6 +23,7 @@ from srflm_flower.federation.checks import problems_between_tables
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.preflight import check_before_simulation
 from strategies.errors import ConfigurationError, DataError
+from tests.support.dicom_series import affine_of, slices_of, write_series
 from tests.support.tiny import conduct, new_run, records_of
 
 NETS: dict[str, dict[str, Any]] = {
@@ -193,3 +197,28 @@ def test_division_by_class_is_refused_where_there_are_no_classes() -> None:
     assert "found 2 numbers; expected one for each of the 3 vendors" in problem
     right = {**data, "partition": {"kind": "shares"}}
     assert problems_between_tables(phantom("segmentation", data=right)) == []
+
+
+def test_series_in_a_folder_are_images_of_their_own(tmp_path: Path) -> None:
+    """Each gives a mask that lies where its slices lie; what is no image is named."""
+    task = {"kind": "segmentation", "classes": ["background", "organ"], "spatial-dims": 3}
+    federation = phantom("segmentation", task=task)
+    network = initial_network(federation.network_settings, federation.task, 1)
+    model = tmp_path / "model.safetensors"
+    weights = get_weights(network)
+    ModelFile(federation.network_settings, federation.task, weights, {}).write(model)
+    affine = affine_of((1.0, 1.0, 2.0))
+    for number in range(2):
+        values = np.random.default_rng(number).integers(0, 900, (8, 12, 16)).astype(np.int16)
+        write_series(tmp_path / "images" / f"series {number}", slices_of(values, affine))
+    (tmp_path / "images" / "notes.txt").write_text("no image")
+    out = tmp_path / "out"
+    words = ["predict", str(model), str(tmp_path / "images"), "--output", str(out)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1 and "notes.txt is left out: no image" in result.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["series 0.nii.gz", "series 1.nii.gz"]
+    volume = read_volume(tmp_path / "images" / "series 0")
+    mask = read_volume(out / "series 0.nii.gz")
+    assert mask.values.shape == volume.values.shape
+    assert mask.affine is not None and volume.affine is not None
+    np.testing.assert_allclose(mask.affine, volume.affine, atol=1e-3)
