@@ -115,8 +115,9 @@ def _show(console: Console, found: Index, path: Path) -> None:
         for heading in ("reason", "files", "for example"):
             left.add_column(heading, justify="right" if heading == "files" else "left")
         for reason, count in reasons.most_common():
-            named = [each.path for each in found.left_out if each.reason == reason][:MOST_NAMED]
-            left.add_row(reason, str(count), "\n".join(named))
+            named = [each for each in found.left_out if each.reason == reason][:MOST_NAMED]
+            words = "\n".join(each.why or each.path for each in named)
+            left.add_row(reason, str(count), words)
         console.print(left)
     if found.rows:
         console.print(f"Wrote {path}: {len(found.rows)} cases.", highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ import hmac
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from clients.data.manifest.makers import maker
@@ -16,6 +17,7 @@ from clients.imaging.header import SeriesHeader, read_header, why_left_out
 from clients.imaging.index import Series, find_series, group
 from clients.imaging.nifti import is_nifti
 from clients.imaging.picture import NUMPY_SUFFIXES, PICTURE_SUFFIXES
+from clients.imaging.refusal import without_extra
 from strategies.errors import DataError
 
 NO_IMAGE_FILE = "no image"
@@ -42,7 +44,8 @@ def items_in(folder: Path, volumes: bool, key: bytes) -> tuple[list[Item], list[
     """Return the images in a folder and all folders in it, and the files that are none.
 
     DICOM files are series where ``volumes`` are wanted, else images one by one.  Hidden files are
-    not looked at.  Raises :class:`DataError` if there is no such folder.
+    not looked at.  Raises :class:`DataError` if there is no such folder, or if a package that
+    reads its files is missing.
     """
     if not folder.is_dir():
         raise DataError(
@@ -51,8 +54,12 @@ def items_in(folder: Path, volumes: bool, key: bytes) -> tuple[list[Item], list[
     items, out, dicom = [], [], []
     for path in _files_in(folder):
         if has_magic(path):
+            _check_installed(path, "a DICOM file", "pydicom")
             dicom.append(path)
-        elif path.suffix.lower() in PICTURE_SUFFIXES | NUMPY_SUFFIXES or is_nifti(path):
+        elif path.suffix.lower() in PICTURE_SUFFIXES | NUMPY_SUFFIXES:
+            items.append(Item(_relative(path, folder)))
+        elif is_nifti(path):
+            _check_installed(path, "a NIfTI file", "nibabel")
             items.append(Item(_relative(path, folder)))
         else:
             out.append(LeftOut(_relative(path, folder), NO_IMAGE_FILE))
@@ -105,6 +112,12 @@ def source_of(path: str, folder: Path, key: bytes) -> Path | Series:
         "bring its files back, or run `srflm data index` again",
         DataError.MISSING,
     )
+
+
+def _check_installed(path: Path, form: str, package: str) -> None:
+    # All such files would be left out one by one, and the reason be lost among them.
+    if find_spec(package) is None:
+        raise without_extra(path, form, package)
 
 
 def series_key(uid: str, key: bytes) -> str:

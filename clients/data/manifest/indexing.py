@@ -83,8 +83,8 @@ def index_folder(
 def _row(folder: Path, item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
     try:
         volume = read_volume(source_of(item.path, folder, owner))
-    except DataError:
-        return LeftOut(item.path, UNREADABLE)
+    except DataError as error:
+        return LeftOut(item.path, UNREADABLE, error.found)
     record = record_name(volume.stored)
     older = former_names(volume.earlier) | set(older_names(volume.stored))
     # Without a header a patient is the folder's, else the file's name.

@@ -44,10 +44,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is no part of the data, and the reason in a few words, the same for many."""
+    """A file that is no part of the data, and the reason in a few words, the same for many.
+
+    ``why`` says more about this file, for the eyes of the site's own people.
+    """
 
     path: str
     reason: str
+    why: str = ""
 
 
 def pairs_in(

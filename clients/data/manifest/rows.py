@@ -74,7 +74,13 @@ def read_manifest(path: Path) -> tuple[Row, ...]:
         raise _damaged(path, type(error).__name__) from None
     reader = csv.DictReader(text)
     if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise _damaged(path, f"its columns are {', '.join(reader.fieldnames or ()) or 'missing'}")
+        found = ", ".join(reader.fieldnames or ()) or "missing"
+        raise DataError(
+            f"{path} is no manifest: its columns are {found}",
+            f"the columns {', '.join(COLUMNS)}",
+            "if the file is another program's, move it away; then run `srflm data index`",
+            DataError.UNREADABLE,
+        )
     rows = tuple(_row(path, number, found) for number, found in enumerate(reader, start=2))
     _check(path, rows)
     return rows

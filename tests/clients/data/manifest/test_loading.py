@@ -13,6 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import clients.data.manifest.finding
 import clients.data.manifest.loading
 from clients.data.manifest.keys import manifest_keys
 from clients.data.manifest.rows import read_manifest, write_manifest
@@ -24,6 +25,7 @@ from clients.settings import FileData, SplitSettings, VendorSettings
 from deploy.cli import app
 from strategies.errors import DataError
 from tests.clients.data.manifest.test_indexing import write_nifti, write_pairs
+from tests.support.dicom_files import write_dicom
 from tests.support.learning.tasks import segmentation
 
 PREPARE = {"orientation": "RAS", "spacing": [1, 1, 1], "normalise": "percentile", "size": [8, 8, 8]}
@@ -204,7 +206,7 @@ def test_index_tells_what_it_left_out_as_a_table_and_as_json(tmp_path: Path) -> 
     found = json.loads(srflm("data", "index", tmp_path / "a", file, "--json").output)
     assert found["cases"] == 4
     assert found["left-out"] == [
-        {"path": "images/case 0.nii.gz", "reason": "image without a target"}
+        {"path": "images/case 0.nii.gz", "reason": "image without a target", "why": ""}
     ]
 
 
@@ -257,3 +259,35 @@ def test_image_that_has_changed_since_it_was_indexed_is_left_out(tmp_path: Path)
     after = load(folder)
     records = {name for split in SPLITS for name in after.split(split).records}
     assert len(records) == 9 and row.record not in records
+
+
+def test_index_says_why_an_image_cannot_be_read(tmp_path: Path) -> None:
+    file = federation_file(tmp_path)
+    write_pairs(tmp_path / "a", 4)
+    broken = tmp_path / "a" / "images" / "case 0.nii.gz"
+    broken.write_bytes(b"no NIfTI")
+    (left,) = json.loads(srflm("data", "index", tmp_path / "a", file, "--json").output)["left-out"]
+    assert left["reason"] == "unreadable" and str(broken) in left["why"]
+
+
+@pytest.mark.parametrize("missing", ["pydicom", "nibabel"])
+def test_missing_package_is_named_once_and_not_for_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    write_pairs(tmp_path / "a", 3)
+    write_dicom(tmp_path / "a" / "images" / "0.dcm", np.zeros((4, 4), np.int16))
+    monkeypatch.setattr(
+        clients.data.manifest.finding, "find_spec", lambda name: None if name == missing else name
+    )
+    result = srflm("data", "index", tmp_path / "a", federation_file(tmp_path))
+    assert isinstance(result.exception, DataError)
+    assert missing in result.exception.found and "[imaging]" in result.exception.mend
+
+
+def test_manifest_of_another_program_is_not_written_over(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "a", 3)
+    (tmp_path / "a" / "manifest.csv").write_text("file,patient\nx,y\n")
+    result = srflm("data", "index", tmp_path / "a", federation_file(tmp_path))
+    assert isinstance(result.exception, DataError)
+    assert "move it away" in result.exception.mend
+    assert (tmp_path / "a" / "manifest.csv").read_text() == "file,patient\nx,y\n"
