@@ -10,7 +10,7 @@ from clients.data.case_cache import users_cache
 from clients.data.examples import Examples
 from clients.data.folder import read_folder
 from clients.data.manifest.keys import manifest_keys, owners_key_file
-from clients.data.manifest.loading import read_cases
+from clients.data.manifest.loading import Source, read_cases
 from clients.data.manifest.rows import MANIFEST
 from clients.data.npz import Arrays, forget_decoded_files, read_npz
 from clients.data.partition import (
@@ -187,6 +187,12 @@ def _classes_of_vendors(vendors: Sequence[VendorSettings]) -> list[tuple[int, ..
     return [vendor.classes or () for vendor in vendors]
 
 
+def manifest_source(data: FileData, task: TaskSettings, seed: int) -> Source:
+    """Return the rules by which this user's manifests are read."""
+    owner = manifest_keys(seed, owners_key_file()).owner
+    return Source(task, data.prepare, owner, data.most_unreadable, users_cache())
+
+
 def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: int) -> Arrays:
     if vendor.path is None:
         raise ConfigurationError(
@@ -197,10 +203,7 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
     prepare = data.prepare
     manifest = vendor.path / MANIFEST if vendor.path.is_dir() else vendor.path
     if manifest.suffix == ".csv" and manifest.exists():
-        owner = manifest_keys(plan.seed, owners_key_file()).owner
-        arrays = read_cases(
-            manifest, plan.task, prepare, owner, data.most_unreadable, users_cache()
-        )
+        arrays = read_cases(manifest, manifest_source(data, plan.task, plan.seed))
     elif vendor.path.suffix == ".npz" or vendor.path.is_file():
         if prepare.window is not None:
             low, high = prepare.window

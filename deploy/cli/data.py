@@ -1,4 +1,4 @@
-"""``srflm data``: find a site's own images, and draw a picture of them."""
+"""``srflm data``: find a site's own images, check them, and draw a picture of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.cli.options import FederationFile, chosen_federation
+from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from clients.data.manifest.checking import Checked
     from clients.data.manifest.indexing import Index
 
-app = typer.Typer(no_args_is_help=True, help="Find the vendors' data, and look at them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Find the vendors' data, check them, and look at them."
+)
 
 MOST_NAMED = 5  # files of one reason that are named on the screen
 
@@ -53,6 +57,44 @@ def index(
 
 
 @app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="a folder that was indexed")],
+    federation_file: FederationFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Prepare every case in FOLDER as training would, and show what is wrong or unusual.
+
+    Errors stop training, and the exit code is then 1; of warnings somebody should know. Cases that
+    cannot be used are warnings as long as they are few (data.most-unreadable).
+    """
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from clients.data.manifest.checking import check_manifest
+    from clients.data.manifest.rows import MANIFEST
+    from clients.data.sources import manifest_source
+    from clients.settings import FileData
+
+    federation = chosen_federation(federation_file)
+    if not isinstance(federation.data, FileData):
+        raise ConfigurationError(
+            f'data.source = "{federation.data.source}"',
+            'data.source = "files"',
+            "name the federation file whose vendors have folders of their own",
+        )
+    source = manifest_source(federation.data, federation.task, federation.seed)
+    checked = check_manifest(folder / MANIFEST, source, federation.training.batch_size)
+    if as_json:
+        typer.echo(json.dumps(asdict(checked), indent=2))
+    else:
+        _show_findings(Console(), checked)
+    if checked.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
 def preview(
     federation_file: FederationFile = None,
     out: Annotated[Path, typer.Option(help="the PNG to write")] = Path("preview.png"),
@@ -75,6 +117,26 @@ def clear_cache() -> None:
     cache = users_cache()
     cache.clear()
     typer.echo(f"Emptied {cache.folder}")
+
+
+def _show_findings(console: Console, checked: Checked) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    if checked.findings:
+        table = Table(title="Findings")
+        for heading in ("", "case", "what"):
+            table.add_column(heading)
+        for each in checked.findings:
+            table.add_row(each.severity, each.case or "all", escape(each.text))
+        console.print(table)
+    counts = ", ".join(f"{count} {split}" for split, count in checked.cases.items())
+    console.print(
+        f"{counts}; {checked.megabytes:.0f} MB in memory; {checked.errors} errors,"
+        f" {len(checked.findings) - checked.errors} warnings.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _as_json(found: Index, path: Path) -> str:

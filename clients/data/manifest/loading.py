@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +26,26 @@ from strategies.errors import DataError
 log = logging.getLogger(__name__)
 
 
-def read_cases(
-    path: Path,
-    task: TaskSettings,
-    settings: PrepareSettings,
-    owner: bytes,
-    most_unreadable: float,
-    cache: CaseCache,
-) -> Arrays:
+@dataclass(frozen=True)
+class Source:
+    """By which rules cases are read: the task, the agreed preparation, and the site's own means.
+
+    ``owner`` is the key under which manifests name series; prepared cases are kept in ``cache``.
+    """
+
+    task: TaskSettings
+    settings: PrepareSettings
+    owner: bytes
+    most_unreadable: float
+    cache: CaseCache
+
+
+def read_cases(path: Path, source: Source) -> Arrays:
     """Return split → examples of the manifest at ``path``: images (n, channels, *space) in [0, 1].
 
-    ``owner`` is the key under which the manifest names series; prepared cases are kept in
-    ``cache``.  A case that cannot be read is left
-    out, and named in the log by its HMAC.  Raises :class:`DataError` if more than the share
-    ``most_unreadable`` of the cases cannot be read, or if prepared images have several sizes.
+    A case that cannot be read is left out, and named in the log by its HMAC.  Raises
+    :class:`DataError` if more than the share ``most_unreadable`` of the cases cannot be read, or
+    if prepared images have several sizes.
     """
     rows = read_manifest(path)
     if not rows:
@@ -52,32 +59,31 @@ def read_cases(
     bad: list[tuple[Row, DataError]] = []
     for row in rows:
         try:
-            cases.append((row, _case(row, path.parent, task, settings, owner, cache)))
+            cases.append((row, prepared_case(row, path.parent, source)))
         except DataError as error:
             bad.append((row, error))
             log.warning("case %s is left out: %s", row.case, error.code)
-    if len(bad) > most_unreadable * len(rows):
+    if len(bad) > source.most_unreadable * len(rows):
         raise DataError(
             f"{len(bad)} of {len(rows)} cases in {path} cannot be read; the first: {bad[0][1]}",
-            f"at most {most_unreadable:.0%} (data.most-unreadable)",
+            f"at most {source.most_unreadable:.0%} (data.most-unreadable)",
             "mend or remove these images, then run `srflm data index` again",
             DataError.UNREADABLE,
         )
     _check_sizes(path, [prepared for _, prepared in cases])
     return {
-        split: _examples([(row, each) for row, each in cases if row.split == split], task)
+        split: _examples([(row, each) for row, each in cases if row.split == split], source.task)
         for split in SPLITS
     }
 
 
-def _case(
-    row: Row,
-    folder: Path,
-    task: TaskSettings,
-    settings: PrepareSettings,
-    owner: bytes,
-    cache: CaseCache,
-) -> Prepared:
+def prepared_case(row: Row, folder: Path, source: Source) -> Prepared:
+    """Return a case of the manifest in ``folder``, prepared.
+
+    Raises :class:`DataError` if it cannot be read, is not of the task, or has other pixels than
+    when it was indexed.
+    """
+    task, owner = source.task, source.owner
     image = source_of(row.image, folder, owner)
     target = source_of(row.target, folder, owner) if task.target != "class" else None
     if target is None and row.target not in task.classes:
@@ -99,11 +105,12 @@ def _case(
                 DataError.UNREADABLE,
             )
         mask = read_volume(target) if target is not None else None
-        return prepare(volume, mask, task.target, settings, f"case {row.case}")
+        return prepare(volume, mask, task.target, source.settings, f"case {row.case}")
 
     files = _files(image), [] if target is None else _files(target)
     # The name stands for the check of the pixels: a cached case of these files has passed it.
-    return cache.prepared(f"{case_key(*files, task.target, settings)}-{row.record[:16]}", make)
+    key = f"{case_key(*files, task.target, source.settings)}-{row.record[:16]}"
+    return source.cache.prepared(key, make)
 
 
 def _files(source: Path | Series) -> list[Path]:
