@@ -283,6 +283,9 @@ def test_call_that_is_one_byte_too_large(sites: Sites) -> None:
                 assert call(at, path, headers, own, size=TOO_LARGE) == 413
 
 
+MOST_TRIES = 100
+
+
 def test_member_that_takes_all_its_calls_leaves_the_others_theirs(sites: Sites) -> None:
     path = "/v1/fleet/push-object"
     with unharmed(sites):
@@ -290,10 +293,15 @@ def test_member_that_takes_all_its_calls_leaves_the_others_theirs(sites: Sites) 
             (third,) = [s for s in sites.values() if s not in (owner, at)]
             headers, own = signed(owner, at.vendor), shown_by(owner)
             with ExitStack() as held:
-                for _ in range(CALLS_OF_A_MEMBER):  # each waits for its second byte
+                for tried in range(MOST_TRIES):
+                    # More than a member may have, for its own SuperNode has a place now and then.
+                    if tried >= CALLS_OF_A_MEMBER and is_full(owner, at):
+                        break
                     connection = held.enter_context(closing(connected(at, own)))
+                    # It waits for its second byte.
                     connection.request("POST", path, b"x", {**headers, "Content-Length": "2"})
-                wait_until(lambda o=owner, a=at: is_full(o, a), "no limit")  # type: ignore[misc]
+                else:
+                    raise AssertionError("no limit")
                 assert not is_full(third, at)
             wait_until(lambda o=owner, a=at: not is_full(o, a), "still full")  # type: ignore[misc]
 
