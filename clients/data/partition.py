@@ -121,7 +121,7 @@ def keyed_splits(
     """
     # A name alone decides: so one example more or less moves no other, and what differs between
     # two data sets stays one record, as the privacy claim says.
-    places = np.array([_place(name, key) for name in groups], dtype=np.float64)
+    places = np.array([keyed_place(name, key) for name in groups], dtype=np.float64)
     return (
         np.flatnonzero(places >= test + validation),
         np.flatnonzero((places >= test) & (places < test + validation)),
@@ -129,7 +129,7 @@ def keyed_splits(
     )
 
 
-def _place(name: str, key: bytes) -> float:
+def keyed_place(name: str, key: bytes) -> float:
     """Return a number in [0, 1), uniform over names."""
     return int.from_bytes(hmac.digest(key, name.encode(), "sha256")[:6], "big") / 2**48
 

@@ -44,6 +44,7 @@ from clients.settings import (
 )
 from clients.tasks.registry import task_of
 from clients.tasks.settings import ClassificationSettings, TaskSettings
+from clients.tasks.task import check_labels
 from strategies.errors import ConfigurationError, DataError
 
 _cache: dict[tuple[str, str], VendorData] = {}
@@ -120,7 +121,9 @@ def _share_of_file(data: NpzData, plan: DataPlan, index: int) -> Arrays:
     labels = {name: _labels(arrays[name], plan.task) for name in SPLITS}
     if isinstance(plan.task, ClassificationSettings):
         for name in SPLITS:
-            _check_labels(labels[name], name, len(plan.task.classes), data)
+            if len(labels[name]):
+                low, high = int(labels[name].min()), int(labels[name].max())
+                check_labels(low, high, len(plan.task.classes), f"{data.path} has {name}")
     kept = stratified_subset(labels["train"], data.max_examples, _rng(plan, "subset"))
     shares = _partition({**labels, "train": labels["train"][kept]}, data, plan)
     chosen: dict[SplitName, Indices] = {name: shares[name][index] for name in SPLITS}
@@ -137,16 +140,6 @@ def _labels(examples: Examples, task: TaskSettings) -> Indices:
     if task.target == "class":
         return flat_labels(examples.targets)
     return np.zeros(len(examples.targets), np.int64)
-
-
-def _check_labels(labels: Indices, split: str, classes: int, data: NpzData) -> None:
-    if len(labels) and (labels.min() < 0 or labels.max() >= classes):
-        raise DataError(
-            f"{data.path} has {split} labels from {labels.min()} to {labels.max()}",
-            f"labels from 0 to {classes - 1}, for the {classes} names in task.classes",
-            "correct the labels, or list every class in task.classes",
-            DataError.LABELS_OUTSIDE_CLASSES,
-        )
 
 
 def _partition(

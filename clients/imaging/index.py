@@ -70,9 +70,14 @@ def find_series(folder: Path) -> Found:
         import pydicom  # noqa: F401
     except ImportError:
         raise without_extra(folder, "a folder of DICOM", "pydicom") from None
+    return series_among(sorted(each for each in folder.rglob("*") if each.is_file()))
+
+
+def series_among(paths: Iterable[Path]) -> Found:
+    """Return the series of some files, by their headers; needs pydicom."""
     headers: list[SeriesHeader] = []
     left_out: list[LeftOut] = []
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for path in paths:
         header = read_header(path)
         if isinstance(header, SeriesHeader):
             headers.append(header)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from clients.tasks.losses import cross_entropy
 from clients.tasks.settings import LOSS, ClassificationSettings
-from clients.tasks.task import Cases
+from clients.tasks.task import Cases, check_labels
 from strategies.errors import DataError
 
 
@@ -24,15 +24,8 @@ class Classification:
 
     def check(self, cases: Cases, classes_needed: int, whose: str) -> None:
         """Raise :class:`DataError` for labels outside the classes, or too few classes."""
-        labels, classes = cases.targets, self.settings.outputs
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= classes:
-            raise DataError(
-                f"{whose} labels from {low} to {high}",
-                f"labels from 0 to {classes - 1}, for the {classes} names in task.classes",
-                "correct the labels, or list every class in task.classes",
-                DataError.LABELS_OUTSIDE_CLASSES,
-            )
+        labels = cases.targets
+        check_labels(int(labels.min()), int(labels.max()), self.settings.outputs, whose)
         if len(labels.unique()) < classes_needed:
             raise DataError(
                 f"{whose} examples of one class only",

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from clients.tasks.losses import dice_and_cross_entropy
 from clients.tasks.settings import LOSS, SegmentationSettings
-from clients.tasks.task import Cases, means_of, share_of
+from clients.tasks.task import Cases, check_labels, means_of, share_of
 from strategies.errors import DataError
 
 
@@ -31,7 +31,7 @@ class Segmentation:
 
     def check(self, cases: Cases, classes_needed: int, whose: str) -> None:
         """Raise :class:`DataError` for masks of another shape, or of unknown labels."""
-        masks, classes = cases.targets, self.settings.outputs
+        masks = cases.targets
         expected = (len(cases.images), *cases.images.shape[2:])
         if tuple(masks.shape) != expected:
             raise DataError(
@@ -41,13 +41,7 @@ class Segmentation:
                 DataError.SHAPE,
             )
         low, high = int(masks.min()), int(masks.max())
-        if low < 0 or high >= classes:
-            raise DataError(
-                f"{whose} masks with labels from {low} to {high}",
-                f"labels from 0 to {classes - 1}, for the {classes} names in task.classes",
-                "correct the masks, or list every class in task.classes",
-                DataError.LABELS_OUTSIDE_CLASSES,
-            )
+        check_labels(low, high, self.settings.outputs, whose, "masks with labels")
         if classes_needed > 1 and high == 0:
             raise DataError(
                 f"{whose} masks of background only",

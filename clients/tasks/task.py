@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from clients.tasks.settings import TaskSettings
+from strategies.errors import DataError
 
 
 class Cases(NamedTuple):
@@ -89,6 +89,15 @@ def means_of(names: tuple[str, ...], scores: torch.Tensor) -> dict[str, float]:
     return {name: float(values.mean()) for name, values in defined.items() if len(values)}
 
 
-def predict_whole(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Return the outputs for whole images, float32 on the CPU."""
-    return torch.as_tensor(network(images)).float().cpu()
+def check_labels(low: int, high: int, classes: int, whose: str, noun: str = "labels") -> None:
+    """Raise :class:`DataError` unless labels from ``low`` to ``high`` are those of the classes.
+
+    ``whose`` and ``noun`` say in the message what has them.
+    """
+    if low < 0 or high >= classes:
+        raise DataError(
+            f"{whose} {noun} from {low} to {high}",
+            f"labels from 0 to {classes - 1}, for the {classes} names in task.classes",
+            f"correct the {noun.split()[0]}, or list every class in task.classes",
+            DataError.LABELS_OUTSIDE_CLASSES,
+        )

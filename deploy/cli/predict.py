@@ -184,13 +184,13 @@ def _images(
 
 
 def _volumes_in(folder: Path, failures: list[DataError]) -> Iterator[tuple[Path, Path | Series]]:
-    from clients.data.manifest.finding import items_in, source_of
+    from clients.data.manifest.finding import items_in
 
     # Names of series matter within this call only, so that any key will do.
     items, left_out = items_in(folder, True, b"srflm predict")
     failures += [_no_image(folder / each.path, f"is left out: {each.reason}") for each in left_out]
     for item in items:
-        yield folder / item.path, source_of(item.path, folder, b"srflm predict")
+        yield folder / item.path, item.source
 
 
 def _no_image(path: Path, why: str) -> DataError:

@@ -13,8 +13,8 @@ from clients.data.manifest.makers import maker
 from clients.data.manifest.pairing import LeftOut
 from clients.data.manifest.rows import MANIFEST
 from clients.imaging.decoding import has_magic
-from clients.imaging.header import SeriesHeader, read_header, why_left_out
-from clients.imaging.index import Series, find_series, group
+from clients.imaging.header import SeriesHeader, why_left_out
+from clients.imaging.index import Series, find_series, series_among
 from clients.imaging.nifti import is_nifti
 from clients.imaging.picture import NUMPY_SUFFIXES, PICTURE_SUFFIXES
 from clients.imaging.refusal import without_extra
@@ -29,10 +29,12 @@ _MARK = "#"
 class Item:
     """An image and what its header says; ``path`` is as in a manifest's row.
 
-    ``patient`` is as the hospital has it, "" if no header says it.
+    ``source`` is its file or series; ``patient`` is as the hospital has it, "" if no header says
+    it.
     """
 
     path: str
+    source: Path | Series
     patient: str = ""
     vendor: str = ""
     model: str = ""
@@ -57,26 +59,19 @@ def items_in(folder: Path, volumes: bool, key: bytes) -> tuple[list[Item], list[
             _check_installed(path, "a DICOM file", "pydicom")
             dicom.append(path)
         elif path.suffix.lower() in PICTURE_SUFFIXES | NUMPY_SUFFIXES:
-            items.append(Item(_relative(path, folder)))
+            items.append(Item(_relative(path, folder), path))
         elif is_nifti(path):
             _check_installed(path, "a NIfTI file", "nibabel")
-            items.append(Item(_relative(path, folder)))
+            items.append(Item(_relative(path, folder), path))
         else:
             out.append(LeftOut(_relative(path, folder), NO_IMAGE_FILE))
-    headers = []
-    for path in dicom:
-        header = read_header(path)
-        if isinstance(header, SeriesHeader):
-            headers.append(header)
-        else:
-            out.append(LeftOut(_relative(path, folder), header))
-    found = group(headers)
+    found = series_among(dicom)
     out += [LeftOut(_relative(each.path, folder), each.reason) for each in found.left_out]
     if volumes:
         items += _of_series(found.series, folder, key)
     else:
         single = (header for series in found.series for header in series.headers)
-        items += [_item(_relative(each.path, folder), each) for each in single]
+        items += [_item(_relative(each.path, folder), each.path, each) for each in single]
     return sorted(items, key=lambda item: item.path), sorted(out, key=lambda each: each.path)
 
 
@@ -141,7 +136,7 @@ def _of_series(found: list[Series], folder: Path, key: bytes) -> Iterator[Item]:
         name = _relative(place, folder)
         if crowded[place] > 1 or place == folder:
             name = f"{name}{_MARK}{series_key(series.uid, key)}"
-        yield _item(name, series.headers[0])
+        yield _item(name, series, series.headers[0])
 
 
 def _place(series: Series, folder: Path) -> Path:
@@ -152,11 +147,12 @@ def _place(series: Series, folder: Path) -> Path:
     return first if first.is_relative_to(folder) else folder
 
 
-def _item(path: str, header: SeriesHeader) -> Item:
+def _item(path: str, source: Path | Series, header: SeriesHeader) -> Item:
     assert why_left_out(header) is None
     field = header.field_strength
     return Item(
         path,
+        source,
         header.patient,
         maker(header.manufacturer),
         header.model,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clients.data.examples import older_names, record_name
 from clients.data.former_names import former_names
-from clients.data.manifest.finding import Item, items_in, source_of
+from clients.data.manifest.finding import Item, items_in
 from clients.data.manifest.pairing import LeftOut, Pair, pairs_in, stem
 from clients.data.manifest.rows import Row
 from clients.data.manifest.splits import frozen_splits
@@ -64,7 +64,7 @@ def index_folder(
     records: set[str] = set()
     for done, pair in enumerate(pairs):
         progress(done, len(pairs))
-        row = _row(folder, items[pair.image], pair, keys.owner)
+        row = _row(items[pair.image], pair, keys.owner)
         if isinstance(row, LeftOut):
             out.append(row)
         elif row.record in records:
@@ -80,9 +80,9 @@ def index_folder(
     return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
 
 
-def _row(folder: Path, item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
+def _row(item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
     try:
-        volume = read_volume(source_of(item.path, folder, owner))
+        volume = read_volume(item.source)
     except DataError as error:
         return LeftOut(item.path, UNREADABLE, error.found)
     record = record_name(volume.stored)

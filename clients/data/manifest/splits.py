@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Mapping
 
+from clients.data.partition import keyed_place
 from clients.data.vendor_data import SPLITS, SplitName
-
-_SIZE = 2**48
 
 
 def frozen_splits(
@@ -26,10 +24,12 @@ def frozen_splits(
     go there whose hash is nearest to it.  So one patient more moves no other, and what differs
     between two data sets stays one patient, as the privacy claim says; small shares are rough.
     """
-    new = sorted(set(patients) - known.keys(), key=lambda name: _place(name, key))
+    new = sorted(set(patients) - known.keys(), key=lambda name: keyed_place(name, key))
     if exact:
         return dict(known) | _by_number(known, new, validation, test)
-    found = dict(known) | {name: _split_at(_place(name, key), validation, test) for name in new}
+    found = dict(known) | {
+        name: _split_at(keyed_place(name, key), validation, test) for name in new
+    }
     for split in ("train", "validation", "test"):
         if split not in found.values() and (near := _nearest(split, new, found)):
             found[near] = split
@@ -50,11 +50,6 @@ def _by_number(
             found[next(left)] = split
             spare -= 1
     return found | dict.fromkeys(left, "train")
-
-
-def _place(name: str, key: bytes) -> float:
-    """Return a number in [0, 1), uniform over names."""
-    return int.from_bytes(hmac.digest(key, name.encode(), "sha256")[:6], "big") / _SIZE
 
 
 def _split_at(place: float, validation: float, test: float) -> SplitName:
