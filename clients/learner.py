@@ -50,10 +50,10 @@ class Learner:
     device: torch.device
     half_precision: bool = True
     spender: Spender | None = None
+    augment: Augment | None = None  # in plain training only
     _measured: dict[tuple[str, SplitName], Evaluated] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    augment: Augment | None = None  # in plain training only
 
     def train(
         self,

@@ -22,6 +22,13 @@ def former_names(earlier: Sequence[NDArray[np.generic]]) -> frozenset[str]:
     return frozenset(names | {name_in_own_type(each) for each in integers})
 
 
+def all_older_names(
+    stored: NDArray[np.generic], earlier: Sequence[NDArray[np.generic]]
+) -> frozenset[str]:
+    """Return the names in older ledgers of an image that is ``stored``, and was ``earlier``, so."""
+    return former_names(earlier).union(older_names(stored))
+
+
 def _as_integers(pixels: NDArray[np.generic]) -> list[NDArray[np.generic]]:
     """Return the pixels in each type that ITK may have given, if they are whole numbers."""
     if pixels.size == 0 or not np.isfinite(pixels).all() or (np.rint(pixels) != pixels).any():

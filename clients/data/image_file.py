@@ -10,11 +10,11 @@ import torch
 from monai.transforms import Resize
 from numpy.typing import NDArray
 
-from clients.data.examples import older_names, record_name
-from clients.data.former_names import former_names
+from clients.data.examples import record_name
+from clients.data.former_names import all_older_names
 from clients.imaging.reading import read_volume
 from clients.imaging.volume import Kind, Volume
-from clients.preparation.prepare import Prepared, prepare
+from clients.preparation.prepare import prepare
 from clients.preparation.settings import PrepareSettings
 
 
@@ -40,7 +40,7 @@ class LoadedImage(NamedTuple):
     @property
     def older(self) -> frozenset[str]:
         """All names under which older ledgers may know it."""
-        return former_names(self.earlier).union(older_names(self.stored))
+        return all_older_names(self.stored, self.earlier)
 
 
 def read_image(
@@ -68,16 +68,11 @@ def prepare_image(
 ) -> NDArray[np.float32]:
     """Return an image as float32 (channels, *space) in [0, 1].
 
-    It is prepared as :func:`prepared_image` does, whose :class:`DataError` it raises;
-    ``image_size`` is the length to which every side is resized then.
+    It is prepared by :func:`clients.preparation.prepare.prepare`, whose :class:`DataError` it
+    raises; ``image_size`` is the length to which every side is resized then.
     """
-    return resized(prepared_image(image, path, settings).image, image_size)
-
-
-def prepared_image(image: LoadedImage, path: Path, settings: PrepareSettings) -> Prepared:
-    """Return an image, prepared by :func:`clients.preparation.prepare.prepare`."""
     volume = Volume(image.stored, image.values, image.kind, image.affine)
-    return prepare(volume, None, "class", settings, str(path))
+    return resized(prepare(volume, None, "class", settings, str(path)).image, image_size)
 
 
 def resized(pixels: NDArray[np.float32], image_size: int | None) -> NDArray[np.float32]:

@@ -75,9 +75,12 @@ def items_in(folder: Path, volumes: bool, key: bytes) -> tuple[list[Item], list[
     return sorted(items, key=lambda item: item.path), sorted(out, key=lambda each: each.path)
 
 
-def source_of(path: str, folder: Path, key: bytes) -> Path | Series:
+def source_of(
+    path: str, folder: Path, key: bytes, seen: dict[Path, list[Series]] | None = None
+) -> Path | Series:
     """Return the file or series at a ``path`` of a manifest in ``folder``.
 
+    The series of a folder that is in ``seen`` are not looked for again; others are added to it.
     Raises :class:`DataError` for a path that leads out of the folder, or to nothing.
     """
     name, _, series = path.partition(_MARK)
@@ -98,7 +101,10 @@ def source_of(path: str, folder: Path, key: bytes) -> Path | Series:
         )
     if not series:
         return place
-    for each in find_series(place).series:
+    known = {} if seen is None else seen
+    if place not in known:
+        known[place] = find_series(place).series
+    for each in known[place]:
         if series_key(each.uid, key) == series:
             return each
     raise DataError(

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.data.examples import older_names, record_name
-from clients.data.former_names import former_names
+from clients.data.examples import record_name
+from clients.data.former_names import all_older_names
 from clients.data.manifest.finding import Item, items_in
 from clients.data.manifest.pairing import LeftOut, Pair, pairs_in, stem
 from clients.data.manifest.rows import Row
@@ -86,7 +86,7 @@ def _row(item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
     except DataError as error:
         return LeftOut(item.path, UNREADABLE, error.found)
     record = record_name(volume.stored)
-    older = former_names(volume.earlier) | set(older_names(volume.stored))
+    older = all_older_names(volume.stored, volume.earlier)
     # Without a header a patient is the folder's, else the file's name.
     patient = item.patient or pair.patient or stem(item.path.rpartition("/")[2])
     return Row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ class Source:
     """By which rules cases are read: the task, the agreed preparation, and the site's own means.
 
     ``owner`` is the key under which manifests name series; prepared cases are kept in ``cache``.
+    ``seen`` has the series of the folders that this source has looked through.
     """
 
     task: TaskSettings
@@ -38,6 +39,7 @@ class Source:
     owner: bytes
     most_unreadable: float
     cache: CaseCache
+    seen: dict[Path, list[Series]] = field(default_factory=dict, compare=False)
 
 
 def read_cases(path: Path, source: Source) -> Arrays:
@@ -84,8 +86,8 @@ def prepared_case(row: Row, folder: Path, source: Source) -> Prepared:
     when it was indexed.
     """
     task, owner = source.task, source.owner
-    image = source_of(row.image, folder, owner)
-    target = source_of(row.target, folder, owner) if task.target != "class" else None
+    image = source_of(row.image, folder, owner, source.seen)
+    target = source_of(row.target, folder, owner, source.seen) if task.target != "class" else None
     if target is None and row.target not in task.classes:
         raise DataError(
             f"the class {row.target[:40]!r} in a manifest",

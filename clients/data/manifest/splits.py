@@ -24,12 +24,11 @@ def frozen_splits(
     go there whose hash is nearest to it.  So one patient more moves no other, and what differs
     between two data sets stays one patient, as the privacy claim says; small shares are rough.
     """
-    new = sorted(set(patients) - known.keys(), key=lambda name: keyed_place(name, key))
+    places = {name: keyed_place(name, key) for name in set(patients) - known.keys()}
+    new = sorted(places, key=places.__getitem__)
     if exact:
         return dict(known) | _by_number(known, new, validation, test)
-    found = dict(known) | {
-        name: _split_at(keyed_place(name, key), validation, test) for name in new
-    }
+    found = dict(known) | {name: _split_at(places[name], validation, test) for name in new}
     for split in ("train", "validation", "test"):
         if split not in found.values() and (near := _nearest(split, new, found)):
             found[near] = split

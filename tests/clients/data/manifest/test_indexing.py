@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydicom.uid import generate_uid
 
+import clients.data.manifest.finding
 from clients.data.examples import record_name
 from clients.data.manifest.finding import NO_IMAGE_FILE, items_in, source_of
 from clients.data.manifest.indexing import SAME_PIXELS, UNREADABLE, Index, Keys, index_folder
@@ -22,6 +23,7 @@ from clients.settings import SplitSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
 from tests.support.dicom_files import stored_by_ge, write_dicom
+from tests.support.dicom_series import affine_of, slices_of, write_series
 from tests.support.learning.tasks import classification, segmentation
 
 KEYS = Keys(b"o" * 32, b"d")
@@ -160,3 +162,25 @@ def test_many_files_that_are_no_images_are_soon_counted(tmp_path: Path) -> None:
     items, out = items_in(tmp_path, volumes=True, key=b"k")
     assert items == [] and len(out) == 2000
     assert not isinstance(items, Series)
+
+
+def test_folder_of_several_series_is_looked_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    affine = affine_of((1.0, 1.0, 2.0))
+    for number in range(3):
+        values = np.random.default_rng(number).integers(0, 900, (6, 7, 8)).astype(np.int16)
+        order = range(10 * number, 10 * number + 8)
+        write_series(tmp_path / "images", slices_of(values, affine), order=order)
+    items, _ = items_in(tmp_path, volumes=True, key=KEYS.owner)
+    assert len(items) == 3
+    looked, plain = [], clients.data.manifest.finding.find_series
+    monkeypatch.setattr(
+        clients.data.manifest.finding,
+        "find_series",
+        lambda folder: looked.append(folder) or plain(folder),
+    )
+    seen: dict[Path, list[Series]] = {}
+    sources = [source_of(item.path, tmp_path, KEYS.owner, seen) for item in items]
+    assert sources == [item.source for item in items]
+    assert looked == [tmp_path / "images"]
