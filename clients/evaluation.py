@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
+from monai.inferers import sliding_window_inference
 from torch import nn
 
-from clients.data.vendor_data import Split
+from clients.data.records import BLANK, Records, images_at_once
 from clients.tasks.task import Cases, Task
 
-MOST_IMAGES = 256  # in one forward pass
-MOST_PIXELS = 2**20  # in one forward pass: a layer of 16 channels then takes 64 MiB
+OVERLAP = 0.25  # of a patch with the next one; where patches overlap, outputs are averaged
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Evaluated:
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, data: Split, task: Task, device: torch.device, in_full: bool = True
+    network: nn.Module, data: Records, task: Task, device: torch.device, in_full: bool = True
 ) -> Evaluated:
     """Return the metrics of ``network`` on ``data``.
 
@@ -47,15 +48,31 @@ def evaluate(
 
 @torch.no_grad()
 def predictions(
-    network: nn.Module, data: Split, device: torch.device
+    network: nn.Module, data: Records, device: torch.device
 ) -> Iterator[tuple[torch.Tensor, Cases]]:
     """Yield the outputs of the network, float32 on the CPU, with the records they belong to."""
     network.to(device).eval()
-    parts = (each.split(images_at_once(data.images)) for each in data.cases)
-    for images, targets, spacing in zip(*parts, strict=True):
-        yield network(images.to(device)).float().cpu(), Cases(images, targets, spacing)
+    for cases in data.whole():
+        yield outputs_of(network, cases.images.to(device), data.patch).float().cpu(), cases
 
 
-def images_at_once(images: torch.Tensor) -> int:
-    """Return how many images (n, channels, *space) go through a network in one pass."""
-    return max(1, min(MOST_IMAGES, MOST_PIXELS // max(1, math.prod(images.shape[2:]))))
+def outputs_of(
+    network: nn.Module, images: torch.Tensor, patch: tuple[int, ...] | None
+) -> torch.Tensor:
+    """Return the outputs of the network for whole images (B, channels, *space).
+
+    A network that was trained on patches sees patches: a window of their size slides over the
+    image, and outputs count less towards its edge.
+    """
+    if patch is None or patch == tuple(images.shape[2:]):
+        return cast(torch.Tensor, network(images))
+    found = sliding_window_inference(
+        images,
+        patch,
+        images_at_once(patch),
+        network,
+        overlap=OVERLAP,
+        mode="gaussian",
+        cval=BLANK,
+    )
+    return cast(torch.Tensor, found)

@@ -12,6 +12,7 @@ from torch import nn
 
 from clients.data.image_file import resized
 from clients.data.vendor_data import as_images
+from clients.evaluation import outputs_of
 from clients.imaging.index import Series
 from clients.imaging.reading import read_volume
 from clients.preparation.prepare import prepare, undo
@@ -69,8 +70,9 @@ def predict_file(
             "convert the image, e.g. to grey or to RGB",
             DataError.SHAPE,
         )
+    patch = settings.patch_of(task.spatial_dims)
     # Where a size is agreed on, every image has it already, and its sides may differ.
-    sized = image_size is not None or settings.size is not None
+    sized = image_size is not None or settings.size is not None or patch is not None
     if not sized and trained_size is not None and set(image.shape[1:]) != {trained_size}:
         raise DataError(
             f"{name} has the size {image.shape[1:]}",
@@ -78,7 +80,8 @@ def predict_file(
             f"resize it: --image-size {trained_size}",
             DataError.SHAPE,
         )
-    found = task_of(task).result(network.cpu().eval()(as_images(image[None], task)).float())
+    outputs = outputs_of(network.cpu().eval(), as_images(image[None], task), patch)
+    found = task_of(task).result(outputs.float())
     if task.target == "image" and settings.window is not None:
         low, high = settings.window
         found = (low + (high - low) * found).astype(np.float32)

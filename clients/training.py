@@ -10,7 +10,7 @@ from itertools import islice
 import torch
 from torch import nn
 
-from clients.data.vendor_data import Split
+from clients.data.records import Records
 from clients.device import mixed_precision
 from clients.files.checkpoint import Checkpoint
 from clients.preparation.augmentation import Augment
@@ -76,7 +76,7 @@ def make_optimizer(
 
 def train(
     network: nn.Module,
-    data: Split,
+    data: Records,
     work: Work,
     settings: TrainingSettings,
     seed: int,
@@ -97,7 +97,6 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     network.to(device).train()
-    images, targets = data.images.to(device), data.targets.to(device)
     optimizer = make_optimizer(network, settings, work.learning_rate)
     anchor = [p.detach().clone() for p in network.parameters()] if work.proximal else []
     progress = _Progress(torch.zeros((), device=device))
@@ -109,16 +108,16 @@ def train(
             progress.resume(checkpoint, network, optimizer, device)
         order = batch_indices(len(data), settings.batch_size, steps, generator)
         # The batches before the checkpoint are drawn too, and skipped: the rest stay the same.
-        for indices in islice(order, progress.steps, None):
-            chosen = indices.to(device)
-            inputs, wanted = images[chosen], targets[chosen]
+        asked = islice(enumerate(order), progress.steps, None)
+        seeded = ((rows, derive_seed(seed, "patch", step)) for step, rows in asked)
+        for inputs, wanted in data.on(device).batches(seeded):
             if augment is not None:
                 drawn = derive_seed(seed, "augment", progress.steps)
                 inputs, wanted = augment(inputs, wanted, drawn)
             with mixed_precision(device, half_precision):
                 mean = loss(network(inputs), wanted).mean()
             # The reported loss, which the election compares, is without FedProx's term.
-            progress.note(mean.detach(), len(indices))
+            progress.note(mean.detach(), len(inputs))
             if anchor:
                 mean = mean + work.proximal / 2 * _squared_distance(network, anchor)
             optimizer.zero_grad(set_to_none=True)

@@ -47,7 +47,7 @@ def case_key(
     and the version of the preparation; the files' names are left out.  Raises :class:`DataError` if
     a file cannot be read.
     """
-    agreed = settings.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    agreed = settings.changes.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     files = [[[each.suffix.lower(), _content(each)] for each in part] for part in (image, target)]
     text = json.dumps([_FORMAT, VERSION, kind, agreed, files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from clients.data.phantom import write_preview
 from clients.data.plan import DataPlan
+from clients.data.records import Records
 from clients.data.sources import load_vendor_data
-from clients.data.vendor_data import Split
 from clients.files.durable import not_writable
 from clients.settings import PhantomData
 from clients.tasks.settings import TaskSettings
+from clients.tasks.task import Cases
 
 MAX_VENDORS, MAX_CLASSES, MAX_CASES, INCH = 8, 10, 4, 1.35  # INCH: side of a picture
 SMALL = 0.2  # of the window: the largest difference with a colour of its own
@@ -88,16 +89,18 @@ def _titles(task: TaskSettings) -> tuple[str, ...]:
             return "input", "target", "target − input"
 
 
-def _panels(train: Split, task: TaskSettings) -> list[_Panel]:
+def _panels(train: Records, task: TaskSettings) -> list[_Panel]:
     match task.target:
         case "class":
+            classes = train.classes
+            assert classes is not None
             members = [
-                np.flatnonzero(train.targets.numpy() == label)
+                np.flatnonzero(classes.numpy() == label)
                 for label in range(len(task.classes[:MAX_CLASSES]))
             ]
             return [
                 _Panel(
-                    _picture(train.images[int(rows[0])]) if len(rows) else None,
+                    _picture(_one(train, int(rows[0])).images[0]) if len(rows) else None,
                     caption=f"{len(rows)} images",
                 )
                 for rows in members
@@ -106,13 +109,19 @@ def _panels(train: Split, task: TaskSettings) -> list[_Panel]:
             shown = [_with_mask(train, row) for row in range(min(MAX_CASES, len(train)))]
             return shown + [_Panel(None)] * (MAX_CASES - len(shown))
         case "image":
-            before, after = _picture(train.images[0]), _picture(train.targets[0])
+            case = _one(train, 0)
+            before, after = _picture(case.images[0]), _picture(case.targets[0])
             return [_Panel(before), _Panel(after), _Panel(after - before, signed=True)]
 
 
-def _with_mask(train: Split, row: int) -> _Panel:
+def _one(train: Records, row: int) -> Cases:
+    return next(train.at(torch.tensor([row])).whole())
+
+
+def _with_mask(train: Records, row: int) -> _Panel:
     """Return an image with its mask; of a volume, the slice with most of the mask in it."""
-    mask, image = train.targets[row], train.images[row]
+    case = _one(train, row)
+    mask, image = case.targets[0], case.images[0]
     while mask.ndim > 2:
         best = int((mask > 0).flatten(1).sum(1).argmax())
         mask, image = mask[best], image[:, best]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from clients.data.case_cache import users_cache
 from clients.data.examples import Examples
@@ -24,6 +26,8 @@ from clients.data.partition import (
 from clients.data.phantom import LESION_CLASSES, make_vendor
 from clients.data.phantom.targets import check_phantom_classes, phantom_examples
 from clients.data.plan import DataPlan
+from clients.data.records import Records
+from clients.data.separate import as_separate
 from clients.data.vendor_data import (
     SPLITS,
     SplitName,
@@ -58,12 +62,46 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
     # A process of a simulation serves many vendors and rounds; reading each time would dominate.
     key = (repr(plan), vendor)
     if key not in _cache:
-        arrays = read_vendor_arrays(plan, vendor)
-        data = VendorData(*(as_split(arrays[name], plan.task) for name in SPLITS))
+        records = _read_records(plan, vendor)
+        data = VendorData(*(records[name] for name in SPLITS))
         task, one_class = task_of(plan.task), plan.splits.allow_one_class
         check_vendor_data(data, vendor, task, plan.batch_size, one_class)
         _cache[key] = data
     return _cache[key]
+
+
+def _read_records(plan: DataPlan, vendor: str) -> dict[SplitName, Records]:
+    index, number = _place(plan, vendor)
+    manifest = _manifest_of(plan.vendors[index]) if isinstance(plan.data, FileData) else None
+    if manifest is not None and isinstance(plan.data, FileData):
+        found = read_cases(manifest, manifest_source(plan.data, plan.task, plan.seed))
+        most, train = plan.vendors[index].max_examples, found["train"]
+        if most is not None:
+            classes = torch.zeros(len(train)) if train.classes is None else train.classes
+            kept = stratified_subset(classes.numpy().astype(np.int64), most, _rng(plan, number))
+            found["train"] = train.at(torch.from_numpy(kept))
+        return found
+    arrays = read_vendor_arrays(plan, vendor)
+    if isinstance(plan.data, FileData) and plan.data.prepare.patch is not None:
+        return {name: as_separate(arrays[name], plan.task, plan.data.prepare) for name in SPLITS}
+    return {name: as_split(arrays[name], plan.task) for name in SPLITS}
+
+
+def _place(plan: DataPlan, vendor: str) -> tuple[int, int]:
+    """Return a vendor's place in the roster, and the number that seeds its own data's division."""
+    index = [each.name for each in plan.vendors].index(vendor)
+    # The place in the roster changes when another vendor leaves; a fixed number does not, and
+    # keeps this vendor's training and test images apart for good.
+    number = plan.vendors[index].number
+    return index, index if number is None else number
+
+
+def _manifest_of(vendor: VendorSettings) -> Path | None:
+    """Return the manifest that a vendor's path names or has in it, if there is one."""
+    if vendor.path is None:
+        return None
+    manifest = vendor.path / MANIFEST if vendor.path.is_dir() else vendor.path
+    return manifest if manifest.suffix == ".csv" and manifest.exists() else None
 
 
 def forget_cached_data() -> None:
@@ -73,12 +111,9 @@ def forget_cached_data() -> None:
 
 
 def read_vendor_arrays(plan: DataPlan, vendor: str) -> Arrays:
-    """Return the vendor's raw images and labels by split."""
-    index = [each.name for each in plan.vendors].index(vendor)
+    """Return the raw images and labels by split of a vendor without a manifest."""
+    index, number = _place(plan, vendor)
     settings = plan.vendors[index]
-    # The place in the roster changes when another vendor leaves; a fixed number does not, and
-    # keeps this vendor's training and test images apart for good.
-    number = settings.number if settings.number is not None else index
     match plan.data:
         case PhantomData() as data:
             return _phantom(data, plan, number)
@@ -194,10 +229,7 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
             "name its .npz file or its folder of class folders",
         )
     prepare = data.prepare
-    manifest = vendor.path / MANIFEST if vendor.path.is_dir() else vendor.path
-    if manifest.suffix == ".csv" and manifest.exists():
-        arrays = read_cases(manifest, manifest_source(data, plan.task, plan.seed))
-    elif vendor.path.suffix == ".npz" or vendor.path.is_file():
+    if vendor.path.suffix == ".npz" or vendor.path.is_file():
         if prepare.window is not None:
             low, high = prepare.window
             raise DataError(

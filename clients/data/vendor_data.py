@@ -1,8 +1,9 @@
-"""A vendor's data in memory: three splits of images and their targets, checked once."""
+"""A vendor's data: three splits of records, checked once; and records that lie in memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from clients.data.examples import Examples, older_names, record_names
+from clients.data.records import Batch, Records, images_at_once
 from clients.tasks.settings import TaskSettings
 from clients.tasks.task import Cases, Task
 from strategies.errors import DataError
@@ -20,12 +22,11 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Images, float32 in [−1, 1], shape (n, channels, *space), and their targets.
+    """Records in memory, all of one size: images and their targets.
 
-    Targets are int64 (n,) for classes, int64 (n, *space) for masks, and float32 like the images
-    for images.  ``records`` has one hash per image, ``patients`` one per image, of its patient.
-    ``older`` are the hashes of the images by which an older version may have known them.  All may
-    be empty.  ``spacing`` (n, dims) is the size of a pixel in mm, if known.
+    Images are float32 in [−1, 1], shape (n, channels, *space).  Targets are int64 (n,) for classes,
+    int64 (n, *space) for masks, and float32 like the images for images.  ``spacing`` (n, dims) is
+    the size of a pixel in mm, if known.
     """
 
     images: torch.Tensor
@@ -34,9 +35,49 @@ class Split:
     patients: tuple[str, ...] = ()
     older: frozenset[str] = frozenset()
     spacing: torch.Tensor | None = None
+    patch: None = None  # a batch has whole images
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def classes(self) -> torch.Tensor | None:
+        """The class of each record, int64 (n,); None where targets are masks or images."""
+        return self.targets if self.targets.ndim == 1 else None
+
+    def empty(self) -> Batch:
+        """Return a batch of no record: (0, …), with the shapes and types of all batches."""
+        return self.images[:0], self.targets[:0]
+
+    def on(self, device: torch.device) -> Split:
+        """Return the same records on ``device``."""
+        return replace(self, images=self.images.to(device), targets=self.targets.to(device))
+
+    def batch(self, rows: torch.Tensor, seed: int) -> Batch:
+        """Return the records of ``rows``, int64 (B,); nothing depends on the seed."""
+        chosen = rows.to(self.images.device)
+        return self.images[chosen], self.targets[chosen]
+
+    def batches(self, asked: Iterable[tuple[torch.Tensor, int]]) -> Iterator[Batch]:
+        """Yield :meth:`batch` of each pair of rows and seed."""
+        return (self.batch(rows, seed) for rows, seed in asked)
+
+    def whole(self) -> Iterator[Cases]:
+        """Yield all records in their order, some at a time."""
+        at_once = images_at_once(tuple(self.images.shape[2:]))
+        for each in zip(*(part.cpu().split(at_once) for part in self.cases), strict=True):
+            yield Cases(*each)
+
+    def at(self, rows: torch.Tensor) -> Split:
+        """Return the records of ``rows``, int64 (k,), as records of their own."""
+        return replace(
+            self,
+            images=self.images[rows],
+            targets=self.targets[rows],
+            records=tuple(self.records[row] for row in rows) if self.records else (),
+            patients=tuple(self.patients[row] for row in rows) if self.patients else (),
+            spacing=None if self.spacing is None else self.spacing[rows],
+        )
 
     @property
     def cases(self) -> Cases:
@@ -50,11 +91,11 @@ class Split:
 class VendorData:
     """The three splits of one vendor, which never leave its site."""
 
-    train: Split
-    validation: Split
-    test: Split
+    train: Records
+    validation: Records
+    test: Records
 
-    def split(self, name: SplitName) -> Split:
+    def split(self, name: SplitName) -> Records:
         """Return the split called ``name``."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
@@ -84,8 +125,12 @@ def as_split(examples: Examples, task: TaskSettings) -> Split:
 
 def as_images(images: NDArray[np.generic], task: TaskSettings) -> torch.Tensor:
     """Return images as a network sees them: float32 (n, channels, *space) in [−1, 1]."""
-    images = _channels_first(images, task.spatial_dims, task.channels)
-    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    images = channels_first(images, task.spatial_dims, task.channels)
+    return as_inputs(torch.from_numpy(np.ascontiguousarray(images)))
+
+
+def as_inputs(pixels: torch.Tensor) -> torch.Tensor:
+    """Return pixels, uint8 or floats in [0, 1], as float32 in [−1, 1]."""
     scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
     return pixels.to(torch.float32).div(scale).mul_(2.0).sub_(1.0).contiguous()
 
@@ -95,15 +140,16 @@ def _as_targets(targets: NDArray[np.generic], task: TaskSettings) -> torch.Tenso
         case "class":
             return torch.from_numpy(flat_labels(targets))
         case "mask":
-            masks = _channels_first(targets, task.spatial_dims, 1)
+            masks = channels_first(targets, task.spatial_dims, 1)
             return torch.from_numpy(masks.astype(np.int64)).flatten(1, 2)
         case "image":
             return as_images(targets, task)
 
 
-def _channels_first(
+def channels_first(
     images: NDArray[np.generic], spatial_dims: int, channels: int
 ) -> NDArray[np.generic]:
+    """Return images (n, *space), (n, *space, c), or (n, c, *space) as (n, channels, *space)."""
     if images.ndim == spatial_dims + 1:
         return np.expand_dims(images, 1)
     if images.ndim == spatial_dims + 2 and images.shape[1] != channels == images.shape[-1]:
@@ -132,8 +178,10 @@ def check_vendor_data(
             )
         _check_shape(split, vendor, name, task.settings.channels, task.settings.spatial_dims)
         _check_same_size(split, data.train, vendor, name)
-        classes = 2 if name == "train" and not allow_one_class else 1
-        task.check(split.cases, classes, f"vendor {vendor!r} has {name}")
+        whose = f"vendor {vendor!r} has {name}"
+        found = frozenset().union(*(task.check(cases, whose) for cases in split.whole()))
+        if name == "train" and not allow_one_class:
+            task.check_variety(found, whose)
     _check_patients(data, vendor)
     if len(data.train) < batch_size:
         raise DataError(
@@ -162,8 +210,8 @@ def _check_patients(data: VendorData, vendor: str) -> None:
         known |= patients
 
 
-def _check_shape(split: Split, vendor: str, name: str, channels: int, spatial_dims: int) -> None:
-    shape = tuple(split.images.shape)
+def _check_shape(split: Records, vendor: str, name: str, channels: int, spatial_dims: int) -> None:
+    shape = (len(split), *split.empty()[0].shape[1:])
     if len(shape) != spatial_dims + 2 or shape[1] != channels:
         raise DataError(
             f"vendor {vendor!r} has {name} images of shape {shape} (n, channels, space…)",
@@ -171,7 +219,7 @@ def _check_shape(split: Split, vendor: str, name: str, channels: int, spatial_di
             "set task.channels and task.spatial-dims to what the images have",
             DataError.SHAPE,
         )
-    if len(split.images) != len(split.targets):
+    if isinstance(split, Split) and len(split.images) != len(split.targets):
         raise DataError(
             f"vendor {vendor!r}: {len(split.images)} {name} images, {len(split.targets)} targets",
             "one target (a label, a mask, or an image) for each image",
@@ -180,8 +228,8 @@ def _check_shape(split: Split, vendor: str, name: str, channels: int, spatial_di
         )
 
 
-def _check_same_size(split: Split, train: Split, vendor: str, name: str) -> None:
-    found, expected = tuple(split.images.shape[2:]), tuple(train.images.shape[2:])
+def _check_same_size(split: Records, train: Records, vendor: str, name: str) -> None:
+    found, expected = (tuple(each.empty()[0].shape[2:]) for each in (split, train))
     if found != expected:
         raise DataError(
             f"vendor {vendor!r} has {name} images of size {found}, train images of size {expected}",

@@ -27,8 +27,8 @@ from clients.preparation.settings import PrepareSettings
 from clients.tasks.settings import TargetKind
 from strategies.errors import DataError
 
-VERSION: Final = 1
-"""Grows when :func:`prepare` gives other numbers, so that no cache has the former ones."""
+VERSION: Final = 2
+"""Grows when :func:`prepare` gives other numbers or types, so that no cache has the former ones."""
 
 _DIRECTION = 1e-3  # of a voxel's step: headers keep directions as 32-bit numbers
 _ORIGIN = 0.1  # of a voxel
@@ -38,7 +38,8 @@ _ORIGIN = 0.1  # of a voxel
 class Prepared:
     """``image`` is float32 (C, *space) in [0, 1].
 
-    ``target`` is int64 (*space) for a mask, float32 like the image for an image, None for a class.
+    ``target`` is integer (*space) for a mask, of the smallest type that holds its labels, float32
+    like the image for an image, None for a class.
     ``spacing`` is the size of a voxel in mm, 1 where the source has none; ``geometry`` leads back
     (:func:`undo`).
     """
@@ -138,7 +139,10 @@ def _target(
         moved = scale.inputs(_moved(target.values, geometry, labels=False))
         return np.ascontiguousarray(placed(moved, geometry.shape, fill))
     labels = _moved(target.values.astype(np.int64), geometry, labels=True)
-    return np.ascontiguousarray(placed(labels, geometry.shape, np.zeros(1, np.int64))[0])
+    found = np.ascontiguousarray(placed(labels, geometry.shape, np.zeros(1, np.int64))[0])
+    # An eighth of the room on disk: a mask is read whole or in patches, and becomes int64 then.
+    low, high = (int(end) for end in (found.min(), found.max()))
+    return found.astype(np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high)))
 
 
 def _check_fits(image: Volume, target: Volume, kind: TargetKind, name: str) -> None:

@@ -69,11 +69,36 @@ class PrepareSettings(Settings):
         description="Voxels a side to which images are cut or padded around their centre after"
         " resampling, one number or one a dimension; left out, images keep their size.",
     )
+    patch: Size | None = Field(
+        default=None,
+        description="Voxels a side, one number or one a dimension, of the part of an image on which"
+        " the network trains, drawn at random in every step; whole images are evaluated by a"
+        " sliding window of this size, and may have any size; left out, it sees whole images. For"
+        " masks and for images to restore.",
+    )
+    patch_foreground: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the patches that hold a voxel of a class but the background, each"
+        " class of the mask as often as the others; the other patches lie anywhere.",
+    )
 
     @property
     def is_set(self) -> bool:
-        """Whether anything is agreed on."""
-        return self != AS_READ
+        """Whether anything is agreed on by which an image as it was read is changed."""
+        return self.changes != AS_READ
+
+    @property
+    def changes(self) -> PrepareSettings:
+        """The settings by which an image as it was read is changed: all but those of patches."""
+        return self.model_copy(update={"patch": None, "patch_foreground": 0.5})
+
+    def patch_of(self, dims: int) -> tuple[int, ...] | None:
+        """Return the sides of a patch of ``dims`` dimensions; None without patches."""
+        if self.patch is None:
+            return None
+        return self.patch * dims if len(self.patch) == 1 else self.patch
 
     @field_validator("orientation")
     @classmethod

@@ -22,11 +22,15 @@ class Classification:
 
     settings: ClassificationSettings
 
-    def check(self, cases: Cases, classes_needed: int, whose: str) -> None:
-        """Raise :class:`DataError` for labels outside the classes, or too few classes."""
+    def check(self, cases: Cases, whose: str) -> frozenset[int]:
+        """Raise :class:`DataError` for labels outside the classes; return those that are there."""
         labels = cases.targets
         check_labels(int(labels.min()), int(labels.max()), self.settings.outputs, whose)
-        if len(labels.unique()) < classes_needed:
+        return frozenset(labels.unique().tolist())
+
+    def check_variety(self, found: frozenset[int], whose: str) -> None:
+        """Raise :class:`DataError` for one class only."""
+        if len(found) < 2:
             raise DataError(
                 f"{whose} examples of one class only",
                 "at least two classes",

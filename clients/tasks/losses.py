@@ -15,7 +15,6 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(outputs of the network, targets), both with the records first → losses (B,)."""
 
 SSIM_SHARE = 0.84  # Zhao et al., IEEE Trans. Comput. Imaging 3:47, 2017
-SSIM_SIDE = 11  # pixels of SSIM's window (Wang et al., 2004)
 
 
 def cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

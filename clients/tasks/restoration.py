@@ -9,14 +9,8 @@ import torch
 from monai.metrics.regression import compute_ssim_and_cs
 from numpy.typing import NDArray
 
-from clients.tasks.losses import (
-    SSIM_SIDE,
-    Loss,
-    absolute_error,
-    absolute_error_and_ssim,
-    squared_error,
-)
-from clients.tasks.settings import LOSS, RestorationSettings
+from clients.tasks.losses import Loss, absolute_error, absolute_error_and_ssim, squared_error
+from clients.tasks.settings import LOSS, SSIM_SIDE, RestorationSettings
 from clients.tasks.task import Cases, means_of, share_of
 from strategies.errors import DataError
 
@@ -38,7 +32,7 @@ class Restoration:
 
     settings: RestorationSettings
 
-    def check(self, cases: Cases, classes_needed: int, whose: str) -> None:
+    def check(self, cases: Cases, whose: str) -> frozenset[int]:
         """Raise :class:`DataError` for targets of another shape, or images too small for SSIM."""
         found, expected = tuple(cases.targets.shape), tuple(cases.images.shape)
         if found != expected:
@@ -55,6 +49,10 @@ class Restoration:
                 "use larger images",
                 DataError.SHAPE,
             )
+        return frozenset()
+
+    def check_variety(self, found: frozenset[int], whose: str) -> None:
+        """Do nothing: a restoration has no classes."""
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the agreed loss of images (B, channels, *space) and targets alike."""

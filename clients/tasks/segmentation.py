@@ -29,8 +29,11 @@ class Segmentation:
 
     settings: SegmentationSettings
 
-    def check(self, cases: Cases, classes_needed: int, whose: str) -> None:
-        """Raise :class:`DataError` for masks of another shape, or of unknown labels."""
+    def check(self, cases: Cases, whose: str) -> frozenset[int]:
+        """Raise :class:`DataError` for masks of another shape, or of unknown labels.
+
+        Returns background and the highest label that was found.
+        """
         masks = cases.targets
         expected = (len(cases.images), *cases.images.shape[2:])
         if tuple(masks.shape) != expected:
@@ -42,7 +45,11 @@ class Segmentation:
             )
         low, high = int(masks.min()), int(masks.max())
         check_labels(low, high, self.settings.outputs, whose, "masks with labels")
-        if classes_needed > 1 and high == 0:
+        return frozenset({0, high})
+
+    def check_variety(self, found: frozenset[int], whose: str) -> None:
+        """Raise :class:`DataError` for masks of background only."""
+        if found <= {0}:
             raise DataError(
                 f"{whose} masks of background only",
                 "at least one pixel of another class",

@@ -15,6 +15,7 @@ TargetKind = Literal["class", "mask", "image"]
 """What belongs to an image: its class, a class for each of its pixels, or another image."""
 
 LOSS = "loss"
+SSIM_SIDE = 11  # pixels of the window of SSIM (Wang et al., 2004)
 
 
 class Metric(NamedTuple):

@@ -36,12 +36,16 @@ class Task(Protocol):
         """The agreed settings."""
         ...
 
-    def check(self, cases: Cases, classes_needed: int, whose: str) -> None:
+    def check(self, cases: Cases, whose: str) -> frozenset[int]:
         """Raise :class:`strategies.errors.DataError` for targets that this task cannot use.
 
-        ``whose`` says in the message which split of which vendor they are; ``classes_needed`` is
-        how many classes it must have.
+        ``whose`` says in the message which split of which vendor they are.  Returns the classes
+        that were found, if the task has classes.
         """
+        ...
+
+    def check_variety(self, found: frozenset[int], whose: str) -> None:
+        """Raise :class:`DataError` if there is nothing to tell apart in the classes of a split."""
         ...
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from clients.data.records import Records
 from clients.data.sources import load_vendor_data
-from clients.data.vendor_data import Split
 from clients.device import choose_device
 from clients.evaluation import predictions
 from clients.networks.build import initial_network
@@ -67,7 +67,7 @@ class Attacked:
     seconds: float
 
 
-Training = Callable[[nn.Module, Split, int], None]
+Training = Callable[[nn.Module, Records, int], None]
 """(network, data, number of the model) trains the network in place."""
 
 
@@ -122,7 +122,7 @@ def _privately(federation: Federation, batch: int, mechanism: Mechanism) -> Trai
     settings = federation.privacy.model_copy(update={"unit": "record", "batch_size": batch})
     device, loss = choose_device(federation.run.device), task_of(federation.task).loss
 
-    def run(network: nn.Module, data: Split, _number: int) -> None:
+    def run(network: nn.Module, data: Records, _number: int) -> None:
         rate = federation.training.learning_rate
         train_privately(
             network, data, mechanism, settings, federation.training, rate, device, loss=loss
@@ -135,7 +135,7 @@ def _plainly(federation: Federation, batch: int, steps: int) -> Training:
     settings = federation.training.model_copy(update={"batch_size": batch})
     device, loss = choose_device(federation.run.device), task_of(federation.task).loss
 
-    def run(network: nn.Module, data: Split, number: int) -> None:
+    def run(network: nn.Module, data: Records, number: int) -> None:
         work = Work(settings.learning_rate, epochs=0, steps=steps)
         seed = derive_seed(federation.seed, "shadow", number)
         train(network, data, work, settings, seed, device, half_precision=False, loss=loss)
@@ -144,7 +144,7 @@ def _plainly(federation: Federation, batch: int, steps: int) -> Training:
 
 
 def _confidences(
-    federation: Federation, data: Split, halves: Members, training: Training
+    federation: Federation, data: Records, halves: Members, training: Training
 ) -> tuple[Numbers, Numbers]:
     """Return confidence in each record, and its share of the score: both (models, records)."""
     confidence, shares = np.zeros(halves.shape), np.zeros(halves.shape)
@@ -154,7 +154,7 @@ def _confidences(
     for number, half in enumerate(halves):
         network = initial_network(model, federation.task, federation.seed, federation.image_shape)
         chosen = torch.from_numpy(np.flatnonzero(half))
-        training(network, Split(data.images[chosen], data.targets[chosen]), number)
+        training(network, data.at(chosen), number)
         found = list(predictions(network, data, device))
         each = [task.confidence(outputs, cases.targets) for outputs, cases in found]
         scores = [task.shares(task.scores(outputs, cases, False)) for outputs, cases in found]

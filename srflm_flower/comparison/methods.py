@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-import torch
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedProx
 from pydantic import BaseModel, ConfigDict
 
-from clients.data.vendor_data import SPLITS, Split, VendorData
+from clients.data.joined import join
+from clients.data.vendor_data import SPLITS, VendorData
 from clients.files.durable import write_durably
 from clients.models.model_file import read_model_file
 from clients.models.moving_average import MovingAverage, advanced
@@ -123,7 +123,7 @@ def _run_pooled(run: RunFolder, federation: Federation, budget: StepBudget) -> M
     """Train on the pooled data of all vendors, as a reference: no federation may pool its data."""
     sites = _sites(run, federation)
     first = sites[0].learner
-    pooled = VendorData(*(_union([s.learner.data.split(name) for s in sites]) for name in SPLITS))
+    pooled = VendorData(*(join([s.learner.data.split(name) for s in sites]) for name in SPLITS))
     learner = replace(first, vendor="pooled", data=pooled, spender=None)
     settings, metric = federation.training, federation.task.metric
     weights = best = sites[0].initial.weights
@@ -195,7 +195,7 @@ def _score(
     if released is not None:
         own = _on_test(dict.fromkeys(sites, released))
         first = sites[0].learner
-        everyone = _union([site.learner.data.test for site in sites])
+        everyone = join([site.learner.data.test for site in sites])
         pooled = replace(first, data=replace(first.data, test=everyone))
         overall = pooled.evaluate(released, "test").get(federation.task.metric)
     epsilon = _most_spent(sites) if method != "pooled" else None
@@ -241,9 +241,3 @@ def _sites(run: RunFolder, federation: Federation) -> list[Site]:
 
 def _released(run: RunFolder) -> Weights:
     return read_model_file(run.global_model).weights
-
-
-def _union(splits: list[Split]) -> Split:
-    parts = zip(*(split.cases for split in splits), strict=True)
-    images, targets, spacing = (torch.cat(part) for part in parts)
-    return Split(images, targets, spacing=spacing)

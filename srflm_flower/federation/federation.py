@@ -175,7 +175,12 @@ class Federation(Settings):
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
-        """The sides of an image in pixels, one a dimension; None where only the data tells them."""
+        """The sides in pixels, one a dimension, of what a network sees: an image, or a patch of it.
+
+        None where only the data tells them.
+        """
+        if isinstance(self.data, FileData) and self.data.prepare.patch is not None:
+            return self.data.prepare.patch_of(self.task.spatial_dims)
         if isinstance(self.data, FileData) and self.data.prepare.size is not None:
             sides = self.data.prepare.size
             return sides * self.task.spatial_dims if len(sides) == 1 else sides

@@ -46,5 +46,5 @@ def check_network_on(federation: Federation, data: VendorData) -> None:
 
 
 def size_of(data: VendorData) -> Size:
-    """Return the sides of a vendor's images in pixels."""
-    return tuple(data.train.images.shape[2:])
+    """Return the sides of what a network sees of a vendor's images, in pixels."""
+    return tuple(data.train.empty()[0].shape[2:])

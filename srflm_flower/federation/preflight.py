@@ -10,6 +10,7 @@ import torch
 from clients.data.partition import random_splits
 from clients.data.phantom import LESION_CLASSES
 from clients.data.phantom.targets import check_phantom_classes
+from clients.data.records import Records
 from clients.data.sources import forget_cached_data, load_vendor_data
 from clients.data.vendor_data import Split, VendorData, check_vendor_data
 from clients.device import choose_device
@@ -55,14 +56,14 @@ def count_examples(federation: Federation) -> dict[str, Counts]:
     return counts
 
 
-def _by_class(train: Split, task: TaskSettings) -> tuple[int, ...]:
-    if isinstance(task, ClassificationSettings):
-        return tuple(train.targets.bincount(minlength=len(task.classes)).tolist())
+def _by_class(train: Records, task: TaskSettings) -> tuple[int, ...]:
+    if train.classes is not None and isinstance(task, ClassificationSettings):
+        return tuple(train.classes.bincount(minlength=len(task.classes)).tolist())
     if isinstance(task, SegmentationSettings):
-        return tuple(
-            int((train.targets == label).flatten(1).any(1).sum())
-            for label in range(len(task.classes))
-        )
+        masks = (cases.targets for cases in train.whole())
+        labels = range(len(task.classes))
+        each = [[int((of == label).flatten(1).any(1).sum()) for label in labels] for of in masks]
+        return tuple(map(sum, zip(*each, strict=True)))
     return ()
 
 

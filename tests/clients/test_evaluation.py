@@ -11,14 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from clients.data.records import MOST_IMAGES, MOST_PIXELS, images_at_once
 from clients.data.vendor_data import Split
-from clients.evaluation import (
-    MOST_IMAGES,
-    MOST_PIXELS,
-    evaluate,
-    images_at_once,
-    predictions,
-)
+from clients.evaluation import evaluate, outputs_of, predictions
 from clients.tasks.classification import classification_metrics
 from clients.tasks.registry import task_of
 from tests.support.learning.tasks import classification
@@ -115,9 +110,25 @@ def test_logits_come_in_the_order_of_the_images_whatever_their_number() -> None:
 def test_few_large_images_go_through_a_network_at_once(
     shape: tuple[int, ...], at_once: int
 ) -> None:
-    images = torch.zeros(()).expand(500, 1, *shape)
-    assert images_at_once(images) == at_once
+    assert images_at_once(shape) == at_once
     assert at_once == 1 or at_once * math.prod(shape) <= MOST_PIXELS
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (21, 40), (9, 30), (5, 6)])
+def test_window_slides_over_images_of_any_size(shape: tuple[int, ...]) -> None:
+    class Pixelwise(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: set[tuple[int, ...]] = set()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.seen.add(tuple(images.shape[2:]))
+            return torch.cat([images, 3 * images + 1], dim=1)
+
+    images, network = torch.rand(2, 1, *shape) * 2 - 1, Pixelwise()
+    found = outputs_of(network, images, (16, 16))
+    assert network.seen == {(16, 16)}
+    torch.testing.assert_close(found, network(images), atol=1e-5, rtol=1e-5)
 
 
 def test_evaluation_adds_the_mean_cross_entropy() -> None:

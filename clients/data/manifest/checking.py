@@ -111,9 +111,10 @@ def _about_all(
         text = f"{cases['train']} training cases for batches of {batch_size}"
         yield Finding("error", "", f"{text}; lower training.batch-size")
     shapes = Counter(each.image.shape for _, each in kept)
-    if len(shapes) > 1:
+    if len(shapes) > 1 and source.settings.patch is None:
         named = ", ".join(str(shape) for shape, _ in shapes.most_common(3))
-        yield Finding("error", "", f"{len(shapes)} shapes, as {named}; set data.prepare.size")
+        text = f"{len(shapes)} shapes, as {named}; set data.prepare.size, or patch"
+        yield Finding("error", "", text)
     if kept:
         spacings = np.array([each.spacing for _, each in kept])
         ratio = spacings / np.median(spacings, axis=0)

@@ -6,22 +6,28 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from clients.data.case_cache import CaseCache, case_key
 from clients.data.examples import Examples, Texts, record_name
 from clients.data.manifest.finding import source_of
 from clients.data.manifest.rows import Row, read_manifest
-from clients.data.npz import Arrays
-from clients.data.vendor_data import SPLITS
+from clients.data.records import Records
+from clients.data.separate import SeparateRecords
+from clients.data.vendor_data import SPLITS, Split, SplitName, as_split
 from clients.imaging.index import Series
 from clients.imaging.reading import read_volume
 from clients.preparation.prepare import Prepared, prepare
 from clients.preparation.settings import PrepareSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
+
+MOST_IN_MEMORY: Final = 2**29
+"""Bytes of prepared images and targets of one vendor that are kept in memory."""
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +45,17 @@ class Source:
     owner: bytes
     most_unreadable: float
     cache: CaseCache
+    most_in_memory: int = MOST_IN_MEMORY
     seen: dict[Path, list[Series]] = field(default_factory=dict, compare=False)
 
 
-def read_cases(path: Path, source: Source) -> Arrays:
-    """Return split → examples of the manifest at ``path``: images (n, channels, *space) in [0, 1].
+def read_cases(path: Path, source: Source) -> dict[SplitName, Records]:
+    """Return split → records of the manifest at ``path``.
 
-    A case that cannot be read is left out, and named in the log by its HMAC.  Raises
-    :class:`DataError` if more than the share ``most_unreadable`` of the cases cannot be read, or
-    if prepared images have several sizes.
+    They are in memory if that is little, else in the files of the cache.  A case that cannot be
+    read is left out, and named in the log by its HMAC.  Raises :class:`DataError` if more than the
+    share ``most_unreadable`` of the cases cannot be read, or if prepared images have several sizes
+    and the network sees whole images.
     """
     rows = read_manifest(path)
     if not rows:
@@ -72,11 +80,20 @@ def read_cases(path: Path, source: Source) -> Arrays:
             "mend or remove these images, then run `srflm data index` again",
             DataError.UNREADABLE,
         )
-    _check_sizes(path, [prepared for _, prepared in cases])
+    patch = source.settings.patch_of(source.task.spatial_dims)
+    if patch is None:
+        _check_sizes(path, [prepared for _, prepared in cases])
+    separate = patch is not None or _bytes(cases) > source.most_in_memory
+    make = _separate if separate else _in_memory
     return {
-        split: _examples([(row, each) for row, each in cases if row.split == split], source.task)
+        split: make([(row, each) for row, each in cases if row.split == split], source)
         for split in SPLITS
     }
+
+
+def _bytes(cases: Sequence[tuple[Row, Prepared]]) -> int:
+    parts = ((each.image, each.target) for _, each in cases)
+    return sum(part.nbytes for pair in parts for part in pair if part is not None)
 
 
 def prepared_case(row: Row, folder: Path, source: Source) -> Prepared:
@@ -123,6 +140,30 @@ def _files(source: Path | Series) -> list[Path]:
     return [source]
 
 
+def _separate(cases: Sequence[tuple[Row, Prepared]], source: Source) -> SeparateRecords:
+    task, dims = source.task, source.task.spatial_dims
+    targets: torch.Tensor | tuple[NDArray[Any], ...]
+    if task.target == "class":
+        targets = torch.tensor([task.classes.index(row.target) for row, _ in cases])
+    else:
+        targets = tuple(each.target for _, each in cases if each.target is not None)
+    spacing = [each.spacing for _, each in cases]
+    return SeparateRecords(
+        tuple(each.image for _, each in cases),
+        targets,
+        torch.tensor(spacing, dtype=torch.float64).reshape(len(cases), -1),
+        tuple(row.record for row, _ in cases),
+        tuple(row.patient for row, _ in cases),
+        frozenset().union(*(row.older.split() for row, _ in cases)),
+        source.settings.patch_of(dims),
+        source.settings.patch_foreground,
+    )
+
+
+def _in_memory(cases: Sequence[tuple[Row, Prepared]], source: Source) -> Split:
+    return as_split(_examples(cases, source.task), source.task)
+
+
 def _examples(cases: Sequence[tuple[Row, Prepared]], task: TaskSettings) -> Examples:
     images = [prepared.image for _, prepared in cases]
     targets: NDArray[np.generic]
@@ -151,6 +192,6 @@ def _check_sizes(path: Path, cases: Sequence[Prepared]) -> None:
         raise DataError(
             f"images of {len(shapes)} shapes in {path}, among them {shapes[0]} and {shapes[-1]}",
             "images of one shape",
-            "set data.prepare.size, to which all are cut or padded",
+            "set data.prepare.size, to which all are cut or padded, or data.prepare.patch",
             DataError.SHAPE,
         )

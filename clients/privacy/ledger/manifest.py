@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from clients.data.examples import record_names
-from clients.data.vendor_data import Split
+from clients.data.records import Records
 from strategies.errors import PrivacyError
 
 KEYED_BYTES = 16  # of each HMAC: 128 bits are enough to tell records apart
@@ -60,8 +60,9 @@ def _keyed(names: Iterable[str], key: bytes) -> frozenset[bytes]:
     return frozenset(hmac.digest(key, name.encode(), "sha256")[:KEYED_BYTES] for name in names)
 
 
-def manifest_of(split: Split) -> Manifest:
+def manifest_of(split: Records) -> Manifest:
     """Return the manifest of a split's images as they were read; equal images are one record."""
     # Labels and preprocessing do not count: a corrected label does not bring a new budget.
-    records = split.records or record_names(split.images.cpu().numpy()).tolist()
+    whole = (cases.images.numpy() for cases in split.whole())
+    records = split.records or [name for each in whole for name in record_names(each).tolist()]
     return Manifest.of(records, split.patients, split.older)

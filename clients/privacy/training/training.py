@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from clients.data.vendor_data import Split
+from clients.data.records import Records
 from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.gradients.gradients import MODES, GhostGradients, Gradients, RecordGradients
 from clients.privacy.gradients.guard import check_dp_ready
@@ -42,7 +42,7 @@ class PrivateOutcome:
 
 def train_privately(
     network: nn.Module,
-    data: Split,
+    data: Records,
     mechanism: Mechanism,
     settings: PrivacySettings,
     training: TrainingSettings,
@@ -63,10 +63,11 @@ def train_privately(
     """
     randomness = randomness or private_randomness()
     network.to(device).train()
-    images, targets = data.images.to(device), data.targets.to(device)
+    data = data.on(device)
     units = make_units(len(data), groups, settings.copies)
-    with _own_seed(randomness, device), _last_layers_only(network, images, settings):
-        gradients, most = _prepare(network, images, targets, units, settings, loss)
+    blank = data.empty()
+    with _own_seed(randomness, device), _last_layers_only(network, blank[0], settings):
+        gradients, most = _prepare(network, *blank, units, settings, loss)
         optimizer = PrivateOptimizer(
             make_optimizer(network, training, learning_rate),
             noise_multiplier=mechanism.noise_multiplier,
@@ -82,7 +83,7 @@ def train_privately(
             _pull_back(optimizer, proximal)
         try:
             for drawn in poisson_batches(len(units), mechanism, randomness):
-                private_step(gradients, optimizer, images, targets, units, drawn.tolist(), most)
+                private_step(gradients, optimizer, data, units, drawn.tolist(), most)
         finally:
             gradients.close()
             optimizer.close()
@@ -126,8 +127,7 @@ def _prepare(
 def private_step(
     gradients: Gradients,
     optimizer: PrivateOptimizer,
-    images: torch.Tensor,
-    targets: torch.Tensor,
+    data: Records,
     units: Units,
     drawn: Sequence[int],
     most: int,
@@ -137,15 +137,14 @@ def private_step(
     If no unit was drawn, the step is noise alone, and counts.
     """
     for pack in units.packs(drawn, most):
-        _add_pack(gradients, optimizer, images, targets, units, pack, most)
+        _add_pack(gradients, optimizer, data, units, pack, most)
     optimizer.step()
 
 
 def _add_pack(
     gradients: Gradients,
     optimizer: PrivateOptimizer,
-    images: torch.Tensor,
-    targets: torch.Tensor,
+    data: Records,
     units: Units,
     pack: list[int],
     most: int,
@@ -153,17 +152,18 @@ def _add_pack(
     """Average each unit's gradients over its views, ``most`` at a time; clip and add the means."""
     # The mean first, then one clip: a patient's whole contribution is bounded, not each image's.
     views = [units.views(unit) for unit in pack]
-    records = torch.cat(views).to(images.device)
+    records = torch.cat(views)
     if units.single or isinstance(gradients, GhostGradients):
-        gradients.add(optimizer, images[records], targets[records])
+        gradients.add(optimizer, *data.batch(records, _patch_seed(data)))
         return
     assert isinstance(gradients, RecordGradients)
-    sizes = torch.tensor([len(each) for each in views], device=images.device)
-    owners = torch.arange(len(pack), device=images.device).repeat_interleave(sizes)
+    device = optimizer.params[0].device
+    sizes = torch.tensor([len(each) for each in views], device=device)
+    owners = torch.arange(len(pack), device=device).repeat_interleave(sizes)
     means = [p.new_zeros((len(pack), *p.shape)) for p in optimizer.params]
-    losses = torch.zeros(len(pack), device=images.device)
+    losses = torch.zeros(len(pack), device=device)
     for part, owner in zip(records.split(most), owners.split(most), strict=True):
-        chosen = images[part], targets[part]
+        chosen = data.batch(part, _patch_seed(data))
         if units.copies > 1:
             chosen = augment(*chosen)
         rows, each = gradients.per_record(*chosen)
@@ -172,6 +172,12 @@ def _add_pack(
             mean.index_add_(0, owner, row * shares.view(-1, *[1] * (row.ndim - 1)))
         losses.index_add_(0, owner, each * shares)
     optimizer.accumulate(means, losses)
+
+
+def _patch_seed(data: Records) -> int:
+    """Return a seed for the places of patches, from the state that :func:`_own_seed` has begun."""
+    # No part of the mechanism: whichever patch is drawn, its record's gradient is clipped alike.
+    return 0 if data.patch is None else int(torch.randint(2**62, ()))
 
 
 def _pull_back(optimizer: PrivateOptimizer, proximal: float) -> None:

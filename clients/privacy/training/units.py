@@ -12,7 +12,7 @@ from functools import cached_property
 
 import torch
 
-from clients.data.vendor_data import Split
+from clients.data.records import Records
 from clients.privacy.settings import Unit
 
 
@@ -50,7 +50,7 @@ class Units:
             yield pack
 
 
-def patients_of(split: Split) -> torch.Tensor:
+def patients_of(split: Records) -> torch.Tensor:
     """Return a number for each record's patient, int64 (n,).
 
     Without patients' names, each record is a patient of its own.
@@ -61,7 +61,7 @@ def patients_of(split: Split) -> torch.Tensor:
     return torch.tensor([numbers.setdefault(name, len(numbers)) for name in split.patients])
 
 
-def count_units(split: Split, unit: Unit) -> int:
+def count_units(split: Records, unit: Unit) -> int:
     """Return the number of units in a data set."""
     return len(set(split.patients)) if unit == "patient" and split.patients else len(split)
 

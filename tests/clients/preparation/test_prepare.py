@@ -115,7 +115,7 @@ def test_masks_stay_on_their_image(
     image = volume((mask > 0) * 1.0, affine_of(one))
     table = PrepareSettings(orientation=other, spacing=spacing, size=size, window=(0, 1))
     done = prepare(image, volume(mask, affine_of(one)), "mask", table)
-    assert done.target is not None and done.target.dtype == np.int64
+    assert done.target is not None and done.target.dtype == np.uint8
     assert done.image.shape[1:] == done.target.shape
     assert set(np.unique(done.target)) <= set(np.unique(mask))
     # Where interpolation leaves no doubt, the mask says the same as the image.
@@ -146,7 +146,7 @@ def test_mask_may_be_off_by_rounding_only() -> None:
     def masked(affine: Any, values: Any = labels) -> Any:
         return prepare(image, volume(values, affine), "mask", PrepareSettings(), "case 1")
 
-    assert masked(slightly(affine_of("RAS"), size=1.0005, shift=0.05)).target.dtype == np.int64
+    assert masked(slightly(affine_of("RAS"), size=1.0005, shift=0.05)).target.dtype == np.uint8
     for bad in (
         (slightly(affine_of("RAS"), size=1.002),),
         (slightly(affine_of("RAS"), shift=0.5),),

@@ -109,7 +109,7 @@ def test_result_is_in_the_window() -> None:
 def test_pair_of_two_sizes_is_refused() -> None:
     cases = cases_of(torch.zeros(2, 1, 16, 16), torch.zeros(2, 1, 16, 17))
     with pytest.raises(DataError) as caught:
-        PLAIN.check(cases, 2, "vendor 'a' has train")
+        PLAIN.check(cases, "vendor 'a' has train")
     assert caught.value.code == DataError.SHAPE
     assert "(2, 1, 16, 17)" in caught.value.found and "(2, 1, 16, 16)" in caught.value.expected
 
@@ -117,7 +117,7 @@ def test_pair_of_two_sizes_is_refused() -> None:
 def test_image_smaller_than_the_window_of_similarity_is_refused() -> None:
     small = torch.zeros(2, 1, 16, 10)
     with pytest.raises(DataError, match="at least 11 pixels a side"):
-        PLAIN.check(cases_of(small, small), 2, "vendor 'a' has train")
+        PLAIN.check(cases_of(small, small), "vendor 'a' has train")
 
 
 def test_range_of_decibels_is_that_of_the_declared_bound() -> None:
