@@ -85,6 +85,21 @@ class CaseCache:
         # Mapped, it takes no memory until it is used.
         return self._load(key) or made
 
+    def again(self, state: str) -> Prepared | None:
+        """Return the case that was noted for a ``state`` (hex) of its files, if it is kept."""
+        try:
+            key = self._path(state, "same").read_text(encoding="ascii")
+        except (OSError, ValueError):
+            return None
+        return self._load(key)
+
+    def note(self, state: str, key: str) -> None:
+        """Note that files in this ``state`` (hex) give the case of ``key``, if the case is kept."""
+        if self._full or not self._path(key, "json").exists():
+            return
+        with suppress(RunFolderError, OSError), self._new(state, "same") as file:
+            file.write(key.encode("ascii"))
+
     def clear(self) -> None:
         """Delete all cases; raises :class:`RunFolderError` if the folder cannot be written."""
         if not self.folder.exists():
@@ -92,6 +107,8 @@ class CaseCache:
         with self._alone():
             for case in self._cases():
                 self._drop(case)
+            for note in self.folder.glob("*.same"):
+                note.unlink(missing_ok=True)
             self._sweep()
 
     # ---- reading -------------------------------------------------------------------------------

@@ -83,7 +83,8 @@ def source_of(
     The series of a folder that is in ``seen`` are not looked for again; others are added to it.
     Raises :class:`DataError` for a path that leads out of the folder, or to nothing.
     """
-    name, _, series = path.partition(_MARK)
+    series = path.partition(_MARK)[2]
+    name = place_of(path)
     place = folder / name
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise DataError(
@@ -113,6 +114,11 @@ def source_of(
         "bring its files back, or run `srflm data index` again",
         DataError.MISSING,
     )
+
+
+def place_of(path: str) -> str:
+    """Return the file, or the folder of the series, at a ``path`` of a manifest."""
+    return path.partition(_MARK)[0]
 
 
 def _check_installed(path: Path, form: str, package: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 
 from clients.data.case_cache import CaseCache, case_key
 from clients.data.examples import Examples, Texts, record_name
-from clients.data.manifest.finding import source_of
+from clients.data.manifest.finding import place_of, source_of
 from clients.data.manifest.rows import Row, read_manifest
+from clients.data.manifest.untouched import State, Untouched
 from clients.data.records import Records
 from clients.data.separate import SeparateRecords
 from clients.data.vendor_data import SPLITS, Split, SplitName, as_split
 from clients.imaging.index import Series
 from clients.imaging.reading import read_volume
-from clients.preparation.prepare import Prepared, prepare
+from clients.preparation.prepare import VERSION, Prepared, prepare
 from clients.preparation.settings import PrepareSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
@@ -47,6 +49,7 @@ class Source:
     cache: CaseCache
     most_in_memory: int = MOST_IN_MEMORY
     seen: dict[Path, list[Series]] = field(default_factory=dict, compare=False)
+    untouched: Untouched = field(default_factory=Untouched, compare=False)
 
 
 def read_cases(path: Path, source: Source) -> dict[SplitName, Records]:
@@ -103,6 +106,10 @@ def prepared_case(row: Row, folder: Path, source: Source) -> Prepared:
     when it was indexed.
     """
     task, owner = source.task, source.owner
+    state = _state(row, folder, source)
+    found = source.cache.again(state.digest) if state is not None else None
+    if found is not None:
+        return found
     image = source_of(row.image, folder, owner, source.seen)
     target = source_of(row.target, folder, owner, source.seen) if task.target != "class" else None
     if target is None and row.target not in task.classes:
@@ -129,7 +136,25 @@ def prepared_case(row: Row, folder: Path, source: Source) -> Prepared:
     files = _files(image), [] if target is None else _files(target)
     # The name stands for the check of the pixels: a cached case of these files has passed it.
     key = f"{case_key(*files, task.target, source.settings)}-{row.record[:16]}"
-    return source.cache.prepared(key, make)
+    prepared = source.cache.prepared(key, make)
+    if state is not None and state.settled:
+        source.cache.note(state.digest, key)
+    return prepared
+
+
+def _state(row: Row, folder: Path, source: Source) -> State | None:
+    """Return the state of all from which a case is prepared; it opens no file."""
+    task, settings = source.task, source.settings.changes.model_dump_json(exclude_defaults=True)
+    is_file = task.target != "class"
+    # A class has to be known; whether it is is no question to the cache.
+    if not is_file and row.target not in task.classes:
+        return None
+    paths = [row.image, row.target] if is_file else [row.image]
+    owner = hashlib.sha256(source.owner).hexdigest()  # it names the series
+    words = [str(VERSION), task.target, settings, row.record, owner, *paths]
+    places = [folder / place_of(path) for path in paths]
+    inside = all(place.is_relative_to(folder) and ".." not in place.parts for place in places)
+    return source.untouched.state(words, places) if inside else None
 
 
 def _files(source: Path | Series) -> list[Path]:
