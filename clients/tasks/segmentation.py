@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from clients.tasks.losses import dice_and_cross_entropy
 from clients.tasks.settings import LOSS, SegmentationSettings
@@ -70,7 +69,7 @@ class Segmentation:
         in_found, in_truth = (each.any(dim=space)[:, 1:] for each in (found, truth))
         nowhere, both = ~(in_found | in_truth), in_found & in_truth
         # MONAI's value for an empty class depends on its options: the rule here is our own.
-        dice = torch.as_tensor(compute_dice(found, truth, include_background=False)).double()
+        dice = torch.as_tensor(compute_dice(found[:, 1:], truth[:, 1:])).double()
         dice = torch.where(both, dice, 0.0).masked_fill(nowhere, torch.nan)
         far = torch.full_like(dice, torch.nan)
         if in_full:
@@ -106,7 +105,10 @@ class Segmentation:
         return LOSS, *each, "dice", "hd95"
 
     def _one_hot(self, labels: torch.Tensor) -> torch.Tensor:
-        return functional.one_hot(labels, self.settings.outputs).movedim(-1, 1)
+        """Return which voxel has which class, bool (n, classes, *space)."""
+        # An eighth of what ``one_hot`` takes, which is much for a volume.
+        classes = torch.arange(self.settings.outputs).view(1, -1, *[1] * (labels.ndim - 1))
+        return labels.unsqueeze(1) == classes
 
 
 def _distances(found: torch.Tensor, truth: torch.Tensor, spacing: list[float]) -> torch.Tensor:
