@@ -161,7 +161,7 @@ def test_election_quorum_and_records_know_neither_flower_nor_clocks() -> None:
 
 
 def test_only_one_room_knows_the_optional_readers_of_images() -> None:
-    others = [path for path in files_of(*ORDER) if "clients/imaging" not in name_of(path)]
+    others = [path for path in files_of(*PACKAGES) if "clients/imaging" not in name_of(path)]
     assert offenders(others, "pydicom", "highdicom", "nibabel") == {}
 
 

@@ -73,8 +73,8 @@ class PrepareSettings(Settings):
         default=None,
         description="Voxels a side, one number or one a dimension, of the part of an image on which"
         " the network trains, drawn at random in every step; whole images are evaluated by a"
-        " sliding window of this size, and may have any size; left out, it sees whole images. For"
-        " masks and for images to restore.",
+        " sliding window of this size, and may have any size; for masks and images to restore only;"
+        " left out, it sees whole images.",
     )
     patch_foreground: float = Field(
         default=0.5,
