@@ -62,6 +62,7 @@ def index_folder(
     out += unpaired
     rows: list[Row] = []
     records: set[str] = set()
+    names: dict[str, str] = {}
     for done, pair in enumerate(pairs):
         progress(done, len(pairs))
         row = _row(items[pair.image], pair, keys.owner)
@@ -72,10 +73,14 @@ def index_folder(
         else:
             records.add(row.record)
             rows.append(row)
+            names[row.patient] = _patient(items[pair.image], pair)
     progress(len(pairs), len(pairs))
     before: dict[str, SplitName] = {row.patient: row.split for row in known}
     patients = (row.patient for row in rows)
-    split_of = frozen_splits(before, patients, splits.validation, splits.test, keys.division, exact)
+    # By the patients' own names: those in the manifest depend on the owner's key, and a copy of
+    # the data at another owner is to be divided alike.
+    shares = splits.validation, splits.test
+    split_of = frozen_splits(before, patients, *shares, keys.division, exact, names)
     divided = tuple(row.in_split(split_of[row.patient]) for row in rows)
     return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
 
@@ -87,11 +92,9 @@ def _row(item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
         return LeftOut(item.path, UNREADABLE, error.found)
     record = record_name(volume.stored)
     older = all_older_names(volume.stored, volume.earlier)
-    # Without a header a patient is the folder's, else the file's name.
-    patient = item.patient or pair.patient or stem(item.path.rpartition("/")[2])
     return Row(
         case=_hidden(f"case {record}", owner)[:CASE_LETTERS],
-        patient=_hidden(f"patient {patient}", owner)[:PATIENT_LETTERS],
+        patient=_hidden(f"patient {_patient(item, pair)}", owner)[:PATIENT_LETTERS],
         image=item.path,
         target=pair.target,
         split="train",
@@ -102,6 +105,11 @@ def _row(item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
         kernel=item.kernel,
         field=item.field,
     )
+
+
+def _patient(item: Item, pair: Pair) -> str:
+    # Without a header a patient is the folder's, else the file's name.
+    return item.patient or pair.patient or stem(item.path.rpartition("/")[2])
 
 
 def _hidden(text: str, owner: bytes) -> str:

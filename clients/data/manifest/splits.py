@@ -15,16 +15,19 @@ def frozen_splits(
     test: float,
     key: bytes,
     exact: bool,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, SplitName]:
     """Return patient → split of the ``known`` patients and of all others.
 
-    The ``key`` draws the new patients by a keyed hash.  Where ``exact``, the splits get their
+    The ``key`` draws the new patients by a keyed hash of their ``names``, by default those by
+    which they are given.  Where ``exact``, the splits get their
     shares of the number of patients, and none is empty as long as there are patients enough.
     Otherwise a patient goes where its own hash says, and only where a split would be empty, those
     go there whose hash is nearest to it.  So one patient more moves no other, and what differs
     between two data sets stays one patient, as the privacy claim says; small shares are rough.
     """
-    places = {name: keyed_place(name, key) for name in set(patients) - known.keys()}
+    new_ones = set(patients) - known.keys()
+    places = {each: keyed_place((names or {}).get(each, each), key) for each in new_ones}
     new = sorted(places, key=places.__getitem__)
     if exact:
         return dict(known) | _by_number(known, new, validation, test)

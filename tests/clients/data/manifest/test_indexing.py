@@ -184,3 +184,13 @@ def test_folder_of_several_series_is_looked_through_once(
     sources = [source_of(item.path, tmp_path, KEYS.owner, seen) for item in items]
     assert sources == [item.source for item in items]
     assert looked == [tmp_path / "images"]
+
+
+def test_copy_at_another_owner_is_divided_alike(tmp_path: Path) -> None:
+    write_pairs(tmp_path, 12)
+    mine = index(tmp_path)
+    theirs = index_folder(
+        tmp_path, MASKS, SplitSettings(), Keys(b"another owner".ljust(32), KEYS.division)
+    )
+    assert {row.image: row.split for row in mine.rows} == {r.image: r.split for r in theirs.rows}
+    assert not {row.patient for row in mine.rows} & {row.patient for row in theirs.rows}
