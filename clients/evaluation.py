@@ -21,12 +21,12 @@ OVERLAP = 0.25  # of a patch with the next one; where patches overlap, outputs a
 class Evaluated:
     """The metrics of a network on some records, without those that are undefined there.
 
-    ``share`` is the mean over the records of the score that may be released with noise, each
-    record's clipped to its range and scaled to [0, 1].
+    ``shares`` (n,) are the records' scores that may be released with noise, each clipped to its
+    range and scaled to [0, 1].
     """
 
     metrics: dict[str, float]
-    share: float
+    shares: torch.Tensor
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def evaluate(
     metrics = task.summary(scores)
     return Evaluated(
         {name: value for name, value in metrics.items() if math.isfinite(value)},
-        float(task.shares(scores).mean()),
+        task.shares(scores),
     )
 
 

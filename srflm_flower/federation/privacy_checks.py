@@ -38,11 +38,6 @@ def _patient_problems(federation: Federation) -> Iterator[str]:
             " vendors one by one; expected vendors with data of their own; set data.source ="
             ' "files", or privacy.unit = "record"'
         )
-    if federation.privacy.metrics == "noisy":
-        yield (
-            'privacy.metrics: found "noisy" with privacy.unit = "patient", where the noise would'
-            ' hide one image only; expected "withheld", or "exact", which no ε covers; set one'
-        )
 
 
 def _role_problems(federation: Federation) -> Iterator[str]:

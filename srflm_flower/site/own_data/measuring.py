@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.site.own_data.released_metrics import PERSONALISED, released_metrics
@@ -26,11 +28,11 @@ def measure(
     These cost privacy where they are released with noise.  ``metric`` chooses the vendor's best
     model.
     """
-    term, metrics, shares = asked.envelope.term, dict[str, Metrics](), dict[str, float]()
+    term, metrics, shares = asked.envelope.term, dict[str, Metrics](), dict[str, torch.Tensor]()
     for name, hash_ in asked.models.items():
         model = models[hash_]
         evaluated = learner.measure(model.weights, asked.split)
-        metrics[name], shares[name] = evaluated.metrics, evaluated.share
+        metrics[name], shares[name] = evaluated.metrics, evaluated.shares
         if asked.select:
             store.put(model)
             state.keep_if_better(Best(model.weights, metrics[name], term, name), metric)

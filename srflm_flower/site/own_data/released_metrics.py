@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
+
 from clients.data.vendor_data import SplitName
 from clients.learner import Learner
 from clients.privacy.accounting.mechanism import Mechanism
@@ -12,6 +14,7 @@ from clients.privacy.ledger.manifest import manifest_of
 from clients.privacy.ledger.spending import Spender
 from clients.privacy.metrics import noisy_shares
 from clients.privacy.noise import private_randomness
+from clients.privacy.training.units import count_units, patients_of
 from strategies.errors import PrivacyError
 from strategies.protocol.records import Metrics
 
@@ -23,21 +26,28 @@ alone would not hide them."""
 def released_metrics(
     learner: Learner,
     exact: Mapping[str, Metrics],
-    shares: Mapping[str, float],
+    shares: Mapping[str, torch.Tensor],
     split: SplitName,
     term: int,
 ) -> dict[str, Metrics]:
     """Return the metrics on one split that may leave the site, each with ``examples``.
 
     Without differential privacy, or with ``privacy.metrics = "exact"``, these are all metrics.
-    Otherwise they are the scores whose ``shares`` of their range are given, with noise, or nothing
-    if metrics are withheld or the budget of these records is spent.  Raises :class:`PrivacyError`
-    for a ledger that cannot be used.
+    Otherwise they are the means of the scores of which each record's ``shares`` (n,) of the range
+    are given, with noise, or nothing if metrics are withheld or the budget of these records is
+    spent.  Where patients are protected, each counts once, by the mean of its records.  Raises
+    :class:`PrivacyError` for a ledger that cannot be used.
     """
-    spender, examples = learner.spender, len(learner.data.split(split))
+    spender, records = learner.spender, learner.data.split(split)
+    examples = len(records)
     if spender is None or spender.settings.metrics == "exact":
         return {name: {**each, "examples": float(examples)} for name, each in exact.items()}
-    told = {name: share for name, share in shares.items() if name != PERSONALISED}
+    unit = spender.budget.unit
+    told = {
+        name: mean_share(each, patients_of(records) if unit == "patient" else None)
+        for name, each in shares.items()
+        if name != PERSONALISED
+    }
     if spender.settings.metrics == "withheld" or not told:
         return {}
     mechanism = Mechanism(spender.settings.metrics_noise, 1.0, 1)
@@ -45,7 +55,7 @@ def released_metrics(
         # Validation and test records have budgets of their own, apart from the training records'.
         with _for_split(spender, learner, split).releasing("metrics", mechanism, term, term):
             noisy, counted = noisy_shares(
-                told, examples, mechanism.noise_multiplier, private_randomness()
+                told, count_units(records, unit), mechanism.noise_multiplier, private_randomness()
             )
     except PrivacyError as error:
         if error.code != PrivacyError.BUDGET_SPENT:
@@ -57,6 +67,18 @@ def released_metrics(
         name: {metric: low + share * (high - low), "examples": counted}
         for name, share in noisy.items()
     }
+
+
+def mean_share(shares: torch.Tensor, patients: torch.Tensor | None) -> float:
+    """Return the mean of shares (n,), or the mean over ``patients`` (n,) of each one's mean."""
+    if patients is None:
+        return float(shares.mean())
+    # A patient with many images must change the sum by no more than one with a single image.
+    sums = torch.zeros(int(patients.max()) + 1, dtype=shares.dtype)
+    counts = torch.zeros_like(sums)
+    sums.index_add_(0, patients, shares)
+    counts.index_add_(0, patients, torch.ones_like(shares))
+    return float((sums / counts).mean())
 
 
 def _for_split(spender: Spender, learner: Learner, split: SplitName) -> Spender:

@@ -63,7 +63,6 @@ def test_what_does_not_fit_is_named(
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"privacy__metrics": "noisy"}, 'privacy.metrics: found "noisy" with privacy.unit'),
         (
             {"data": {"source": "npz", "path": "x.npz"}, "privacy__metrics": "exact"},
             'privacy.unit: found "patient" with data.source = "npz"',
