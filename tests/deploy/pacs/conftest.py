@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.pacs.made_up_pacs import MadeUpPacs, made_up_files, served
-
-Files = dict[tuple[str, str, str], bytes]
+from tests.deploy.pacs.pulls import Files
 
 
 @pytest.fixture(scope="session")

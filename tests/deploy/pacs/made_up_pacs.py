@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ class MadeUpPacs:
     told: bool = True
     answer: Callable[[Any], bool] = lambda handler: False
     asked: list[tuple[str, str]] = field(default_factory=list)
+    queries: list[dict[str, list[str]]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     stored: list[bytes] = field(default_factory=list)
 
     @property
@@ -58,6 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         self.pacs.asked.append(("GET", parts.path))
+        self.pacs.queries.append(parse_qs(parts.query))
+        self.pacs.headers.append({name.lower(): value for name, value in self.headers.items()})
         if self.pacs.answer(self):
             return
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -159,15 +164,28 @@ def read_files(folder: Path) -> dict[tuple[str, str, str], bytes]:
     return files  # type: ignore[return-value]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that refuses the certificate, or has broken off."""
+
+
 @contextmanager
-def served(files: dict[tuple[str, str, str], bytes]) -> Iterator[MadeUpPacs]:
+def served(
+    files: dict[tuple[str, str, str], bytes], tls: ssl.SSLContext | None = None
+) -> Iterator[MadeUpPacs]:
     """Serve files inside the block, on a port that the system chooses."""
     pacs = MadeUpPacs(files)
     handler = type("Handler", (_Handler,), {"pacs": pacs})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
-        pacs.address = f"http://127.0.0.1:{server.server_address[1]}/dicom-web"
+    with _Server(("127.0.0.1", 0), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        scheme = "http" if tls is None else "https"
+        pacs.address = f"{scheme}://127.0.0.1:{server.server_address[1]}/dicom-web"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
