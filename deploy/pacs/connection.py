@@ -5,11 +5,13 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, TypeVar
 
 import httpx
 
+from clients.imaging.quiet import quiet
 from deploy.pacs.credentials import read_credentials
 from deploy.pacs.dicom_json import Entry, entries_of
 from deploy.pacs.refusals import (
@@ -37,10 +39,11 @@ T = TypeVar("T")
 
 
 class Connection:
-    """Requests to one PACS, from several threads at once; a context that closes them.
+    """Requests to one PACS, from several threads at once.
 
-    ``pause`` waits some seconds before a request is repeated.  Raises
-    :class:`ConfigurationError` for credentials or an authority that cannot be read.
+    As a context it closes them, and keeps the logs and warnings of all packages in use to itself:
+    they quote addresses and files.  ``pause`` waits some seconds before a request is repeated.
+    Raises :class:`ConfigurationError` for credentials or an authority that cannot be read.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Connection:
         # Whoever stops the pull ends the waits too.
         self._pause = pause or self.stopping.wait
         self._answered = False
+        self._silence = ExitStack()
         named = settings.credentials
         self._http = httpx.Client(
             base_url=f"{settings.address}/",
@@ -67,6 +71,9 @@ class Connection:
         )
 
     def __enter__(self) -> Connection:
+        # Here and not in each thread: what silences warnings belongs to the whole process.
+        self._silence.enter_context(quiet(*LOGS))
+        self._silence.callback(self._http.close)
         return self
 
     def __exit__(
@@ -75,7 +82,7 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._http.close()
+        self._silence.close()
 
     def search(self, path: str, parameters: Mapping[str, str | int | list[str]]) -> list[Entry]:
         """Return the entries of one answer to a search.

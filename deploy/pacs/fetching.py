@@ -70,8 +70,9 @@ def fetch_series(pacs: Connection, series: Series, folders: SeriesFolders) -> Fe
             fetched.before = True
             return fetched
         wanted = images_of(pacs, series)
-        if not wanted:
-            fetched.reasons["no image of the series is told"] += 1
+        if (lacking := max(1, series.images or 0) - len(wanted)) > 0:
+            # Half a volume looks like a whole one of something smaller.
+            fetched.reasons["the PACS lists fewer images than the series has"] += lacking
         part.mkdir(parents=True, exist_ok=True)
         for uid in wanted:
             path = part / f"{name_of(uid)}{SUFFIX}"

@@ -18,8 +18,7 @@ from pathlib import Path
 from clients.files.durable import not_writable, sweep_temporaries
 from clients.files.locks import AlreadyLocked, locked
 from clients.imaging.objects import check_reader
-from clients.imaging.quiet import quiet
-from deploy.pacs.connection import LOGS, Connection
+from deploy.pacs.connection import Connection
 from deploy.pacs.fetching import MEND, Fetched, SeriesFolders, fetch_series
 from deploy.pacs.query import Query
 from deploy.pacs.search import Series, find_series
@@ -59,8 +58,7 @@ def look(pacs: Connection, query: Query, progress: Progress) -> tuple[tuple[Seri
 
     Raises :class:`PacsError` if none fits, or the PACS does not answer as it should.
     """
-    with quiet(*LOGS):
-        found = find_series(pacs, query, lambda at, of: progress("studies", at, of))
+    found = find_series(pacs, query, lambda at, of: progress("studies", at, of))
     if not found.series:
         told = ", ".join(f"{count} {reason}" for reason, count in found.others.most_common())
         raise PacsError(
@@ -85,9 +83,7 @@ def pull(pacs: Connection, query: Query, folder: Path, progress: Progress) -> Pu
         wanted, pulled = look(pacs, query, progress)
         folders = SeriesFolders(folder, folder / HIDDEN / "part")
         write_table(folder / TABLE, wanted)
-        # Around all threads: what silences warnings belongs to the whole process.
-        with quiet(*LOGS):
-            _fetch_all(pacs, wanted, folders, pulled, progress)
+        _fetch_all(pacs, wanted, folders, pulled, progress)
     return pulled
 
 

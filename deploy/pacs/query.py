@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +30,18 @@ class Query(Settings):
     )
     first_date: date | None = Field(default=None, description="First day of the study.")
     last_date: date | None = Field(default=None, description="Last day of the study.")
-    study_description: str | None = Field(default=None, description="Description of the study, with * and ?.")
-    series_description: str | None = Field(default=None, description="Description of the series, with * and ?.")
+    study_description: str | None = Field(
+        default=None, description="Description of the study, with * and ?."
+    )
+    series_description: str | None = Field(
+        default=None, description="Description of the series, with * and ?."
+    )
     body_part: str | None = Field(
         default=None, description='Part of the body, as the scanner has written it: "LIVER".'
     )
-    manufacturer: str | None = Field(default=None, description="Maker of the scanner, with * and ?.")
+    manufacturer: str | None = Field(
+        default=None, description="Maker of the scanner, with * and ?."
+    )
     patients: Texts = Field(default=(), description="Patients' numbers; left out, all patients.")
     accessions: Texts = Field(
         default=(), description="Accession numbers of studies; left out, all studies."
@@ -87,7 +94,5 @@ def read_query(path: Path) -> Query:
 
 def fits(wanted: str, found: str) -> bool:
     """Return whether a text is as ``wanted``, with ``*`` and ``?`` in it."""
-    parts = (
-        {"*": ".*", "?": "."}.get(sign) or re.escape(sign) for sign in wanted.strip().casefold()
-    )
-    return re.fullmatch("".join(parts), found.strip().casefold(), re.DOTALL) is not None
+    pattern = wanted.strip().casefold().replace("[", "[[]")  # in DICOM, [ is a sign as any other
+    return fnmatchcase(found.strip().casefold(), pattern)

@@ -133,8 +133,8 @@ def _pages(
         asked += len(page)
         if len(found) == before:
             break  # a short page is no end: many servers have a lower limit of their own
-    if page and len(page) == PAGE:
-        # The same page twice: the server may keep to the limit and ignore the offset.
+    if page:
+        # The same page twice: the server ignores the offset, and perhaps keeps to the limit.
         _add(found, pacs.search(path, parameters), key, most)
     return found
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import httpx
 
 from clients.imaging.objects import check_reader, object_in
-from clients.imaging.quiet import quiet
-from deploy.pacs.connection import CHUNK, LOGS, Connection
+from deploy.pacs.connection import CHUNK, Connection
 from deploy.pacs.dicom_json import FAILED, FAILURE, number, values
 from strategies.errors import ConfigurationError, DataError, PacsError
 
@@ -32,8 +31,7 @@ def store(pacs: Connection, files: Sequence[Path], progress: Callable[[int, int]
         _check(path)
     for at, path in enumerate(files):
         progress(at, len(files))
-        with quiet(*LOGS):
-            _store(pacs, path)
+        _store(pacs, path)
     progress(len(files), len(files))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections import Counter
@@ -190,6 +191,28 @@ def test_object_that_is_no_part_is_taken_too(pacs: MadeUpPacs, files: Files, fol
     spoil(pacs, lambda handler: handler.send(first, "application/dicom"))
     assert pulled(pacs, folder).whole == 4
     assert content(folder) == expected(files)
+
+
+@pytest.mark.parametrize("listed", [0, 2])
+def test_series_of_which_the_pacs_lists_too_few_images_is_left_out(
+    pacs: MadeUpPacs, folder: Path, listed: int
+) -> None:
+    """Some servers cut lists without a word; half a volume would look like a smaller one."""
+    (_, series, _), *_ = pacs.files
+    images = [
+        {"00080018": {"vr": "UI", "Value": [key[2]]}} for key in pacs.files if key[1] == series
+    ]
+
+    def answer(handler) -> bool:
+        if f"{series}/instances" not in handler.path or "/instances/" in handler.path:
+            return False
+        return handler.send(json.dumps(images[:listed]).encode(), "application/json") is None
+
+    pacs.answer = answer
+    found = pulled(pacs, folder)
+    assert (found.whole, found.not_whole) == (3, 1)
+    assert found.reasons == {"the PACS lists fewer images than the series has": 3 - listed}
+    assert not (folder / name_of(series)).exists()
 
 
 def test_pacs_that_stays_down_ends_the_pull_and_keeps_what_has_come(
