@@ -25,8 +25,8 @@ ACCEPT: Final = (
     'multipart/related; type="application/dicom"; transfer-syntax=*,'
     " application/dicom; transfer-syntax=*; q=0.5"
 )
-_OF_ONE_IMAGE: Final = frozenset({PacsError.ANSWER, PacsError.REFUSED})
-"""What may be wrong with one image, while the PACS is all right."""
+_OF_ONE: Final = frozenset({PacsError.ANSWER, PacsError.REFUSED})
+"""What may be wrong with one image or series, while the PACS is all right."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,11 @@ def fetch_series(pacs: Connection, series: Series, folders: SeriesFolders) -> Fe
         if there and (series.images is None or len(there) >= series.images):
             fetched.before = True
             return fetched
-        wanted = images_of(pacs, series)
+        try:
+            wanted = images_of(pacs, series)
+        except PacsError as error:
+            _count(error, fetched)
+            return fetched
         if (lacking := max(1, series.images or 0) - len(wanted)) > 0:
             # Half a volume looks like a whole one of something smaller.
             fetched.reasons["the PACS lists fewer images than the series has"] += lacking
@@ -109,9 +113,14 @@ def _fetch_or_count(
         came = _fetch(pacs, series, uid, path)
         fetched.images, fetched.bytes = fetched.images + bool(came), fetched.bytes + came
     except PacsError as error:
-        if error.code not in _OF_ONE_IMAGE:
-            raise
-        fetched.reasons[error.found] += 1
+        _count(error, fetched)
+
+
+def _count(error: PacsError, fetched: Fetched) -> None:
+    """Count an error about one image or series; raise it again if it is about the PACS."""
+    if error.code not in _OF_ONE:
+        raise error
+    fetched.reasons[error.found] += 1
 
 
 def _fetch(pacs: Connection, series: Series, uid: str, path: Path) -> int:

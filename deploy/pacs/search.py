@@ -20,8 +20,14 @@ from strategies.errors import PacsError
 Parameters = dict[str, str | list[str]]
 
 PAGE = 500
-MOST_STUDIES, MOST_SERIES, MOST_IMAGES = 100_000, 10_000, 100_000
+MOST_STUDIES, MOST_SERIES, MOST_IMAGES = 50_000, 10_000, 100_000
 """Entries of one list, so that a list without an end has one."""
+_KEPT = (
+    *(tags.STUDY_DATE, tags.STUDY_DESCRIPTION, tags.ACCESSION, tags.PATIENT),
+    *(tags.MODALITY, tags.SERIES_DESCRIPTION, tags.BODY_PART, tags.MANUFACTURER),
+    tags.IMAGES_OF_SERIES,
+)
+"""All that is read of an entry: the rest of 50,000 would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,14 @@ def find_series(
         if reason := _study_misfit(entry, query):
             others[reason] += 1
             continue
-        for name, each in _series_of(pacs, study, query).items():
+        try:
+            told = _series_of(pacs, study, query)
+        except PacsError as error:
+            if error.code != PacsError.REFUSED:
+                raise
+            others["study that this site's user may not read (403)"] += 1
+            continue
+        for name, each in told.items():
             if reason := _series_misfit(each, query):
                 others[reason] += 1
             else:
@@ -141,7 +154,7 @@ def _pages(
 
 def _add(found: dict[str, Entry], page: list[Entry], key: str, most: int) -> None:
     try:
-        named = {uid(each, key): each for each in page}
+        named = {uid(each, key): {tag: each[tag] for tag in _KEPT if tag in each} for each in page}
     except ValueError:
         named = None  # raised below: the exception's own text is no help
     if named is None:
@@ -149,7 +162,12 @@ def _add(found: dict[str, Entry], page: list[Entry], key: str, most: int) -> Non
     for name, each in named.items():
         found.setdefault(name, each)
     if len(found) > most:
-        raise strange_answer(f"to a search with more than {most} entries")
+        raise PacsError(
+            f"the PACS lists more than {most} entries in answer to one search",
+            "a list with an end, and not a whole archive",
+            "narrow the dates in the query; if that does not help, ask the PACS's operators",
+            PacsError.ANSWER,
+        )
 
 
 def _study_misfit(entry: Entry, query: Query) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.pacs.fetching import FETCHED
+from deploy.pacs.fetching import FETCHED, SUFFIX, name_of
 from tests.deploy.pacs.made_up_pacs import MadeUpPacs, in_parts
 from tests.deploy.pacs.pulls import content, expected
 from tests.support.commands import SRFLM, run
@@ -61,18 +61,22 @@ def test_killed_pull_goes_on_and_fetches_nothing_twice(
         wait_until(lambda: held and list(folder.rglob(f".*{FETCHED}.*")), "no image is under way")
         os.kill(process.pid, signal.SIGKILL)
     released.set()
-    whole = {path.name: path.stat().st_ino for path in folder.rglob("*.dcm")}
+    whole = {
+        path.stem: path.stat().st_ino
+        for suffix in (SUFFIX, FETCHED)
+        for path in folder.rglob(f"[!.]*{suffix}")
+    }
     assert len(whole) <= after and list(folder.rglob(f".*{FETCHED}.*"))
     pacs.answer = lambda handler: False
     asked = len(pacs.images_asked)
     ended = run(command, site)
     assert ended.returncode == 0, ended.stderr
     assert content(folder) == expected(pacs.files)
-    # Only what was under way was asked for again, and what was whole is the same file.
-    again = [path for path, times in Counter(pacs.images_asked).items() if times > 1]
-    assert set(again) <= set(held) and len(held) <= AT_ONCE
-    assert len(pacs.images_asked) - asked == len(pacs.files) - asked + len(held)
-    assert {
-        path.name: path.stat().st_ino for path in folder.rglob("*.dcm")
-    }.items() >= whole.items()
-    assert not list(folder.rglob(f".*{FETCHED}.*"))
+    # All that was not whole was asked for, and nothing else; what was whole is the same file.
+    assert len(pacs.images_asked) - asked == len(pacs.files) - len(whole)
+    times = Counter(name_of(path.rpartition("/")[2]) for path in pacs.images_asked)
+    again = {name for name, count in times.items() if count > 1}
+    assert again.isdisjoint(whole) and len(again) <= AT_ONCE
+    after_all = {path.stem: path.stat().st_ino for path in folder.rglob(f"*{SUFFIX}")}
+    assert after_all.items() >= whole.items()
+    assert not list(folder.rglob(f"*{FETCHED}*"))

@@ -66,10 +66,18 @@ def pull(site: Path, query: str, folder: str, *words: str) -> dict[str, object]:
 
 RAMPS = np.arange(8 * 8 * 3, dtype=np.int16).reshape(8, 8, 3)
 VALID = {
-    "StudyInstanceUID": generate_uid(), "FrameOfReferenceUID": generate_uid(),
-    "StudyDate": "20240101", "StudyTime": "1200", "PatientBirthDate": "19700101",
-    "PatientAge": "054Y", "PatientWeight": "70", "PatientSex": "O", "SeriesNumber": "1",
-    "WindowCenter": None, "PixelAspectRatio": None, "AccessionNumber": "7",
+    "StudyInstanceUID": generate_uid(),
+    "FrameOfReferenceUID": generate_uid(),
+    "StudyDate": "20240101",
+    "StudyTime": "1200",
+    "PatientBirthDate": "19700101",
+    "PatientAge": "054Y",
+    "PatientWeight": "70",
+    "PatientSex": "O",
+    "SeriesNumber": "1",
+    "WindowCenter": None,
+    "PixelAspectRatio": None,
+    "AccessionNumber": "7",
 }
 """What highdicom wants of a header, in place of the canary."""
 

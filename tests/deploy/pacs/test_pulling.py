@@ -215,6 +215,28 @@ def test_series_of_which_the_pacs_lists_too_few_images_is_left_out(
     assert not (folder / name_of(series)).exists()
 
 
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_series_whose_images_are_not_listed_is_left_out(
+    pacs: MadeUpPacs, folder: Path, status: int
+) -> None:
+    first = next(iter(pacs.files))[1]
+    pacs.answer = lambda handler: (
+        f"{first}/instances" in handler.path and handler.send(b"", "text/plain", status) is None
+    )
+    found = pulled(pacs, folder)
+    assert (found.whole, found.not_whole, found.images) == (3, 1, 9)
+
+
+def test_study_that_may_not_be_read_is_counted(pacs: MadeUpPacs, folder: Path) -> None:
+    first = next(iter(pacs.files))[0]
+    pacs.answer = lambda handler: (
+        first in handler.path and handler.send(b"", "text/plain", 403) is None
+    )
+    found = pulled(pacs, folder)
+    assert (found.series, found.whole) == (2, 2)
+    assert found.others == {"study that this site's user may not read (403)": 1}
+
+
 def test_pacs_that_stays_down_ends_the_pull_and_keeps_what_has_come(
     pacs: MadeUpPacs, folder: Path
 ) -> None:
