@@ -8,12 +8,14 @@ are not whole yet, ``series.csv`` says which series has which name.  Names are h
 from __future__ import annotations
 
 import stat
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from clients.files.durable import not_writable, sweep_temporaries
 from clients.files.locks import AlreadyLocked, locked
@@ -28,6 +30,8 @@ from strategies.errors import ConfigurationError, PacsError, RunFolderError
 
 HIDDEN = ".pull"
 TABLE = f"{HIDDEN}/series.csv"
+GRACE_SECONDS = 2.0
+"""How long threads may take to see that the pull has ended."""
 
 
 @dataclass
@@ -123,19 +127,39 @@ def _fetch_all(
     pulled: Pulled,
     progress: Progress,
 ) -> None:
-    pool = ThreadPoolExecutor(pacs.settings.at_once)
-    running = {pool.submit(fetch_series, pacs, each, folders) for each in wanted}
+    """Fetch some series at a time; the first error of any of them ends it."""
+    left: SimpleQueue[Series] = SimpleQueue()
+    ended: SimpleQueue[Fetched | BaseException] = SimpleQueue()
+    for each in wanted:
+        left.put(each)
+
+    def work() -> None:
+        while not pacs.stopping.is_set():
+            try:
+                ended.put(fetch_series(pacs, left.get_nowait(), folders))
+            except Empty:
+                return
+            except BaseException as error:
+                ended.put(error)  # raised by the main thread
+
+    # Daemons: after Ctrl-C, nobody waits for a PACS that is silent.
+    workers = [Thread(target=work, daemon=True) for _ in range(pacs.settings.at_once)]
+    for worker in workers:
+        worker.start()
     try:
-        while running:
-            progress("series", len(wanted) - len(running), len(wanted))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for each in done:
-                _count(each.result(), pulled)
+        for at in range(len(wanted)):
+            progress("series", at, len(wanted))
+            fetched = ended.get()
+            if isinstance(fetched, BaseException):
+                raise fetched
+            _count(fetched, pulled)
         progress("series", len(wanted), len(wanted))
     finally:
-        # After an error, or Ctrl-C: the images that are under way are given up, the others stay.
+        # The images that are under way are given up, the others stay.
         pacs.stopping.set()
-        pool.shutdown(cancel_futures=True)
+        until = time.monotonic() + GRACE_SECONDS
+        for worker in workers:
+            worker.join(max(0.0, until - time.monotonic()))
 
 
 def _count(fetched: Fetched, pulled: Pulled) -> None:
