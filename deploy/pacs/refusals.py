@@ -15,8 +15,8 @@ def no_answer(kind: str) -> PacsError:
         "ConnectTimeout": "cannot be reached in time",
         "ReadTimeout": "has been silent for pacs.patience seconds",
         "WriteTimeout": "takes nothing any more",
-        "RemoteProtocolError": "has broken off within an answer",
-        "ReadError": "has broken off within an answer",
+        "RemoteProtocolError": "has broken off before its answer was whole",
+        "ReadError": "has broken off before its answer was whole",
         "WriteError": "has broken off",
     }
     return PacsError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from strategies.errors import ConfigurationError, PacsError, RunFolderError
 from tests.deploy.pacs.made_up_pacs import MadeUpPacs, in_parts
 from tests.deploy.pacs.pulls import MR, Files, content, expected, pulled, refused, silent
 from tests.support.dicom_files import CANARY
+from tests.support.waiting import PATIENCE_SECONDS
 
 # ---- the good path -----------------------------------------------------------------------------
 
@@ -79,6 +81,24 @@ def test_table_says_which_folder_has_which_series(
     assert len(lines) == 1 + 4
     for study, series, _ in files:
         assert any(each.startswith(f"{name_of(series)},{study},{series},") for each in lines)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_few_series_are_fetched_at_a_time(pacs: MadeUpPacs, folder: Path, at_once: int) -> None:
+    meeting, first, lock = threading.Barrier(at_once), set(), threading.Lock()
+
+    def answer(handler) -> bool:
+        series = handler.path.split("/")[5:6]
+        with lock:
+            is_first = "/instances/" in handler.path and len(first) < at_once
+            first.update(series if is_first else ())
+        if is_first:  # nobody goes on before so many are under way
+            meeting.wait(PATIENCE_SECONDS)
+        return False
+
+    pacs.answer = answer
+    assert pulled(pacs, folder, at_once=at_once).whole == 4
+    assert len(first) == at_once
 
 
 def test_look_counts_and_fetches_nothing(pacs: MadeUpPacs) -> None:
