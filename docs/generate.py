@@ -41,7 +41,7 @@ from clients.tasks.settings import (
 from deploy.cli import app
 from deploy.pacs.credentials import Credentials
 from deploy.pacs.query import Query
-from deploy.pacs.settings import PacsSettings
+from deploy.site.pacs_settings import PacsSettings
 from deploy.site.settings import SiteSettings, TimeoutSettings
 from srflm_flower.federation.federation import (
     Federation,

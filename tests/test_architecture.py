@@ -28,7 +28,7 @@ ROOMS = {
         *("client_app", "server_app", "comparison", "attacks"),
     ),
     "deploy": (
-        *("identity", "processes", "edge", "flower", "pacs", "site"),
+        *("identity", "processes", "edge", "flower", "site", "pacs"),
         *("membership", "serving", "simulation", "operating", "cli"),
     ),
 }

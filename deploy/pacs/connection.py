@@ -20,8 +20,8 @@ from deploy.pacs.refusals import (
     refused_by_status,
     strange_answer,
 )
-from deploy.pacs.settings import PacsSettings
 from deploy.processes.backoff import Backoff
+from deploy.site.pacs_settings import PacsSettings
 from strategies.errors import ConfigurationError, PacsError
 
 CHUNK: Final = 256 * 1024

@@ -10,7 +10,7 @@ from pydantic import Field, Strict, ValidationError
 
 from clients.privacy.ledger.policy import PrivacyPolicy
 from clients.settings import PhantomData
-from deploy.pacs.settings import PacsSettings
+from deploy.site.pacs_settings import PacsSettings
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from srflm_flower.site.policy import SitePolicy

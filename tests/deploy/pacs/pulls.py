@@ -11,7 +11,7 @@ from deploy.pacs.connection import Connection
 from deploy.pacs.fetching import name_of
 from deploy.pacs.pulling import Pulled, pull
 from deploy.pacs.query import Query
-from deploy.pacs.settings import PacsSettings
+from deploy.site.pacs_settings import PacsSettings
 from strategies.errors import PacsError
 from tests.deploy.pacs.made_up_pacs import MadeUpPacs
 from tests.support.dicom_files import CANARY

@@ -18,7 +18,7 @@ from deploy.identity.certificates import end_entity, issue, make_authority
 from deploy.identity.keys import new_key
 from deploy.pacs import connection
 from deploy.pacs.connection import Connection
-from deploy.pacs.settings import PacsSettings
+from deploy.site.pacs_settings import PacsSettings
 from strategies.errors import ConfigurationError, PacsError
 from tests.deploy.pacs.made_up_pacs import MadeUpPacs, served
 from tests.deploy.pacs.pulls import Files, pulled, refused

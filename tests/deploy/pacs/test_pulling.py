@@ -15,7 +15,7 @@ from clients.files.locks import locked
 from deploy.pacs.connection import Connection
 from deploy.pacs.fetching import FETCHED, name_of
 from deploy.pacs.pulling import HIDDEN, TABLE, look
-from deploy.pacs.settings import PacsSettings
+from deploy.site.pacs_settings import PacsSettings
 from strategies.errors import ConfigurationError, PacsError, RunFolderError
 from tests.deploy.pacs.made_up_pacs import MadeUpPacs, in_parts
 from tests.deploy.pacs.pulls import MR, Files, content, expected, pulled, refused, silent

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from deploy.pacs.query import Query, fits, read_query
-from deploy.pacs.settings import PacsSettings
+from deploy.site.pacs_settings import PacsSettings
 from strategies.errors import ConfigurationError
 from tests.support.dicom_files import CANARY
 

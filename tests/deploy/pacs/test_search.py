@@ -12,7 +12,7 @@ from deploy.pacs import search
 from deploy.pacs.connection import Connection
 from deploy.pacs.query import Query
 from deploy.pacs.search import FoundSeries, find_series, images_of
-from deploy.pacs.settings import PacsSettings
+from deploy.site.pacs_settings import PacsSettings
 from strategies.errors import PacsError
 from tests.deploy.pacs.made_up_pacs import MadeUpPacs, served
 from tests.support.dicom_files import CANARY

@@ -10,8 +10,8 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from deploy.pacs.connection import Connection
-from deploy.pacs.settings import PacsSettings
 from deploy.pacs.storing import store
+from deploy.site.pacs_settings import PacsSettings
 from strategies.errors import ConfigurationError, DataError, PacsError, SrflmError
 from tests.deploy.pacs.made_up_pacs import MadeUpPacs
 from tests.support.dicom_files import CANARY, RAMP, write_dicom
