@@ -39,6 +39,9 @@ from clients.tasks.settings import (
     SegmentationSettings,
 )
 from deploy.cli import app
+from deploy.pacs.credentials import Credentials
+from deploy.pacs.query import Query
+from deploy.site.pacs_settings import PacsSettings
 from deploy.site.settings import SiteSettings, TimeoutSettings
 from srflm_flower.federation.federation import (
     Federation,
@@ -87,7 +90,10 @@ SITE_SECTIONS: Sections = (
     ("`[policy]`", SitePolicy),
     ("`[privacy]`", PrivacyPolicy),
     ("`[timeouts]`", TimeoutSettings),
+    ("`[pacs]`", PacsSettings),
+    ("The file that `credentials` in `[pacs]` names", Credentials),
 )
+QUERY_SECTIONS: Sections = (("Settings", Query),)
 
 # ---- settings ----------------------------------------------------------------------------------
 
@@ -111,6 +117,15 @@ def site_page() -> str:
         " it. A change takes effect when the site is started again (`srflm down`, then `srflm up`)."
     )
     return _page("site.toml", intro, _sections(SITE_SECTIONS))
+
+
+def query_page() -> str:
+    """Return the page about the query files of ``srflm data pull``."""
+    intro = (
+        "A file that says which series `srflm data pull` fetches from a site's PACS; any name will"
+        " do. It stays at the site. [Images from a PACS](../how-to/pacs.md) has an example."
+    )
+    return _page("query.toml", intro, _sections(QUERY_SECTIONS))
 
 
 def _sections(sections: Sections) -> Iterator[str]:
@@ -146,7 +161,7 @@ def _type(schema: Mapping[str, Any]) -> str:
         case "array":
             return f"list of {_type(schema['items'])}s"
         case "string":
-            return "path" if schema.get("format") == "path" else "text"
+            return str(schema.get("format") or "text")
         case kind:
             names = {"integer": "whole number", "boolean": "true or false", "object": "table"}
             return names.get(str(kind), str(kind))
@@ -305,6 +320,7 @@ def _cell(text: str) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "federation-toml.md": federation_page,
     "site-toml.md": site_page,
+    "query-toml.md": query_page,
     "command-line.md": command_line_page,
     "error-codes.md": error_page,
 }

@@ -14,6 +14,7 @@
     ├── FederationStopped          SRFLM-F…   the run cannot go on; all committed terms are kept
     ├── RunFolderError             SRFLM-R…   the run's folder is in use, missing, or not writable
     ├── DeploymentError            SRFLM-E…   a site cannot be brought up, down, or reached
+    ├── PacsError                  SRFLM-W…   a site's own PACS does not answer as it should
     ├── SimulationError            SRFLM-S1   Flower's simulation did not start or broke off
     └── IdentityError              SRFLM-I…   a site's keys or certificates are missing or wrong
 
@@ -26,30 +27,7 @@ from __future__ import annotations
 
 from typing import Final
 
-
-class SrflmError(Exception):
-    """An error with a code, and one line each on what was found, expected, and how to mend it.
-
-    The ``codes`` of a subclass are its constants in upper case, in their order; the first one is
-    used if ``code`` is not given.
-    """
-
-    default_code: Final = "SRFLM-0"
-    codes: tuple[str, ...] = ()
-
-    def __init_subclass__(cls) -> None:
-        # A subclass with one code sets ``codes`` itself and has no constants.
-        named = (value for name, value in vars(cls).items() if name.isupper())
-        cls.codes = tuple(named) or cls.codes
-
-    def __init__(self, found: str, expected: str, mend: str, code: str | None = None) -> None:
-        self.found, self.expected, self.mend = found, expected, mend
-        self.code = code or (self.codes[0] if self.codes else self.default_code)
-        super().__init__(f"[{self.code}] found: {found}; expected: {expected}; to mend it: {mend}")
-
-    # Exception's own __reduce__ would call the class with the one text that __init__ passes on.
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.found, self.expected, self.mend, self.code)
+from strategies.coded_error import SrflmError as SrflmError  # the root of the tree
 
 
 class ConfigurationError(SrflmError):
@@ -306,6 +284,30 @@ class DeploymentError(SrflmError):
     NOT_EMPTY: Final = "SRFLM-E8"
     """The folder has a ledger, or another site's keys, and `srflm restore` replaces neither.  Use
     the site that is there; or name another folder."""
+
+
+class PacsError(SrflmError):
+    """A site's own PACS cannot be reached, refuses, or does not answer as DICOMweb does."""
+
+    UNREACHABLE: Final = "SRFLM-W1"
+    """The PACS does not answer, or says that it cannot now.  Correct `address` in [pacs] of
+    site.toml, or try again later: what has been fetched stays."""
+    CERTIFICATE: Final = "SRFLM-W2"
+    """The certificate of the PACS is not trusted.  Name the file of the hospital's own authority as
+    `ca` in [pacs] of site.toml; TLS cannot be left unverified."""
+    CREDENTIALS: Final = "SRFLM-W3"
+    """The PACS does not accept the site's credentials.  Correct the file that `credentials` in
+    [pacs] of site.toml names."""
+    REFUSED: Final = "SRFLM-W4"
+    """The PACS refuses what was asked for.  Ask its operators for the right to read, or to store
+    results."""
+    ANSWER: Final = "SRFLM-W5"
+    """An answer of the PACS is not DICOMweb, is broken, or is too large.  Correct `address` in
+    [pacs] of site.toml; if it is right, ask the PACS's operators."""
+    NOTHING: Final = "SRFLM-W6"
+    """No series at the PACS fits the query, or too many do.  Change the query file."""
+    NOT_STORED: Final = "SRFLM-W7"
+    """The PACS did not take a result.  Ask its operators, with the number that the message has."""
 
 
 class SimulationError(SrflmError):

@@ -15,7 +15,7 @@ ORDER = ("strategies", "clients", "srflm_flower", "deploy", "benchmarks")
 
 ROOMS = {
     "strategies": (
-        *("errors", "settings", "flower_private", "own_loop", "weights", "protocol"),
+        *("coded_error", "errors", "settings", "flower_private", "own_loop", "weights", "protocol"),
         *("aggregation", "election", "eligibility", "secure_aggregation", "phases"),
         *("term", "server_rotating", "cyclic", "local_only"),
     ),
@@ -28,7 +28,7 @@ ROOMS = {
         *("client_app", "server_app", "comparison", "attacks"),
     ),
     "deploy": (
-        *("identity", "processes", "edge", "flower", "site"),
+        *("identity", "processes", "edge", "flower", "site", "pacs"),
         *("membership", "serving", "simulation", "operating", "cli"),
     ),
 }

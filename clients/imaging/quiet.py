@@ -12,10 +12,14 @@ _LOGS = ("pydicom", "highdicom", "nibabel")
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Let no warning and no log record of pydicom, highdicom, or nibabel out of the block."""
+def quiet(*others: str) -> Iterator[None]:
+    """Let no warning, and no log record of pydicom, highdicom, or nibabel, out of the block.
+
+    Nor of the ``others``, names of loggers.  Filters of warnings belong to the whole process, so a
+    block in which several threads read files is itself within one of the main thread.
+    """
     # An invalid birth date, for example, is quoted in full: "Invalid value for VR DA: '…'".
-    logs = [logging.getLogger(name) for name in _LOGS]
+    logs = [logging.getLogger(name) for name in (*_LOGS, *others)]
     before = [log.propagate for log in logs]
     # nibabel prints on its own; and without any handler, logging prints in an emergency.
     printing = logging.getLogger("nibabel.global")

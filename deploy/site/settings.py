@@ -10,6 +10,7 @@ from pydantic import Field, Strict, ValidationError
 
 from clients.privacy.ledger.policy import PrivacyPolicy
 from clients.settings import PhantomData
+from deploy.site.pacs_settings import PacsSettings
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from srflm_flower.site.policy import SitePolicy
@@ -96,6 +97,9 @@ class SiteSettings(Settings):
     )
     timeouts: TimeoutSettings = Field(
         default=TimeoutSettings(), description="When this site takes over from another server."
+    )
+    pacs: PacsSettings | None = Field(
+        default=None, description="This site's own PACS; left out, it has none."
     )
 
     def load_federation(self) -> Federation:
@@ -188,4 +192,11 @@ def site_settings(text: bytes, file: Path) -> SiteSettings:
                 "name another file, or leave the setting out",
             )
         paths["privacy"] = settings.privacy.model_copy(update={"ledger": ledger})
+    if settings.pacs is not None:
+        own_files = {
+            name: base / path
+            for name in ("credentials", "ca")
+            if (path := getattr(settings.pacs, name)) is not None
+        }
+        paths["pacs"] = settings.pacs.model_copy(update=own_files)
     return settings.model_copy(update=paths)

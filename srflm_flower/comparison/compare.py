@@ -171,7 +171,7 @@ def spent_note(federation: Federation, results: Sequence[MethodResult]) -> str:
     each = ", ".join(f"{method} {value:.3f}" for method, value in most.items())
     privacy = federation.privacy
     return (
-        f"\nRecord-level differential privacy: planned for ε = {privacy.epsilon:g} at δ ="
+        f"\nDifferential privacy of each {privacy.unit}: planned for ε = {privacy.epsilon:g} at δ ="
         f" {privacy.delta:g} for every vendor and method; the largest ε in a vendor's ledger at the"
         f" end: {each}.\n"
     )

@@ -10,6 +10,7 @@ from docs.generate import (
     FEDERATION_SECTIONS,
     FOLDER,
     PAGES,
+    QUERY_SECTIONS,
     SITE_SECTIONS,
     documented_codes,
 )
@@ -27,7 +28,7 @@ def test_generated_page_is_up_to_date(name: str) -> None:
 
 
 def test_every_table_of_settings_is_on_a_page() -> None:
-    shown = {model for _, model in (*FEDERATION_SECTIONS, *SITE_SECTIONS)}
+    shown = {model for _, model in (*FEDERATION_SECTIONS, *SITE_SECTIONS, *QUERY_SECTIONS)}
     below = {model for model in descendants(Settings) if not [*descendants(model)]}
     assert below <= shown
 

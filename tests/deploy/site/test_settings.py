@@ -128,3 +128,27 @@ def test_phantoms_need_no_data_of_ones_own(site: Path, tmp_path: Path) -> None:
     assert isinstance(settings, SiteSettings)
     with pytest.raises(ConfigurationError, match="phantoms"):
         settings.load_federation()
+
+
+# ---- the PACS ----------------------------------------------------------------------------------
+
+
+def test_site_without_a_pacs_is_read_as_before(site: Path) -> None:
+    assert load_site(site).pacs is None
+    assert load_site(site) == SiteSettings.model_validate(load_site(site).model_dump())
+
+
+def test_files_of_the_pacs_start_at_the_sites_folder(site: Path) -> None:
+    table = '[pacs]\naddress = "https://p/rs/"\ncredentials = "a.toml"\nca = "/etc/ca.pem"\n'
+    pacs = load_site(write(site, f'vendor = "a"\n{table}')).pacs
+    assert pacs is not None and not pacs.store_results
+    assert (pacs.address, pacs.credentials) == ("https://p/rs", site / "a.toml")
+    assert pacs.ca == Path("/etc/ca.pem")
+
+
+def test_address_of_a_pacs_is_not_quoted_when_it_is_refused(site: Path) -> None:
+    """Somebody may have written the password into it."""
+    text = 'vendor = "a"\n[pacs]\naddress = "https://me:geheim@pacs/"\nat-once = 0\n'
+    problem = problem_of(write(site, text))
+    assert "2 problem(s)" in problem and "pacs.address" in problem and "pacs.at-once" in problem
+    assert "geheim" not in problem

@@ -1,4 +1,4 @@
-"""``srflm data``: find a site's own images, check them, and draw a picture of them."""
+"""Commands of ``srflm data``: find a site's own images, check them, and draw a picture of them."""
 
 from __future__ import annotations
 
