@@ -9,6 +9,7 @@ import numpy as np
 from clients.data.case_cache import users_cache
 from clients.data.examples import Examples
 from clients.data.folder import read_folder
+from clients.data.manifest.by_header import rows_of
 from clients.data.manifest.keys import manifest_keys, owners_key_file
 from clients.data.manifest.loading import Source, read_cases
 from clients.data.manifest.rows import MANIFEST
@@ -187,6 +188,19 @@ def manifest_source(data: FileData, task: TaskSettings, seed: int) -> Source:
 
 
 def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: int) -> Arrays:
+    arrays = _read_own(data, plan, vendor, number)
+    if vendor.max_examples is not None:
+        labels = _labels(arrays["train"], plan.task)
+        kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))
+        arrays["train"] = arrays["train"].at(kept)
+    return arrays
+
+
+def _read_own(data: FileData, plan: DataPlan, vendor: VendorSettings, number: int) -> Arrays:
+    header = data.partition
+    if vendor.path is None and data.path is not None and header is not None:
+        source = manifest_source(data, plan.task, plan.seed)
+        return read_cases(data.path / MANIFEST, source, lambda rows: rows_of(rows, vendor, header))
     if vendor.path is None:
         raise ConfigurationError(
             f"no path for vendor {vendor.name!r}",
@@ -196,8 +210,8 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
     prepare = data.prepare
     manifest = vendor.path / MANIFEST if vendor.path.is_dir() else vendor.path
     if manifest.suffix == ".csv" and manifest.exists():
-        arrays = read_cases(manifest, manifest_source(data, plan.task, plan.seed))
-    elif vendor.path.suffix == ".npz" or vendor.path.is_file():
+        return read_cases(manifest, manifest_source(data, plan.task, plan.seed))
+    if vendor.path.suffix == ".npz" or vendor.path.is_file():
         if prepare.window is not None:
             low, high = prepare.window
             raise DataError(
@@ -214,23 +228,15 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
                 "name a folder of images, or agree on no [data.prepare]",
                 DataError.GEOMETRY,
             )
-        arrays = read_npz(vendor.path, plan.task.target)
-    elif not isinstance(plan.task, ClassificationSettings):
+        return read_npz(vendor.path, plan.task.target)
+    if not isinstance(plan.task, ClassificationSettings):
         raise DataError(
             f"{vendor.path} is a folder without a {MANIFEST}",
             f"a folder that was indexed, or an .npz file with images and {plan.task.target}s",
             f"run `srflm data index {vendor.path}` with this federation file",
             DataError.UNREADABLE,
         )
-    else:
-        # From the federation's seed, not a secret: a simulation, a site set up anew, and a copy of
-        # the data divide it alike, and ε holds for whoever knows the division of all other records.
-        key = str(derive_seed(plan.seed, "data", "splits", number)).encode()
-        arrays = read_folder(
-            vendor.path, plan.task.classes, data.image_size, plan.splits, key, prepare
-        )
-    if vendor.max_examples is not None:
-        labels = _labels(arrays["train"], plan.task)
-        kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))
-        arrays["train"] = arrays["train"].at(kept)
-    return arrays
+    # From the federation's seed, not a secret: a simulation, a site set up anew, and a copy of the
+    # data divide it alike, and ε holds for whoever knows the division of all other records.
+    key = str(derive_seed(plan.seed, "data", "splits", number)).encode()
+    return read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, key, prepare)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from clients.data.manifest.checking import Checked
     from clients.data.manifest.indexing import Index
+    from clients.settings import FileData
+    from srflm_flower.federation.federation import Federation
 
 app = typer.Typer(
     no_args_is_help=True, help="Find the vendors' data, check them, and look at them."
@@ -40,18 +42,20 @@ def index(
     from clients.data.manifest.indexing import index_folder
     from clients.data.manifest.keys import manifest_keys, owners_key_file
     from clients.data.manifest.rows import MANIFEST, read_manifest, write_manifest
+    from srflm_flower.federation.left_over import header_of
 
     federation, path = chosen_federation(federation_file), folder / MANIFEST
     known = read_manifest(path) if path.exists() else ()
     keys = manifest_keys(federation.seed, owners_key_file())
     exact = not federation.privacy.private
-    found = index_folder(folder, federation.task, federation.splits, keys, exact, known)
+    shares, header = federation.splits, header_of(federation)
+    found = index_folder(folder, federation.task, shares, keys, exact, known, header=header)
     if found.rows:
         write_manifest(path, found.rows)
     if as_json:
-        typer.echo(_as_json(found, path))
+        typer.echo(_as_json(found, path, federation))
     else:
-        _show(Console(), found, path)
+        _show(Console(), found, path, federation)
     if not found.rows:
         raise typer.Exit(1)
 
@@ -85,7 +89,14 @@ def check(
             "name the federation file whose vendors have folders of their own",
         )
     source = manifest_source(federation.data, federation.task, federation.seed)
-    checked = check_manifest(folder / MANIFEST, source, federation.training.batch_size)
+    checked = check_manifest(
+        folder / MANIFEST,
+        source,
+        federation.training.batch_size,
+        # A vendor's own folder is not divided, also where another one is.
+        federation.data.partition if _is_divided(folder, federation.data) else None,
+        federation.vendors,
+    )
     if as_json:
         typer.echo(json.dumps(asdict(checked), indent=2))
     else:
@@ -119,6 +130,10 @@ def clear_cache() -> None:
     typer.echo(f"Emptied {cache.folder}")
 
 
+def _is_divided(folder: Path, data: FileData) -> bool:
+    return data.path is not None and folder.resolve() == data.path.resolve()
+
+
 def _show_findings(console: Console, checked: Checked) -> None:
     from rich.markup import escape
     from rich.table import Table
@@ -139,38 +154,50 @@ def _show_findings(console: Console, checked: Checked) -> None:
     )
 
 
-def _as_json(found: Index, path: Path) -> str:
+def _as_json(found: Index, path: Path, federation: Federation) -> str:
     import json
     from dataclasses import asdict
 
-    content = {
+    from clients.data.manifest.by_header import of_no_vendor
+    from srflm_flower.federation.left_over import header_of
+
+    content: dict[str, object] = {
         "manifest": str(path) if found.rows else None,
         "cases": len(found.rows),
         "left-out": [asdict(each) for each in found.left_out],
     }
+    header = header_of(federation)
+    if header is not None:
+        content["no-vendor"] = dict(of_no_vendor(found.rows, federation.vendors, header))
     return json.dumps(content, indent=2)
 
 
-def _show(console: Console, found: Index, path: Path) -> None:
+def _show(console: Console, found: Index, path: Path, federation: Federation) -> None:
     from collections import Counter
 
     from rich.table import Table
 
+    from clients.data.manifest.by_header import by_value, of_no_vendor
     from clients.data.vendor_data import SPLITS
+    from srflm_flower.federation.left_over import header_of, in_words
 
+    header = header_of(federation)
     if not found.rows:
         console.print(f"Found no case in {path.parent}; nothing was written.", soft_wrap=True)
     table = Table(title="Found")
-    for heading in ("maker", "cases", "patients", *SPLITS):
-        table.add_column(heading, justify="left" if heading == "maker" else "right")
-    for maker in sorted({row.vendor for row in found.rows}):
-        rows = [row for row in found.rows if row.vendor == maker]
+    first = "maker" if header in (None, "manufacturer") else header
+    for heading in (first, "cases", "patients", *SPLITS):
+        table.add_column(heading, justify="left" if heading == first else "right")
+    for value, rows in sorted(by_value(found.rows, header or "manufacturer").items()):
         splits = Counter(row.split for row in rows)
         patients = len({row.patient for row in rows})
         counts = (len(rows), patients, *(splits[split] for split in SPLITS))
-        table.add_row(maker or "–", *map(str, counts))
+        table.add_row(value, *map(str, counts))
     if found.rows:
         console.print(table)
+    if header is not None:
+        left_over = in_words(of_no_vendor(found.rows, federation.vendors, header))
+        console.print(left_over, end="", markup=False, soft_wrap=True)
     reasons = Counter(each.reason for each in found.left_out)
     if reasons:
         left = Table(title="Left out")

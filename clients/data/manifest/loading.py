@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,12 +42,16 @@ class Source:
     seen: dict[Path, list[Series]] = field(default_factory=dict, compare=False)
 
 
-def read_cases(path: Path, source: Source) -> Arrays:
+def read_cases(
+    path: Path,
+    source: Source,
+    chosen: Callable[[Sequence[Row]], Sequence[Row]] = lambda rows: rows,
+) -> Arrays:
     """Return split → examples of the manifest at ``path``: images (n, channels, *space) in [0, 1].
 
-    A case that cannot be read is left out, and named in the log by its HMAC.  Raises
-    :class:`DataError` if more than the share ``most_unreadable`` of the cases cannot be read, or
-    if prepared images have several sizes.
+    Of its rows, those count that ``chosen`` returns.  A case that cannot be read is left out, and
+    named in the log by its HMAC.  Raises :class:`DataError` if more than the share
+    ``most_unreadable`` of the cases cannot be read, or if prepared images have several sizes.
     """
     rows = read_manifest(path)
     if not rows:
@@ -57,6 +61,7 @@ def read_cases(path: Path, source: Source) -> Arrays:
             "run `srflm data index` on a folder with images for this task",
             DataError.NO_EXAMPLES,
         )
+    rows = tuple(chosen(rows))
     cases: list[tuple[Row, Prepared]] = []
     bad: list[tuple[Row, DataError]] = []
     for row in rows:

@@ -1,0 +1,95 @@
+"""Divide the rows of one manifest among the vendors of a simulation, by what headers say."""
+
+# Without torch, which takes seconds to import: the launcher checks federation files with it.
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from clients.data.manifest.makers import maker
+from clients.settings import Header, VendorSettings
+from strategies.errors import DataError
+
+if TYPE_CHECKING:
+    from clients.data.manifest.rows import Row
+
+UNKNOWN = "unknown"
+"""The value of a header that says nothing, and of a file that has no header."""
+
+
+def header_value(text: str, header: Header) -> str:
+    """Return what a header says, in one spelling: ``GE MEDICAL SYSTEMS`` → ``ge``.
+
+    Models and kernels are lower case with ``-`` for all but letters, digits, and points; a field
+    strength is in tesla, from 1 T to the nearest half (``1.494`` → ``1.5``).
+    """
+    if header == "manufacturer":
+        return maker(text)
+    if header == "field-strength":
+        try:
+            tesla = float(text)
+        except ValueError:
+            return UNKNOWN
+        return f"{round(2 * tesla) / 2 if tesla >= 1 else tesla:g}"
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-") or UNKNOWN
+
+
+def held_by(vendor: VendorSettings, header: Header) -> frozenset[str]:
+    """Return the values whose images a vendor has: those that it ``holds``, else its name."""
+    words = (vendor.name,) if vendor.holds is None else vendor.holds
+    return frozenset(header_value(each, header) for each in words)
+
+
+def by_value(rows: Iterable[Row], header: Header) -> dict[str, list[Row]]:
+    """Return value → its rows; every row is in one of them."""
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[_value_of(row, header)].append(row)
+    return dict(found)
+
+
+def rows_of(rows: Iterable[Row], vendor: VendorSettings, header: Header) -> tuple[Row, ...]:
+    """Return a vendor's rows.
+
+    Raises :class:`DataError`, which names the values that there are, if it has none.
+    """
+    rows, held = tuple(rows), held_by(vendor, header)
+    mine = tuple(row for row in rows if _value_of(row, header) in held)
+    if not mine:
+        counts = Counter(_value_of(row, header) for row in rows)
+        found = ", ".join(f"{value} ({count})" for value, count in counts.most_common(10))
+        raise DataError(
+            f"no image of vendor {vendor.name!r}: by {header}, the folder has {found or 'none'}",
+            f"images of {' or '.join(sorted(held))}",
+            f"correct what the vendor holds ([[vendors]] holds = […]), or take {vendor.name} out"
+            " of the roster",
+            DataError.NO_EXAMPLES,
+        )
+    return mine
+
+
+def of_no_vendor(
+    rows: Iterable[Row], vendors: Iterable[VendorSettings], header: Header
+) -> Mapping[str, int]:
+    """Return value → number of its rows, for the values that no vendor holds."""
+    # A vendor with a folder of its own has no part in this one.
+    sharing = (vendor for vendor in vendors if vendor.path is None)
+    held = frozenset[str]().union(*(held_by(vendor, header) for vendor in sharing))
+    counts = Counter(_value_of(row, header) for row in rows)
+    return {value: count for value, count in sorted(counts.items()) if value not in held}
+
+
+def _value_of(row: Row, header: Header) -> str:
+    match header:
+        case "manufacturer":
+            text = row.vendor
+        case "model":
+            text = row.model
+        case "kernel":
+            text = row.kernel
+        case "field-strength":
+            text = row.field
+    return header_value(text, header)
