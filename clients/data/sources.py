@@ -9,7 +9,7 @@ import numpy as np
 from clients.data.case_cache import users_cache
 from clients.data.examples import Examples
 from clients.data.folder import read_folder
-from clients.data.manifest.by_header import rows_of
+from clients.data.manifest.by_header import Division
 from clients.data.manifest.keys import manifest_keys, owners_key_file
 from clients.data.manifest.loading import Source, read_cases
 from clients.data.manifest.rows import MANIFEST
@@ -200,7 +200,9 @@ def _read_own(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
     header = data.partition
     if vendor.path is None and data.path is not None and header is not None:
         source = manifest_source(data, plan.task, plan.seed)
-        return read_cases(data.path / MANIFEST, source, lambda rows: rows_of(rows, vendor, header))
+        division = Division(header, plan.vendors)
+        manifest = data.path / MANIFEST
+        return read_cases(manifest, source, lambda rows: division.some_rows_of(rows, vendor))
     if vendor.path is None:
         raise ConfigurationError(
             f"no path for vendor {vendor.name!r}",

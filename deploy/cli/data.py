@@ -42,14 +42,16 @@ def index(
     from clients.data.manifest.indexing import index_folder
     from clients.data.manifest.keys import manifest_keys, owners_key_file
     from clients.data.manifest.rows import MANIFEST, read_manifest, write_manifest
-    from srflm_flower.federation.left_over import header_of
+    from srflm_flower.federation.left_over import division_of
 
     federation, path = chosen_federation(federation_file), folder / MANIFEST
     known = read_manifest(path) if path.exists() else ()
     keys = manifest_keys(federation.seed, owners_key_file())
     exact = not federation.privacy.private
-    shares, header = federation.splits, header_of(federation)
-    found = index_folder(folder, federation.task, shares, keys, exact, known, header=header)
+    division = division_of(federation)
+    found = index_folder(
+        folder, federation.task, federation.splits, keys, exact, known, division=division
+    )
     if found.rows:
         write_manifest(path, found.rows)
     if as_json:
@@ -80,6 +82,7 @@ def check(
     from clients.data.manifest.rows import MANIFEST
     from clients.data.sources import manifest_source
     from clients.settings import FileData
+    from srflm_flower.federation.left_over import division_of
 
     federation = chosen_federation(federation_file)
     if not isinstance(federation.data, FileData):
@@ -94,8 +97,7 @@ def check(
         source,
         federation.training.batch_size,
         # A vendor's own folder is not divided, also where another one is.
-        federation.data.partition if _is_divided(folder, federation.data) else None,
-        federation.vendors,
+        division_of(federation) if _is_divided(folder, federation.data) else None,
     )
     if as_json:
         typer.echo(json.dumps(asdict(checked), indent=2))
@@ -158,17 +160,17 @@ def _as_json(found: Index, path: Path, federation: Federation) -> str:
     import json
     from dataclasses import asdict
 
-    from clients.data.manifest.by_header import of_no_vendor
-    from srflm_flower.federation.left_over import header_of
+    from srflm_flower.federation.left_over import division_of
 
     content: dict[str, object] = {
         "manifest": str(path) if found.rows else None,
         "cases": len(found.rows),
         "left-out": [asdict(each) for each in found.left_out],
     }
-    header = header_of(federation)
-    if header is not None:
-        content["no-vendor"] = dict(of_no_vendor(found.rows, federation.vendors, header))
+    division = division_of(federation)
+    if division is not None:
+        left_over = division.of_no_vendor(found.rows)
+        content["no-vendor"] = {value: len(rows) for value, rows in left_over.items()}
     return json.dumps(content, indent=2)
 
 
@@ -177,26 +179,27 @@ def _show(console: Console, found: Index, path: Path, federation: Federation) ->
 
     from rich.table import Table
 
-    from clients.data.manifest.by_header import by_value, of_no_vendor
+    from clients.data.manifest.by_header import by_value
     from clients.data.vendor_data import SPLITS
-    from srflm_flower.federation.left_over import header_of, in_words
+    from srflm_flower.federation.left_over import division_of, in_words
 
-    header = header_of(federation)
+    division = division_of(federation)
+    header = "manufacturer" if division is None else division.header
     if not found.rows:
         console.print(f"Found no case in {path.parent}; nothing was written.", soft_wrap=True)
     table = Table(title="Found")
-    first = "maker" if header in (None, "manufacturer") else header
+    first = "maker" if header == "manufacturer" else header
     for heading in (first, "cases", "patients", *SPLITS):
         table.add_column(heading, justify="left" if heading == first else "right")
-    for value, rows in sorted(by_value(found.rows, header or "manufacturer").items()):
+    for value, rows in sorted(by_value(found.rows, header).items()):
         splits = Counter(row.split for row in rows)
         patients = len({row.patient for row in rows})
         counts = (len(rows), patients, *(splits[split] for split in SPLITS))
         table.add_row(value, *map(str, counts))
     if found.rows:
         console.print(table)
-    if header is not None:
-        left_over = in_words(of_no_vendor(found.rows, federation.vendors, header))
+    if division is not None:
+        left_over = in_words(division, found.rows)
         console.print(left_over, end="", markup=False, soft_wrap=True)
     reasons = Counter(each.reason for each in found.left_out)
     if reasons:

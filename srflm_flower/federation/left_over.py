@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from clients.data.manifest.by_header import of_no_vendor
-from clients.data.manifest.rows import MANIFEST, read_manifest
-from clients.settings import FileData, Header
+from clients.data.manifest.by_header import Division
+from clients.data.manifest.rows import MANIFEST, Row, read_manifest
+from clients.settings import FileData
 from srflm_flower.federation.federation import Federation
+
+
+def division_of(federation: Federation) -> Division | None:
+    """Return how headers divide one folder among the federation's vendors, if they do."""
+    data = federation.data
+    if not isinstance(data, FileData) or data.partition is None:
+        return None
+    return Division(data.partition, federation.vendors)
 
 
 def about_left_over(federation: Federation) -> str:
     """Return a line about the images that no vendor of the roster holds; "" if there are none.
 
-    It is empty, too, where the data is not one folder that its images' headers divide.  Raises
-    :class:`strategies.errors.DataError` if the folder has no manifest.
+    It is empty, too, where no folder is divided.  Raises :class:`strategies.errors.DataError` if
+    the folder has no manifest.
     """
-    header, data = header_of(federation), federation.data
-    if header is None or not isinstance(data, FileData) or data.path is None:
+    division, data = division_of(federation), federation.data
+    if division is None or not isinstance(data, FileData) or data.path is None:
         return ""
-    rows = read_manifest(data.path / MANIFEST)
-    return in_words(of_no_vendor(rows, federation.vendors, header))
+    return in_words(division, read_manifest(data.path / MANIFEST))
 
 
-def header_of(federation: Federation) -> Header | None:
-    """Return the element of headers that divides the federation's folder, if one does."""
-    return federation.data.partition if isinstance(federation.data, FileData) else None
-
-
-def in_words(counts: Mapping[str, int]) -> str:
-    """Return a line about the number of images of each value; "" if there are none."""
+def in_words(division: Division, rows: Sequence[Row]) -> str:
+    """Return a line about the number of images of each value that no vendor holds, or ""."""
+    counts = {value: len(of) for value, of in division.of_no_vendor(rows).items()}
     if not counts:
         return ""
     named = ", ".join(f"{value} ({count})" for value, count in counts.items())

@@ -10,13 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from clients.data.manifest.by_header import by_value, held_by, of_no_vendor
+from clients.data.manifest.by_header import Division
 from clients.data.manifest.likeness import Reduced, fingerprint, near_pairs, reduced
 from clients.data.manifest.loading import Source, prepared_case
 from clients.data.manifest.rows import Row, read_manifest
 from clients.data.vendor_data import SPLITS, SplitName
 from clients.preparation.prepare import Prepared
-from clients.settings import Header, VendorSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
 
@@ -52,14 +51,12 @@ def check_manifest(
     path: Path,
     source: Source,
     batch_size: int,
-    header: Header | None = None,
-    vendors: Sequence[VendorSettings] = (),
+    division: Division | None = None,
 ) -> Checked:
     """Prepare every case as training would, and return what was found.
 
-    With a ``header``, which divides the folder among the ``vendors``, each of them must have cases
-    enough.  Raises :class:`DataError` for a file that is no manifest, and for a patient in two
-    splits.
+    With a ``division``, each of its vendors must have cases enough.  Raises :class:`DataError` for
+    a file that is no manifest, and for a patient in two splits.
     """
     rows, task = read_manifest(path), source.task
     found: list[Finding] = []
@@ -76,10 +73,10 @@ def check_manifest(
         alike.append(_Look(row, fingerprint(prepared.image), reduced(prepared.image)))
     cases = Counter(row.split for row, _ in kept)
     found += _about_all(rows, kept, source)
-    if header is None:
+    if division is None:
         found += _too_few("", cases, batch_size)
     else:
-        found += _too_few_of_vendors([row for row, _ in kept], header, vendors, batch_size)
+        found += _too_few_of_vendors([row for row, _ in kept], division, batch_size)
     found += _same(alike)
     found += _nearly_same(alike)
     order = sorted(found, key=lambda finding: (finding.severity, finding.case))
@@ -122,16 +119,14 @@ def _too_few(of: str, cases: Counter[SplitName], batch_size: int) -> Iterator[Fi
 
 
 def _too_few_of_vendors(
-    rows: Sequence[Row], header: Header, vendors: Sequence[VendorSettings], batch_size: int
+    rows: Sequence[Row], division: Division, batch_size: int
 ) -> Iterator[Finding]:
-    values = by_value(rows, header)
-    for vendor in vendors:
-        if vendor.path is None:
-            held = held_by(vendor, header)
-            cases = Counter(row.split for value in held for row in values.get(value, ()))
-            yield from _too_few(f"vendor {vendor.name}: ", cases, batch_size)
-    for value, count in of_no_vendor(rows, vendors, header).items():
-        yield Finding("warning", "", f"{count} cases of {value}, which no vendor of the roster has")
+    for vendor in division.vendors:
+        cases = Counter(row.split for row in division.rows_of(rows, vendor))
+        yield from _too_few(f"vendor {vendor.name}: ", cases, batch_size)
+    for value, left in division.of_no_vendor(rows).items():
+        text = f"{len(left)} cases of {value}, which no vendor of the roster has"
+        yield Finding("warning", "", text)
 
 
 @dataclass(frozen=True)

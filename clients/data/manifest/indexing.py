@@ -9,14 +9,14 @@ from pathlib import Path
 
 from clients.data.examples import record_name
 from clients.data.former_names import all_older_names
-from clients.data.manifest.by_header import by_value
+from clients.data.manifest.by_header import Division
 from clients.data.manifest.finding import Item, items_in
 from clients.data.manifest.pairing import LeftOut, Pair, pairs_in, stem
 from clients.data.manifest.rows import Row
 from clients.data.manifest.splits import frozen_splits, frozen_splits_of_groups
 from clients.data.vendor_data import SplitName
 from clients.imaging.reading import read_volume
-from clients.settings import Header, SplitSettings
+from clients.settings import SplitSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
 
@@ -49,14 +49,14 @@ def index_folder(
     exact: bool = True,
     known: Sequence[Row] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
-    header: Header | None = None,
+    division: Division | None = None,
 ) -> Index:
     """Read the headers and the pixels of all images in a folder; return its manifest.
 
     ``exact`` is as in :func:`clients.data.manifest.splits.frozen_splits`; differential privacy
     wants it false.  Patients of the ``known`` rows, of an earlier manifest of the folder, keep
-    their splits.  ``progress`` is told how many of the images are read.  With a ``header``, the
-    images of each of its values get all three splits where they can.  Raises
+    their splits.  ``progress`` is told how many of the images are read.  With a
+    ``division``, the images of each vendor get all three splits where they can.  Raises
     :class:`DataError` if there is no such folder.
     """
     found, out = items_in(folder, task.spatial_dims == 3, keys.owner)
@@ -77,7 +77,7 @@ def index_folder(
             rows.append(row)
     progress(len(pairs), len(pairs))
     before: dict[str, SplitName] = {row.patient: row.split for row in known}
-    split_of = _splits(before, rows, splits, keys.division, exact, header)
+    split_of = _splits(before, rows, splits, keys.division, exact, division)
     divided = tuple(row.in_split(split_of[row.patient]) for row in rows)
     return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
 
@@ -88,12 +88,12 @@ def _splits(
     splits: SplitSettings,
     key: bytes,
     exact: bool,
-    header: Header | None,
+    division: Division | None,
 ) -> dict[str, SplitName]:
     shares = splits.validation, splits.test
-    if header is None:
+    if division is None:
         return frozen_splits(before, (row.patient for row in rows), *shares, key, exact)
-    groups = [{row.patient for row in group} for group in by_value(rows, header).values()]
+    groups = [{row.patient for row in group} for group in division.parts(rows)]
     return frozen_splits_of_groups(before, groups, *shares, key, exact)
 
 

@@ -206,3 +206,24 @@ def test_folder_that_was_not_indexed_says_what_to_do(tmp_path: Path) -> None:
     federation = load_federation(federation_file(tmp_path, 'name = "ge"', 'name = "toshiba"'))
     with pytest.raises(DataError, match="srflm data index"):
         load_vendor_data(federation.data_plan(), "ge")
+
+
+def test_vendor_of_several_scanners_with_a_patient_each_has_no_empty_split(tmp_path: Path) -> None:
+    for number in range(6):
+        hu = np.random.default_rng(number).integers(-300, 400, (16, 16))
+        stored, of_maker = stored_by_ge(hu)
+        ids = {"SeriesInstanceUID": generate_uid(), "SOPInstanceUID": generate_uid()}
+        place = tmp_path / "images" / "benign" / f"{number}.dcm"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        model = {"ManufacturerModelName": f"Scanner {number}", "PatientID": f"p{number}"}
+        write_dicom(place, stored, **{**of_maker, **ids, **GE, **model})
+    vendors = [
+        f'name = "{name}"\nholds = {[f"Scanner {number}" for number in numbers]}'
+        for name, numbers in (("north", (0, 1, 2)), ("south", (3, 4, 5)))
+    ]
+    file = federation_file(tmp_path, *vendors, partition="model")
+    assert srflm("data", "index", tmp_path / "images", file).exit_code == 0
+    federation = load_federation(file)
+    for name in federation.roster:
+        data = load_vendor_data(federation.data_plan(), name)
+        assert [len(data.split(each)) for each in SPLITS] == [1, 1, 1]
