@@ -28,10 +28,11 @@ def main(run: Path) -> None:
         test = load_vendor_data(federation.data_plan(), vendor).test
         network = load_model(run / "models" / f"{vendor}.safetensors").eval()
         restored = torch.cat([network(image[None]) for image in test.images])
-        scores = task.scores(restored, test.cases, which=("psnr", "gain"))
+        scores = task.scores(restored, test.cases, in_full=True)
         for patient in dict.fromkeys(test.patients):
             mine = [n for n, each in enumerate(test.patients) if each == patient]
-            psnr, gain = (sum(scores[n][name] for n in mine) / len(mine) for name in ("psnr", "gain"))
+            found = task.summary(scores[mine])
+            psnr, gain = found["psnr"], found["gain"]
             number = numbers.setdefault(patient, len(numbers) + 1)
             print(
                 f"| {vendor} | {number} | {len(mine)} | {psnr - gain:.2f} | {psnr:.2f}"
