@@ -13,10 +13,9 @@ from strategies.errors import ConfigurationError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from clients.data.manifest.by_header import Division
     from clients.data.manifest.checking import Checked
     from clients.data.manifest.indexing import Index
-    from clients.settings import FileData
-    from srflm_flower.federation.federation import Federation
 
 app = typer.Typer(
     no_args_is_help=True, help="Find the vendors' data, check them, and look at them."
@@ -42,22 +41,22 @@ def index(
     from clients.data.manifest.indexing import index_folder
     from clients.data.manifest.keys import manifest_keys, owners_key_file
     from clients.data.manifest.rows import MANIFEST, read_manifest, write_manifest
-    from srflm_flower.federation.left_over import division_of
+    from srflm_flower.federation.left_over import division_of_folder
 
     federation, path = chosen_federation(federation_file), folder / MANIFEST
     known = read_manifest(path) if path.exists() else ()
     keys = manifest_keys(federation.seed, owners_key_file())
     exact = not federation.privacy.private
-    division = division_of(federation)
+    division = division_of_folder(federation, folder)
     found = index_folder(
         folder, federation.task, federation.splits, keys, exact, known, division=division
     )
     if found.rows:
         write_manifest(path, found.rows)
     if as_json:
-        typer.echo(_as_json(found, path, federation))
+        typer.echo(_as_json(found, path, division))
     else:
-        _show(Console(), found, path, federation)
+        _show(Console(), found, path, division)
     if not found.rows:
         raise typer.Exit(1)
 
@@ -82,7 +81,7 @@ def check(
     from clients.data.manifest.rows import MANIFEST
     from clients.data.sources import manifest_source
     from clients.settings import FileData
-    from srflm_flower.federation.left_over import division_of
+    from srflm_flower.federation.left_over import division_of_folder
 
     federation = chosen_federation(federation_file)
     if not isinstance(federation.data, FileData):
@@ -96,8 +95,7 @@ def check(
         folder / MANIFEST,
         source,
         federation.training.batch_size,
-        # A vendor's own folder is not divided, also where another one is.
-        division_of(federation) if _is_divided(folder, federation.data) else None,
+        division_of_folder(federation, folder),
     )
     if as_json:
         typer.echo(json.dumps(asdict(checked), indent=2))
@@ -132,10 +130,6 @@ def clear_cache() -> None:
     typer.echo(f"Emptied {cache.folder}")
 
 
-def _is_divided(folder: Path, data: FileData) -> bool:
-    return data.path is not None and folder.resolve() == data.path.resolve()
-
-
 def _show_findings(console: Console, checked: Checked) -> None:
     from rich.markup import escape
     from rich.table import Table
@@ -156,34 +150,30 @@ def _show_findings(console: Console, checked: Checked) -> None:
     )
 
 
-def _as_json(found: Index, path: Path, federation: Federation) -> str:
+def _as_json(found: Index, path: Path, division: Division | None) -> str:
     import json
     from dataclasses import asdict
-
-    from srflm_flower.federation.left_over import division_of
 
     content: dict[str, object] = {
         "manifest": str(path) if found.rows else None,
         "cases": len(found.rows),
         "left-out": [asdict(each) for each in found.left_out],
     }
-    division = division_of(federation)
     if division is not None:
         left_over = division.of_no_vendor(found.rows)
         content["no-vendor"] = {value: len(rows) for value, rows in left_over.items()}
     return json.dumps(content, indent=2)
 
 
-def _show(console: Console, found: Index, path: Path, federation: Federation) -> None:
+def _show(console: Console, found: Index, path: Path, division: Division | None) -> None:
     from collections import Counter
 
     from rich.table import Table
 
     from clients.data.manifest.by_header import by_value
     from clients.data.vendor_data import SPLITS
-    from srflm_flower.federation.left_over import division_of, in_words
+    from srflm_flower.federation.left_over import in_words
 
-    division = division_of(federation)
     header = "manufacturer" if division is None else division.header
     if not found.rows:
         console.print(f"Found no case in {path.parent}; nothing was written.", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from clients.data.manifest.by_header import Division
 from clients.data.manifest.rows import MANIFEST, Row, read_manifest
@@ -16,6 +17,14 @@ def division_of(federation: Federation) -> Division | None:
     if not isinstance(data, FileData) or data.partition is None:
         return None
     return Division(data.partition, federation.vendors)
+
+
+def division_of_folder(federation: Federation, folder: Path) -> Division | None:
+    """Return how headers divide ``folder``; None if it is another one, as a site's own."""
+    data = federation.data
+    if not isinstance(data, FileData) or data.path is None:
+        return None
+    return division_of(federation) if folder.resolve() == data.path.resolve() else None
 
 
 def about_left_over(federation: Federation) -> str:

@@ -188,6 +188,42 @@ def test_images_of_no_vendor_are_shown_wherever_the_folder_is_used(tmp_path: Pat
     assert "no vendor" not in srflm("data", "index", images, all_of_them).output
 
 
+def test_folder_of_a_sites_own_is_not_divided(tmp_path: Path) -> None:
+    indexed(tmp_path, 'name = "ge"', 'name = "toshiba"')
+    own = tmp_path / "own"
+    shutil.copytree(tmp_path / "images", own, ignore=shutil.ignore_patterns("manifest.csv"))
+    vendors = ('name = "ge"\npath = "own"', 'name = "toshiba"')
+    file = federation_file(tmp_path, *vendors)
+    assert "no vendor" not in srflm("data", "index", own, file).output
+    assert json.loads(srflm("data", "check", own, file, "--json").output)["findings"] == []
+    assert len(records(load_federation(file), "ge")) == 24
+    # The shared folder has GE's images still, and now they are nobody's.
+    shared = srflm("data", "index", tmp_path / "images", file).output
+    assert "which are not used: 18, by header ge (16), philips (2)" in shared
+
+
+@pytest.mark.parametrize(
+    ("command", "started"),
+    [
+        ("simulate", "deploy.simulation.simulation.simulate"),
+        ("compare", "srflm_flower.comparison.compare.compare"),
+    ],
+)
+def test_run_says_which_images_are_of_no_vendor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, started: str
+) -> None:
+    indexed(tmp_path, 'name = "ge"', 'name = "toshiba"')
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(started, interrupted)
+    file = tmp_path / "federation.toml"
+    result = srflm(command, file, "--out", tmp_path / "run")
+    assert result.exit_code == 130, result.output
+    assert "which are not used: 2, by header philips (2)" in result.output
+
+
 def test_vendor_without_images_is_one_error_that_says_what_there_is(tmp_path: Path) -> None:
     federation = indexed(tmp_path, 'name = "ge"', 'name = "siemens"')
     with pytest.raises(DataError) as caught:
