@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,8 @@ def header_value(text: str, header: Header) -> str:
         try:
             tesla = float(text)
         except ValueError:
+            return UNKNOWN
+        if not math.isfinite(tesla):
             return UNKNOWN
         return f"{round(2 * tesla) / 2 if tesla >= 1 else tesla:g}"
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-") or UNKNOWN

@@ -93,6 +93,8 @@ def records(federation: Federation, vendor: str) -> set[str]:
         ("field-strength", "2.8936", "3"),
         ("field-strength", "0.35", "0.35"),
         ("field-strength", "", "unknown"),
+        ("field-strength", "nan", "unknown"),
+        ("field-strength", "inf", "unknown"),
     ],
 )
 def test_value_of_a_header_has_one_spelling(header: str, text: str, value: str) -> None:

@@ -123,7 +123,7 @@ def test_three_makers_of_mr_are_split_by_scanner_and_read_as_volumes(tmp_path: P
 
 
 @needs_mr
-def test_place_of_a_slice_is_that_in_the_volume_and_noise_that_which_is_said(
+def test_slices_are_numbered_by_place_and_noise_has_its_declared_strength(
     tmp_path: Path,
 ) -> None:
     made = runpy.run_path(str(EXAMPLES / "mr-phantom" / "make_folders.py"))
