@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, Strict, ValidationInfo, field_validator
+from pydantic import Field, Strict, ValidationInfo, field_validator
 
+from clients.data_path import DataPath
 from clients.preparation.augment_settings import AugmentSettings
 from clients.preparation.settings import PrepareSettings
 from strategies.settings import Settings
 
 Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
 """The classifiers with names of their own; every other network is a class that has arguments."""
+
+Header = Literal["manufacturer", "model", "kernel", "field-strength"]
+"""What a header says of the scanner, by which one folder can be divided among vendors."""
 
 STOCK_NETWORKS: tuple[str, ...] = get_args(Network)
 
@@ -23,20 +26,6 @@ RESERVED_NAMES = ("global", "averaged", "finetuned", "personalised", "pooled")
 # Largest fraction of a vendor's data for validation and test together.
 MAX_HELD_OUT = 0.8
 
-
-def _usable_path(value: object) -> object:
-    """Expand ``~`` at the beginning; refuse a path that cannot name anything."""
-    if not isinstance(value, str | Path):
-        return value
-    if not str(value).strip() or "\0" in str(value):
-        raise ValueError("expected the path of a file or folder; write it in full")
-    try:
-        return Path(value).expanduser()
-    except RuntimeError:
-        raise ValueError("expected a user with a home folder after ~; write it in full") from None
-
-
-DataPath = Annotated[Path, Strict(False), BeforeValidator(_usable_path)]
 
 _AUGMENT: Any = Field(
     default=AugmentSettings(), description="Random changes of images in training."
@@ -126,11 +115,24 @@ class NpzData(Settings):
 
 
 class FileData(Settings):
-    """For each vendor an indexed folder, a folder with a sub-folder per class, or one file."""
+    """For each vendor an indexed folder, a folder with a sub-folder per class, or one file.
+
+    In a simulation, or one indexed folder for all, divided by what the images' headers say.
+    """
 
     source: Literal["files"] = Field(
         description="Each vendor has its own folder with a manifest.csv, folder with a sub-folder"
-        " per class, or .npz file."
+        " per class, or .npz file; or partition divides one folder."
+    )
+    path: DataPath | None = Field(
+        default=None,
+        description="The folder with a manifest.csv that partition divides among the vendors"
+        " without a path of their own; a relative path starts at the federation file's folder.",
+    )
+    partition: Header | None = Field(
+        default=None,
+        description="The element of the images' headers by which the folder at path is divided"
+        " among simulated vendors; left out, each vendor has a path of its own.",
     )
     image_size: int | None = Field(
         default=None,
@@ -169,6 +171,11 @@ class VendorSettings(Settings):
     classes: Annotated[tuple[int, ...], Strict(False)] | None = Field(
         default=None,
         description='Labels of this vendor\'s classes; only with partition "by-class".',
+    )
+    holds: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] | None = Field(
+        default=None,
+        description="Makers, models, kernels, or field strengths in tesla whose images this vendor"
+        ' has; only with data.partition = "manufacturer" and the like; left out, its name.',
     )
     max_examples: int | None = Field(
         default=None,

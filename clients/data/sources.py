@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ import torch
 from clients.data.case_cache import users_cache
 from clients.data.examples import Examples
 from clients.data.folder import read_folder
+from clients.data.manifest.by_header import Division
 from clients.data.manifest.keys import manifest_keys, owners_key_file
 from clients.data.manifest.loading import Source, read_cases
 from clients.data.manifest.rows import MANIFEST
@@ -72,9 +72,8 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
 
 def _read_records(plan: DataPlan, vendor: str) -> dict[SplitName, Records]:
     index, number = _place(plan, vendor)
-    manifest = _manifest_of(plan.vendors[index]) if isinstance(plan.data, FileData) else None
-    if manifest is not None and isinstance(plan.data, FileData):
-        found = read_cases(manifest, manifest_source(plan.data, plan.task, plan.seed))
+    found = _indexed(plan, plan.vendors[index])
+    if found is not None:
         most, train = plan.vendors[index].max_examples, found["train"]
         if most is not None:
             classes = torch.zeros(len(train)) if train.classes is None else train.classes
@@ -96,12 +95,22 @@ def _place(plan: DataPlan, vendor: str) -> tuple[int, int]:
     return index, index if number is None else number
 
 
-def _manifest_of(vendor: VendorSettings) -> Path | None:
-    """Return the manifest that a vendor's path names or has in it, if there is one."""
-    if vendor.path is None:
+def _indexed(plan: DataPlan, vendor: VendorSettings) -> dict[SplitName, Records] | None:
+    """Return the records of a vendor's manifest, or its part of a common one; None without any."""
+    data = plan.data
+    if not isinstance(data, FileData):
         return None
+    source = manifest_source(data, plan.task, plan.seed)
+    if vendor.path is None:
+        if data.path is None or data.partition is None:
+            return None
+        division = Division(data.partition, plan.vendors)
+        common = data.path / MANIFEST
+        return read_cases(common, source, lambda rows: division.some_rows_of(rows, vendor))
     manifest = vendor.path / MANIFEST if vendor.path.is_dir() else vendor.path
-    return manifest if manifest.suffix == ".csv" and manifest.exists() else None
+    if manifest.suffix != ".csv" or not manifest.exists():
+        return None
+    return read_cases(manifest, source)
 
 
 def forget_cached_data() -> None:
@@ -222,6 +231,15 @@ def manifest_source(data: FileData, task: TaskSettings, seed: int) -> Source:
 
 
 def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: int) -> Arrays:
+    arrays = _read_own(data, plan, vendor, number)
+    if vendor.max_examples is not None:
+        labels = _labels(arrays["train"], plan.task)
+        kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))
+        arrays["train"] = arrays["train"].at(kept)
+    return arrays
+
+
+def _read_own(data: FileData, plan: DataPlan, vendor: VendorSettings, number: int) -> Arrays:
     if vendor.path is None:
         raise ConfigurationError(
             f"no path for vendor {vendor.name!r}",
@@ -246,23 +264,15 @@ def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
                 "name a folder of images, or agree on no [data.prepare]",
                 DataError.GEOMETRY,
             )
-        arrays = read_npz(vendor.path, plan.task.target)
-    elif not isinstance(plan.task, ClassificationSettings):
+        return read_npz(vendor.path, plan.task.target)
+    if not isinstance(plan.task, ClassificationSettings):
         raise DataError(
             f"{vendor.path} is a folder without a {MANIFEST}",
             f"a folder that was indexed, or an .npz file with images and {plan.task.target}s",
             f"run `srflm data index {vendor.path}` with this federation file",
             DataError.UNREADABLE,
         )
-    else:
-        # From the federation's seed, not a secret: a simulation, a site set up anew, and a copy of
-        # the data divide it alike, and ε holds for whoever knows the division of all other records.
-        key = str(derive_seed(plan.seed, "data", "splits", number)).encode()
-        arrays = read_folder(
-            vendor.path, plan.task.classes, data.image_size, plan.splits, key, prepare
-        )
-    if vendor.max_examples is not None:
-        labels = _labels(arrays["train"], plan.task)
-        kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))
-        arrays["train"] = arrays["train"].at(kept)
-    return arrays
+    # From the federation's seed, not a secret: a simulation, a site set up anew, and a copy of the
+    # data divide it alike, and ε holds for whoever knows the division of all other records.
+    key = str(derive_seed(plan.seed, "data", "splits", number)).encode()
+    return read_folder(vendor.path, plan.task.classes, data.image_size, plan.splits, key, prepare)

@@ -35,6 +35,7 @@ def compare(
     """
     from srflm_flower.comparison import compare as comparison
     from srflm_flower.comparison.methods import METHODS, MethodResult
+    from srflm_flower.federation.left_over import about_left_over
     from srflm_flower.federation.preflight import check_before_simulation
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
@@ -51,6 +52,7 @@ def compare(
     base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-compare-{federation.name}"
     folder = (out or base).resolve()  # absolute, because the runs are other processes
     console = Console(highlight=False)
+    console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
 
     def show(result: MethodResult) -> None:
         value = sum(result.personalised.values()) / len(result.personalised)

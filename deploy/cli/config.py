@@ -23,6 +23,7 @@ def check(federation_file: FederationFile = None) -> None:
 
     Shows the network's size, and the numbers of examples by split and class.
     """
+    from srflm_flower.federation.left_over import about_left_over
     from srflm_flower.federation.network_trial import try_network_of
     from srflm_flower.federation.preflight import count_examples
 
@@ -40,6 +41,7 @@ def check(federation_file: FederationFile = None) -> None:
         by_class = " ".join(str(number) for number in count.by_class)
         table.add_row(vendor, str(count.train), str(count.validation), str(count.test), by_class)
     console.print(table)
+    console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
     console.print(f"The federation file is valid; its identity is {federation.hash[:12]}.")
 
 

@@ -35,6 +35,7 @@ def simulate(
     """Run a federation on this machine; exit with 0 only when every round was committed."""
     from deploy.cli.progress import Progress
     from deploy.simulation.simulation import simulate as run_simulation
+    from srflm_flower.federation.left_over import about_left_over
     from srflm_flower.run.ledger import Ledger
 
     folder = _folder(federation_file, out, rounds, seed, resume)
@@ -48,6 +49,7 @@ def simulate(
     )
     console = Console(highlight=False)
     console.print(f"Run folder: {escape(str(folder.path))}", soft_wrap=True)
+    console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
     try:
         with _display(progress, console) as forward:
             summary = run_simulation(folder, forward, cpus, gpus=_gpus(federation.run.device))

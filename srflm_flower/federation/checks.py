@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from clients.settings import ByClassPartition, FileData, NpzData, PhantomData, SharesPartition
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.header_checks import header_problems
 from srflm_flower.federation.member import deployment_problems
 from srflm_flower.federation.places import short
 from srflm_flower.federation.preparation_checks import preparation_problems
@@ -159,6 +160,8 @@ def _rounds(federation: Federation) -> list[str]:
 
 def _vendor_paths(federation: Federation) -> list[str]:
     if isinstance(federation.data, FileData):
+        if federation.data.partition is not None:  # of one folder: header_problems looks at it
+            return []
         return [
             f"vendors.{vendor.name}.path: found nothing; expected this vendor's file or folder, as"
             ' data.source is "files"; add path = "…"'
@@ -246,6 +249,7 @@ _CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
     _rounds,
     _vendor_paths,
     _partition,
+    header_problems,
     _vendor_classes,
     _vendor_labels,
     _vendor_limits,

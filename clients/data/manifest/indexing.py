@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clients.data.examples import record_name
 from clients.data.former_names import all_older_names
+from clients.data.manifest.by_header import Division
 from clients.data.manifest.finding import Item, items_in
 from clients.data.manifest.pairing import LeftOut, Pair, pairs_in, stem
 from clients.data.manifest.rows import Row
-from clients.data.manifest.splits import frozen_splits
+from clients.data.manifest.splits import frozen_splits, frozen_splits_of_groups
 from clients.data.vendor_data import SplitName
 from clients.imaging.reading import read_volume
 from clients.settings import SplitSettings
@@ -48,12 +49,14 @@ def index_folder(
     exact: bool = True,
     known: Sequence[Row] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
+    division: Division | None = None,
 ) -> Index:
     """Read the headers and the pixels of all images in a folder; return its manifest.
 
     ``exact`` is as in :func:`clients.data.manifest.splits.frozen_splits`; differential privacy
     wants it false.  Patients of the ``known`` rows, of an earlier manifest of the folder, keep
-    their splits.  ``progress`` is told how many of the images are read.  Raises
+    their splits.  ``progress`` is told how many of the images are read.  With a
+    ``division``, the images of each vendor get all three splits where they can.  Raises
     :class:`DataError` if there is no such folder.
     """
     found, out = items_in(folder, task.spatial_dims == 3, keys.owner)
@@ -76,13 +79,27 @@ def index_folder(
             names[row.patient] = _patient(items[pair.image], pair)
     progress(len(pairs), len(pairs))
     before: dict[str, SplitName] = {row.patient: row.split for row in known}
-    patients = (row.patient for row in rows)
+    split_of = _splits(before, rows, names, splits, keys.division, exact, division)
+    divided = tuple(row.in_split(split_of[row.patient]) for row in rows)
+    return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
+
+
+def _splits(
+    before: Mapping[str, SplitName],
+    rows: Sequence[Row],
+    names: Mapping[str, str],
+    splits: SplitSettings,
+    key: bytes,
+    exact: bool,
+    division: Division | None,
+) -> dict[str, SplitName]:
     # By the patients' own names: those in the manifest depend on the owner's key, and a copy of
     # the data at another owner is to be divided alike.
     shares = splits.validation, splits.test
-    split_of = frozen_splits(before, patients, *shares, keys.division, exact, names)
-    divided = tuple(row.in_split(split_of[row.patient]) for row in rows)
-    return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
+    if division is None:
+        return frozen_splits(before, (row.patient for row in rows), *shares, key, exact, names)
+    groups = [{row.patient for row in group} for group in division.parts(rows)]
+    return frozen_splits_of_groups(before, groups, *shares, key, exact, names)
 
 
 def _row(item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -52,8 +52,12 @@ class Source:
     untouched: Untouched = field(default_factory=Untouched, compare=False)
 
 
-def read_cases(path: Path, source: Source) -> dict[SplitName, Records]:
-    """Return split → records of the manifest at ``path``.
+def read_cases(
+    path: Path,
+    source: Source,
+    chosen: Callable[[Sequence[Row]], Sequence[Row]] = lambda rows: rows,
+) -> dict[SplitName, Records]:
+    """Return split → records of those rows of the manifest at ``path`` that ``chosen`` returns.
 
     They are in memory if that is little, else in the files of the cache.  A case that cannot be
     read is left out, and named in the log by its HMAC.  Raises :class:`DataError` if more than the
@@ -68,6 +72,7 @@ def read_cases(path: Path, source: Source) -> dict[SplitName, Records]:
             "run `srflm data index` on a folder with images for this task",
             DataError.NO_EXAMPLES,
         )
+    rows = tuple(chosen(rows))
     cases: list[tuple[Row, Prepared]] = []
     bad: list[tuple[Row, DataError]] = []
     for row in rows:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from clients.data.partition import keyed_place
 from clients.data.vendor_data import SPLITS, SplitName
+
+MAX_DRAWS = 100  # a division that exists is found in a few; patients known before may allow none
 
 
 def frozen_splits(
@@ -36,6 +38,40 @@ def frozen_splits(
         if split not in found.values() and (near := _nearest(split, new, found)):
             found[near] = split
     return found
+
+
+def frozen_splits_of_groups(
+    known: Mapping[str, SplitName],
+    groups: Sequence[Collection[str]],
+    validation: float,
+    test: float,
+    key: bytes,
+    exact: bool,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, SplitName]:
+    """Return patient → split, where each of the ``groups`` of patients wants all three splits.
+
+    A patient has one split, also one who is in several groups.  Each group is divided as
+    :func:`frozen_splits` does, the smallest first, as it has the least choice.  Where ``exact``,
+    other draws are tried as long as a group of three patients or more has an empty split.
+    """
+    # With privacy a patient's split must not depend on a search over all patients.
+    draws = MAX_DRAWS if exact else 1
+    given = names or {}
+    ordered = sorted(groups, key=lambda of: (len(of), sorted(given.get(each, each) for each in of)))
+    best, most = dict(known), -1
+    for draw in range(draws):
+        drawn = key if draw == 0 else key + b" draw %d" % draw
+        found = dict(known)
+        for group in ordered:
+            inside = {name: found[name] for name in group if name in found}
+            found |= frozen_splits(inside, group, validation, test, drawn, exact, names)
+        filled = sum(len({found[name] for name in group}) for group in ordered)
+        if filled > most:
+            best, most = found, filled
+        if most == sum(min(len(SPLITS), len(group)) for group in ordered):
+            break
+    return best
 
 
 def _by_number(

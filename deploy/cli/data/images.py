@@ -13,6 +13,7 @@ from strategies.errors import ConfigurationError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from clients.data.manifest.by_header import Division
     from clients.data.manifest.checking import Checked
     from clients.data.manifest.indexing import Index
 
@@ -40,18 +41,22 @@ def index(
     from clients.data.manifest.indexing import index_folder
     from clients.data.manifest.keys import manifest_keys, owners_key_file
     from clients.data.manifest.rows import MANIFEST, read_manifest, write_manifest
+    from srflm_flower.federation.left_over import division_of_folder
 
     federation, path = chosen_federation(federation_file), folder / MANIFEST
     known = read_manifest(path) if path.exists() else ()
     keys = manifest_keys(federation.seed, owners_key_file())
     exact = not federation.privacy.private
-    found = index_folder(folder, federation.task, federation.splits, keys, exact, known)
+    division = division_of_folder(federation, folder)
+    found = index_folder(
+        folder, federation.task, federation.splits, keys, exact, known, division=division
+    )
     if found.rows:
         write_manifest(path, found.rows)
     if as_json:
-        typer.echo(_as_json(found, path))
+        typer.echo(_as_json(found, path, division))
     else:
-        _show(Console(), found, path)
+        _show(Console(), found, path, division)
     if not found.rows:
         raise typer.Exit(1)
 
@@ -76,6 +81,7 @@ def check(
     from clients.data.manifest.rows import MANIFEST
     from clients.data.sources import manifest_source
     from clients.settings import FileData
+    from srflm_flower.federation.left_over import division_of_folder
 
     federation = chosen_federation(federation_file)
     if not isinstance(federation.data, FileData):
@@ -85,7 +91,12 @@ def check(
             "name the federation file whose vendors have folders of their own",
         )
     source = manifest_source(federation.data, federation.task, federation.seed)
-    checked = check_manifest(folder / MANIFEST, source, federation.training.batch_size)
+    checked = check_manifest(
+        folder / MANIFEST,
+        source,
+        federation.training.batch_size,
+        division_of_folder(federation, folder),
+    )
     if as_json:
         typer.echo(json.dumps(asdict(checked), indent=2))
     else:
@@ -139,38 +150,47 @@ def _show_findings(console: Console, checked: Checked) -> None:
     )
 
 
-def _as_json(found: Index, path: Path) -> str:
+def _as_json(found: Index, path: Path, division: Division | None) -> str:
     import json
     from dataclasses import asdict
 
-    content = {
+    content: dict[str, object] = {
         "manifest": str(path) if found.rows else None,
         "cases": len(found.rows),
         "left-out": [asdict(each) for each in found.left_out],
     }
+    if division is not None:
+        left_over = division.of_no_vendor(found.rows)
+        content["no-vendor"] = {value: len(rows) for value, rows in left_over.items()}
     return json.dumps(content, indent=2)
 
 
-def _show(console: Console, found: Index, path: Path) -> None:
+def _show(console: Console, found: Index, path: Path, division: Division | None) -> None:
     from collections import Counter
 
     from rich.table import Table
 
+    from clients.data.manifest.by_header import by_value
     from clients.data.vendor_data import SPLITS
+    from srflm_flower.federation.left_over import in_words
 
+    header = "manufacturer" if division is None else division.header
     if not found.rows:
         console.print(f"Found no case in {path.parent}; nothing was written.", soft_wrap=True)
     table = Table(title="Found")
-    for heading in ("maker", "cases", "patients", *SPLITS):
-        table.add_column(heading, justify="left" if heading == "maker" else "right")
-    for maker in sorted({row.vendor for row in found.rows}):
-        rows = [row for row in found.rows if row.vendor == maker]
+    first = "maker" if header == "manufacturer" else header
+    for heading in (first, "cases", "patients", *SPLITS):
+        table.add_column(heading, justify="left" if heading == first else "right")
+    for value, rows in sorted(by_value(found.rows, header).items()):
         splits = Counter(row.split for row in rows)
         patients = len({row.patient for row in rows})
         counts = (len(rows), patients, *(splits[split] for split in SPLITS))
-        table.add_row(maker or "–", *map(str, counts))
+        table.add_row(value, *map(str, counts))
     if found.rows:
         console.print(table)
+    if division is not None:
+        left_over = in_words(division, found.rows)
+        console.print(left_over, end="", markup=False, soft_wrap=True)
     reasons = Counter(each.reason for each in found.left_out)
     if reasons:
         left = Table(title="Left out")

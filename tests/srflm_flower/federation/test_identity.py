@@ -16,9 +16,16 @@ from srflm_flower.federation.member import Member
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 IDENTITIES = {
+    "ct-dicom/federation.toml": (
+        "ad74ef3c65405cbc92475b9d2d2ad9ae11c6e433a4f68794525cea75229497ea"
+    ),
     "hippocampus/federation.toml": (
         "d97b28c075a70df1a011eb857a1608703f388c2c1569dc4c2b15b43145191d0c"
     ),
+    "mr-phantom/denoising.toml": (
+        "25af59f5e6a9d44882b122b7077a2c068ae56ed79581d0eedaf622e981af283b"
+    ),
+    "mr-phantom/slices.toml": "88f77321d041ce14e1a8127d6a84b0ca19ea78fb506bd95de5ec8ecfbd0c38ed",
     "pbc/by-class.toml": "dd7e0a263cd79c4293c13bf2967964804a402f6680b5a376a8adf3327a247dd0",
     "pbc/dirichlet-0.5.toml": "a69a0be6f75fb73cd8bdf9dc5218b76bf7cd8f0a38c4ee3aa722e43a4cbea6fe",
     "pbc/dirichlet-1.0.toml": "e9d190ffba62a6b28d959181006ae88e6f3371c60ec31906504430f3cda1a77c",

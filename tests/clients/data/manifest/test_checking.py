@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from clients.data.manifest.rows import read_manifest
+from clients.data.manifest.rows import read_manifest, write_manifest
 from strategies.errors import ConfigurationError, DataError
 from tests.clients.data.manifest.test_loading import (
     _own_state,  # noqa: F401 – a fixture
@@ -119,3 +119,64 @@ def test_folder_that_was_not_indexed_is_refused(tmp_path: Path) -> None:
 def test_federation_without_folders_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r'data\.source = "files"'):
         raise srflm("data", "check", tmp_path).exception
+
+
+def write_like(folder: Path, change: Callable[[np.ndarray], np.ndarray], split: str) -> str:
+    """Add an image like one of the training cases, and give it a split; return its case."""
+    row = next(r for r in read_manifest(folder / "manifest.csv") if r.split == "train")
+    for kind, name in (("images", row.image), ("masks", row.target)):
+        image = nibabel.load(folder / name)
+        values = np.asarray(image.dataobj)
+        changed = change(values) if kind == "images" else values
+        nibabel.save(nibabel.Nifti1Image(changed, image.affine), folder / kind / "like.nii.gz")
+    srflm("data", "index", folder, folder.parent / "federation.toml")
+    rows = read_manifest(folder / "manifest.csv")
+    moved = [r.in_split(split) if "like" in r.image else r for r in rows]  # type: ignore[arg-type]
+    write_manifest(folder / "manifest.csv", moved)
+    return next(row.case for row in moved if "like" in row.image)
+
+
+def brighter_at_one_place(values: np.ndarray) -> np.ndarray:
+    """Return other stored pixels that are the same image once it is cut off at a percentile."""
+    changed = values.copy()
+    changed.flat[values.argmax()] += 1000
+    return changed
+
+
+def test_same_image_in_two_splits_is_an_error_and_in_one_a_warning(tmp_path: Path) -> None:
+    folder = indexed(tmp_path)
+    file = tmp_path / "federation.toml"
+    file.write_text(file.read_text().replace("spacing = [1, 1, 1], ", ""))
+    case = write_like(folder, brighter_at_one_place, "test")
+    code, _, [(severity, named, text)] = check(folder)
+    # Of two copies in two splits the one that comes later is named.
+    assert (code, severity) == (1, "error") and "remove one of them" in text
+    other = next(r for r in read_manifest(folder / "manifest.csv") if r.case in text)
+    assert {named, other.case} == {case, other.case} and other.split == "train"
+    rows = read_manifest(folder / "manifest.csv")
+    write_manifest(
+        folder / "manifest.csv", [r.in_split("train") if r.case == case else r for r in rows]
+    )
+    code, _, findings = check(folder)
+    assert (code, findings) == (
+        0,
+        [("warning", case, f"the prepared image is that of case {other.case}")],
+    )
+
+
+def test_nearly_the_same_image_is_a_warning_across_splits_only(tmp_path: Path) -> None:
+    def noisy(values: np.ndarray) -> np.ndarray:
+        noise = np.random.default_rng(1).normal(0, 15, values.shape)
+        return np.rint(0.8 * values + 40 + noise).astype(np.int16)
+
+    folder = indexed(tmp_path)
+    case = write_like(folder, noisy, "test")
+    code, _, [(severity, named, text)] = check(folder)
+    assert (code, severity) == (0, "warning") and "there are 1:" in text
+    pair = {named, text.split("case ")[1].split(",")[0]}
+    assert case in pair and len(pair) == 2
+    rows = read_manifest(folder / "manifest.csv")
+    write_manifest(
+        folder / "manifest.csv", [r.in_split("train") if r.case == case else r for r in rows]
+    )
+    assert check(folder)[2] == []

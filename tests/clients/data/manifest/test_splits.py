@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.data.manifest.splits import frozen_splits
+from clients.data.manifest.splits import frozen_splits, frozen_splits_of_groups
 from clients.data.partition import keyed_splits
 from clients.data.vendor_data import SPLITS
 
@@ -91,3 +91,42 @@ def test_exact_shares_are_those_of_the_numbers(
         wanted = max(1, round(share * total), kept[split])
         assert found[split] == wanted or found["train"] <= max(1, kept["train"])
     assert sum(found.values()) == total and found["train"] >= 1
+
+
+groups_of_patients = st.lists(st.sets(st.integers(0, 14), min_size=3, max_size=9), max_size=3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(groups=groups_of_patients, later=groups_of_patients, key=keys, exact=st.booleans())
+def test_old_patient_of_a_group_never_moves(
+    groups: list[set[int]], later: list[set[int]], key: bytes, exact: bool
+) -> None:
+    first = [{str(name) for name in group} for group in groups]
+    more = [*first, *({str(name) for name in group} for group in later)]
+    before = frozen_splits_of_groups({}, first, 0.2, 0.2, key, exact)
+    after = frozen_splits_of_groups(before, more, 0.2, 0.2, key, exact)
+    assert {name: after[name] for name in before} == before
+    assert after.keys() == set().union(*more)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    small=st.sets(st.integers(0, 14), min_size=3, max_size=9),
+    large=st.sets(st.integers(0, 14), min_size=3, max_size=15),
+    key=keys,
+)
+def test_two_vendors_with_common_patients_have_no_empty_split(
+    small: set[int], large: set[int], key: bytes
+) -> None:
+    groups = [{str(name) for name in group} for group in (small, large)]
+    found = frozen_splits_of_groups({}, groups, 0.2, 0.2, key, exact=True)
+    for group in groups:
+        assert {found[name] for name in group} == set(SPLITS)
+
+
+def test_group_gets_its_shares_and_not_only_the_whole_folder() -> None:
+    groups = [{f"a{n}" for n in range(10)}, {f"b{n}" for n in range(50)}]
+    found = frozen_splits_of_groups({}, groups, 0.2, 0.2, b"k", exact=True)
+    for group in groups:
+        counts = Counter(found[name] for name in group)
+        assert [counts[split] / len(group) for split in SPLITS] == [0.6, 0.2, 0.2]
