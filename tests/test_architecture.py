@@ -21,7 +21,16 @@ ROOMS = {
     ),
     "clients": (
         *("files", "device", "seeds", "imaging", "tasks", "preparation", "settings", "data"),
-        *("evaluation", "training", "prediction", "privacy", "networks", "learner", "models"),
+        *(
+            "evaluation",
+            "training",
+            "prediction",
+            "results",
+            "privacy",
+            "networks",
+            "learner",
+            "models",
+        ),
     ),
     "srflm_flower": (
         *("federation", "privacy", "results", "report", "site", "run"),
