@@ -10,17 +10,20 @@ from pathlib import Path
 from clients.data.examples import record_name
 from clients.data.former_names import all_older_names
 from clients.data.manifest.finding import Item, items_in
-from clients.data.manifest.pairing import LeftOut, Pair, pairs_in, stem
+from clients.data.manifest.pairing import NO_TARGET, LeftOut, Pair, stem
 from clients.data.manifest.rows import Row
 from clients.data.manifest.splits import frozen_splits
+from clients.data.manifest.targets import pairs_of
 from clients.data.vendor_data import SplitName
 from clients.imaging.reading import read_volume
+from clients.imaging.segmentation import is_segmentation, read_segmentation
 from clients.settings import SplitSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
 
 SAME_PIXELS = "the pixels of another image"
 UNREADABLE = "unreadable"
+UNUSABLE = "segmentation that does not fit"
 CASE_LETTERS, PATIENT_LETTERS = 16, 32
 
 
@@ -58,15 +61,14 @@ def index_folder(
     """
     found, out = items_in(folder, task.spatial_dims == 3, keys.owner)
     items = {item.path: item for item in found}
-    pairs, unpaired = pairs_in(items, task.target, task.classes)
-    out += unpaired
+    pairs, out = pairs_of(items, out, folder, task)
     rows: list[Row] = []
     records: set[str] = set()
     for done, pair in enumerate(pairs):
         progress(done, len(pairs))
-        row = _row(items[pair.image], pair, keys.owner)
-        if isinstance(row, LeftOut):
-            out.append(row)
+        row = _row(items[pair.image], pair, folder, task, keys.owner)
+        if not isinstance(row, Row):
+            out += row
         elif row.record in records:
             out.append(LeftOut(pair.image, SAME_PIXELS))
         else:
@@ -80,11 +82,22 @@ def index_folder(
     return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
 
 
-def _row(item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
+def _row(
+    item: Item, pair: Pair, folder: Path, task: TaskSettings, owner: bytes
+) -> Row | list[LeftOut]:
     try:
         volume = read_volume(item.source)
     except DataError as error:
-        return LeftOut(item.path, UNREADABLE, error.found)
+        return [LeftOut(item.path, UNREADABLE, error.found)]
+    if task.target == "mask" and is_segmentation(folder / pair.target):
+        # Read now: by whom and of what it was made is known here, and later it would be a warning.
+        try:
+            read_segmentation(folder / pair.target, item.source, volume, task.classes)
+        except DataError as error:
+            return [
+                LeftOut(pair.target, UNUSABLE, error.found),
+                LeftOut(item.path, NO_TARGET, f"{item.path}: its segmentation cannot be used"),
+            ]
     record = record_name(volume.stored)
     older = all_older_names(volume.stored, volume.earlier)
     # Without a header a patient is the folder's, else the file's name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from clients.data.npz import Arrays
 from clients.data.vendor_data import SPLITS
 from clients.imaging.index import Series
 from clients.imaging.reading import read_volume
+from clients.imaging.segmentation import is_segmentation, read_target
 from clients.preparation.prepare import Prepared, prepare
 from clients.preparation.settings import PrepareSettings
 from clients.tasks.settings import TaskSettings
@@ -106,12 +108,15 @@ def prepared_case(row: Row, folder: Path, source: Source) -> Prepared:
                 "bring the image back, or run `srflm data index` again",
                 DataError.UNREADABLE,
             )
-        mask = read_volume(target) if target is not None else None
+        mask = None if target is None else read_target(target, image, volume, task.classes)
         return prepare(volume, mask, task.target, source.settings, f"case {row.case}")
 
     files = _files(image), [] if target is None else _files(target)
     # The name stands for the check of the pixels: a cached case of these files has passed it.
     key = f"{case_key(*files, task.target, source.settings)}-{row.record[:16]}"
+    if isinstance(target, Path) and is_segmentation(target):
+        # Its labels are numbers by the agreed classes, which other masks have by themselves.
+        key += f"-{sha256(repr(task.classes).encode()).hexdigest()[:16]}"
     return source.cache.prepared(key, make)
 
 
