@@ -28,6 +28,10 @@ def index(
     folder: Annotated[Path, typer.Argument(help="the folder that holds all images")],
     federation_file: FederationFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    description: Annotated[
+        list[str] | None,
+        typer.Option(help="take series of these descriptions only, with * and ?"),
+    ] = None,
 ) -> None:
     """Find the images in FOLDER for the federation's task, and write manifest.csv into it.
 
@@ -40,12 +44,24 @@ def index(
     from clients.data.manifest.indexing import index_folder
     from clients.data.manifest.keys import manifest_keys, owners_key_file
     from clients.data.manifest.rows import MANIFEST, read_manifest, write_manifest
+    from clients.imaging.select_settings import SelectSettings
+    from clients.settings import FileData
 
     federation, path = chosen_federation(federation_file), folder / MANIFEST
     known = read_manifest(path) if path.exists() else ()
     keys = manifest_keys(federation.seed, owners_key_file())
     exact = not federation.privacy.private
-    found = index_folder(folder, federation.task, federation.splits, keys, exact, known)
+    data = federation.data
+    found = index_folder(
+        folder,
+        federation.task,
+        federation.splits,
+        keys,
+        exact,
+        known,
+        select=data.select if isinstance(data, FileData) else SelectSettings(),
+        descriptions=tuple(description or ()),
+    )
     if found.rows:
         write_manifest(path, found.rows)
     if as_json:

@@ -12,11 +12,13 @@ from clients.data.former_names import all_older_names
 from clients.data.manifest.finding import Item, items_in
 from clients.data.manifest.pairing import NO_TARGET, LeftOut, Pair, stem
 from clients.data.manifest.rows import Row
+from clients.data.manifest.selection import selected
 from clients.data.manifest.splits import frozen_splits
 from clients.data.manifest.targets import pairs_of
 from clients.data.vendor_data import SplitName
 from clients.imaging.reading import read_volume
 from clients.imaging.segmentation import is_segmentation, read_segmentation
+from clients.imaging.select_settings import SelectSettings
 from clients.settings import SplitSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
@@ -24,6 +26,7 @@ from strategies.errors import DataError
 SAME_PIXELS = "the pixels of another image"
 UNREADABLE = "unreadable"
 UNUSABLE = "segmentation that does not fit"
+EVERYTHING = SelectSettings()
 CASE_LETTERS, PATIENT_LETTERS = 16, 32
 
 
@@ -51,17 +54,21 @@ def index_folder(
     exact: bool = True,
     known: Sequence[Row] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
+    select: SelectSettings = EVERYTHING,
+    descriptions: Sequence[str] = (),
 ) -> Index:
     """Read the headers and the pixels of all images in a folder; return its manifest.
 
     ``exact`` is as in :func:`clients.data.manifest.splits.frozen_splits`; differential privacy
     wants it false.  Patients of the ``known`` rows, of an earlier manifest of the folder, keep
-    their splits.  ``progress`` is told how many of the images are read.  Raises
-    :class:`DataError` if there is no such folder.
+    their splits.  ``progress`` is told how many of the images are read.  DICOM images are chosen by
+    ``select``, and by the site's own patterns of ``descriptions``.  Raises :class:`DataError` if
+    there is no such folder, or for a table of labels that cannot be used.
     """
     found, out = items_in(folder, task.spatial_dims == 3, keys.owner)
+    found, others = selected(found, select, descriptions)
     items = {item.path: item for item in found}
-    pairs, out = pairs_of(items, out, folder, task)
+    pairs, out = pairs_of(items, [*out, *others], folder, task)
     rows: list[Row] = []
     records: set[str] = set()
     for done, pair in enumerate(pairs):
