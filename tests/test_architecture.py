@@ -21,16 +21,8 @@ ROOMS = {
     ),
     "clients": (
         *("files", "device", "seeds", "imaging", "tasks", "preparation", "settings", "data"),
-        *(
-            "evaluation",
-            "training",
-            "prediction",
-            "results",
-            "privacy",
-            "networks",
-            "learner",
-            "models",
-        ),
+        *("evaluation", "training", "prediction", "results", "privacy"),
+        *("networks", "learner", "models", "case_pictures"),
     ),
     "srflm_flower": (
         *("federation", "privacy", "results", "report", "site", "run"),
