@@ -21,23 +21,27 @@ from strategies.errors import RunFolderError
 from strategies.protocol.records import Metrics
 from strategies.weights import Weights
 
+CASES = "cases.html"
+
 
 @dataclass(frozen=True)
 class Export:
     """The result of an export; ``has_release`` is false if the site lacks the released model.
 
     ``test`` holds the metrics of ``global`` and ``personalised`` on the site's own test images.
+    ``pictures`` is the page with pictures of its own validation cases, None without both models.
     """
 
     release: Release
     has_release: bool
     test: dict[str, Metrics]
+    pictures: Path | None = None
 
 
 def export_site(site: DeployedSite, folder: Path) -> Export:
     """Write ``global.safetensors``, ``personalised.safetensors``, ledger, and report to ``folder``.
 
-    Pictures of the site's own cases are in a file of their own, ``cases.html``.
+    Pictures of the site's own validation cases stay in its state folder.
 
     Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable.
     """
@@ -72,9 +76,10 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
     planned = with_changes(federation, run__rounds=records[-1].round)
     summary = summarise(planned, records, 0.0, {site.vendor: test}, {})
     write_report(folder / "report.html", federation, records, summary)
-    if cases.cases:  # apart from the report, and for the owner alone: they are of patients
-        write_cases(folder / "cases.html", federation, cases)
-    return Export(release, found is not None, test)
+    pictures = site.settings.state / CASES if cases.cases else None
+    if pictures is not None:  # not in the export, which may be handed on: they are of patients
+        write_cases(pictures, federation, cases)
+    return Export(release, found is not None, test, pictures)
 
 
 def _cases(site: DeployedSite, models: Mapping[str, Weights]) -> Pictures:

@@ -22,11 +22,15 @@ MOST_VENDORS: Final = 12
 
 @dataclass(frozen=True)
 class Pictures:
-    """The cases of each vendor, and the colours of a segmentation's classes (name → RGB)."""
+    """The cases of each vendor, and the colours of a segmentation's classes (name → RGB).
+
+    ``apart`` says that they are on a page of their own instead.
+    """
 
     cases: Mapping[str, list[ShownCase]] = field(default_factory=dict)
     colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     kind: str = ""
+    apart: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:

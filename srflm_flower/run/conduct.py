@@ -12,6 +12,7 @@ from clients.models.model_file import ModelFile, read_model_file
 from clients.networks.build import initial_network
 from clients.networks.weights import get_weights
 from srflm_flower.federation.federation import Federation
+from srflm_flower.privacy.own_data import is_own_data
 from srflm_flower.report import write_cases, write_report
 from srflm_flower.report.pictures import NO_PICTURES, Pictures
 from srflm_flower.results.summary import RunSummary, summarise
@@ -126,12 +127,13 @@ class Run:
         seconds = time.monotonic() - started
         records = journal.records()
         summary = summarise(self.federation, records, seconds, closing.test, closing.cross, stopped)
-        # What differential privacy promises of a report would not hold for one with pictures.
-        apart = self.federation.privacy.private
-        shown = NO_PICTURES if apart else pictures
-        write_report(self.folder.report, self.federation, records, summary, shown)
+        # A report may be handed on; pictures of somebody's own patients must not, and privacy's
+        # promise would not hold with them.
+        apart = is_own_data(self.federation) or self.federation.privacy.private
         if apart and pictures.cases:
             write_cases(self.folder.cases, self.federation, pictures)
+            pictures = Pictures(apart=True)
+        write_report(self.folder.report, self.federation, records, summary, pictures)
         write_durably(self.folder.summary, summary.model_dump_json(indent=2).encode())
         self.observer("finished", status=summary.status, what_happened=summary.what_happened)
         return summary

@@ -76,7 +76,7 @@ class RunFolder:
 
     @property
     def cases(self) -> Path:
-        """The pictures of a private run, apart from its report, which may be handed on."""
+        """The pictures of own or private data, apart from the report, which may be handed on."""
         return self.path / "cases.html"
 
     @property
