@@ -1,4 +1,4 @@
-"""What a prediction becomes on disk: NIfTI, NPY, or DICOM beside its source."""
+"""Make files of a prediction: NIfTI, NPY, or DICOM beside its source."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def nifti_or_npy(found: Prediction) -> Written:
 
 
 class DicomResults:
-    """Results of one call as DICOM: what comes from one series becomes one new series."""
+    """Results of one call as DICOM: those of one series become one new series."""
 
     def __init__(self, task: TaskSettings, settings: PrepareSettings) -> None:
         if task.target == "image" and settings.window is None:

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.imaging.quiet import quiet
-from clients.imaging.refusal import EXTRA, unreadable
+from clients.imaging.refusal import unreadable
 from clients.imaging.results.origin import Origin, as_frames
 from clients.imaging.results.software import MAKER, MODEL, SERIES_NUMBER, new_uid, software_version
 from strategies.errors import DataError
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
+    from pydicom import Dataset
 
 SCHEME: Final = "99SRFLM"
 _LONGEST = 64  # letters of a label
@@ -38,7 +39,7 @@ def mask_as_dicom(
     Segment n is class n, also if no voxel has it; ``mask`` and ``affine`` are as the image was
     read.  The file belongs to the source's patient and study, references each source image, and
     lies on its frames.  Raises :class:`DataError` for a source that does not say enough of itself,
-    a mask of another geometry, classes without a name that DICOM can hold, and without highdicom.
+    a mask of another geometry, and classes without a name that DICOM can hold.
     """
     descriptions = _segments(classes)
     frames = as_frames(mask, affine, origin)
@@ -62,6 +63,8 @@ def _encoded(
 ) -> bytes:
     from highdicom.seg import Segmentation
 
+    for file in origin.files:
+        _drop_invalid(file)
     found = Segmentation(
         source_images=origin.files,
         pixel_array=frames.astype(np.uint8 if frames.max() < 256 else np.uint16),
@@ -83,18 +86,26 @@ def _encoded(
     return content.getvalue()
 
 
+def _drop_invalid(header: Dataset) -> None:
+    """Empty those elements of the patient and the study that have a value which DICOM forbids."""
+    from pydicom.valuerep import DA, TM
+
+    # Real scanners write "0" as a patient's sex; a mask need not fail for it.
+    if header.PatientSex not in ("M", "F", "O"):
+        header.PatientSex = None
+    for name, form in (("PatientBirthDate", DA), ("StudyDate", DA), ("StudyTime", TM)):
+        try:
+            form(header.get(name) or "")
+        except (ValueError, TypeError):
+            header[name].value = None
+
+
 def _segments(classes: Sequence[str]) -> list[SegmentDescription]:
-    try:
-        from highdicom.content import AlgorithmIdentificationSequence
-        from highdicom.seg import SegmentDescription
-        from highdicom.sr.coding import CodedConcept
-        from pydicom.sr.codedict import codes
-    except ImportError:
-        raise DataError(
-            "highdicom is not installed, which writes DICOM segmentations",
-            "the extra imaging",
-            EXTRA,
-        ) from None
+    from highdicom.content import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentDescription
+    from highdicom.sr.coding import CodedConcept
+    from pydicom.sr.codedict import codes
+
     named = classes[1:]
     wrong = [name for name in named if len(name) > _LONGEST or "\\" in name or not name.strip()]
     if wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from clients.imaging.frames import planes_of
 from clients.imaging.geometry import Plane
 from clients.imaging.grid import slot_of
 from clients.imaging.index import Series, find_series
-from clients.imaging.refusal import unreadable
+from clients.imaging.refusal import unreadable, without_extra
 from clients.imaging.series import without_copies
 from strategies.errors import DataError
 
@@ -41,10 +42,12 @@ class Origin(NamedTuple):
 def origin_of(source: Path | Series) -> Origin:
     """Return the headers of a DICOM file, of a series, or of the one series in a folder.
 
-    Raises :class:`DataError` for what is no DICOM, and for a file that does not say to which study
-    and series it belongs.
+    Raises :class:`DataError` for what is no DICOM, without highdicom, and for a file that does not
+    say to which study and series it belongs.
     """
     paths, where = _files(source)
+    if find_spec("highdicom") is None:  # it writes what is made of the source
+        raise without_extra(paths[0], "the source of a result in DICOM", "highdicom")
     files = [guarded(path, lambda path=path: _header(path)) for path in paths]  # type: ignore[misc]
     planes = [
         plane

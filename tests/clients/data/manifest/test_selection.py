@@ -47,7 +47,7 @@ def chosen(folder: Path, *own: str, **settings: object) -> set[str]:
     found = index_folder(folder, TASK, SplitSettings(), KEYS, select=select, descriptions=own)
     names = {row.image.rpartition("/")[2] for row in found.rows}
     left = {each.path for each in found.left_out if each.reason == NOT_SELECTED}
-    # What is not chosen is counted, and what is no DICOM is kept.
+    # The others are counted, and images that are no DICOM are kept.
     assert {path.rpartition("/")[2] for path in left} == {"axial", "coronal", "sagittal"} - names
     assert "plain.npy" in names
     return names - {"plain.npy"}

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from highdicom.seg import Segmentation, segread
 from pydicom import dcmread
+from pydicom.config import disable_value_validation
 
+import clients.imaging.results.mask
 from clients.imaging.orientation import LPS_TO_RAS
+from clients.imaging.quiet import quiet
 from clients.imaging.reading import read_volume
+from clients.imaging.results import origin
 from clients.imaging.results.mask import SCHEME, mask_as_dicom
 from clients.imaging.results.origin import origin_of
 from clients.imaging.results.software import new_uid
@@ -106,6 +110,22 @@ def test_mask_of_a_file_of_many_frames(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_segmentation(target, path, image, CLASSES).values[0], mask)
 
 
+def test_values_that_dicom_forbids_are_left_empty(tmp_path: Path) -> None:
+    series = write_study(tmp_path / "images", volume_of_ct(), PatientSex=CANARY)
+    with disable_value_validation(), quiet():
+        for header in series.headers:
+            source = dcmread(header.path)
+            source.PatientBirthDate = source.StudyDate = source.StudyTime = f"1{CANARY}"
+            source.save_as(header.path)
+    image = read_volume(series)
+    mask = mask_of(image.values.shape[1:])
+    content = mask_as_dicom(mask, image.affine, origin_of(series), CLASSES, new_uid())
+    found = dcmread(io.BytesIO(content))
+    for name in ("PatientSex", "PatientBirthDate", "StudyDate", "StudyTime"):
+        assert not found[name].value
+    assert found.PatientID == f"{CANARY}-1"
+
+
 # ---- refused -------------------------------------------------------------------------------------
 
 
@@ -120,10 +140,16 @@ def test_source_that_does_not_say_to_what_it_belongs_is_refused(tmp_path: Path, 
         origin_of(series)
 
 
-def test_refusal_quotes_nothing_of_the_header(tmp_path: Path) -> None:
-    series = write_study(tmp_path / "images", volume_of_ct(), PatientSex=CANARY)
+def test_refusal_quotes_nothing_of_the_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> bytes:
+        raise ValueError(CANARY)
+
+    series = write_study(tmp_path / "images", volume_of_ct())
     image = read_volume(series)
     mask = mask_of(image.values.shape[1:])
+    monkeypatch.setattr(clients.imaging.results.mask, "_encoded", refuse)
     with pytest.raises(DataError, match="no source for a DICOM segmentation") as caught:
         mask_as_dicom(mask, image.affine, origin_of(series), CLASSES, new_uid())
     assert CANARY not in str(caught.value) and caught.value.__context__ is None
@@ -131,7 +157,7 @@ def test_refusal_quotes_nothing_of_the_header(tmp_path: Path) -> None:
 
 def test_mask_of_another_geometry_is_refused(tmp_path: Path) -> None:
     series = write_study(tmp_path / "images", volume_of_ct())
-    image, origin = read_volume(series), origin_of(series)
+    image, found = read_volume(series), origin_of(series)
     shape = image.values.shape[1:]
     assert image.affine is not None
     finer = image.affine @ np.diag([0.5, 0.5, 0.5, 1])
@@ -141,7 +167,7 @@ def test_mask_of_another_geometry_is_refused(tmp_path: Path) -> None:
         (np.zeros(shape, np.uint8), None),
     ):
         with pytest.raises(DataError) as caught:
-            mask_as_dicom(mask, affine, origin, CLASSES, new_uid())
+            mask_as_dicom(mask, affine, found, CLASSES, new_uid())
         assert caught.value.code == DataError.GEOMETRY
 
 
@@ -159,3 +185,13 @@ def test_source_that_is_no_dicom_is_refused(tmp_path: Path) -> None:
     np.save(path, np.zeros((4, 4)))
     with pytest.raises(DataError, match="--format nifti"):
         origin_of(path)
+
+
+def test_missing_package_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = write_study(tmp_path / "images", volume_of_ct())
+    monkeypatch.setattr(origin, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match="highdicom is not installed") as caught:
+        origin_of(series)
+    assert "[imaging]" in caught.value.mend
