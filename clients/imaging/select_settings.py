@@ -15,7 +15,7 @@ Texts = Annotated[tuple[Annotated[str, Field(pattern=r"\S")], ...], Strict(False
 
 
 class SelectSettings(Settings):
-    """Which DICOM images `srflm data index` takes; a setting that is left out or empty chooses nothing.
+    """Which DICOM images `srflm data index` takes; without any setting, all of them.
 
     A series is judged by the header of its first file.
     """
