@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, Strict, ValidationInfo, field_validator
 
 from clients.data_path import DataPath
+from clients.imaging.select_settings import SelectSettings
 from clients.preparation.augment_settings import AugmentSettings
 from clients.preparation.settings import PrepareSettings
 from strategies.settings import Settings
@@ -142,6 +143,9 @@ class FileData(Settings):
     )
     prepare: PrepareSettings = Field(
         default=PrepareSettings(), description="How images become a network's input."
+    )
+    select: SelectSettings = Field(
+        default=SelectSettings(), description="Which DICOM images `srflm data index` takes."
     )
     augment: AugmentSettings = _AUGMENT
     most_unreadable: float = Field(

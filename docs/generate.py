@@ -18,6 +18,7 @@ import click
 import typer
 from pydantic import BaseModel
 
+from clients.imaging.select_settings import SelectSettings
 from clients.preparation.augment_settings import AugmentSettings
 from clients.preparation.settings import PrepareSettings
 from clients.privacy.ledger.policy import PrivacyPolicy
@@ -73,6 +74,7 @@ FEDERATION_SECTIONS: Sections = (
     ('`[data.partition]` with `kind = "shares"`', SharesPartition),
     ('`[data]` with `source = "files"`', FileData),
     ('`[data.prepare]` with `source = "files"`', PrepareSettings),
+    ('`[data.select]` with `source = "files"`', SelectSettings),
     ("`[data.augment]`", AugmentSettings),
     ("`[splits]`", SplitSettings),
     ("`[model]`", ModelSettings),

@@ -21,8 +21,8 @@ ROOMS = {
     ),
     "clients": (
         *("files", "device", "seeds", "imaging", "tasks", "preparation", "data_path", "settings"),
-        *("data", "evaluation", "training", "prediction", "privacy", "networks", "learner"),
-        "models",
+        *("data", "evaluation", "training", "prediction", "results", "privacy"),
+        *("networks", "learner", "models", "case_pictures"),
     ),
     "srflm_flower": (
         *("federation", "privacy", "results", "report", "site", "run"),

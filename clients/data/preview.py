@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from clients.data.phantom import write_preview
 from clients.data.plan import DataPlan
 from clients.data.records import Records
+from clients.data.slices import fullest_slice, middle_slice, picture_of
 from clients.data.sources import load_vendor_data
 from clients.files.durable import not_writable
 from clients.settings import PhantomData
@@ -121,11 +122,9 @@ def _one(train: Records, row: int) -> Cases:
 def _with_mask(train: Records, row: int) -> _Panel:
     """Return an image with its mask; of a volume, the slice with most of the mask in it."""
     case = _one(train, row)
-    mask, image = case.targets[0], case.images[0]
-    while mask.ndim > 2:
-        best = int((mask > 0).flatten(1).sum(1).argmax())
-        mask, image = mask[best], image[:, best]
-    return _Panel(_picture(image), mask.numpy())
+    mask = case.targets[0]
+    at = fullest_slice(mask)
+    return _Panel(picture_of(case.images[0], at), mask[at].numpy())
 
 
 def _draw(axes: Axes, panel: _Panel) -> None:
@@ -153,7 +152,4 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _picture(image: torch.Tensor) -> NDArray[np.float32]:
     """Return an image, or the middle slice of a volume, in the layout that Matplotlib draws."""
-    pixels: NDArray[np.float32] = (image / 2 + 0.5).numpy()
-    while pixels.ndim > 3:
-        pixels = pixels[:, pixels.shape[1] // 2]
-    return pixels[0] if pixels.shape[0] != 3 else np.moveaxis(pixels, 0, -1)
+    return picture_of(image, middle_slice(image.shape[1:]))

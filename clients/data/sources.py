@@ -62,7 +62,7 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
     # A process of a simulation serves many vendors and rounds; reading each time would dominate.
     key = (repr(plan), vendor)
     if key not in _cache:
-        records = _read_records(plan, vendor)
+        records = read_vendor_records(plan, vendor)
         data = VendorData(*(records[name] for name in SPLITS))
         task, one_class = task_of(plan.task), plan.splits.allow_one_class
         check_vendor_data(data, vendor, task, plan.batch_size, one_class)
@@ -70,7 +70,11 @@ def load_vendor_data(plan: DataPlan, vendor: str) -> VendorData:
     return _cache[key]
 
 
-def _read_records(plan: DataPlan, vendor: str) -> dict[SplitName, Records]:
+def read_vendor_records(plan: DataPlan, vendor: str) -> dict[SplitName, Records]:
+    """Return the vendor's records by split, unchecked and not kept.
+
+    Raises as :func:`load_vendor_data` does.
+    """
     index, number = _place(plan, vendor)
     found = _indexed(plan, plan.vendors[index])
     if found is not None:

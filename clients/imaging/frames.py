@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clients.imaging.decoding import GEOMETRY, frames_of, guarded, header_of, pixels_of
 from clients.imaging.dicom import check_hounsfield, image_of, is_many_frames
-from clients.imaging.geometry import plane_of
+from clients.imaging.geometry import Plane, plane_of
 from clients.imaging.refusal import unreadable
 from clients.imaging.stack import Slice, check_extra, volume_of
 from clients.imaging.volume import Volume
@@ -45,7 +45,7 @@ def _read(path: Path) -> Volume:
     header = header_of(path)
     if not is_many_frames(header):
         return image_of(header, path).volume()
-    headers = _frames(header, path)
+    headers = frame_headers(header, path)
     for each in headers:
         check_hounsfield(each, path)
     planes = [plane_of(each) for each in headers]
@@ -56,13 +56,19 @@ def _read(path: Path) -> Volume:
     return volume_of(slices, planes, str(path))
 
 
+def planes_of(header: Dataset, path: Path) -> list[Plane | None]:
+    """Return where each frame lies in the patient; call it guarded."""
+    frames = frame_headers(header, path) if is_many_frames(header) else [header]
+    return [plane_of(each) for each in frames]
+
+
 def _size(header: Dataset) -> tuple[int, ...]:
     samples = int(header.SamplesPerPixel)
     size = int(header.Rows), int(header.Columns)
     return size if samples == 1 else (*size, samples)
 
 
-def _frames(header: Dataset, path: Path) -> list[Dataset]:
+def frame_headers(header: Dataset, path: Path) -> list[Dataset]:
     """Return for each frame a header as that of a single image."""
     count = frames_of(header)
     shared = header.get("SharedFunctionalGroupsSequence") or []

@@ -23,6 +23,7 @@ Reason = Literal[
     "localizer",
     "screenshot",
     "derived",
+    "segmentation",
     "burnt-in text",
     "duplicate",
     "unreadable",
@@ -43,7 +44,7 @@ _DIRECTORY = "1.2.840.10008.1.3.10"
 _LOCALIZERS = ("LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SURVIEW", "SURVEY")
 _SCREENS = ("SCREEN SAVE", "SCREENSHOT", "CSA REPORT", "DOSE_INFO")
 _REFORMATS = ("REFORMATTED", "MPR", "MIP", "MINIP", "PROJECTION IMAGE", "CSA MPR")
-_RESULTS = ("SEG", "RTDOSE", "RTIMAGE")
+_RESULTS = ("RTDOSE", "RTIMAGE")
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def read_header(path: Path) -> SeriesHeader | Reason:
 def why_left_out(header: SeriesHeader) -> Reason | None:
     """Return why an image is not one slice, or the volume, that a scanner measured; None: it is."""
     words = {word.upper() for word in header.image_type}
+    if header.modality == "SEG":
+        return "segmentation"
     if _is_of(header.sop_class, _CAPTURES) or words.intersection(_SCREENS):
         return "screenshot"
     if words.intersection(_LOCALIZERS) or _has_word(header.description, _LOCALIZERS):

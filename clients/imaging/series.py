@@ -26,7 +26,7 @@ def read_series(series: Series) -> Volume:
     scanner measured, several patients, modalities, or files of many frames.
     """
     where = series.where
-    headers = _without_copies(series.headers)
+    headers = without_copies(series.headers)
     _check(headers, where)
     if len(headers) == 1:
         return read_file(headers[0].path)
@@ -71,7 +71,7 @@ def _slice(path: Path) -> Slice:
     return Slice(header, stored)
 
 
-def _without_copies(headers: Iterable[SeriesHeader]) -> list[SeriesHeader]:
+def without_copies(headers: Iterable[SeriesHeader]) -> list[SeriesHeader]:
     """Return the first file of each image, in the order of paths."""
     first: dict[str, SeriesHeader] = {}
     for header in sorted(headers, key=lambda each: each.path):

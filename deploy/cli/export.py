@@ -18,7 +18,8 @@ def export(
 ) -> None:
     """Write global.safetensors, personalised.safetensors, ledger.jsonl, and report.html.
 
-    The figures are of this site's own test images; none of it leaves the site.
+    The figures are of this site's own test images; none of it leaves the site. Pictures of some of
+    its validation cases are written into the site's state folder, and not into the export.
     """
     from deploy.site.deployed_site import site_at
     from deploy.site.export import export_site
@@ -43,4 +44,6 @@ def export(
     )
     if not export.has_release:
         console.print("It is not at this site, which missed that term: export it at another one.")
+    if export.pictures is not None:
+        console.print(escape(f"Pictures of cases, for this site only: {export.pictures}"))
     console.print(escape(f"Written: {out}"))

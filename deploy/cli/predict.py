@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import csv
-import io
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clients.files.durable import not_writable, write_durably
-from strategies.errors import DataError
+from strategies.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     from clients.imaging.index import Series
+    from clients.models.model_file import ModelFile
     from clients.prediction import Prediction
+    from clients.results import Written
+
+
+class Form(StrEnum):
+    """The form of files with masks and restored images."""
+
+    NIFTI = "nifti"
+    DICOM = "dicom"
 
 
 def predict(
@@ -32,12 +41,19 @@ def predict(
         Path | None,
         typer.Option(help="folder for masks and restored images"),
     ] = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="form of the files in that folder")
+    ] = Form.NIFTI,
 ) -> None:
     """Print CSV: the file, its most probable class, and the probability of every class.
 
     A model for segmentation or restoration writes a file for each image into the folder --output:
     the label of every voxel, or the restored image, in the unit of the agreed window or in [0, 1].
     It is NIfTI where the image's place in the patient is known, else .npy. The CSV names the files.
+
+    With --format dicom, results of DICOM images are DICOM: a segmentation object (SEG) with a
+    segment for each class, or a new series of restored images in the unit of the agreed window.
+    They keep patient, study, and geometry of their source, so keep them as safe as the source.
 
     Files that cannot be used are named on stderr, and the exit code is then 1.
     """
@@ -48,11 +64,12 @@ def predict(
     # The model file says how to prepare images, so no federation file is needed.
     task, trained_size = file.task, file.notes.get("image-size")
     prepare = file.prepare
-    table = _Classes(task.classes) if task.target == "class" else _Results(_made(output))
+    table = _table(file, form, output)
     failures: list[DataError] = []
     for path, image in _images(images, task.spatial_dims == 3, failures):
         try:
-            table.take(path, predict_file(network, image, task, image_size, trained_size, prepare))
+            found = predict_file(network, image, task, image_size, trained_size, prepare)
+            table.take(path, image, found)
         except DataError as error:
             failures.append(error)
     if not table.written:
@@ -73,12 +90,12 @@ class _Table(ABC):
         self._writer = csv.writer(sys.stdout)
 
     @abstractmethod
-    def row(self, path: Path, found: Prediction) -> list[object]:
+    def row(self, path: Path, source: Path | Series, found: Prediction) -> list[object]:
         """Return the row of a file."""
 
-    def take(self, path: Path, found: Prediction) -> None:
-        """Write the row of a file."""
-        row = self.row(path, found)
+    def take(self, path: Path, source: Path | Series, found: Prediction) -> None:
+        """Write the row of a file, or of a series in a folder ``path``."""
+        row = self.row(path, source, found)
         # Written late: a call in which nothing can be used prints an error and no table.
         if not self.written:
             self._writer.writerow(self.heading)
@@ -93,23 +110,23 @@ class _Classes(_Table):
         super().__init__()
         self.classes, self.heading = classes, ["file", "class", *classes]
 
-    def row(self, path: Path, found: Prediction) -> list[object]:
+    def row(self, path: Path, source: Path | Series, found: Prediction) -> list[object]:
         chances = found.values
         best = self.classes[int(chances.argmax())]
         return [path, best, *(f"{p:.4f}" for p in chances.tolist())]
 
 
 class _Results(_Table):
-    """The files that are written into a folder, one for each image."""
+    """The files that are written into a folder, one for each image, or a folder of slices."""
 
     heading = ("file", "result")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, write: Callable[[Path | Series, Prediction], Written]) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self._write = folder, write
 
-    def row(self, path: Path, found: Prediction) -> list[object]:
-        suffix, content = _as_file(found)
+    def row(self, path: Path, source: Path | Series, found: Prediction) -> list[object]:
+        suffix, files = self._write(source, found)
         target = self.folder / f"{_stem(path)}{suffix}"
         if target.exists():
             raise DataError(
@@ -118,27 +135,38 @@ class _Results(_Table):
                 "name another folder with --output, or images of different names",
                 DataError.UNREADABLE,
             )
-        write_durably(target, content)
+        if suffix:
+            write_durably(target, files[0])
+            return [path, target]
+        # Whole or not at all: half a series would look like a short one.
+        part = self.folder / f".{target.name}.part"
+        for number, content in enumerate(files, start=1):
+            write_durably(part / f"{number:04}.dcm", content)
+        part.rename(target)
         return [path, target]
 
 
-def _as_file(found: Prediction) -> tuple[str, bytes]:
-    """Return suffix and content: NIfTI where the place in the patient is known, else NPY."""
-    import numpy as np
+def _table(file: ModelFile, form: Form, output: Path | None) -> _Table:
+    """Return the table for the results of a model."""
+    from clients.results import DicomResults, nifti_or_npy
 
-    from clients.imaging.writing import SUFFIX, nifti_bytes
-
-    if found.affine is not None:
-        # NIfTI has no axis for channels before the others.
-        single = found.values[0] if len(found.values) == 1 else found.values
-        return SUFFIX, nifti_bytes(single, found.affine)
-    content = io.BytesIO()
-    np.save(content, found.values, allow_pickle=False)
-    return ".npy", content.getvalue()
+    if file.task.target == "class":
+        if form is Form.DICOM:
+            raise ConfigurationError(
+                "--format dicom for a model that gives classes",
+                "a model for segmentation or restoration",
+                "leave --format out; the classes are printed as CSV",
+            )
+        return _Classes(file.task.classes)
+    folder = _made(output)
+    if form is Form.DICOM:
+        return _Results(folder, DicomResults(file.task, file.prepare))
+    return _Results(folder, lambda source, found: nifti_or_npy(found))
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".npy")
+    name = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".npy")
+    return name[:-4] if name.lower().endswith(".dcm") else name
 
 
 def _made(folder: Path | None) -> Path:

@@ -154,6 +154,8 @@ def show_summary(summary: RunSummary, folder: RunFolder, console: Console) -> No
     told = {v: each.privacy for v, each in summary.vendors.items() if each.privacy is not None}
     console.print(spent_line(told) or NOT_PRIVATE, soft_wrap=True)
     console.print(f"Report:  {escape(str(folder.report))}", soft_wrap=True)
+    if folder.cases.exists():
+        console.print(f"Cases:   {escape(str(folder.cases))}", soft_wrap=True)
     console.print(f"Models:  {escape(str(folder.models))}", soft_wrap=True)
     if summary.status != "completed":
         _print_resume(folder, console)

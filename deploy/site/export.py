@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.case_pictures import case_pictures
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile
 from deploy.processes.private import private_files
 from deploy.site.deployed_site import DeployedSite
 from srflm_flower.federation.loading import with_changes
-from srflm_flower.report import write_report
+from srflm_flower.report import write_cases, write_report
+from srflm_flower.report.pictures import NO_PICTURES, SHOWN, Pictures, pictures_of, side_for
 from srflm_flower.results.release import Release, averaged_through
 from srflm_flower.results.summary import summarise
 from srflm_flower.site.released_so_far import released_so_far
@@ -18,21 +21,27 @@ from strategies.errors import RunFolderError
 from strategies.protocol.records import Metrics
 from strategies.weights import Weights
 
+CASES = "cases.html"
+
 
 @dataclass(frozen=True)
 class Export:
     """The result of an export; ``has_release`` is false if the site lacks the released model.
 
     ``test`` holds the metrics of ``global`` and ``personalised`` on the site's own test images.
+    ``pictures`` is the page with pictures of its own validation cases, None without both models.
     """
 
     release: Release
     has_release: bool
     test: dict[str, Metrics]
+    pictures: Path | None = None
 
 
 def export_site(site: DeployedSite, folder: Path) -> Export:
     """Write ``global.safetensors``, ``personalised.safetensors``, ledger, and report to ``folder``.
+
+    Pictures of the site's own validation cases stay in its state folder.
 
     Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable.
     """
@@ -54,6 +63,7 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
         models["personalised"] = best.weights
     with private_files():
         test = {name: site.site.learner.evaluate(each, "test") for name, each in models.items()}
+        cases = _cases(site, models)
     # From here on with the user's own umask: an export is made to be handed on.
     notes = {"vendor": site.vendor, **federation.model_notes()}
     for name, weights in models.items():
@@ -66,7 +76,26 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
     planned = with_changes(federation, run__rounds=records[-1].round)
     summary = summarise(planned, records, 0.0, {site.vendor: test}, {})
     write_report(folder / "report.html", federation, records, summary)
-    return Export(release, found is not None, test)
+    pictures = site.settings.state / CASES if cases.cases else None
+    if pictures is not None:  # not in the export, which may be handed on: they are of patients
+        write_cases(pictures, federation, cases)
+    return Export(release, found is not None, test, pictures)
+
+
+def _cases(site: DeployedSite, models: Mapping[str, Weights]) -> Pictures:
+    """Return pictures of the site's own validation cases, if it has both models."""
+    if len(models) < len(SHOWN):
+        return NO_PICTURES
+    learner = site.site.learner
+    found = case_pictures(
+        learner.network,
+        {name: models[name] for name in SHOWN},
+        learner.data.validation,
+        learner.task,
+        learner.device,
+        side_for(1),
+    )
+    return pictures_of({site.vendor: found}, site.federation.task)
 
 
 def _global_model(site: DeployedSite) -> tuple[Weights | None, Release | None]:

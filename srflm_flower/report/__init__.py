@@ -3,6 +3,6 @@
 Importing this package does not import matplotlib; writing a report does.
 """
 
-from srflm_flower.report.page import write_report
+from srflm_flower.report.page import write_cases, write_report
 
-__all__ = ["write_report"]
+__all__ = ["write_cases", "write_report"]

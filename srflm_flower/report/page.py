@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clients.files.durable import write_durably
 from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.statement import NOT_PRIVATE, exclusions, promise
 from srflm_flower.privacy.update_level import update_level_statement
+from srflm_flower.report.pictures import NO_PICTURES, Pictures, as_url
 from srflm_flower.report.privacy import spent_table
 from srflm_flower.report.tables import (
     all_metrics_table,
@@ -26,23 +28,59 @@ from srflm_flower.results.release import Release, released
 from srflm_flower.results.summary import RunSummary
 from strategies.protocol.records import TermRecord
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 
 def write_report(
-    path: Path, federation: Federation, records: Sequence[TermRecord], summary: RunSummary
+    path: Path,
+    federation: Federation,
+    records: Sequence[TermRecord],
+    summary: RunSummary,
+    pictures: Pictures = NO_PICTURES,
 ) -> None:
     """Write the report of a run, complete or cut short, to ``path``.
 
+    ``pictures`` are of vendors' cases: only for a report of which all readers may see the data.
     Raises :class:`RunFolderError` when it cannot be written.
     """
-    write_durably(path, report_page(federation, records, summary).encode())
+    write_durably(path, report_page(federation, records, summary, pictures).encode())
 
 
-def report_page(federation: Federation, records: Sequence[TermRecord], summary: RunSummary) -> str:
+def write_cases(path: Path, federation: Federation, pictures: Pictures) -> None:
+    """Write a page with pictures alone, which only its owner can read.
+
+    Raises :class:`RunFolderError` when it cannot be written.
+    """
+    template = _environment().get_template("cases.html.j2.md")
+    page = template.render(federation=federation, pictures=pictures)
+    write_durably(path, page.encode(), private=True)
+
+
+def report_page(
+    federation: Federation,
+    records: Sequence[TermRecord],
+    summary: RunSummary,
+    pictures: Pictures = NO_PICTURES,
+) -> str:
     """Return the report as HTML."""
+    from srflm_flower.report.figures import illustrations
+
+    return (
+        _environment()
+        .get_template("report.html.j2.md")
+        .render(
+            figures=illustrations(federation, records, summary),
+            pictures=pictures,
+            **_texts(federation, records, summary),
+            **_tables(federation, records, summary),
+        )
+    )
+
+
+def _environment() -> Environment:
     # jinja2 and matplotlib take up to a second to import, so only a report imports them.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    from srflm_flower.report.figures import illustrations
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -52,12 +90,8 @@ def report_page(federation: Federation, records: Sequence[TermRecord], summary: 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(number=number, meaning=meaning_of, model=model_in_full)
-    return environment.get_template("report.html.j2.md").render(
-        figures=illustrations(federation, records, summary),
-        **_texts(federation, records, summary),
-        **_tables(federation, records, summary),
-    )
+    environment.filters.update(number=number, meaning=meaning_of, model=model_in_full, url=as_url)
+    return environment
 
 
 def _texts(

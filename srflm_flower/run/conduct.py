@@ -12,10 +12,13 @@ from clients.models.model_file import ModelFile, read_model_file
 from clients.networks.build import initial_network
 from clients.networks.weights import get_weights
 from srflm_flower.federation.federation import Federation
-from srflm_flower.report import write_report
+from srflm_flower.privacy.own_data import is_own_data
+from srflm_flower.report import write_cases, write_report
+from srflm_flower.report.pictures import NO_PICTURES, Pictures
 from srflm_flower.results.summary import RunSummary, summarise
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.journal import run_journal
+from srflm_flower.run.pictures import pictures_of_run
 from srflm_flower.site.journal import SiteJournal
 from strategies.errors import FederationStopped, SrflmError
 from strategies.server_rotating import ServerRotating
@@ -69,13 +72,14 @@ class Run:
         try:
             self._check_size(grid)
             strategy.start(grid, to_arrays(initial.weights), federation.run.rounds)
-            closing = self._close(strategy, grid)
+            closing, released = self._close(strategy, grid)
         except SrflmError as error:
             stopped = (error.code, error.found)
             # A run that stopped early still gets a report of its committed terms.
             self._finish(journal, started, Closing({}, {}, {}), stopped)
             raise
-        return self._finish(journal, started, closing, None)
+        pictures = pictures_of_run(federation, released, closing.personalised)
+        return self._finish(journal, started, closing, None, pictures)
 
     def _check_size(self, grid: Grid) -> None:
         nodes, vendors = len(list(grid.get_node_ids())), len(self.federation.roster)
@@ -88,8 +92,8 @@ class Run:
                 FederationStopped.WRONG_SIZE,
             )
 
-    def _close(self, strategy: ServerRotating, grid: Grid) -> Closing:
-        """Gather the results and write the model files."""
+    def _close(self, strategy: ServerRotating, grid: Grid) -> tuple[Closing, Model | None]:
+        """Gather the results and write the model files; return the released model besides."""
         self.observer("closing")
         released = None
         if self.folder.global_model.exists():
@@ -110,7 +114,7 @@ class Run:
             ModelFile(
                 self.federation.network_settings, self.federation.task, model.weights, notes
             ).write(self.folder.models / f"{vendor}.safetensors")
-        return closing
+        return closing, released
 
     def _finish(
         self,
@@ -118,11 +122,18 @@ class Run:
         started: float,
         closing: Closing,
         stopped: tuple[str, str] | None,
+        pictures: Pictures = NO_PICTURES,
     ) -> RunSummary:
         seconds = time.monotonic() - started
         records = journal.records()
         summary = summarise(self.federation, records, seconds, closing.test, closing.cross, stopped)
-        write_report(self.folder.report, self.federation, records, summary)
+        # A report may be handed on; pictures of somebody's own patients must not, and privacy's
+        # promise would not hold with them.
+        apart = is_own_data(self.federation) or self.federation.privacy.private
+        if apart and pictures.cases:
+            write_cases(self.folder.cases, self.federation, pictures)
+            pictures = Pictures(apart=True)
+        write_report(self.folder.report, self.federation, records, summary, pictures)
         write_durably(self.folder.summary, summary.model_dump_json(indent=2).encode())
         self.observer("finished", status=summary.status, what_happened=summary.what_happened)
         return summary

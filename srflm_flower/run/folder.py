@@ -6,6 +6,7 @@
     ledger.jsonl           one term record a line
     models/                global.safetensors and <vendor>.safetensors
     report.html, summary.json
+    cases.html             pictures of patients, where the report must not have them
     events.jsonl           the events of the run, in order
     privacy-ledger         the path of the data owner's privacy ledger, if uses count there
     state/                 state for resuming the run (sites, the server with its own ledger)
@@ -72,6 +73,11 @@ class RunFolder:
     def report(self) -> Path:
         """The report for people."""
         return self.path / "report.html"
+
+    @property
+    def cases(self) -> Path:
+        """The pictures of own or private data, apart from the report, which may be handed on."""
+        return self.path / "cases.html"
 
     @property
     def server(self) -> Path:

@@ -6,6 +6,7 @@ import hmac
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import field as kept
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
@@ -30,7 +31,7 @@ class Item:
     """An image and what its header says; ``path`` is as in a manifest's row.
 
     ``source`` is its file or series; ``patient`` is as the hospital has it, "" if no header says
-    it.
+    it.  ``header`` is that of the first DICOM file.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Item:
     model: str = ""
     kernel: str = ""
     field: str = ""
+    header: SeriesHeader | None = kept(default=None, repr=False)
 
 
 def items_in(folder: Path, volumes: bool, key: bytes) -> tuple[list[Item], list[LeftOut]]:
@@ -161,7 +163,7 @@ def _place(series: Series, folder: Path) -> Path:
 
 def _item(path: str, source: Path | Series, header: SeriesHeader) -> Item:
     assert why_left_out(header) is None
-    field = header.field_strength
+    strength = header.field_strength
     return Item(
         path,
         source,
@@ -169,7 +171,8 @@ def _item(path: str, source: Path | Series, header: SeriesHeader) -> Item:
         maker(header.manufacturer),
         header.model,
         header.kernel,
-        "" if field is None else f"{field:g}",
+        "" if strength is None else f"{strength:g}",
+        header,
     )
 
 

@@ -11,17 +11,23 @@ from clients.data.examples import record_name
 from clients.data.former_names import all_older_names
 from clients.data.manifest.by_header import Division
 from clients.data.manifest.finding import Item, items_in
-from clients.data.manifest.pairing import LeftOut, Pair, pairs_in, stem
+from clients.data.manifest.pairing import NO_TARGET, LeftOut, Pair, stem
 from clients.data.manifest.rows import Row
+from clients.data.manifest.selection import selected
 from clients.data.manifest.splits import frozen_splits, frozen_splits_of_groups
+from clients.data.manifest.targets import pairs_of
 from clients.data.vendor_data import SplitName
 from clients.imaging.reading import read_volume
+from clients.imaging.segmentation import is_segmentation, read_segmentation
+from clients.imaging.select_settings import SelectSettings
 from clients.settings import SplitSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
 
 SAME_PIXELS = "the pixels of another image"
 UNREADABLE = "unreadable"
+UNUSABLE = "segmentation that does not fit"
+EVERYTHING = SelectSettings()
 CASE_LETTERS, PATIENT_LETTERS = 16, 32
 
 
@@ -50,27 +56,30 @@ def index_folder(
     known: Sequence[Row] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
     division: Division | None = None,
+    select: SelectSettings = EVERYTHING,
+    descriptions: Sequence[str] = (),
 ) -> Index:
     """Read the headers and the pixels of all images in a folder; return its manifest.
 
     ``exact`` is as in :func:`clients.data.manifest.splits.frozen_splits`; differential privacy
     wants it false.  Patients of the ``known`` rows, of an earlier manifest of the folder, keep
     their splits.  ``progress`` is told how many of the images are read.  With a
-    ``division``, the images of each vendor get all three splits where they can.  Raises
-    :class:`DataError` if there is no such folder.
+    ``division``, the images of each vendor get all three splits where they can.  DICOM images are
+    chosen by ``select``, and by the site's own patterns of ``descriptions``.  Raises
+    :class:`DataError` if there is no such folder, or for a table of labels that cannot be used.
     """
     found, out = items_in(folder, task.spatial_dims == 3, keys.owner)
+    found, others = selected(found, select, descriptions)
     items = {item.path: item for item in found}
-    pairs, unpaired = pairs_in(items, task.target, task.classes)
-    out += unpaired
+    pairs, out = pairs_of(items, [*out, *others], folder, task)
     rows: list[Row] = []
     records: set[str] = set()
     names: dict[str, str] = {}
     for done, pair in enumerate(pairs):
         progress(done, len(pairs))
-        row = _row(items[pair.image], pair, keys.owner)
-        if isinstance(row, LeftOut):
-            out.append(row)
+        row = _row(items[pair.image], pair, folder, task, keys.owner)
+        if not isinstance(row, Row):
+            out += row
         elif row.record in records:
             out.append(LeftOut(pair.image, SAME_PIXELS))
         else:
@@ -102,11 +111,22 @@ def _splits(
     return frozen_splits_of_groups(before, groups, *shares, key, exact, names)
 
 
-def _row(item: Item, pair: Pair, owner: bytes) -> Row | LeftOut:
+def _row(
+    item: Item, pair: Pair, folder: Path, task: TaskSettings, owner: bytes
+) -> Row | list[LeftOut]:
     try:
         volume = read_volume(item.source)
     except DataError as error:
-        return LeftOut(item.path, UNREADABLE, error.found)
+        return [LeftOut(item.path, UNREADABLE, error.found)]
+    if task.target == "mask" and is_segmentation(folder / pair.target):
+        # Read now: by whom and of what it was made is known here, and later it would be a warning.
+        try:
+            read_segmentation(folder / pair.target, item.source, volume, task.classes)
+        except DataError as error:
+            return [
+                LeftOut(pair.target, UNUSABLE, error.found),
+                LeftOut(item.path, NO_TARGET, f"{item.path}: its segmentation cannot be used"),
+            ]
     record = record_name(volume.stored)
     older = all_older_names(volume.stored, volume.earlier)
     return Row(

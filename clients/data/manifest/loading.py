@@ -23,6 +23,7 @@ from clients.data.separate import SeparateRecords
 from clients.data.vendor_data import SPLITS, Split, SplitName, as_split
 from clients.imaging.index import Series
 from clients.imaging.reading import read_volume
+from clients.imaging.segmentation import is_segmentation, read_target
 from clients.preparation.prepare import VERSION, Prepared, prepare
 from clients.preparation.settings import PrepareSettings
 from clients.tasks.settings import TaskSettings
@@ -135,12 +136,15 @@ def prepared_case(row: Row, folder: Path, source: Source) -> Prepared:
                 "bring the image back, or run `srflm data index` again",
                 DataError.UNREADABLE,
             )
-        mask = read_volume(target) if target is not None else None
+        mask = None if target is None else read_target(target, image, volume, task.classes)
         return prepare(volume, mask, task.target, source.settings, f"case {row.case}")
 
     files = _files(image), [] if target is None else _files(target)
     # The name stands for the check of the pixels: a cached case of these files has passed it.
     key = f"{case_key(*files, task.target, source.settings)}-{row.record[:16]}"
+    if isinstance(target, Path) and is_segmentation(target):
+        # Its labels are numbers by the agreed classes, which other masks have by themselves.
+        key += f"-{_digest(repr(task.classes))[:16]}"
     prepared = source.cache.prepared(key, make)
     if state is not None and state.settled:
         source.cache.note(state.digest, key)
@@ -155,11 +159,16 @@ def _state(row: Row, folder: Path, source: Source) -> State | None:
     if not is_file and row.target not in task.classes:
         return None
     paths = [row.image, row.target] if is_file else [row.image]
-    owner = hashlib.sha256(source.owner).hexdigest()  # it names the series
-    words = [str(VERSION), task.target, settings, row.record, owner, *paths]
+    # The owner's key names the series, the classes give the segments of a DICOM SEG their numbers.
+    agreed = [_digest(source.owner.hex()), task.target, settings, repr(task.classes)]
+    words = [str(VERSION), *agreed, row.record, *paths]
     places = [folder / place_of(path) for path in paths]
     inside = all(place.is_relative_to(folder) and ".." not in place.parts for place in places)
     return source.untouched.state(words, places) if inside else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _files(source: Path | Series) -> list[Path]:

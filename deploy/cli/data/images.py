@@ -29,6 +29,10 @@ def index(
     folder: Annotated[Path, typer.Argument(help="the folder that holds all images")],
     federation_file: FederationFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    description: Annotated[
+        list[str] | None,
+        typer.Option(help="take series of these descriptions only, with * and ?"),
+    ] = None,
 ) -> None:
     """Find the images in FOLDER for the federation's task, and write manifest.csv into it.
 
@@ -41,15 +45,25 @@ def index(
     from clients.data.manifest.indexing import index_folder
     from clients.data.manifest.keys import manifest_keys, owners_key_file
     from clients.data.manifest.rows import MANIFEST, read_manifest, write_manifest
+    from clients.imaging.select_settings import SelectSettings
+    from clients.settings import FileData
     from srflm_flower.federation.left_over import division_of_folder
 
     federation, path = chosen_federation(federation_file), folder / MANIFEST
     known = read_manifest(path) if path.exists() else ()
     keys = manifest_keys(federation.seed, owners_key_file())
     exact = not federation.privacy.private
-    division = division_of_folder(federation, folder)
+    data, division = federation.data, division_of_folder(federation, folder)
     found = index_folder(
-        folder, federation.task, federation.splits, keys, exact, known, division=division
+        folder,
+        federation.task,
+        federation.splits,
+        keys,
+        exact,
+        known,
+        division=division,
+        select=data.select if isinstance(data, FileData) else SelectSettings(),
+        descriptions=tuple(description or ()),
     )
     if found.rows:
         write_manifest(path, found.rows)

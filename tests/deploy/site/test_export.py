@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def test_site_exports_the_best_model_of_all_terms_and_its_own(tmp_path: Path) ->
         assert set(export.test) == {"global", "personalised"}
         assert len((out / "ledger.jsonl").read_text().splitlines()) == 4
         assert "Report of the federation" in (out / "report.html").read_text()
+        # A site sees pictures of its own cases only, and hands none on.
+        assert export.pictures is not None and not export.pictures.is_relative_to(out)
+        page = export.pictures.read_text(encoding="utf-8")
+        assert f"Validation cases of {vendor}<" in page and page.count("<table") == 1
+        assert not any(b"image/png" in path.read_bytes() for path in out.iterdir())
+        assert stat.S_IMODE(export.pictures.stat().st_mode) == 0o600
 
 
 def test_site_that_was_away_says_that_it_lacks_the_model(tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ def test_federation_learns_the_task(tmp_path: Path, kind: str) -> None:
     title = {"segmentation": "Dice", "restoration": "PSNR (dB)"}[kind]
     page = folder.report.read_text(encoding="utf-8")
     assert f"{title} on each vendor" in page and "accuracy" not in page.lower()
+    assert page.count("Validation cases of ") == 2 * len(federation.roster)
+    assert len(page) < 900_000 and not folder.cases.exists()
 
 
 def test_restoration_learns_a_correction_of_the_input(tmp_path: Path) -> None:
@@ -118,6 +120,9 @@ def test_private_segmentation_tells_noisy_dice_and_nothing_else(tmp_path: Path) 
     ]
     assert told and {frozenset(each) for each in told} == {frozenset({"dice", "examples"})}
     assert all(0 <= each["dice"] <= 1 and each["dice"] == round(each["dice"], 3) for each in told)
+    # Pictures are no noisy numbers.
+    assert "image/png" not in folder.report.read_text(encoding="utf-8")
+    assert not folder.cases.exists()
 
 
 def test_private_restoration_tells_psnr_in_its_range(tmp_path: Path) -> None:
