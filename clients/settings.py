@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, Strict, ValidationInfo, field_validator
+from pydantic import Field, Strict, ValidationInfo, field_validator
 
+from clients.paths import DataPath
 from clients.preparation.augment_settings import AugmentSettings
 from clients.preparation.settings import PrepareSettings
 from strategies.settings import Settings
@@ -23,20 +23,6 @@ RESERVED_NAMES = ("global", "averaged", "finetuned", "personalised", "pooled")
 # Largest fraction of a vendor's data for validation and test together.
 MAX_HELD_OUT = 0.8
 
-
-def _usable_path(value: object) -> object:
-    """Expand ``~`` at the beginning; refuse a path that cannot name anything."""
-    if not isinstance(value, str | Path):
-        return value
-    if not str(value).strip() or "\0" in str(value):
-        raise ValueError("expected the path of a file or folder; write it in full")
-    try:
-        return Path(value).expanduser()
-    except RuntimeError:
-        raise ValueError("expected a user with a home folder after ~; write it in full") from None
-
-
-DataPath = Annotated[Path, Strict(False), BeforeValidator(_usable_path)]
 
 _AUGMENT: Any = Field(
     default=AugmentSettings(), description="Random changes of images in training."
@@ -240,6 +226,20 @@ class SplitSettings(Settings):
         return test
 
 
+class InitialWeights(Settings):
+    """The weights with which all members begin; without them, a seed gives them."""
+
+    file: DataPath = Field(
+        description="Safetensors file with the weights; a relative path starts at the federation"
+        " file's folder."
+    )
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 (hexadecimal) of the file, as `sha256sum` prints it: the weights on"
+        " which all members agree, wherever each of them keeps the file.",
+    )
+
+
 class ModelSettings(Settings):
     """The network."""
 
@@ -273,6 +273,10 @@ class ModelSettings(Settings):
         default=False,
         description="Whether the weights of convolutions are standardised, which helps private"
         " training.",
+    )
+    initial_weights: InitialWeights | None = Field(
+        default=None,
+        description="Weights with which all members begin; left out, they follow from the seed.",
     )
 
     @field_validator("arguments")

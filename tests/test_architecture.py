@@ -20,8 +20,9 @@ ROOMS = {
         *("term", "server_rotating", "cyclic", "local_only"),
     ),
     "clients": (
-        *("files", "device", "seeds", "imaging", "tasks", "preparation", "settings", "data"),
-        *("evaluation", "training", "prediction", "privacy", "networks", "learner", "models"),
+        *("files", "device", "seeds", "paths", "imaging", "tasks", "preparation", "settings"),
+        *("data", "evaluation", "training", "prediction", "privacy", "networks", "learner"),
+        *("models", "bundles"),
     ),
     "srflm_flower": (
         *("federation", "privacy", "results", "report", "site", "run"),

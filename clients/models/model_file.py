@@ -47,7 +47,8 @@ class ModelFile:
         """Write the file durably."""
         metadata = {
             "format": _FORMAT,
-            "model": self.model.model_dump_json(by_alias=True),
+            # Not where the training began: the file names a path of the machine that wrote it.
+            "model": self.model.model_dump_json(by_alias=True, exclude={"initial_weights"}),
             "task": self.task.model_dump_json(by_alias=True),
             "notes": json.dumps(self.notes),
         }
