@@ -109,8 +109,8 @@ def _postprocessing(task: TaskSettings, settings: PrepareSettings) -> list[Entry
             "output_ext": ".nii.gz",
             "output_dtype": kind,
             "separate_folder": False,
-            # It lies there already, so nothing is resampled.  Without this, MONAI 1.6 takes a volume
-            # for a slice, and fails where axes were exchanged.
+            # It lies there already, so nothing is resampled.  Without this, MONAI 1.6 takes a
+            # volume for a slice, and fails where axes were exchanged.
             "resample": True,
         },
     ]

@@ -86,7 +86,7 @@ def _by_monai(
                 "spatial_dims": dims,
                 "n_input_channels": channels,
                 "num_classes": outputs,
-            }, True
+            }, False
         case "densenet121":
             arguments = {"spatial_dims": dims, "in_channels": channels, "out_channels": outputs}
             return {"_target_": f"{_NETS}.DenseNet121", **arguments}, True

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.bundles.writing import write_bundle
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile
 from deploy.processes.private import private_files
 from deploy.site.deployed_site import DeployedSite
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.report import write_report
+from srflm_flower.results.bundle_record import record_of
 from srflm_flower.results.release import Release, averaged_through
 from srflm_flower.results.summary import summarise
 from srflm_flower.site.released_so_far import released_so_far
@@ -31,10 +33,13 @@ class Export:
     test: dict[str, Metrics]
 
 
-def export_site(site: DeployedSite, folder: Path) -> Export:
+def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) -> Export:
     """Write ``global.safetensors``, ``personalised.safetensors``, ledger, and report to ``folder``.
 
-    Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable.
+    The released model is written into the folder ``bundle`` too, if that is given, as a MONAI
+    bundle.  Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not
+    writable; for a bundle also if the site lacks the model, and as
+    :func:`clients.bundles.writing.write_bundle` does.
     """
     federation, ledger = site.federation, site.state.ledger
     with private_files():  # already a look at the site's ledger may make files beside it
@@ -66,6 +71,15 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
     planned = with_changes(federation, run__rounds=records[-1].round)
     summary = summarise(planned, records, 0.0, {site.vendor: test}, {})
     write_report(folder / "report.html", federation, records, summary)
+    if bundle is not None:
+        if found is None:
+            raise RunFolderError(
+                "a site without the released model, for a bundle",
+                "a site that took part in the term from which it comes",
+                "export the bundle at another site",
+                RunFolderError.NOT_A_RUN,
+            )
+        write_bundle(folder / "global.safetensors", bundle, record_of(federation, records))
     return Export(release, found is not None, test)
 
 
