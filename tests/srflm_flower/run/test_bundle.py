@@ -17,7 +17,7 @@ from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
 
 def test_bundle_of_a_run_has_its_record(tmp_path: Path) -> None:
-    run = new_run(tiny_federation(tmp_path, ("a", "b", "c")), tmp_path / "run")
+    run = new_run(tiny_federation(tmp_path, ("a", "b", "c"), run__rounds=2), tmp_path / "run")
     conduct(run)
     federation, records = run.federation(), records_of(run)
     best = released(records, federation.task.metric)
@@ -29,7 +29,7 @@ def test_bundle_of_a_run_has_its_record(tmp_path: Path) -> None:
     readme = (tmp_path / "bundle" / "docs" / "README.md").read_text()
     for expected in (
         "vendors: a, b, c",
-        f"3 rounds in {len(records)} terms; the {best.kind} model of term {best.term}",
+        f"2 rounds in {len(records)} terms; the {best.kind} model of term {best.term}",
         f"{federation.task.metric}: {best.value:.4g}, mean",
         "No differential privacy in this run.",
     ):
