@@ -7,8 +7,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, Strict, ValidationInfo, field_validator
 
-from clients.data_path import DataPath
 from clients.imaging.select_settings import SelectSettings
+from clients.partition_settings import (
+    ByClassPartition,
+    DirichletPartition,
+    SharesPartition,
+)
+from clients.paths import DataPath
 from clients.preparation.augment_settings import AugmentSettings
 from clients.preparation.settings import PrepareSettings
 from strategies.settings import Settings
@@ -56,38 +61,6 @@ class PhantomData(Settings):
         " drawn; left out, all have the same mix.",
     )
     augment: AugmentSettings = _AUGMENT
-
-
-class DirichletPartition(Settings):
-    """Divide every class over the vendors by proportions from Dir(α) (Hsu et al., 2019)."""
-
-    kind: Literal["dirichlet"] = Field(
-        default="dirichlet", description="Each class is divided by random proportions."
-    )
-    alpha: float = Field(
-        default=0.5, gt=0, description="α of the proportions: the smaller, the more uneven."
-    )
-
-
-class ByClassPartition(Settings):
-    """Give every vendor the classes that its ``[[vendors]]`` table lists."""
-
-    kind: Literal["by-class"] = Field(
-        description="Each vendor gets the classes that its [[vendors]] table lists."
-    )
-
-
-class SharesPartition(Settings):
-    """Divide the data at random, whatever its targets are, by the vendors' shares."""
-
-    kind: Literal["shares"] = Field(
-        description="The data is divided at random, by the vendors' shares."
-    )
-    shares: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Strict(False)] = Field(
-        default=(),
-        description="One number for each vendor, in the order of the roster: its share of the data"
-        " is its number over their sum; left out, all shares are equal.",
-    )
 
 
 class NpzData(Settings):
@@ -251,6 +224,20 @@ class SplitSettings(Settings):
         return test
 
 
+class InitialWeights(Settings):
+    """The weights with which all members begin; without them, a seed gives them."""
+
+    file: DataPath = Field(
+        description="Safetensors file with the weights; a relative path starts at the federation"
+        " file's folder."
+    )
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 (hexadecimal) of the file, as `sha256sum` prints it: the weights on"
+        " which all members agree, wherever each of them keeps the file.",
+    )
+
+
 class ModelSettings(Settings):
     """The network."""
 
@@ -284,6 +271,10 @@ class ModelSettings(Settings):
         default=False,
         description="Whether the weights of convolutions are standardised, which helps private"
         " training.",
+    )
+    initial_weights: InitialWeights | None = Field(
+        default=None,
+        description="Weights with which all members begin; left out, they follow from the seed.",
     )
 
     @field_validator("arguments")

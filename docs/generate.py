@@ -19,18 +19,17 @@ import typer
 from pydantic import BaseModel
 
 from clients.imaging.select_settings import SelectSettings
+from clients.partition_settings import ByClassPartition, DirichletPartition, SharesPartition
 from clients.preparation.augment_settings import AugmentSettings
 from clients.preparation.settings import PrepareSettings
 from clients.privacy.ledger.policy import PrivacyPolicy
 from clients.privacy.settings import PrivacySettings
 from clients.settings import (
-    ByClassPartition,
-    DirichletPartition,
     FileData,
+    InitialWeights,
     ModelSettings,
     NpzData,
     PhantomData,
-    SharesPartition,
     SplitSettings,
     TrainingSettings,
 )
@@ -78,6 +77,7 @@ FEDERATION_SECTIONS: Sections = (
     ("`[data.augment]`", AugmentSettings),
     ("`[splits]`", SplitSettings),
     ("`[model]`", ModelSettings),
+    ("`[model.initial-weights]`", InitialWeights),
     ("`[training]`", TrainingSettings),
     ("`[election]`", ElectionSettings),
     ("`[aggregation]`", AggregationSettings),

@@ -20,9 +20,9 @@ ROOMS = {
         *("term", "server_rotating", "cyclic", "local_only"),
     ),
     "clients": (
-        *("files", "device", "seeds", "imaging", "tasks", "preparation", "data_path", "settings"),
-        *("data", "evaluation", "training", "prediction", "results", "privacy"),
-        *("networks", "learner", "models", "case_pictures"),
+        *("files", "device", "seeds", "paths", "imaging", "tasks", "preparation"),
+        *("partition_settings", "settings", "data", "evaluation", "training", "prediction"),
+        *("results", "privacy", "networks", "learner", "models", "bundles", "case_pictures"),
     ),
     "srflm_flower": (
         *("federation", "privacy", "results", "report", "site", "run"),

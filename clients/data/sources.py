@@ -36,16 +36,9 @@ from clients.data.vendor_data import (
     check_vendor_data,
     flat_labels,
 )
+from clients.partition_settings import ByClassPartition, DirichletPartition, SharesPartition
 from clients.seeds import derive_seed
-from clients.settings import (
-    ByClassPartition,
-    DirichletPartition,
-    FileData,
-    NpzData,
-    PhantomData,
-    SharesPartition,
-    VendorSettings,
-)
+from clients.settings import FileData, NpzData, PhantomData, VendorSettings
 from clients.tasks.registry import task_of
 from clients.tasks.settings import ClassificationSettings, TaskSettings
 from clients.tasks.task import check_labels

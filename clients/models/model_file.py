@@ -43,11 +43,22 @@ class ModelFile:
         """How images were prepared in training."""
         return _prepare_in(self.notes)
 
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """The sides of an image in pixels, as far as the notes tell them."""
+        match self.notes:
+            case {"image-shape": list(shape)}:
+                return tuple(shape)
+            case {"image-size": int(side)}:
+                return (side,) * self.task.spatial_dims
+        return None
+
     def write(self, path: Path) -> None:
         """Write the file durably."""
         metadata = {
             "format": _FORMAT,
-            "model": self.model.model_dump_json(by_alias=True),
+            # Not where the training began: the file names a path of the machine that wrote it.
+            "model": self.model.model_dump_json(by_alias=True, exclude={"initial_weights"}),
             "task": self.task.model_dump_json(by_alias=True),
             "notes": json.dumps(self.notes),
         }
@@ -96,7 +107,7 @@ def load_model(path: str | Path) -> nn.Module:
 
     file = read_model_file(path)
     try:
-        network = build_network(file.model, file.task, _image_shape(file))
+        network = build_network(file.model, file.task, file.image_shape)
     except ConfigurationError as error:
         if isinstance(error.__cause__, ImportError):  # the file is right, a package is missing
             raise
@@ -114,16 +125,6 @@ def _prepare_in(notes: dict[str, Any]) -> PrepareSettings:
     window = notes.get("window")  # the only setting of the first versions that had any
     older = {} if window is None else {"window": window}
     return PrepareSettings.model_validate(notes.get("prepare", older))
-
-
-def _image_shape(file: ModelFile) -> tuple[int, ...] | None:
-    """Return the sides of an image in pixels, as far as the notes tell them."""
-    match file.notes:
-        case {"image-shape": list(shape)}:
-            return tuple(shape)
-        case {"image-size": int(side)}:
-            return (side,) * file.task.spatial_dims
-    return None
 
 
 def _not_a_model(path: str | Path, why: str) -> RunFolderError:

@@ -7,6 +7,7 @@ from torch import nn
 
 from clients.networks.by_name import OWN, named_network
 from clients.networks.facts import NetworkFacts, facts_of
+from clients.networks.initial import take_initial_weights
 from clients.networks.residual import Residual
 from clients.networks.shapes import Shapes, Size
 from clients.networks.stock import SMALLEST_SIDE, stock_network
@@ -40,10 +41,17 @@ def build_network(model: ModelSettings, task: TaskSettings, size: Size | None = 
 def initial_network(
     model: ModelSettings, task: TaskSettings, seed: int, size: Size | None = None
 ) -> nn.Module:
-    """Return the network on the CPU, its initial weights drawn from ``seed``."""
+    """Return the network on the CPU, its initial weights from the agreed file or from ``seed``.
+
+    Raises :class:`ConfigurationError` as :func:`build_network` does, and for a file that is not the
+    agreed one or does not fit the network.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initial-model"))
-        return build_network(model, task, size)
+        network = build_network(model, task, size)
+    if model.initial_weights is not None:
+        take_initial_weights(network, model.initial_weights)
+    return network
 
 
 def try_network(

@@ -58,14 +58,9 @@ def named_network(
     """
     shapes = Shapes(spatial_dims, in_channels, outputs, image_to_image)
     chosen = network_class(name, shapes)
-    known = parameters_of(chosen)
-    given = check_arguments(name, known, arguments)
-    decided = {
-        each.name: _decided(name, each, shapes, size) for each in known.values() if is_decided(each)
-    }
-    defaults = without_instance_norm(known) if keeps_intensity else {}
+    complete = complete_arguments(name, arguments, shapes, size, keeps_intensity)
     try:
-        network = chosen(**decided, **defaults | given)
+        network = chosen(**complete)
     except ImportError as error:
         raise missing_package(name, error) from error
     except Exception as error:  # every library raises its own kinds for a wrong value
@@ -76,6 +71,26 @@ def named_network(
         ) from error
     _check_dimensions(name, network, spatial_dims)
     return network
+
+
+def complete_arguments(
+    name: str,
+    arguments: Mapping[str, Any],
+    shapes: Shapes,
+    size: Size | None,
+    keeps_intensity: bool,
+) -> dict[str, Any]:
+    """Return the arguments with which the class is called: the file's, and those of the task.
+
+    Raises :class:`ConfigurationError` as :func:`named_network` does before the class is called.
+    """
+    known = parameters_of(network_class(name, shapes))
+    given = check_arguments(name, known, arguments)
+    decided = {
+        each.name: _decided(name, each, shapes, size) for each in known.values() if is_decided(each)
+    }
+    defaults = without_instance_norm(known) if keeps_intensity else {}
+    return {**decided, **defaults, **given}
 
 
 def network_class(name: str, shapes: Shapes) -> type[nn.Module]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.options import FederationFile, chosen_federation
@@ -24,13 +26,18 @@ def check(federation_file: FederationFile = None) -> None:
     Shows the network's size, and the numbers of examples by split and class.
     """
     from srflm_flower.federation.left_over import about_left_over
-    from srflm_flower.federation.network_trial import try_network_of
+    from srflm_flower.federation.network_trial import check_initial_weights, try_network_of
     from srflm_flower.federation.preflight import count_examples
 
     federation, console = chosen_federation(federation_file), Console()
     # First, as it needs no data: who has none yet learns whether the network is right.
     facts = try_network_of(federation)
     console.print(about_network(facts, federation))
+    check_initial_weights(federation)
+    if (initial := federation.model.initial_weights) is not None:
+        # escape: "[…]" in a file's name is no markup.
+        name = escape(initial.file.name)
+        console.print(f"All begin with the weights in {name} (SHA-256 {initial.sha256[:12]}…).")
     counts = count_examples(federation)
     for size in sorted({count.size for count in counts.values()} - {facts.size}):
         try_network_of(federation, size)
@@ -43,6 +50,28 @@ def check(federation_file: FederationFile = None) -> None:
     console.print(table)
     console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
     console.print(f"The federation file is valid; its identity is {federation.hash[:12]}.")
+
+
+@app.command("from-bundle")
+def from_bundle(
+    bundle: Annotated[
+        Path, typer.Argument(help="folder of a MONAI bundle, or its configuration file")
+    ],
+    weights: Annotated[
+        Path | None, typer.Option(help="write the bundle's weights to this .safetensors file")
+    ] = None,
+) -> None:
+    """Print [task] and [model] for the network of a MONAI bundle; nothing of it is run.
+
+    Read are network_def, the plain values to which it refers, and with --weights the weights.
+    """
+    from clients.bundles.initial_file import write_initial_weights
+    from clients.bundles.reading import read_bundle
+
+    found = read_bundle(bundle)
+    # First the weights: a bundle whose weights are refused prints nothing.
+    agreed = write_initial_weights(found.weights, weights) if weights is not None else ""
+    typer.echo(found.to_toml() + agreed, nl=False)
 
 
 def about_network(facts: NetworkFacts, federation: Federation) -> str:

@@ -16,6 +16,7 @@ from deploy.identity.authority import create_consortium, load_consortium, sign_s
 from deploy.identity.certificates import key_of_request
 from deploy.identity.keys import openssh_line
 from deploy.membership.joining import Membership, read_membership
+from deploy.membership.weights_beside import beside, copy_weights
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.federation.member import Member
@@ -82,7 +83,8 @@ def assemble_change(
     ]
     chosen = base.aggregation.min_clients if base is not None else None
     new = successor(old, members, chosen)
-    write_durably(folder / "federation.toml", new.to_toml().encode())
+    write_durably(folder / "federation.toml", beside(new).to_toml().encode())
+    copy_weights(new.model.initial_weights, folder)
     return _hand_out(folder, new, memberships)
 
 
@@ -110,10 +112,11 @@ def _hand_out(
     folder: Path, federation: Federation, memberships: Mapping[str, Membership]
 ) -> dict[str, Path]:
     """Write ``federation.toml`` for every member, and the certificates of ``memberships``."""
-    agreed = federation.to_toml().encode()
+    agreed = beside(federation).to_toml().encode()
     answers = {vendor: folder / "members" / vendor for vendor in federation.roster}
     for answer in answers.values():
         write_durably(answer / "federation.toml", agreed)
+        copy_weights(federation.model.initial_weights, answer)
     if not memberships:  # members only leave: nothing to sign, and the CA's key may stay offline
         return answers
     exists = (folder / "consortium-ca.key").exists()

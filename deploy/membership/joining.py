@@ -17,6 +17,7 @@ from clients.files.durable import write_durably
 from deploy.identity.identity import install_certificate, make_identity
 from deploy.identity.keys import public_line, read_signing_key
 from deploy.membership.confirming import take_over
+from deploy.membership.weights_beside import copy_weights
 from deploy.processes.config import Strict
 from deploy.processes.private import private_files
 from deploy.site.settings import SITE_FILE, load_site
@@ -147,6 +148,7 @@ def join(folder: Path, answer: Path) -> Federation:
     check_own_keys(settings.identity, federation.member(settings.vendor))
     take_over(settings.federation, federation, answer)
     install_certificate(settings.identity, certificate, authority)
+    copy_weights(federation.model.initial_weights, settings.federation.parent)
     write_durably(settings.federation, agreed)
     found_ledger(SiteOnDisk(folder, settings))
     return federation

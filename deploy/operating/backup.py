@@ -44,6 +44,10 @@ LEFT_OUT = (
         "an older ledger would let a budget be spent twice",
     ),
     (
+        "the agreed initial weights",
+        "every member has the file: put it beside the federation file again",
+    ),
+    (
         "the message log, moving averages, logs, run",
         "nothing depends on them: they begin anew",
     ),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.bundles.writing import write_bundle
 from clients.case_pictures import case_pictures
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile
@@ -14,6 +15,7 @@ from deploy.site.deployed_site import DeployedSite
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.report import write_cases, write_report
 from srflm_flower.report.pictures import NO_PICTURES, SHOWN, Pictures, pictures_of, side_for
+from srflm_flower.results.bundle_record import record_of
 from srflm_flower.results.release import Release, averaged_through
 from srflm_flower.results.summary import summarise
 from srflm_flower.site.released_so_far import released_so_far
@@ -38,12 +40,15 @@ class Export:
     pictures: Path | None = None
 
 
-def export_site(site: DeployedSite, folder: Path) -> Export:
+def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) -> Export:
     """Write ``global.safetensors``, ``personalised.safetensors``, ledger, and report to ``folder``.
 
-    Pictures of the site's own validation cases stay in its state folder.
+    Pictures of the site's own validation cases stay in its state folder.  The released model is
+    written into the folder ``bundle`` too, if that is given, as a MONAI bundle.
 
-    Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable.
+    Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable; for
+    a bundle also if the site lacks the model, and as :func:`clients.bundles.writing.write_bundle`
+    does.
     """
     federation, ledger = site.federation, site.state.ledger
     with private_files():  # already a look at the site's ledger may make files beside it
@@ -79,6 +84,15 @@ def export_site(site: DeployedSite, folder: Path) -> Export:
     pictures = site.settings.state / CASES if cases.cases else None
     if pictures is not None:  # not in the export, which may be handed on: they are of patients
         write_cases(pictures, federation, cases)
+    if bundle is not None:
+        if found is None:
+            raise RunFolderError(
+                "a site without the released model, for a bundle",
+                "a site that took part in the term from which it comes",
+                "export the bundle at another site",
+                RunFolderError.NOT_A_RUN,
+            )
+        write_bundle(folder / "global.safetensors", bundle, record_of(federation, records))
     return Export(release, found is not None, test, pictures)
 
 

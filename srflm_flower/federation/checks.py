@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from clients.settings import ByClassPartition, FileData, NpzData, PhantomData, SharesPartition
+from clients.partition_settings import ByClassPartition, SharesPartition
+from clients.settings import FileData, NpzData, PhantomData
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.header_checks import header_problems
 from srflm_flower.federation.member import deployment_problems

@@ -198,7 +198,7 @@ class Federation(Settings):
 
     @property
     def hash(self) -> str:
-        """SHA-256 (hex) of all that members agree on: everything but ``run`` and data paths."""
+        """SHA-256 (hex) of all that members agree on: everything but ``run`` and paths."""
         left_out = {"run"} | ({"edition", "previous", "first"} if self.edition == 1 else set())
         dump = partial(self.model_dump, mode="json", by_alias=True, exclude=left_out)
         agreed = without_later_defaults(dump(), dump(exclude_defaults=True))
@@ -208,6 +208,8 @@ class Federation(Settings):
         agreed["privacy"]["random"] = "system"
         for table in (agreed["data"], *agreed["vendors"]):
             table.pop("path", None)
+        # Its hash says which file it is, wherever a member keeps it.
+        agreed["model"].get("initial-weights", {}).pop("file", None)
         return hashlib.sha256(canonical_json(agreed)).hexdigest()
 
     @property

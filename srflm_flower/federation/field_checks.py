@@ -10,14 +10,8 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
-from clients.settings import (
-    ByClassPartition,
-    DirichletPartition,
-    FileData,
-    NpzData,
-    PhantomData,
-    SharesPartition,
-)
+from clients.partition_settings import ByClassPartition, DirichletPartition, SharesPartition
+from clients.settings import FileData, NpzData, PhantomData
 from srflm_flower.federation.places import place, short
 
 _CHOICES: Mapping[str, tuple[type[Any], ...]] = {

@@ -22,7 +22,7 @@ from strategies.errors import ConfigurationError
 
 
 def load_federation(path: Path) -> Federation:
-    """Read a federation file; relative data paths are resolved against its folder.
+    """Read a federation file; relative paths in it are resolved against its folder.
 
     Raises :class:`ConfigurationError` with all problems of the first pass that finds one.
     """
@@ -30,6 +30,9 @@ def load_federation(path: Path) -> Federation:
     for table in [tree.get("data"), *array(tree.get("vendors"))]:
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = from_folder(path.parent, table["path"])
+    match tree.get("model"):
+        case {"initial-weights": {"file": str(file)} as table}:
+            table["file"] = from_folder(path.parent, file)
     respelled: dict[Location, str] = {}
     return _validated(in_kebab_case(tree, respelled), str(path), respelled)
 

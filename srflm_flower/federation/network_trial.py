@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clients.data.vendor_data import VendorData
-from clients.networks.build import shapes_of, try_network
+from clients.networks.build import initial_network, shapes_of, try_network
 from clients.networks.facts import NetworkFacts
 from clients.networks.shapes import Size
 from clients.settings import STOCK_NETWORKS
@@ -27,12 +27,24 @@ def try_network_of(federation: Federation, size: Size | None = None) -> NetworkF
 
 def check_network(federation: Federation, size: Size | None = None) -> None:
     """Try the network before a run, unless it is known to be right; arguments and errors as
-    :func:`try_network_of` has them.
+    :func:`try_network_of` has them.  Agreed initial weights are tried too.
     """
     # The four of old classify images of any size, so that their runs start at once.
     known = federation.model.network in STOCK_NETWORKS
     if not known or shapes_of(federation.task).image_to_image:
         try_network_of(federation, size)
+    check_initial_weights(federation)
+
+
+def check_initial_weights(federation: Federation) -> None:
+    """Load the agreed initial weights, if there are any, into the network.
+
+    Raises :class:`strategies.errors.ConfigurationError` for a file that is missing, is not the
+    agreed one, or does not fit the network.
+    """
+    model = federation.network_settings
+    if model.initial_weights is not None:
+        initial_network(model, federation.task, federation.seed, federation.image_shape)
 
 
 def check_network_on(federation: Federation, data: VendorData) -> None:

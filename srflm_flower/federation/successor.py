@@ -148,7 +148,9 @@ def check_successor(old: Federation, new: Federation) -> None:
 def _agreed(federation: Federation) -> dict[str, Any]:
     """Return the tables and keys that no new edition may change."""
     tree = federation.model_dump(mode="json", by_alias=True, exclude=set(FREE))
-    tree["data"].pop("path", None)  # each site has paths of its own
+    # Each site has paths of its own.
+    tree["data"].pop("path", None)
+    (tree["model"]["initial-weights"] or {}).pop("file", None)
     tree["aggregation"].pop("min-clients", None)
     return tree
 

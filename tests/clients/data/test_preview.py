@@ -10,9 +10,9 @@ from PIL import Image
 
 from clients.data.plan import DataPlan
 from clients.data.preview import write_data_preview
+from clients.partition_settings import DirichletPartition
 from clients.settings import (
     DataSettings,
-    DirichletPartition,
     FileData,
     NpzData,
     PhantomData,

@@ -14,16 +14,9 @@ from clients.data.phantom import LESION_CLASSES
 from clients.data.plan import DataPlan
 from clients.data.sources import load_vendor_data, read_vendor_arrays
 from clients.data.vendor_data import SPLITS, VendorData
+from clients.partition_settings import ByClassPartition, DirichletPartition
 from clients.preparation.settings import PrepareSettings
-from clients.settings import (
-    ByClassPartition,
-    DirichletPartition,
-    FileData,
-    NpzData,
-    PhantomData,
-    SplitSettings,
-    VendorSettings,
-)
+from clients.settings import FileData, NpzData, PhantomData, SplitSettings, VendorSettings
 from clients.tasks.settings import ClassificationSettings
 from strategies.errors import ConfigurationError, DataError
 from tests.support.dicom_files import stored_by_ge, stored_by_toshiba, write_dicom

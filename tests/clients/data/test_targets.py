@@ -20,14 +20,8 @@ from clients.data.plan import DataPlan
 from clients.data.preview import write_data_preview
 from clients.data.sources import load_vendor_data
 from clients.data.vendor_data import SPLITS
-from clients.settings import (
-    FileData,
-    NpzData,
-    PhantomData,
-    SharesPartition,
-    SplitSettings,
-    VendorSettings,
-)
+from clients.partition_settings import SharesPartition
+from clients.settings import FileData, NpzData, PhantomData, SplitSettings, VendorSettings
 from clients.tasks.settings import SegmentationSettings, TaskSettings
 from strategies.errors import DataError
 from tests.support.learning.tasks import restoration, segmentation

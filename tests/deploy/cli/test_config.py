@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from click.testing import Result
 from typer.testing import CliRunner
 
+from clients.networks.build import initial_network
 from deploy.cli import app
 from deploy.cli.commented_toml import commented_toml
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
+from strategies.errors import ConfigurationError
+from tests.clients.bundles.made import network, with_weights
 from tests.support.federation_files import loaded
 from tests.support.tiny import tiny_federation
 
@@ -104,3 +109,29 @@ def test_a_roster_is_explained_once() -> None:
     text = commented_toml(built_in_federation(3))
     assert text.count("Name of the vendor, different from all others.") == 1
     assert text.count("[[vendors]]\n") == 3
+
+
+def from_bundle(*words: object) -> Result:
+    return CliRunner().invoke(app, ["config", "from-bundle", *map(str, words)])
+
+
+def test_what_from_bundle_prints_is_a_federation_that_begins_with_its_weights(
+    tmp_path: Path,
+) -> None:
+    made = network()
+    folder, weights = with_weights(tmp_path / "b", made.state_dict()), tmp_path / "w.safetensors"
+    result = from_bundle(folder, "--weights", weights)
+    assert result.exit_code == 0, result.exception
+    (tmp_path / "federation.toml").write_text(result.output, encoding="utf-8")
+    federation = load_federation(tmp_path / "federation.toml")
+    begun = initial_network(federation.network_settings, federation.task, federation.seed)
+    assert all(
+        torch.equal(each, made.state_dict()[name]) for name, each in begun.state_dict().items()
+    )
+    checked = CliRunner().invoke(app, ["config", "check", str(tmp_path / "federation.toml")])
+    assert "All begin with the weights in w.safetensors" in checked.output
+    weights.write_bytes(b"another")
+    again = from_bundle(folder, "--weights", weights)
+    assert isinstance(again.exception, ConfigurationError) and weights.read_bytes() == b"another"
+    checked = CliRunner().invoke(app, ["config", "check", str(tmp_path / "federation.toml")])
+    assert isinstance(checked.exception, ConfigurationError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -185,3 +186,24 @@ def change_by_the_commands_of_the_readme(tmp_path: Path) -> None:
     assert refused.returncode == 2 and "edition: found 1; expected 2" in refused.stderr
     nothing = run([SRFLM, "consortium", "assemble", *members], tmp_path)
     assert nothing.returncode == 2 and "neither --federation nor --change" in nothing.stderr
+
+
+def test_agreed_weights_travel_beside_the_file_without_a_path_of_this_machine(
+    tmp_path: Path,
+) -> None:
+    weights = tmp_path / "here" / "begin.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    agreed = {"file": weights, "sha256": hashlib.sha256(b"weights").hexdigest()}
+    base = with_changes(built_in_federation(2), model__initial_weights=agreed)
+    answers = assemble(tmp_path / "ca", base, list(make_sites(tmp_path).values()))
+    for vendor, answer in answers.items():
+        assert str(tmp_path) not in (answer / "federation.toml").read_text()
+        join(tmp_path / vendor, answer)
+        assert (tmp_path / vendor / "begin.safetensors").read_bytes() == b"weights"
+        joined = load_federation(tmp_path / vendor / "federation.toml")
+        assert joined.model.initial_weights is not None
+        assert joined.model.initial_weights.file == tmp_path / vendor / "begin.safetensors"
+    (answers["aster"] / "begin.safetensors").write_bytes(b"others")
+    with pytest.raises(ConfigurationError, match="SHA-256"):
+        join(tmp_path / "aster", answers["aster"])

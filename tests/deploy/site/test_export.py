@@ -28,8 +28,9 @@ def test_site_exports_the_best_model_of_all_terms_and_its_own(tmp_path: Path) ->
     assert best is not None
     for vendor in ("a", "b", "c"):
         site, out = sites.site(vendor), tmp_path / vendor
+        bundle = tmp_path / "bundle" if vendor == "a" else None
         assert released_so_far(site.state.ledger, metric) == best
-        export = export_site(site, out)
+        export = export_site(site, out, bundle)
         assert export.release == best
         assert read_model_file(out / "global.safetensors").hash == best.model
         load_model(out / "personalised.safetensors")
@@ -42,6 +43,9 @@ def test_site_exports_the_best_model_of_all_terms_and_its_own(tmp_path: Path) ->
         assert f"Validation cases of {vendor}<" in page and page.count("<table") == 1
         assert not any(b"image/png" in path.read_bytes() for path in out.iterdir())
         assert stat.S_IMODE(export.pictures.stat().st_mode) == 0o600
+    readme = (tmp_path / "bundle" / "docs" / "README.md").read_text()
+    assert f"the {best.kind} model of term {best.term}" in readme and best.model in readme
+    assert "vendors: a, b, c" in readme and str(tmp_path) not in readme
 
 
 def test_site_that_was_away_says_that_it_lacks_the_model(tmp_path: Path) -> None:
@@ -56,3 +60,6 @@ def test_site_that_was_away_says_that_it_lacks_the_model(tmp_path: Path) -> None
     export = export_site(sites.site("b"), tmp_path / "out")
     assert not export.has_release
     assert not (tmp_path / "out" / "global.safetensors").exists()
+    with pytest.raises(RunFolderError, match="without the released model, for a bundle"):
+        export_site(sites.site("b"), tmp_path / "out", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()

@@ -142,3 +142,20 @@ def test_first_settings_are_still_there() -> None:
         present = dump if not table else dump[table]
         of_other_kinds = {"max-examples", "image-size"} if table == "data" else set()
         assert names - of_other_kinds <= set(present), table
+
+
+def test_initial_weights_are_agreed_on_by_their_hash_wherever_they_lie(tmp_path: Path) -> None:
+    path = tmp_path / "federation.toml"
+
+    def read(file: str, sha256: str) -> Federation:
+        table = f'[model.initial-weights]\nfile = "{file}"\nsha256 = "{sha256}"\n'
+        path.write_text(table, encoding="utf-8")
+        return load_federation(path)
+
+    one, elsewhere = read("a.safetensors", "0" * 64), read("/far/b.safetensors", "0" * 64)
+    assert one.model.initial_weights is not None
+    assert one.model.initial_weights.file == tmp_path / "a.safetensors"
+    assert one.hash == elsewhere.hash != read("a.safetensors", "1" * 64).hash
+    assert one.hash != built_in_federation(4).hash
+    path.write_text(one.to_toml(), encoding="utf-8")
+    assert load_federation(path) == one

@@ -1,4 +1,4 @@
-"""The path of somebody's data in a federation file."""
+"""A path in a settings file: ``~`` is the user's home, and a path that names nothing is refused."""
 
 from __future__ import annotations
 
