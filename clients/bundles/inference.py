@@ -6,6 +6,8 @@ from typing import Any
 
 from clients.bundles.network_entry import NetworkEntry
 from clients.bundles.preprocessing import KEY, SUFFIXES, definitions, form_of, preprocessing
+from clients.data.records import BLANK, images_at_once
+from clients.evaluation import OVERLAP
 from clients.preparation.settings import PrepareSettings
 from clients.tasks.settings import TaskSettings
 
@@ -47,8 +49,7 @@ def inference_config(
             # Transforms are inverted by the objects that did them: in one process.
             "num_workers": 0,
         },
-        # The whole image at once, as `srflm predict` does.
-        "inferer": {"_target_": "SimpleInferer"},
+        "inferer": _inferer(settings.patch_of(task.spatial_dims)),
         "postprocessing": {"_target_": "Compose", "transforms": _postprocessing(task, settings)},
         "handlers": [
             {
@@ -70,6 +71,20 @@ def inference_config(
             "amp": False,
         },
         "run": ["$@evaluator.run()"],
+    }
+
+
+def _inferer(patch: tuple[int, ...] | None) -> Entry:
+    """Return the way in which `srflm predict` sees an image: whole, or by a sliding window."""
+    if patch is None:
+        return {"_target_": "SimpleInferer"}
+    return {
+        "_target_": "SlidingWindowInferer",
+        "roi_size": list(patch),
+        "sw_batch_size": images_at_once(patch),
+        "overlap": OVERLAP,
+        "mode": "gaussian",
+        "cval": BLANK,
     }
 
 

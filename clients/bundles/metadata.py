@@ -39,7 +39,8 @@ def metadata(
 ) -> dict[str, Any]:
     """Return all keys of the specification for a model that was tried on ``facts.size``."""
     task = file.task
-    known = file.prepare.size is not None or file.image_shape is not None
+    patch = file.prepare.patch is not None
+    known = patch or file.prepare.size is not None or file.image_shape is not None
     # Of any size: the network was tried on multiples of the one that suits.
     least = SMALLEST_SIDE if entry.pads else 1  # the bundle pads before the network
     shape = [max(side, least) if known else f"{side}*n" for side in facts.size]
@@ -53,7 +54,7 @@ def metadata(
         "spatial_shape": shape,
         "dtype": "float32",
         "value_range": [-1, 1],
-        "is_patch_data": False,
+        "is_patch_data": patch,
         "channel_def": {str(n): f"channel {n}" for n in range(task.channels)},
     }
     result = {
@@ -64,7 +65,7 @@ def metadata(
         "spatial_shape": shape if task.target != "class" else [1],
         "dtype": "float32",
         "value_range": [-1, 1] if task.target == "image" else [],
-        "is_patch_data": False,
+        "is_patch_data": patch,
         "channel_def": {str(n): name for n, name in enumerate(channels)},
     }
     return {

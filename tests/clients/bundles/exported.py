@@ -85,6 +85,12 @@ MODELS: dict[str, Model] = {
         {"init_filters": 8, "blocks_down": [1, 1], "blocks_up": [1]},
         PrepareSettings(orientation="SAR", normalise="z-score", size=(32, 64, 32)),
     ),
+    "segmentation, by patches": Model(
+        "UNet",
+        MASKS,
+        UNET,
+        PrepareSettings(orientation="RAS", normalise="percentile", patch=(32, 24, 16)),
+    ),
     "restoration of volumes": Model(
         "UNet",
         RestorationSettings(kind="restoration", spatial_dims=3),
