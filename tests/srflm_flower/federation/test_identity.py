@@ -22,6 +22,9 @@ IDENTITIES = {
     "hippocampus/federation.toml": (
         "d97b28c075a70df1a011eb857a1608703f388c2c1569dc4c2b15b43145191d0c"
     ),
+    "hippocampus/private.toml": (
+        "cfc092040e687db4226fb7f047125d0959ff3a9ab67b17cf6949786ba8f7e434"
+    ),
     "mr-phantom/denoising.toml": (
         "25af59f5e6a9d44882b122b7077a2c068ae56ed79581d0eedaf622e981af283b"
     ),
