@@ -27,6 +27,7 @@ from torch.nn import functional
 from benchmarks.markdown import table
 from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios, spread
+from clients.data.vendor_data import Split
 from clients.networks.build import initial_network
 from clients.privacy.gradients.gradients import MODES
 from clients.privacy.gradients.mode import choose_mode, records_at_once
@@ -198,7 +199,7 @@ class Step:
         )
         gradients, units = MODES[mode](network, cross_entropy), make_units(BATCH)
         self.do = lambda: private_step(
-            gradients, optimizer, images, targets, units, range(BATCH), most
+            gradients, optimizer, Split(images, targets), units, range(BATCH), most
         )
 
     def seconds(self) -> float:

@@ -34,6 +34,9 @@ from strategies.errors import DataError, RunFolderError
 MOST_BYTES: Final = 50 * 2**30
 _FORMAT = "srflm-case-2"
 _CHUNK = 2**20
+LOOKS: Final = 64
+"""Cases that are stored between two looks at all files of the cache."""
+
 _OVERHEAD = 4096  # bytes of a case besides its values: headers, and the notes
 _MEND = "free space, or choose another folder for the cache; the run goes on without it"
 
@@ -64,12 +67,16 @@ def users_cache() -> CaseCache:
 class CaseCache:
     """The cache in ``folder``, which only its owner can read; at most ``most_bytes`` large.
 
-    The least recently used cases go first.  Several processes may use one folder.
+    The least recently used cases of others go first; those that this object has given stay, as the
+    next start will want them again.  Several processes may use one folder.
     """
 
     folder: Path
     most_bytes: int = MOST_BYTES
     _checked: set[tuple[object, ...]] = field(default_factory=set, init=False)
+    _given: set[str] = field(default_factory=set, init=False)
+    _total: int | None = field(default=None, init=False)  # bytes, as of the last look, and ours
+    _stored: int = field(default=0, init=False)
     _full: bool = field(default=False, init=False)
 
     def prepared(self, key: str, make: Callable[[], Prepared]) -> Prepared:
@@ -132,6 +139,7 @@ class CaseCache:
             return None
         with suppress(OSError):  # only the order in which cases go
             os.utime(self._path(key, "json"))
+        self._given.add(key)
         return found
 
     def _notes(self, key: str) -> dict[str, Any]:
@@ -166,8 +174,14 @@ class CaseCache:
             return False
         try:
             with self._alone():
-                self._sweep()
-                self._make_room(needed)
+                if not self._make_room(needed):
+                    self._full = True
+                    log.warning(
+                        "the cache of prepared cases is full: %d MB; the rest is prepared again at"
+                        " each start",
+                        self.most_bytes // 10**6,
+                    )
+                    return False
                 kept = {name: self._write_part(key, name, part) for name, part in parts.items()}
                 notes = {
                     "parts": kept,
@@ -182,6 +196,7 @@ class CaseCache:
             self._full = True
             log.warning("prepared cases are not kept from now on: %s", error)
             return False
+        self._given.add(key)
         return True
 
     def _write_part(self, key: str, name: str, values: NDArray[Any]) -> dict[str, Any]:
@@ -201,14 +216,33 @@ class CaseCache:
         os.close(os.open(lock, os.O_CREAT | os.O_RDWR, 0o600))
         return locked(lock, wait=True)
 
-    def _make_room(self, needed: int) -> None:
+    def _make_room(self, needed: int) -> bool:
+        """Return whether there is room now; cases of others go for it."""
+        # To look through all files takes long where there are many; other processes write too.
+        if (
+            self._total is None
+            or self._stored % LOOKS == 0
+            or self._total + needed > self.most_bytes
+        ):
+            self._sweep()
+            self._total = self._after_drops(needed)
+        self._stored += 1
+        if self._total + needed > self.most_bytes:
+            return False
+        self._total += needed
+        return True
+
+    def _after_drops(self, needed: int) -> int:
+        """Drop the least recently used cases until there is room; return the bytes left."""
         sizes = {key: sum(map(_size, self._files(key))) for key in self._cases()}
         total = sum(sizes.values())
-        for key, size in sizes.items():  # the least recently used first
+        for key, size in sizes.items():
             if total + needed <= self.most_bytes:
-                return
-            self._drop(key)
-            total -= size
+                break
+            if key not in self._given:
+                self._drop(key)
+                total -= size
+        return total
 
     def _cases(self) -> list[str]:
         """Return the keys of all cases, the least recently used first."""

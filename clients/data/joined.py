@@ -10,6 +10,7 @@ import torch
 
 from clients.data.records import Batch, Records
 from clients.data.vendor_data import Split
+from clients.seeds import derive_seed
 from clients.tasks.task import Cases
 
 
@@ -68,7 +69,7 @@ class JoinedRecords:
             inside = ((every >= begin) & (every < end)).nonzero().flatten()
             if len(inside):
                 places.append(inside)
-                found.append(part.batch(every[inside] - begin, seed))
+                found.append(part.batch(every[inside] - begin, derive_seed(seed, begin)))
         order = torch.cat(places).argsort().to(found[0][0].device)
         images, targets = (torch.cat(each)[order] for each in zip(*found, strict=True))
         return images, targets

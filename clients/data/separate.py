@@ -205,7 +205,8 @@ class SeparateRecords:
             inside = np.flatnonzero(mask)
             labels = mask[inside]
             each = [inside[labels == label] for label in np.unique(labels)]
-            self._places[row] = [of[:: -(-len(of) // PLACES)] for of in each]
+            # Copies: a view would keep the places of all voxels in memory.
+            self._places[row] = [of[:: -(-len(of) // PLACES)].copy() for of in each]
         return self._places[row]
 
 

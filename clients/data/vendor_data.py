@@ -179,7 +179,10 @@ def check_vendor_data(
         _check_shape(split, vendor, name, task.settings.channels, task.settings.spatial_dims)
         _check_same_size(split, data.train, vendor, name)
         whose = f"vendor {vendor!r} has {name}"
-        found = frozenset().union(*(task.check(cases, whose) for cases in split.whole()))
+        found = frozenset[int]()
+        for cases in split.whole():
+            _check_channels(cases, task, whose)
+            found |= task.check(cases, whose)
         if name == "train" and not allow_one_class:
             task.check_variety(found, whose)
     _check_patients(data, vendor)
@@ -208,6 +211,18 @@ def _check_patients(data: VendorData, vendor: str) -> None:
                 DataError.SHAPE,
             )
         known |= patients
+
+
+def _check_channels(cases: Cases, task: Task, whose: str) -> None:
+    # Records with arrays of their own may differ from the first one, which the split's shape is of.
+    channels, dims = task.settings.channels, task.settings.spatial_dims
+    if cases.images.ndim != dims + 2 or cases.images.shape[1] != channels:
+        raise DataError(
+            f"{whose} an image of shape {tuple(cases.images.shape[1:])} (channels, space…)",
+            f"{channels} channel(s) and {dims} spatial dimensions in all images",
+            "convert the images that differ, or leave them out",
+            DataError.SHAPE,
+        )
 
 
 def _check_shape(split: Records, vendor: str, name: str, channels: int, spatial_dims: int) -> None:

@@ -70,7 +70,13 @@ def find_series(folder: Path) -> Found:
         import pydicom  # noqa: F401
     except ImportError:
         raise without_extra(folder, "a folder of DICOM", "pydicom") from None
-    return series_among(sorted(each for each in folder.rglob("*") if each.is_file()))
+    return series_among(sorted(each for each in folder.rglob("*") if _is_shown(each, folder)))
+
+
+def _is_shown(path: Path, folder: Path) -> bool:
+    """Return whether this is a file that lies in no hidden folder below ``folder``."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return not hidden and path.is_file()
 
 
 def series_among(paths: Iterable[Path]) -> Found:

@@ -74,7 +74,13 @@ def items_in(folder: Path, volumes: bool, key: bytes) -> tuple[list[Item], list[
     else:
         single = (header for series in found.series for header in series.headers)
         items += [_item(_relative(each.path, folder), each.path, each) for each in single]
-    return sorted(items, key=lambda item: item.path), sorted(out, key=lambda each: each.path)
+    return sorted(items, key=_order), sorted(out, key=lambda each: each.path)
+
+
+def _order(item: Item) -> tuple[str, str]:
+    # Without the owner's key, which is in the name of a series: of two series with the same pixels,
+    # the same one stays at every owner.
+    return place_of(item.path), item.header.series if item.header is not None else ""
 
 
 def source_of(

@@ -72,6 +72,9 @@ def index_folder(
     found, others = selected(found, select, descriptions)
     items = {item.path: item for item in found}
     pairs, out = pairs_of(items, [*out, *others], folder, task)
+    # Of two images with the same pixels the one stays that was there before.
+    before_now = {row.image for row in known}
+    pairs.sort(key=lambda pair: pair.image not in before_now)
     rows: list[Row] = []
     records: set[str] = set()
     names: dict[str, str] = {}
@@ -87,10 +90,35 @@ def index_folder(
             rows.append(row)
             names[row.patient] = _patient(items[pair.image], pair)
     progress(len(pairs), len(pairs))
-    before: dict[str, SplitName] = {row.patient: row.split for row in known}
+    before = _former_splits(known, rows)
     split_of = _splits(before, rows, names, splits, keys.division, exact, division)
+    rows.sort(key=lambda row: row.image)
     divided = tuple(row.in_split(split_of[row.patient]) for row in rows)
     return Index(divided, tuple(sorted(out, key=lambda each: each.path)))
+
+
+def _former_splits(known: Sequence[Row], rows: Sequence[Row]) -> dict[str, SplitName]:
+    """Return patient → split of all patients whose images have a split already.
+
+    Raises :class:`DataError` if that is more than one: a patient may have another name now.
+    """
+    found: dict[str, SplitName] = {row.patient: row.split for row in known}
+    of_record = {row.record: row.split for row in known}
+    moved = set[str]()
+    for row in rows:
+        split = of_record.get(row.record)
+        if split is not None and found.setdefault(row.patient, split) != split:
+            moved.add(row.patient)
+    if moved:
+        raise DataError(
+            f"{len(moved)} patients with images in several splits of the manifest that is there:"
+            " images have another patient than before",
+            "each patient in one split, and each image in the split that it had",
+            "give the images the patients that they had; or move manifest.csv away, which divides"
+            " all anew, and begin a new run: what was trained on may be tested on then",
+            DataError.SHAPE,
+        )
+    return found
 
 
 def _splits(
@@ -145,8 +173,10 @@ def _row(
 
 
 def _patient(item: Item, pair: Pair) -> str:
-    # Without a header a patient is the folder's, else the file's name.
-    return item.patient or pair.patient or stem(item.path.rpartition("/")[2])
+    # A table counts more than a header, whose name may be another one for each image.  Without both
+    # a patient is the folder's, else the file's name.
+    told = pair.patient if pair.told else ""
+    return told or item.patient or pair.patient or stem(item.path.rpartition("/")[2])
 
 
 def _hidden(text: str, owner: bytes) -> str:

@@ -88,7 +88,8 @@ def pairs_by_table(
         if not paths:
             left_out.append(LeftOut(f"{LABELS}, line {row.line}", NO_IMAGE))
     left_out += [LeftOut(path, NO_LABEL) for path in items if path not in of]
-    return [Pair(path, row.label, row.patient) for path, row in sorted(of.items())], left_out
+    pairs = [Pair(path, row.label, row.patient, told=bool(row.patient)) for path, row in of.items()]
+    return sorted(pairs, key=lambda pair: pair.image), left_out
 
 
 def _names(items: Iterable[Item]) -> Mapping[Key, Mapping[str, list[str]]]:

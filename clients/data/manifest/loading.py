@@ -84,9 +84,11 @@ def read_cases(
             log.warning("case %s is left out: %s", row.case, error.code)
     if len(bad) > source.most_unreadable * len(rows):
         raise DataError(
-            f"{len(bad)} of {len(rows)} cases in {path} cannot be read; the first: {bad[0][1]}",
+            f"{len(bad)} of {len(rows)} cases in {path} cannot be read; the first is"
+            f" {bad[0][0].case} ({bad[0][1].code})",
             f"at most {source.most_unreadable:.0%} (data.most-unreadable)",
-            "mend or remove these images, then run `srflm data index` again",
+            "look at them with `srflm data check`, mend or remove them, then run `srflm data index`"
+            " again",
             DataError.UNREADABLE,
         )
     patch = source.settings.patch_of(source.task.spatial_dims)
@@ -141,7 +143,7 @@ def prepared_case(row: Row, folder: Path, source: Source) -> Prepared:
 
     files = _files(image), [] if target is None else _files(target)
     # The name stands for the check of the pixels: a cached case of these files has passed it.
-    key = f"{case_key(*files, task.target, source.settings)}-{row.record[:16]}"
+    key = _digest(f"{case_key(*files, task.target, source.settings)} {row.record}")
     if isinstance(target, Path) and is_segmentation(target):
         # Its labels are numbers by the agreed classes, which other masks have by themselves.
         key += f"-{_digest(repr(task.classes))[:16]}"

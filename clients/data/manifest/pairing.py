@@ -35,11 +35,15 @@ _CHANNEL = "_0000"  # nnU-Net writes it after the names of images
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its target, a path or a class; ``patient`` is the folder's name, or ""."""
+    """An image and its target, a path or a class; ``patient`` is the folder's name, or "".
+
+    Where ``told``, the site's people have said who the patient is, in a table.
+    """
 
     image: str
     target: str
     patient: str
+    told: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-SETTLED: Final = 2.0
-"""Seconds after a change within which another one may leave a file's times as they are."""
+from clients.data.manifest.rows import MANIFEST
+
+SETTLED: Final = 60.0
+"""Seconds after a change within which another one may leave a file's times as they are: a program
+that has the file mapped may write on, and Linux writes changed pages back within 35 s."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Stamp(NamedTuple):
 class Untouched:
     """The states of files and folders; a folder that many cases share is looked through once."""
 
-    _folders: dict[Path, list[Stamp]] = field(default_factory=dict)
+    _folders: dict[Path, tuple[str, int]] = field(default_factory=dict)
 
     def state(self, words: list[str], places: list[Path]) -> State | None:
         """Return the state of the files at ``places`` and below, None if they cannot be seen.
@@ -46,24 +49,32 @@ class Untouched:
         and the times of its last change of content and of its header are the same.
         """
         try:
-            files = [self._files(place) for place in places]
+            seen = [self._seen(place) for place in places]
         except OSError:
             return None
-        text = json.dumps([words, files]).encode()
-        newest = max((max(each.changed, each.touched) for of in files for each in of), default=0)
+        text = json.dumps([words, [digest for digest, _ in seen]]).encode()
+        newest = max((newest for _, newest in seen), default=0)
         settled = time.time_ns() - newest > SETTLED * 1e9
         return State(hashlib.sha256(text).hexdigest(), settled)
 
-    def _files(self, place: Path) -> list[Stamp]:
+    def _seen(self, place: Path) -> tuple[str, int]:
+        """Return a digest of all stamps at and below a place, and the newest time among them."""
         if not place.is_dir():
-            return [_stamp(place)]
+            return _digest([_stamp(place)])
         if place not in self._folders:
-            self._folders[place] = list(_stamps_below(place))
+            self._folders[place] = _digest(list(_stamps_below(place)))
         return self._folders[place]
 
 
+def _digest(stamps: list[Stamp]) -> tuple[str, int]:
+    newest = max((max(each.changed, each.touched) for each in stamps), default=0)
+    return hashlib.sha256(json.dumps(stamps).encode()).hexdigest(), newest
+
+
 def _stamps_below(folder: Path) -> Iterator[Stamp]:
-    return (_stamp(path) for path in sorted(folder.rglob("*")) if path.is_file())
+    # A manifest in the folder of a series is no part of it, and is written anew by each index.
+    files = (path for path in sorted(folder.rglob("*")) if path.name != MANIFEST)
+    return (_stamp(path) for path in files if path.is_file())
 
 
 def _stamp(path: Path) -> Stamp:

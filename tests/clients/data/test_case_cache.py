@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.data.case_cache import CaseCache, case_key
+from clients.data.case_cache import LOOKS, CaseCache, case_key
 from clients.imaging.volume import Volume
 from clients.preparation import prepare as prepare_module
 from clients.preparation.prepare import Prepared, prepare, undo
@@ -129,15 +129,46 @@ def test_least_recently_used_cases_go_first(tmp_path: Path) -> None:
     one = CaseCache(tmp_path)
     one.prepared("0", made)
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
-    cache = CaseCache(tmp_path, most_bytes=3 * size + 8192)
+    most = 3 * size + 8192
     for number, key in enumerate("123456"):
-        cache.prepared(key, lambda: made(number))  # noqa: B023
+        CaseCache(tmp_path, most).prepared(key, lambda: made(number))  # noqa: B023
         os.utime(tmp_path / f"{key}.json", (number, number))
-        cache.prepared("0", never)  # stays in use
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= cache.most_bytes
+        CaseCache(tmp_path, most).prepared("0", never)  # stays in use
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= most
     kept = {path.stem for path in tmp_path.glob("*.json")}
     assert kept == {"0", "5", "6"}
     assert {path.name.partition(".")[0] for path in tmp_path.glob("*.npy")} == kept
+
+
+def test_more_cases_than_there_is_room_for_are_found_again_in_part(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A start goes through all cases in one order: the last ones must not push out the first."""
+    CaseCache(tmp_path / "size").prepared("0", made)
+    size = sum(path.stat().st_size for path in (tmp_path / "size").iterdir())
+    made_now: list[list[int]] = []
+    for _ in range(2):
+        cache, calls = CaseCache(tmp_path / "cache", 4 * size + 16384), list[int]()
+        for number in range(10):
+            found = cache.prepared(str(number), lambda: calls.append(number) or made(number))  # type: ignore[func-returns-value] # noqa: B023
+            assert same(found, made(number))
+        made_now.append(calls)
+        held = sum(path.stat().st_size for path in (tmp_path / "cache").iterdir())
+        assert held <= cache.most_bytes
+    first, second = made_now
+    assert first == list(range(10)) and 4 <= 10 - len(second) < 10
+    assert sum("is full" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_many_cases_take_as_long_as_few_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, looks = CaseCache(tmp_path), list[int]()
+    sweep = CaseCache._sweep
+    monkeypatch.setattr(CaseCache, "_sweep", lambda self: looks.append(1) or sweep(self))  # type: ignore[func-returns-value]
+    for number in range(LOOKS + 5):
+        cache.prepared(str(number), made)
+    assert len(looks) == 2
 
 
 def test_case_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:

@@ -16,13 +16,15 @@ from torch import nn
 
 from clients.data.joined import JoinedRecords, join
 from clients.data.records import BLANK, Records
-from clients.data.separate import SeparateRecords
-from clients.data.vendor_data import Split, as_inputs
+from clients.data.separate import PLACES, SeparateRecords
+from clients.data.vendor_data import Split, VendorData, as_inputs, check_vendor_data
 from clients.evaluation import evaluate
 from clients.files.checkpoint import Checkpoint
+from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.tasks.registry import task_of
 from clients.training import Work, train
+from strategies.errors import DataError
 from tests.support.learning.tasks import segmentation
 
 CPU = torch.device("cpu")
@@ -93,6 +95,27 @@ def test_rare_label_is_drawn_as_often_as_the_others() -> None:
     )
     rare = [bool((records.batch(torch.tensor([0]), seed)[1] == 2).any()) for seed in range(200)]
     assert 70 <= sum(rare) <= 130
+
+
+def test_few_places_of_a_label_are_remembered() -> None:
+    mask = np.ones((200, 200), np.uint8)
+    records = SeparateRecords(
+        (numbered((200, 200)),), (mask,), torch.ones(1, 2), patch=(8, 8), foreground=1.0
+    )
+    records.batch(torch.tensor([0]), 0)
+    ((places,),) = records._places.values()
+    assert len(places) <= PLACES and places.base is None
+
+
+def test_records_of_other_channels_are_refused_before_training() -> None:
+    grey, colour = numbered((8, 8)), np.zeros((3, 8, 8), np.float32)
+    masks = (np.ones((8, 8), np.uint8),) * 3
+    ones = torch.ones(3, 2, dtype=torch.float64)
+    odd = SeparateRecords((grey, colour, grey), masks, ones, patch=(4, 4))
+    good = SeparateRecords((grey, grey, grey), masks, ones, patch=(4, 4))
+    check_vendor_data(VendorData(good, good, good), "a", TASK, 2, allow_one_class=False)
+    with pytest.raises(DataError, match=r"of shape \(3, 8, 8\)"):
+        check_vendor_data(VendorData(odd, good, good), "a", TASK, 2, allow_one_class=False)
 
 
 def test_batches_follow_from_their_seeds_alone() -> None:
@@ -169,7 +192,8 @@ def test_joined_records_are_those_of_their_parts_in_any_order() -> None:
     every = join(parts)
     assert len(every) == 3 and every.patch == (4, 4)
     images, _ = every.batch(torch.tensor([2, 0, 1]), 3)
-    assert torch.equal(images[0], parts[1].batch(torch.tensor([0]), 3)[0][0])
-    assert torch.equal(images[1:], parts[0].batch(torch.tensor([0, 1]), 3)[0])
+    # Each part has a seed of its own: patches of several vendors do not lie alike.
+    assert torch.equal(images[0], parts[1].batch(torch.tensor([0]), derive_seed(3, 2))[0][0])
+    assert torch.equal(images[1:], parts[0].batch(torch.tensor([0, 1]), derive_seed(3, 0))[0])
     sizes = [tuple(cases.images.shape[2:]) for cases in every.at(torch.tensor([2, 0])).whole()]
     assert sizes == [(8, 5), (6, 6)]

@@ -6,8 +6,12 @@ folders below a vendor's own.
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import logging
 import pickle
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,6 +31,7 @@ from srflm_flower.federation.loading import load_federation
 from srflm_flower.run.conduct import Run
 from srflm_flower.run.folder import create_run_folder
 from srflm_flower.run.memory_grid import Deliver, MemoryGrid
+from strategies.errors import DataError, SrflmError
 from tests.support.dicom_files import CANARY, write_dicom
 
 FEDERATION = """
@@ -121,21 +126,50 @@ def said(*words: object) -> str:
 
 
 def contents(folder: Path) -> Iterator[bytes]:
-    """Yield the name and the content of every file, and what its compressed streams hold."""
+    """Yield the place and the content of every file, and all that is packed in it."""
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        data = path.read_bytes()
-        yield path.name.encode() + b"\n" + data
-        start = data.find(b"\x78\x9c")  # zlib, as in PNG and in PDF
-        while start >= 0:
-            with suppress(zlib.error):
-                yield zlib.decompressobj().decompress(data[start:])
-            start = data.find(b"\x78\x9c", start + 2)
+        yield str(path.relative_to(folder)).encode()
+        yield from unpacked(path.read_bytes())
+
+
+def unpacked(data: bytes) -> Iterator[bytes]:
+    """Yield data, and what is in it as zlib (PNG, PDF), gzip, base64 (HTML), and JSON's escapes."""
+    yield data
+    for found in re.finditer(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08", data):
+        with suppress(zlib.error):
+            yield zlib.decompressobj(wbits=47).decompress(data[found.start() :])
+    for found in re.finditer(rb"base64,([A-Za-z0-9+/=]+)", data):
+        with suppress(ValueError):
+            yield from unpacked(base64.b64decode(found[1]))
+    if b"\\u" in data:
+        yield re.sub(rb"\\u00([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), data)
 
 
 def has_canary(data: bytes) -> bool:
     """Return whether the canary is in the data, in any letters of one or two bytes."""
     low = data.lower()
     return any(CANARY.lower().encode(code) in low for code in ("ascii", "utf-16-le", "utf-16-be"))
+
+
+@pytest.mark.parametrize("bad", ["gone", "truncated"])
+def test_site_that_stops_shows_no_patient(
+    hidden: Path, bad: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One bad image of ten is more than the share that the agreed file allows."""
+    file = hidden / "federation.toml"
+    file.write_text(FEDERATION.replace("most-unreadable = 0.5\n", ""), encoding="utf-8")
+    BAD[bad](sorted((hidden / "a").rglob("*.dcm"))[3])
+    federation = load_federation(file)
+    run = create_run_folder(federation, hidden / "run", hidden, alone=True)
+    with caplog.at_level(logging.DEBUG), pytest.raises(SrflmError) as caught:
+        Run(run, federation).conduct(MemoryGrid(client_app.app, 2, run.path))
+    texts = [str(caught.value), *(record.getMessage() for record in caplog.records)]
+    texts += capfd.readouterr()
+    texts.append(CliRunner().invoke(app, ["config", "check", str(file)]).output)
+    logs = b"".join(contents(run.path))
+    assert DataError.UNREADABLE.encode() in logs, "the site's log says why it stopped"
+    shown = [data for data in (logs, *(text.encode() for text in texts)) if has_canary(data)]
+    assert shown == []
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -183,7 +217,20 @@ def test_run_shows_no_patient(
 
 def test_canary_is_found_where_it_is(hidden: Path) -> None:
     """The same search finds it in the data, in the site's own table, and in packed streams."""
-    assert sum(map(has_canary, contents(hidden / "a"))) == PATIENTS + 1
-    (hidden / "packed").mkdir()
-    (hidden / "packed" / "x.png").write_bytes(b"head" + zlib.compress(f"a {CANARY}".encode()))
-    assert any(map(has_canary, contents(hidden / "packed")))
+    assert sum(map(has_canary, contents(hidden / "a"))) == 2 * PATIENTS + 1
+    text = f"a {CANARY}".encode()
+    escaped = "".join(f"\\u00{byte:02x}" for byte in text).encode()
+    packed = {
+        "png": b"head" + zlib.compress(text),
+        "quick": zlib.compress(text, 1),
+        "gz": gzip.compress(text),
+        "html": b'<img src="data:image/png;base64,' + base64.b64encode(zlib.compress(text)) + b'">',
+        "json": json.dumps({"a": 1}).encode() + escaped,
+    }
+    for form, data in packed.items():
+        (hidden / form).mkdir()
+        (hidden / form / "x").write_bytes(data)
+        assert any(map(has_canary, contents(hidden / form))), form
+    (hidden / "names" / CANARY).mkdir(parents=True)
+    (hidden / "names" / CANARY / "x").write_bytes(b"")
+    assert any(map(has_canary, contents(hidden / "names")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from clients.data.manifest.labels import LABELS, NO_IMAGE, NO_LABEL, labels_in
 from clients.settings import SplitSettings
 from strategies.errors import DataError
 from tests.clients.imaging.studies import volume_of_ct, write_study
-from tests.support.dicom_files import CANARY
+from tests.support.dicom_files import CANARY, write_dicom
 from tests.support.learning.tasks import classification
 
 KEYS = Keys(b"o" * 32, b"d")
@@ -139,3 +140,58 @@ def test_other_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
     path = table(tmp_path, "image,class", "ü.npy,class-0", encoding=encoding)
     with pytest.raises(DataError, match="no text in UTF-8"):
         labels_in(path, CLASSES)
+
+
+def write_dicoms(folder: Path, count: int) -> list[str]:
+    """Write DICOM images, each under a patient's number of its own; return their names."""
+    names = [f"{number:02}.dcm" for number in range(count)]
+    for number, name in enumerate(names):
+        pixels = np.random.default_rng(number).integers(0, 999, (8, 8)).astype(np.int16)
+        write_dicom(
+            folder / name, pixels, PatientID=f"N{number}", SeriesInstanceUID=f"1.2.{number}"
+        )
+    return names
+
+
+def slices_of(folder: Path, **changes: Any) -> Index:
+    return index_folder(folder, classification(spatial_dims=2), SplitSettings(), KEYS, **changes)
+
+
+def test_patient_of_the_table_counts_more_than_that_of_the_header(tmp_path: Path) -> None:
+    names = write_dicoms(tmp_path, 40)
+    lines = [f"{name},class-{number % 2},P{number % 10}" for number, name in enumerate(names)]
+    table(tmp_path, "image,class,patient", *lines)
+    rows = slices_of(tmp_path).rows
+    assert len(rows) == 40 and len({row.patient for row in rows}) == 10
+    split_of = {row.patient: row.split for row in rows}
+    assert all(row.split == split_of[row.patient] for row in rows)
+
+
+def test_patients_that_are_told_later_keep_the_splits_or_are_refused(tmp_path: Path) -> None:
+    names = write_dicoms(tmp_path, 20)
+    plain = [f"{name},class-{number % 2}" for number, name in enumerate(names)]
+    table(tmp_path, "image,class", *plain)
+    before = slices_of(tmp_path).rows
+    split_of = {row.image: row.split for row in before}
+    # Each new patient has images of one split: they stay in it.
+    table(tmp_path, "image,class,patient", *(f"{line},P-{split_of[line[:6]]}" for line in plain))
+    after = slices_of(tmp_path, known=before).rows
+    assert {row.image: row.split for row in after} == split_of
+    assert len({row.patient for row in after}) == 3
+    # One patient has images of all splits: nothing is divided anew behind one's back.
+    table(tmp_path, "image,class,patient", *(f"{line},P" for line in plain))
+    with pytest.raises(DataError, match="1 patients with images in several splits"):
+        slices_of(tmp_path, known=before)
+
+
+def test_copies_under_another_patient_move_no_known_image(tmp_path: Path) -> None:
+    names = write_dicoms(tmp_path, 20)
+    table(tmp_path, "image,class,patient", *(f"{name},class-0,P{name}" for name in names))
+    before = slices_of(tmp_path).rows
+    for name in names:
+        shutil.copy(tmp_path / name, tmp_path / f"00-{name}")
+    lines = [f"{first}{name},class-0,{first}{name}" for name in names for first in ("", "00-")]
+    table(tmp_path, "image,class,patient", *lines)
+    after = slices_of(tmp_path, known=before)
+    assert {row.record: row.split for row in after.rows} == {r.record: r.split for r in before}
+    assert len(after.rows) == 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 import torch
 
 from clients.data.manifest import untouched
-from clients.data.manifest.rows import read_manifest
+from clients.data.manifest.rows import read_manifest, write_manifest
 from clients.data.manifest.untouched import Untouched
 from clients.data.vendor_data import SPLITS
+from strategies.errors import DataError
 from tests.clients.data.manifest.test_indexing import write_nifti
 from tests.clients.data.manifest.test_loading import indexed, load
 
@@ -92,3 +94,22 @@ def test_state_follows_the_words_and_every_file_below(tmp_path: Path) -> None:
     np.save(tmp_path / "a" / "3.npy", np.zeros(4))
     assert digest("x") != first
     assert Untouched().state([], [tmp_path / "gone"]) is None
+
+
+@pytest.mark.usefixtures("_settled")
+def test_cached_case_has_the_whole_name_of_its_pixels(tmp_path: Path) -> None:
+    """A manifest in which the end of a name was changed gets no image from the cache."""
+    folder = indexed(tmp_path)
+    load(folder)
+    path = folder / "manifest.csv"
+    rows = [replace(row, record=row.record[:16] + "0" * 48) for row in read_manifest(path)]
+    write_manifest(path, rows)
+    with pytest.raises(DataError, match="10 of 10 cases"):
+        load(folder)
+
+
+def test_manifest_beside_a_series_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "0.dcm").write_bytes(b"x")
+    first = Untouched().state([], [tmp_path])
+    (tmp_path / "manifest.csv").write_text("case")
+    assert Untouched().state([], [tmp_path]) == first
