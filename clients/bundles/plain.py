@@ -13,8 +13,8 @@ from typing import Any
 
 from strategies.errors import ConfigurationError
 
-_LARGEST = 2**14
-"""A network with more layers or channels would fill the memory before anything refuses it."""
+_LARGEST = 2**12
+"""A network with more layers, channels, or classes would fill the memory before it is refused."""
 _DEEPEST = 50
 """Arrays within arrays, and references to references, of one value."""
 _MOST_VALUES = 10_000

@@ -24,8 +24,6 @@ from strategies.weights import Weights
 
 _CLASS = re.compile(r"[\w .+()/-]{1,40}")
 _BATCH = 2
-_MOST_OUTPUTS = 4096
-"""Classes: each has a name, so that many more would fill the memory."""
 
 Task = SegmentationSettings | ClassificationSettings
 _KINDS: tuple[tuple[type[Task], str], ...] = (
@@ -102,10 +100,10 @@ def read_bundle(bundle: Path) -> BundleNetwork:
 def _tasks(definition: Definition, names: tuple[str, ...]) -> list[Task]:
     """Return the tasks for which the network may be made, the likeliest first."""
     outputs, channels = definition.outputs, definition.in_channels
-    if outputs is None or not 2 <= outputs <= _MOST_OUTPUTS:
+    if outputs is None or outputs < 2:
         raise ConfigurationError(
             f"network {definition.network!r} with {outputs or 'an unknown number of'} output(s)",
-            f"one output for each class, and 2 to {_MOST_OUTPUTS} classes",
+            "one output for each class, and at least two classes",
             "name the network and its arguments in [model] yourself",
         )
     classes = names if len(set(names)) == outputs else tuple(f"class-{n}" for n in range(outputs))

@@ -180,13 +180,13 @@ def deep(levels: int) -> Any:
 
 
 LARGE: dict[str, tuple[dict[str, Any], str]] = {
-    "classes": ({"out_channels": 10_000}, r"10000 output\(s\).*2 to 4096"),
+    "classes": ({"out_channels": 4097}, "a whole number beyond"),
     "many classes": ({"out_channels": 10**12}, "a whole number beyond"),
     "layers": ({"num_res_units": 10**9}, "num_res_units: a whole number beyond"),
     "arrays within arrays": ({"channels": deep(300)}, "within each other"),
     "null within an array": ({"channels": [4, None]}, "channels::1: null within an array"),
     "channels below none": ({"in_channels": -1}, "no number of channels"),
-    "dimensions": ({"spatial_dims": 10_000}, "10000 dimensions"),
+    "dimensions": ({"spatial_dims": 4000}, "4000 dimensions"),
     "an image": ({"_target_": "UNETR", "img_size": [96, -1]}, "no size"),
 }
 
