@@ -60,8 +60,15 @@ def read_config(path: Path) -> dict[str, Any]:
 def _yaml(text: str) -> Any:
     import yaml  # type: ignore[import-untyped]
 
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            # An entry that is repeated by name multiplies without end.
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError
+            return super().compose_node(parent, index)
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader)
     except yaml.YAMLError as error:  # also for the tags by which YAML makes objects
         raise ValueError(type(error).__name__) from None
 
@@ -69,6 +76,6 @@ def _yaml(text: str) -> Any:
 def _no_config(path: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"{path} is no configuration of a bundle ({why})",
-        "a table in JSON, or in YAML without tags",
+        "a table in JSON, or in YAML without tags and aliases",
         "correct the path, or ask whoever made the bundle",
     )

@@ -65,12 +65,14 @@ def definition_in(entries: Mapping[str, Any]) -> Definition:
             "name the configuration file of the bundle that has it",
         )
     for key in table:
-        if str(key).startswith("_") and key not in _IGNORED:
+        if not isinstance(key, str):  # in YAML
+            raise refused(ENTRY, "a key that is no text")
+        if key.startswith("_") and key not in _IGNORED:
             raise refused(f"{ENTRY}::{key}", _WORDS.get(key, "a word that is not known here"))
     name = _class_named(table.get("_target_"))
     values = PlainValues(entries)
     given = {
-        str(key): values.take(value, f"{ENTRY}::{key}")
+        key: values.take(value, f"{ENTRY}::{key}")
         for key, value in table.items()
         if key not in _IGNORED
     }
@@ -111,6 +113,14 @@ def _definition(name: str, given: dict[str, Any]) -> Definition:
 
     dims, channels, outputs = (decided(names, int) for names in (_DIMENSIONS, _INPUTS, _OUTPUTS))
     sizes = tuple(each for each in SIZES if known.get(each) and _is_needed(known[each]))
+    if dims is not None and dims not in (2, 3):
+        raise ConfigurationError(
+            f"network {name!r} for images of {dims} dimensions",
+            "images of 2 or 3 dimensions",
+            "take another bundle",
+        )
+    if channels is not None and channels < 1:
+        raise refused(f"{ENTRY}, its channels", f"{channels}, which is no number of channels")
     size = decided(sizes, (int, list))
     left_out = tuple(each for each in given if each in known and each in DECIDED)
     for each in left_out:
@@ -122,7 +132,11 @@ def _definition(name: str, given: dict[str, Any]) -> Definition:
             raise refused(f"{ENTRY}::{each}", "null, which a federation file cannot say")
         if value is not None or each not in known:
             arguments[each] = value
-    shape = (size,) * (dims or 1) if isinstance(size, int) else size and tuple(size)
+    shape = None
+    if size is not None:
+        shape = (size,) * (dims or 1) if isinstance(size, int) else tuple(size)
+        if not shape or not all(isinstance(each, int) and each > 0 for each in shape):
+            raise refused(f"{ENTRY}::{sizes[0]}", f"{str(size)[:60]}, which is no size")
     return Definition(name, arguments, dims, channels, outputs, shape, left_out)
 
 

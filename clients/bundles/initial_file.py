@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from strategies.weights import Weights, encode_weights
 def write_initial_weights(make: Callable[[], Weights], path: Path) -> str:
     """Write the weights that ``make`` returns; return the table ``[model.initial-weights]``.
 
-    Raises :class:`ConfigurationError` if the file is there already, whatever it is: it may be that
-    of a federation that runs.
+    Raises :class:`ConfigurationError` for a name in another suffix than .safetensors, and if the
+    file is there already, whatever it is: it may be that of a federation that runs.
     """
-    if path.exists():
+    if path.suffix != ".safetensors":
+        raise ConfigurationError(f"{path} for weights", "a name in .safetensors", "name another")
+    if os.path.lexists(path):
         raise ConfigurationError(f"{path}, which is there already", "a new file", "name another")
     data = encode_weights(make())
     write_durably(path, data)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tomlkit
+from pydantic import ValidationError
 
 from clients.bundles.config_file import config_of, read_config
 from clients.bundles.definition import ENTRY, Definition, definition_in
+from clients.bundles.plain import refused
 from clients.bundles.weights import weights_in
 from clients.networks.build import build_network, try_network
 from clients.networks.facts import NetworkFacts
@@ -79,7 +81,10 @@ def read_bundle(bundle: Path) -> BundleNetwork:
     """
     config = config_of(bundle)
     definition = definition_in(read_config(config))
-    model = ModelSettings(network=definition.network, arguments=definition.arguments)
+    try:
+        model = ModelSettings(network=definition.network, arguments=definition.arguments)
+    except ValidationError as error:
+        raise refused(ENTRY, f"arguments that no federation file can say ({error.title})") from None
     names = _channel_names(config.with_name("metadata.json"))
     problems: list[ConfigurationError] = []
     for task in _tasks(definition, names):
@@ -103,12 +108,6 @@ def _tasks(definition: Definition, names: tuple[str, ...]) -> list[Task]:
         )
     classes = names if len(set(names)) == outputs else tuple(f"class-{n}" for n in range(outputs))
     dims = (2, 3) if definition.spatial_dims is None else (definition.spatial_dims,)
-    if not set(dims) <= {2, 3}:
-        raise ConfigurationError(
-            f"network {definition.network!r} for images of {dims[0]} dimensions",
-            "images of 2 or 3 dimensions",
-            "take another bundle",
-        )
     given = {"classes": classes, "channels": channels or 1}
     return [
         kind.model_validate({**given, "kind": name, "spatial-dims": each})

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from clients.networks.initial import check_names, check_shapes
+from clients.networks.initial import check_names, check_plain, check_shapes, in_type_of
 from clients.networks.weights import get_weights
 from strategies.errors import ConfigurationError
 from strategies.weights import Weights
@@ -41,11 +41,15 @@ def weights_in(bundle: Path, network: nn.Module) -> Weights:
     needed = {name: each for name, each in expected.items() if each.is_floating_point()}
     found = {name: state[name] for name in state if name in needed or name not in expected}
     check_names(found, needed, str(path))
+    for name, each in found.items():
+        check_plain(each, name, str(path))
     shapes = [{name: tuple(each.shape) for name, each in some.items()} for some in (found, needed)]
     check_shapes(shapes[0], shapes[1], str(path))
-    _check_values(found, str(path))
-    network.load_state_dict(found, strict=False)
-    _check_twice_named(network, found, str(path))
+    fitting = {
+        name: in_type_of(expected[name], each, name, str(path)) for name, each in found.items()
+    }
+    network.load_state_dict(fitting, strict=False)
+    _check_twice_named(network, fitting, str(path))
     return get_weights(network)
 
 
@@ -75,20 +79,10 @@ def _read(path: Path) -> State:
     return dict(found)
 
 
-def _check_values(found: State, where: str) -> None:
-    for name, each in found.items():
-        if not each.is_floating_point() or not bool(each.isfinite().all()):
-            raise ConfigurationError(
-                f"{where}, whose {name} has values that are no finite numbers",
-                "finite floating-point numbers",
-                "take other weights",
-            )
-
-
 def _check_twice_named(network: nn.Module, found: State, where: str) -> None:
     """Refuse a file that gives two values to one array that the network knows by two names."""
     for name, each in network.state_dict().items():
-        if name in found and not torch.equal(each, found[name].to(each.dtype)):
+        if name in found and not torch.equal(each, found[name]):
             raise ConfigurationError(
                 f"{where}, whose {name} differs from another name of the same array",
                 "one value for each array of the network",

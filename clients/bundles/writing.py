@@ -47,6 +47,10 @@ def write_bundle(model: Path, folder: Path, record: RunRecord) -> None:
     _check_inert({"metadata": about, "network_def": entry.definition})
     image_size = file.notes.get("image-size")
     config = inference_config(entry, file.task, file.prepare, image_size)
+    # All that MONAI runs is this program's own: it stands there whatever the size in the notes is.
+    fixed = None if image_size is None else 1
+    usual = inference_config(entry, file.task, file.prepare, fixed)
+    _check_inert(sorted(set(_texts(config)) - set(_texts(usual))))
     state = io.BytesIO()
     torch.save(entry.state, state)
     # The weights last: a bundle that is cut short has none.

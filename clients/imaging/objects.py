@@ -17,15 +17,19 @@ SEGMENTATIONS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008
 
 @dataclass(frozen=True)
 class DicomObject:
-    """``kind`` is its SOP class, ``instance`` its own number, which may lead to a patient."""
+    """``kind`` is its SOP class, ``instance`` its own number, which may lead to a patient.
+
+    ``stated`` is the class that stands before the object, in the file's own header.
+    """
 
     kind: str
     instance: str = field(repr=False)
+    stated: str
 
     @property
     def is_segmentation(self) -> bool:
-        """Return whether it is DICOM SEG."""
-        return self.kind in SEGMENTATIONS
+        """Return whether it is DICOM SEG, and its file says so too."""
+        return self.kind in SEGMENTATIONS and self.stated == self.kind
 
 
 def check_reader(folder: Path) -> None:
@@ -49,6 +53,7 @@ def object_in(path: Path) -> DicomObject | None:
                 path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"]
             )
             kind, instance = dataset.get("SOPClassUID"), dataset.get("SOPInstanceUID")
+            stated = dataset.file_meta.get("MediaStorageSOPClassUID")
     except Exception:  # pydicom has exceptions of its own, and their texts quote the file
         return None
-    return DicomObject(str(kind), str(instance)) if kind and instance else None
+    return DicomObject(str(kind), str(instance), str(stated)) if kind and instance else None

@@ -82,14 +82,18 @@ def read_model_file(path: str | Path) -> ModelFile:
         raise _not_a_model(path, "no srflm-model-1 header")
     try:
         notes = json.loads(metadata["notes"])
-        _prepare_in(notes)
+        _check_notes(notes)
         return ModelFile(
             ModelSettings.model_validate_json(metadata["model"]),
             read_task(metadata["task"]),
             weights,
             notes,
         )
-    except (KeyError, ValueError) as error:  # pydantic's and json's errors are ValueErrors
+    except (
+        KeyError,
+        ValueError,
+        RecursionError,
+    ) as error:  # pydantic's and json's errors are ValueErrors
         raise _not_a_model(path, "a damaged srflm-model-1 header") from error
 
 
@@ -118,6 +122,24 @@ def load_model(path: str | Path) -> nn.Module:
         raise _not_a_model(path, error.found) from error
     set_weights(network, file.weights)
     return network.eval()
+
+
+def _check_notes(notes: Any) -> None:
+    """Raise ``ValueError`` for notes that none has written.
+
+    The sizes in them reach configurations that MONAI runs, and networks: a text would be code.
+    """
+    if not isinstance(notes, dict):
+        raise ValueError("no table")
+    _prepare_in(notes)
+    sides = [notes["image-size"]] if notes.get("image-size") is not None else []
+    shape = notes.get("image-shape", [])
+    if not isinstance(shape, list) or not all(map(_is_side, [*sides, *shape])):
+        raise ValueError("no size")
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _prepare_in(notes: dict[str, Any]) -> PrepareSettings:

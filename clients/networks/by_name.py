@@ -20,6 +20,8 @@ from clients.settings import STOCK_NETWORKS
 from strategies.errors import ConfigurationError
 
 OWN: Mapping[str, type[nn.Module]] = {"dncnn": DnCNN}
+FETCHING = frozenset({"Transchex"})
+"""Classes of MONAI that fetch weights from a network, or read files that an argument names."""
 IMAGING_EXTRA = "einops"  # packages of the extra that networks use
 MOST_LETTERS = 300  # of another library's error
 
@@ -32,7 +34,8 @@ def names_of_networks() -> tuple[str, ...]:
 
 
 def _is_network(name: str, value: object) -> bool:
-    return inspect.isclass(value) and issubclass(value, nn.Module) and value.__name__ == name
+    is_class = inspect.isclass(value) and issubclass(value, nn.Module) and value.__name__ == name
+    return is_class and name not in FETCHING
 
 
 def named_network(

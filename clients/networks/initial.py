@@ -14,6 +14,7 @@ from clients.networks.weights import get_weights, set_weights
 from clients.settings import InitialWeights
 from strategies.errors import ConfigurationError
 
+_TYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 MOST_NAMED = 3  # names of arrays in an error
 
 
@@ -29,11 +30,14 @@ def take_initial_weights(network: nn.Module, given: InitialWeights) -> None:
     expected = get_weights(network)
     check_names(found, expected, f"{given.file}")
     for name, array in expected.items():
-        _check_array(name, found[name], array.shape, f"{given.file}")
+        check_plain(found[name], name, f"{given.file}")
+        check_shapes({name: tuple(found[name].shape)}, {name: array.shape}, f"{given.file}")
     # In the types of the network, so that a model of half precision is not averaged in it.
-    set_weights(
-        network, {name: found[name].float().numpy().astype(expected[name].dtype) for name in found}
-    )
+    state = network.state_dict()
+    fitting = {
+        name: in_type_of(state[name], found[name], name, f"{given.file}") for name in expected
+    }
+    set_weights(network, {name: each.numpy() for name, each in fitting.items()})
 
 
 def _read(given: InitialWeights) -> dict[str, torch.Tensor]:
@@ -65,14 +69,35 @@ def check_names(found: Collection[str], expected: Collection[str], where: str) -
         )
 
 
-def _check_array(name: str, found: torch.Tensor, shape: tuple[int, ...], where: str) -> None:
-    check_shapes({name: tuple(found.shape)}, {name: tuple(shape)}, where)
-    if not found.is_floating_point() or not bool(found.isfinite().all()):
+def check_plain(found: torch.Tensor, name: str, where: str) -> None:
+    """Raise :class:`ConfigurationError` for what is no array of floating-point numbers.
+
+    Sparse and nested ones, ones without values, and numbers of 8 bits are none.
+    """
+    is_plain = found.layout == torch.strided and found.device.type == "cpu" and not found.is_nested
+    if not is_plain or found.dtype not in _TYPES:
         raise ConfigurationError(
-            f"{where}, whose {name} has values that are no finite numbers",
+            f"{where}, whose {name} is {'an array' if is_plain else 'no plain array'} of"
+            f" {str(found.dtype).removeprefix('torch.')}",
+            "an array of floating-point numbers of 16, 32, or 64 bits",
+            "convert it: tensor.to_dense().float()",
+        )
+
+
+def in_type_of(own: torch.Tensor, found: torch.Tensor, name: str, where: str) -> torch.Tensor:
+    """Return a plain array of a file in the type of the network's array ``own``.
+
+    Raises :class:`ConfigurationError` for values that are not finite, or not in that type.
+    """
+    # After the conversion: 1e300 is finite in 64 bits only.
+    fitting = found.detach().to(own.dtype)
+    if not bool(fitting.isfinite().all()):
+        raise ConfigurationError(
+            f"{where}, whose {name} has values that are no finite numbers in the network's type",
             "finite floating-point numbers",
             "take weights from before the training went wrong",
         )
+    return fitting
 
 
 def check_shapes(

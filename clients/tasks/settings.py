@@ -43,6 +43,16 @@ def _all_different(classes: tuple[str, ...]) -> tuple[str, ...]:
     return classes
 
 
+def _all_told_apart(classes: tuple[str, ...]) -> tuple[str, ...]:
+    # Masks name their segments, and are matched so: see clients.imaging.segmentation.
+    if len({name.strip().casefold() for name in classes}) != len(classes):
+        raise ValueError(
+            "expected class names that differ in more than capital letters and spaces around them,"
+            " as segments of masks are found by their names; rename the classes"
+        )
+    return classes
+
+
 class ClassificationSettings(Settings):
     """Classification: every image has one class."""
 
@@ -113,6 +123,7 @@ class SegmentationSettings(Settings):
     )
 
     _classes = field_validator("classes")(_all_different)
+    _labels = field_validator("classes")(_all_told_apart)
 
     @property
     def target(self) -> TargetKind:

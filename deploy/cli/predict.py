@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clients.files.durable import not_writable, write_durably
+from clients.files.durable import not_writable
+from clients.files.new import write_new_file, write_new_folder
 from strategies.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -128,21 +129,19 @@ class _Results(_Table):
     def row(self, path: Path, source: Path | Series, found: Prediction) -> list[object]:
         suffix, files = self._write(source, found)
         target = self.folder / f"{_stem(path)}{suffix}"
-        if target.exists():
+        try:
+            if suffix:
+                write_new_file(target, files[0])
+            else:
+                named = {f"{number:04}.dcm": each for number, each in enumerate(files, start=1)}
+                write_new_folder(target, named)
+        except FileExistsError:
             raise DataError(
                 f"{target} is there already",
                 "a new file for each image",
                 "name another folder with --output, or images of different names",
                 DataError.UNREADABLE,
-            )
-        if suffix:
-            write_durably(target, files[0])
-            return [path, target]
-        # Whole or not at all: half a series would look like a short one.
-        part = self.folder / f".{target.name}.part"
-        for number, content in enumerate(files, start=1):
-            write_durably(part / f"{number:04}.dcm", content)
-        part.rename(target)
+            ) from None
         return [path, target]
 
 
@@ -178,7 +177,8 @@ def _made(folder: Path | None) -> Path:
             DataError.MISSING,
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # Results show patients: a folder that is made here is for its owner alone.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise not_writable(folder, error) from error
     return folder
@@ -212,13 +212,17 @@ def _images(
 
 
 def _volumes_in(folder: Path, failures: list[DataError]) -> Iterator[tuple[Path, Path | Series]]:
-    from clients.data.manifest.finding import items_in
+    from clients.data.manifest.finding import items_in, place_of
 
     # Names of series matter within this call only, so that any key will do.
     items, left_out = items_in(folder, True, b"srflm predict")
     failures += [_no_image(folder / each.path, f"is left out: {each.reason}") for each in left_out]
+    named = folder if folder.name not in ("", "..") else folder.resolve()
     for item in items:
-        yield folder / item.path, item.source
+        # A series in the folder itself has its name: that of "." would be hidden.
+        is_own = place_of(item.path) == "."
+        path = named.with_name(named.name + item.path[1:]) if is_own else folder / item.path
+        yield path, item.source
 
 
 def _no_image(path: Path, why: str) -> DataError:

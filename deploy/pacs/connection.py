@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -60,7 +61,8 @@ class Connection:
             base_url=f"{settings.address}/",
             auth=None if named is None else read_credentials(named).auth(),
             verify=_trust(settings),
-            # No proxy, password, or authority from the environment: site.toml says all of it.
+            # No proxy, password, or authority from the environment: site.toml says all of it.  The
+            # authorities that this machine trusts are those of OpenSSL's own folder.
             trust_env=False,
             # The credentials are for this address and for no other one.
             follow_redirects=False,
@@ -141,9 +143,13 @@ class Connection:
             request = self._http.build_request("POST", path, headers=headers, content=content)
             response = self._http.send(request, stream=True)
             try:
-                if response.status_code != 409:
+                if response.status_code == 409:
+                    _check_plain(response)
+                else:
                     _check(response)
-                return Stored(response.status_code, _whole(response))
+                answer = _whole(response)
+                kind = response.headers.get("content-type", "").lower()
+                return Stored(response.status_code, answer, kind)
             finally:
                 response.close()
         except httpx.HTTPError as error:
@@ -152,21 +158,39 @@ class Connection:
 
 
 class Stored:
-    """The answer to what was sent: all of it is stored, or not."""
+    """The answer to what was sent: all of it is stored, or not; ``kind`` is its content type.
 
-    def __init__(self, status: int, content: bytes) -> None:
+    Raises :class:`PacsError` if it says success in another form than DICOM's JSON or XML: a page
+    that asks for a password does so too.
+    """
+
+    def __init__(self, status: int, content: bytes, kind: str) -> None:
         self.status = status
+        is_json = "json" in kind
+        is_known = is_json or ("xml" in kind and "html" not in kind)
         try:
             self.entries = entries_of(content)
         except ValueError:
             self.entries = []  # some servers answer in XML, whatever they are asked for
+            is_known = is_known and not is_json
+        if status == 200 and not is_known:
+            raise strange_answer("to a file with something that is neither DICOM's JSON nor XML")
 
 
 def _trust(settings: PacsSettings) -> ssl.SSLContext:
+    # Not ssl.create_default_context: it follows SSL_CERT_FILE and writes keys to SSLKEYLOGFILE.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if settings.ca is None:
-        return ssl.create_default_context()
+        places = ssl.get_default_verify_paths()
+        file, folder = Path(places.openssl_cafile), Path(places.openssl_capath)
+        if file.is_file():
+            context.load_verify_locations(cafile=file)
+        if folder.is_dir():
+            context.load_verify_locations(capath=folder)
+        return context
     try:
-        return ssl.create_default_context(cafile=settings.ca)
+        context.load_verify_locations(cafile=settings.ca)
+        return context
     except (OSError, ssl.SSLError):
         pass
     raise ConfigurationError(
@@ -179,6 +203,10 @@ def _trust(settings: PacsSettings) -> ssl.SSLContext:
 def _check(response: httpx.Response) -> None:
     if not 200 <= response.status_code < 300:
         raise refused_by_status(response.status_code)
+    _check_plain(response)
+
+
+def _check_plain(response: httpx.Response) -> None:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise strange_answer("in a compressed form, for which it was not asked")
 

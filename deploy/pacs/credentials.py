@@ -32,6 +32,12 @@ class Credentials(Settings):
         half = (self.user is None) != (self.password is None)
         if half or named == (self.token is not None):
             raise ValueError(f"expected {_FORM}")
+        # They become a header of each request: a line break would begin another one.
+        given = [each for each in (self.user, self.password, self.token) if each is not None]
+        if not all(each.isprintable() for each in given):
+            raise ValueError("expected printable signs, and no line breaks")
+        if self.token is not None and not self.token.isascii():
+            raise ValueError("expected a token of ASCII signs")
         return self
 
     def auth(self) -> httpx.Auth:
@@ -81,6 +87,6 @@ def read_credentials(path: Path) -> Credentials:
         pass  # the exception quotes the file
     raise ConfigurationError(
         f"{path} does not hold credentials in the form that is read",
-        f"TOML with {_FORM}, and nothing else",
+        f"TOML with {_FORM}, in printable signs, and nothing else",
         "correct the file; single quotes keep every sign as it is",
     )

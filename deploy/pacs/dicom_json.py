@@ -25,6 +25,10 @@ IMAGES_OF_SERIES: Final = "00201209"
 FAILED: Final = "00081198"
 FAILURE: Final = "00081197"
 
+REFERENCED: Final = "00081199"
+REFERENCED_IMAGE: Final = "00081155"
+
+MOST_LETTERS: Final = 1024
 _UID = re.compile(r"[0-9](?:[0-9.]{0,62}[0-9])?")
 
 
@@ -50,9 +54,12 @@ def values(entry: Entry, tag: str) -> list[Any]:
 
 
 def text(entry: Entry, tag: str) -> str:
-    """Return the first value of a tag as text, "" if there is none."""
+    """Return the first value of a tag as text, cut to 1,024 letters; "" if there is none."""
     first = next(iter(values(entry, tag)), "")
-    return str(first).strip() if isinstance(first, str | int | float) else ""
+    if not isinstance(first, str | int | float):
+        return ""
+    # JSON can say half of a letter (a lone surrogate), which no file can hold.
+    return str(first)[:MOST_LETTERS].encode("utf-8", "replace").decode().strip()
 
 
 def number(entry: Entry, tag: str) -> int | None:

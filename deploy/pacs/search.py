@@ -27,7 +27,7 @@ _KEPT = (
     *(tags.MODALITY, tags.SERIES_DESCRIPTION, tags.BODY_PART, tags.MANUFACTURER),
     tags.IMAGES_OF_SERIES,
 )
-"""All that is read of an entry: the rest of 50,000 would fill the memory."""
+"""All that is read of an entry: the rest of 50,000, or long texts, would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _pages(
 
 def _add(found: dict[str, Entry], page: list[Entry], key: str, most: int) -> None:
     try:
-        named = {uid(each, key): {tag: each[tag] for tag in _KEPT if tag in each} for each in page}
+        named = {uid(each, key): _kept(each) for each in page}
     except ValueError:
         named = None  # raised below: the exception's own text is no help
     if named is None:
@@ -168,6 +168,10 @@ def _add(found: dict[str, Entry], page: list[Entry], key: str, most: int) -> Non
             "narrow the dates in the query; if that does not help, ask the PACS's operators",
             PacsError.ANSWER,
         )
+
+
+def _kept(entry: Entry) -> Entry:
+    return {tag: {"Value": [text(entry, tag)]} for tag in _KEPT if values(entry, tag)}
 
 
 def _study_misfit(entry: Entry, query: Query) -> str | None:

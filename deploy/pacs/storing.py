@@ -10,7 +10,15 @@ import httpx
 
 from clients.imaging.objects import check_reader, object_in
 from deploy.pacs.connection import CHUNK, Connection
-from deploy.pacs.dicom_json import FAILED, FAILURE, number, values
+from deploy.pacs.dicom_json import (
+    FAILED,
+    FAILURE,
+    REFERENCED,
+    REFERENCED_IMAGE,
+    number,
+    text,
+    values,
+)
 from strategies.errors import ConfigurationError, DataError, PacsError
 
 
@@ -27,15 +35,15 @@ def store(pacs: Connection, files: Sequence[Path], progress: Callable[[int, int]
             "store-results = true, set by the site's IT",
             "set it; nothing was sent",
         )
-    for path in files:
-        _check(path)
-    for at, path in enumerate(files):
+    names = [_checked(path) for path in files]
+    for at, (path, name) in enumerate(zip(files, names, strict=True)):
         progress(at, len(files))
-        _store(pacs, path)
+        _store(pacs, path, name)
     progress(len(files), len(files))
 
 
-def _check(path: Path) -> None:
+def _checked(path: Path) -> str:
+    """Return the number of the object in a file."""
     check_reader(path.parent)
     try:
         found = object_in(path)
@@ -54,16 +62,19 @@ def _check(path: Path) -> None:
             "leave the file out; nothing was sent",
             DataError.UNREADABLE,
         )
+    return found.instance
 
 
-def _store(pacs: Connection, path: Path) -> None:
+def _store(pacs: Connection, path: Path, name: str) -> None:
     boundary = secrets.token_hex(16)
     kind = f'multipart/related; type="application/dicom"; boundary="{boundary}"'
     body = _Body(path, boundary)
     headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
     answer = pacs.post("studies", body, {**headers, "Content-Length": str(body.size)})
     failed = [number(item, FAILURE) for entry in answer.entries for item in values(entry, FAILED)]
-    if answer.status == 200 and not failed:
+    told = [item for entry in answer.entries for item in values(entry, REFERENCED)]
+    is_told = not told or any(text(item, REFERENCED_IMAGE) == name for item in told)
+    if answer.status == 200 and not failed and is_told:
         return
     reason = next((f"0x{each:04X}" for each in failed if each is not None), "no reason given")
     raise PacsError(

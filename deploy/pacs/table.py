@@ -22,13 +22,19 @@ def write_table(path: Path, series: Sequence[Series]) -> None:
     rows = _read(path)
     for each in series:
         told = "" if each.images is None else str(each.images)
-        about = (each.study, each.uid, each.date, each.modality, each.description, told)
+        texts = map(_inert, (each.date, each.modality, each.description))
+        about = (each.study, each.uid, *texts, told)
         rows[name_of(each.uid)] = (name_of(each.uid), *about)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(rows.values())
     write_durably(path, text.getvalue().encode(), private=True, mend=MEND)
+
+
+def _inert(text: str) -> str:
+    # A spreadsheet would run a text of the PACS that begins so.
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _read(path: Path) -> dict[str, tuple[str, ...]]:
@@ -39,5 +45,8 @@ def _read(path: Path) -> dict[str, tuple[str, ...]]:
     except (OSError, ValueError) as error:
         reason = error if isinstance(error, OSError) else OSError(None, "it is not text")
         raise not_writable(path, reason, MEND) from None
-    lines = [tuple(row) for row in csv.reader(io.StringIO(content)) if row]
+    try:
+        lines = [tuple(row) for row in csv.reader(io.StringIO(content)) if row]
+    except csv.Error:
+        raise not_writable(path, OSError(None, "it is no table"), MEND) from None
     return {row[0]: row for row in lines[1:]}

@@ -47,13 +47,18 @@ class PacsSettings(Settings):
     @field_validator("address")
     @classmethod
     def _is_safe(cls, address: str) -> str:
+        import httpx  # only sites with a PACS need it
+
         # The address itself is not quoted: somebody may have written a password into it.
         try:
             parts = urlsplit(address)
             host, _ = parts.hostname, parts.port
-        except ValueError:
+            # As it will be read: what is checked here must be the host that is spoken to.
+            read = httpx.URL(address)
+            hosts = read.host, read.raw_host.decode("ascii")
+        except (ValueError, httpx.InvalidURL):  # UnicodeError is a ValueError
             raise ValueError("expected an address such as https://host/dicom-web") from None
-        if parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in ("http", "https") or not host or host not in hosts:
             raise ValueError("expected an address such as https://host/dicom-web")
         if parts.username is not None or parts.password is not None:
             raise ValueError("expected an address without a name or password; use credentials")

@@ -45,13 +45,20 @@ def image_as_dicom(
     ``values`` (1, *space) are in the unit of the source, as HU; ``affine`` is as it was read.  Each
     file has the patient, study, and place of its source, which it references; the series is
     ``series_uid``, numbers are 16 bits with their rescale.  Raises :class:`DataError` for several
-    channels, for a source of many frames in a file, and for values of another geometry.
+    channels, for a source of many frames in a file, and for values of another geometry or not
+    finite.
     """
     if len(values) != 1 or any(is_many_frames(file) for file in origin.files):
         raise unreadable(
             f"{origin.where} has many frames in a file, or colours",
             "one grey image a file, as a restored image is written in DICOM",
             "write NIfTI: --format nifti",
+        )
+    if not np.isfinite(values).all():
+        raise unreadable(
+            f"the restored image of {origin.where}, which has values that are no finite numbers",
+            "a model that gives numbers",
+            "take another model of the run",
         )
     frames = as_frames(values[0], affine, origin)
     is_ct = origin.files[0].get("Modality") == "CT"

@@ -81,6 +81,8 @@ def _encoded(
         series_description="Segmentation by SRFLM",
         content_label="SEGMENTATION",
     )
+    # Names of classes are not the source's: its character set may not have their letters.
+    found.SpecificCharacterSet = "ISO_IR 192"
     content = io.BytesIO()
     found.save_as(content)
     return content.getvalue()

@@ -173,3 +173,50 @@ def test_file_that_is_no_configuration_is_refused(
 def test_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"configs/inference\.json"):
         read_bundle(tmp_path)
+
+
+def deep(levels: int) -> Any:
+    return [deep(levels - 1)] if levels else 1
+
+
+LARGE: dict[str, tuple[dict[str, Any], str]] = {
+    "classes": ({"out_channels": 4097}, "a whole number beyond"),
+    "many classes": ({"out_channels": 10**12}, "a whole number beyond"),
+    "layers": ({"num_res_units": 10**9}, "num_res_units: a whole number beyond"),
+    "arrays within arrays": ({"channels": deep(300)}, "within each other"),
+    "null within an array": ({"channels": [4, None]}, "channels::1: null within an array"),
+    "channels below none": ({"in_channels": -1}, "no number of channels"),
+    "dimensions": ({"spatial_dims": 4000}, "4000 dimensions"),
+    "an image": ({"_target_": "UNETR", "img_size": [96, -1]}, "no size"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_value_that_would_fill_the_memory_is_refused(tmp_path: Path, name: str) -> None:
+    changes, expected = LARGE[name]
+    with pytest.raises(ConfigurationError, match=expected):
+        read_bundle(with_definition(tmp_path, **changes))
+
+
+def test_chain_of_references_comes_to_an_end(tmp_path: Path) -> None:
+    chain = {f"e{n}": f"@e{n + 1}" for n in range(2000)} | {"e2000": [4, 8]}
+    with pytest.raises(ConfigurationError, match="within each other"):
+        read_bundle(with_definition(tmp_path, chain, channels="@e0"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: &a {k: 1}\nb: &b {<<: [*a, *a]}\n", "no configuration of a bundle"),
+        ("network_def:\n  _target_: UNet\n  channels: &b [*b]\n", "no configuration of a bundle"),
+        (f"network_def:\n  _target_: UNet\n  spatial_dims: 0x{'F' * 6000}\n", "beyond"),
+        (f"network_def:\n  _target_: UNet\n  0x{'F' * 6000}: 2\n", "no configuration"),
+        ("network_def:\n  _target_: UNet\n  1: 2\n", "a key that is no text"),
+    ],
+    ids=["merged", "in itself", "dimensions", "a long key", "a key"],
+)
+def test_yaml_that_multiplies_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "inference.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=expected):
+        read_bundle(tmp_path)

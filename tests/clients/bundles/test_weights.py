@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,24 @@ def test_weights_that_are_not_this_networks_are_refused(tmp_path: Path, name: st
 def test_bundle_without_weights_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"without models/model"):
         read_bundle(bundle(tmp_path)).weights()
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.parametrize("name", ["float64", "float8", "sparse", "meta", "nested"])
+def test_array_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
+    state = network().state_dict()
+    first = next(iter(state))
+    each = state[first]
+    match name:
+        case "float64":
+            state[first] = torch.full_like(each, 1e300, dtype=torch.float64)
+        case "float8":
+            state[first] = each.to(torch.float8_e4m3fn)
+        case "sparse":
+            state[first] = each.to_sparse()
+        case "meta":
+            state[first] = torch.empty(each.shape, device="meta")
+        case "nested":
+            state[first] = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+    with pytest.raises(ConfigurationError, match=re.escape(first)):
+        read_bundle(with_weights(tmp_path, state)).weights()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import clients.models.model_file
 from clients.bundles.reading import read_bundle
 from clients.bundles.record import RunRecord
 from clients.bundles.writing import write_bundle
@@ -20,7 +21,7 @@ from clients.models.model_file import read_model_file
 from clients.preparation.prepare import prepare
 from clients.preparation.settings import PrepareSettings
 from clients.tasks.settings import ClassificationSettings, SegmentationSettings
-from strategies.errors import ConfigurationError
+from strategies.errors import ConfigurationError, RunFolderError
 from tests.clients.bundles.exported import MASKS, MODELS, RECORD, UNET, Model, write_images
 
 QUICK = (
@@ -160,3 +161,26 @@ def test_transforms_prepare_as_training_did(tmp_path: Path, name: str) -> None:
         for axis, (edge, own) in enumerate(zip(edges, expected.shape, strict=True)):
             found = found.narrow(axis, edge, own)  # what the bundle pads before the network
         assert float((found - expected).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("notes", [{"image-size": "$1"}, {"image-shape": ["$1", 32]}])
+def test_size_that_monai_would_run_is_no_size(tmp_path: Path, notes: dict[str, Any]) -> None:
+    path = SMALL.write(tmp_path / "m.safetensors")
+    replace(read_model_file(path), notes=notes).write(path)
+    with pytest.raises(RunFolderError, match="damaged srflm-model-1 header"):
+        write_bundle(path, tmp_path / "bundle", RECORD)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_nothing_is_run_that_is_not_this_programs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever lets a text through, the configuration has it, and is refused."""
+    monkeypatch.setattr(clients.models.model_file, "_check_notes", lambda notes: None)
+    path = MODELS["classification"].write(tmp_path / "m.safetensors")
+    file = read_model_file(path)
+    notes = {**file.notes, "image-size": "$1", "image-shape": [32, 32]}
+    replace(file, notes=notes).write(path)
+    with pytest.raises(ConfigurationError, match="which MONAI would evaluate"):
+        write_bundle(path, tmp_path / "bundle", RECORD)
+    assert not (tmp_path / "bundle").exists()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -114,3 +115,14 @@ def test_weights_of_another_number_of_classes_are_refused(tmp_path: Path) -> Non
     task = ClassificationSettings(channels=3, classes=("a", "b"))
     ModelFile(ModelSettings(), task, weights, {}).write(tmp_path / "x")
     assert "'classifier.bias' has shape (3,)" in refused(tmp_path / "x").found
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [["x"], *({"image-size": each} for each in ("$1", "abc", 0, -1, True, [32], 1.5))]
+    + [{"image-shape": each} for each in (["a"], 32, [32, 0], [True, 32], {"a": 1})],
+)
+def test_notes_that_none_has_written_are_refused(tmp_path: Path, notes: Any) -> None:
+    path = tmp_path / "model.safetensors"
+    replace(write(path), notes=notes).write(path)
+    assert "damaged srflm-model-1 header" in refused(path).found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import socket
 from typing import Any
 
@@ -12,7 +13,8 @@ from monai.networks import nets
 from monai.utils import OptionalImportError
 from torch import nn
 
-from clients.networks.by_name import MOST_LETTERS, named_network, names_of_networks
+from clients.networks.arguments import is_decided, parameters_of
+from clients.networks.by_name import MOST_LETTERS, OWN, named_network, names_of_networks
 from clients.networks.dncnn import DnCNN
 from strategies.errors import ConfigurationError
 from tests.clients.networks.small_networks import ARGUMENTS
@@ -221,3 +223,17 @@ def test_dncnn_is_no_classifier_and_changes_no_channels() -> None:
     assert "maps images to images" in refusal("dncnn", {}).found
     with pytest.raises(ConfigurationError, match="residual is added"):
         named_network("dncnn", {}, 2, 1, 3, True)
+
+
+def test_no_argument_names_a_file_or_an_address() -> None:
+    named = re.compile(r"path|repo|file|url|checkpoint$|ckpt|_dir$")
+    # A rate, and whether memory is saved in training.
+    harmless = {"dropout_path_rate", "drop_path_rate", "use_checkpoint"}
+    found = [
+        (name, each)
+        for name in set(names_of_networks()) - OWN.keys()
+        for each, parameter in parameters_of(getattr(nets, name)).items()
+        if named.search(each) and not is_decided(parameter) and each not in harmless
+    ]
+    assert found == []
+    assert "monai.networks.nets" in refusal("Transchex", {}).expected

@@ -34,7 +34,7 @@ REFUSED = {
     " VoxelMorph VoxelMorphUNet",
     "parts of a program, or of another network": "BertAttention BertMixedLayer BertOutput DiNTS"
     " MultiModal NetAdapter PatchMerging PatchMergingV2 Pooler ResNetBlock ResNetBottleneck"
-    " Transchex VISTA3D",
+    " VISTA3D",
     "packages that are not ours": "DAF3D HyenaNDUNETR MILModel TorchVisionFCModel",
     "another number of outputs": "Critic Discriminator GlobalNet",
     "images of one size only": "HoVerNet",

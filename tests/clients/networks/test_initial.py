@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from safetensors.numpy import save
 
 from clients.models.model_file import ModelFile, load_model
@@ -76,7 +78,7 @@ BAD = {
     ),
     "whole numbers": (
         changed(lambda w: w.update({first(w): w[first(w)].astype(np.int32)})),  # type: ignore[arg-type]
-        "no finite numbers",
+        "an array of int32",
     ),
     "no safetensors file": (b"\x80\x04not a model", "no safetensors file"),
     "nothing": (b"", "no safetensors file"),
@@ -100,3 +102,18 @@ def test_file_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "begin.safetensors").unlink()
     with pytest.raises(ConfigurationError, match="cannot be read"):
         initial_network(model, TASK, 1)
+
+
+STRANGE = {
+    "infinite in 32 bits": (lambda each: torch.full_like(each, 1e300, dtype=torch.float64), "fin"),
+    "of 8 bits": (lambda each: each.to(torch.float8_e4m3fn), "float8_e4m3fn"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_array_that_does_not_fit_the_networks_type_is_refused(tmp_path: Path, name: str) -> None:
+    change, expected = STRANGE[name]
+    state = {name: torch.from_numpy(each) for name, each in weights().items()}
+    state[first(weights())] = change(state[first(weights())])
+    with pytest.raises(ConfigurationError, match=expected):
+        initial_network(given(tmp_path, safetensors.torch.save(state)), TASK, 1)

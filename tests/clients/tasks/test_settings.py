@@ -9,7 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from clients.tasks.registry import task_of
-from clients.tasks.settings import ClassificationSettings, TaskSettings, metric_title, read_task
+from clients.tasks.settings import (
+    ClassificationSettings,
+    SegmentationSettings,
+    TaskSettings,
+    metric_title,
+    read_task,
+)
 from tests.support.learning.tasks import classification, restoration, segmentation
 
 TASKS = (classification(), segmentation(), restoration(), restoration(metric="ssim"))
@@ -66,3 +72,11 @@ def test_metric_has_a_title_whatever_the_classes(name: str, title: str | None) -
 def test_settings_of_tasks_need_no_torch() -> None:
     code = "import sys, clients.tasks.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("other", ["Liver", "liver ", "LIVER"])
+def test_classes_of_masks_differ_in_more_than_capitals_and_spaces(other: str) -> None:
+    with pytest.raises(ValidationError, match="differ in more than"):
+        SegmentationSettings(kind="segmentation", classes=("background", "liver", other))
+    # Nothing finds an image's class by its name but its own list, so these stay as they are.
+    assert ClassificationSettings(classes=("liver", other)).classes == ("liver", other)

@@ -115,6 +115,13 @@ def from_bundle(*words: object) -> Result:
     return CliRunner().invoke(app, ["config", "from-bundle", *map(str, words)])
 
 
+def test_weights_have_the_suffix_that_the_federation_reads(tmp_path: Path) -> None:
+    folder = with_weights(tmp_path / "b", network().state_dict())
+    result = from_bundle(folder, "--weights", tmp_path / "federation.toml")
+    assert isinstance(result.exception, ConfigurationError)
+    assert ".safetensors" in str(result.exception) and not (tmp_path / "federation.toml").exists()
+
+
 def test_what_from_bundle_prints_is_a_federation_that_begins_with_its_weights(
     tmp_path: Path,
 ) -> None:

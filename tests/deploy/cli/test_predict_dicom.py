@@ -79,3 +79,24 @@ def test_classes_are_no_dicom(tmp_path: Path) -> None:
     model = model_for(tmp_path, classification(), ModelSettings())
     with pytest.raises(ConfigurationError, match="leave --format out"):
         predict(model, tmp_path)
+
+
+def test_rest_of_a_killed_call_is_in_no_series(tmp_path: Path) -> None:
+    series = write_study(tmp_path / "in" / "a", volume_of_ct())
+    model = model_for(tmp_path, restoration(spatial_dims=3))
+    part = tmp_path / "out" / ".a.part"
+    part.mkdir(parents=True)
+    (part / "0099.dcm").write_bytes(b"another patient")
+    _, code = predict(model, tmp_path / "in", "--output", tmp_path / "out")
+    assert code == 0
+    assert len(list((tmp_path / "out" / "a").iterdir())) == len(series.headers)
+
+
+def test_series_in_the_folder_itself_has_the_folders_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(tmp_path / "in" / "a", volume_of_ct())
+    model = model_for(tmp_path, segmentation(spatial_dims=3))
+    monkeypatch.chdir(tmp_path / "in" / "a")
+    rows, _ = predict(model, ".", "--output", tmp_path / "out")
+    assert [Path(row["result"]).name[0] for row in rows] == ["a"]

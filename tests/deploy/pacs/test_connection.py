@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import ValidationError
 
 from deploy.identity.certificates import end_entity, issue, make_authority
 from deploy.identity.keys import new_key
@@ -271,3 +272,50 @@ def test_status_that_is_no_success_is_one_error(
     )
     assert words in refused(pacs, folder, code)
     assert len(pacs.asked) == (4 if status == 503 else 1)
+
+
+def test_environment_names_no_authority_and_no_file_of_keys(
+    secured: MadeUpPacs, keys: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a variable would do what the site's IT has not agreed to."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(keys / "ca.pem"))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(keys / "log"))
+    refused(secured, folder, PacsError.CERTIFICATE)
+    assert pulled(secured, folder, ca=keys / "ca.pem").whole == 4
+    assert not (keys / "log").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'token = "{CANARY}\\nX-Other: 1"',
+        f'token = "{CANARY}ü"',
+        f'user = "a"\npassword = "{CANARY}\\u0000"',
+    ],
+)
+def test_credentials_that_no_header_holds_are_refused(tmp_path: Path, text: str) -> None:
+    said = problem(account(tmp_path, text))
+    assert "printable signs" in said and CANARY not in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://pacs.example.org/dicom\tweb",
+        "https://pacs.example.org/di\x00com",
+        "https://xn--/",
+        "https://host\\@127.0.0.1/",
+        "http://localhost\\@pacs.example.org/x",
+    ],
+)
+def test_address_that_is_read_in_two_ways_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError, match="expected"):
+        PacsSettings(address=address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://PACS.example.org/x", "https://[::1]:8042/x", "https://klinik-süd.de", "https://a:1"],
+)
+def test_usual_addresses_are_read(address: str) -> None:
+    Connection(PacsSettings(address=address))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from deploy.pacs.connection import Connection
 from deploy.pacs.storing import store
@@ -137,3 +138,55 @@ def test_made_up_result_is_what_it_says(tmp_path: Path) -> None:
     header = dcmread(result(tmp_path / "one"))
     assert header.SOPClassUID == SEGMENTATION
     assert header.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+
+
+# ---- success that is none ----------------------------------------------------------------------
+
+SENT = '[{"00081199": {"Value": [{"00081155": {"Value": ["%s"]}}]}}]'
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"<html>Log in please</html>", "text/html"),
+        (b"<html/>", "application/xhtml+xml"),
+        (b"<html/>", "application/dicom+json"),
+        (b"", ""),
+    ],
+)
+def test_page_that_answers_is_no_success(
+    pacs: MadeUpPacs, tmp_path: Path, body: bytes, kind: str
+) -> None:
+    pacs.answer = lambda handler: handler.send(body, kind, 200) is None
+    text = refused(PacsError, pacs, result(tmp_path / "one"))
+    assert PacsError.ANSWER in text and "neither DICOM's JSON nor XML" in text
+
+
+def test_answer_in_xml_is_taken_as_success(pacs: MadeUpPacs, tmp_path: Path) -> None:
+    pacs.answer = lambda handler: handler.send(b"<a/>", "application/dicom+xml", 200) is None
+    assert sent(pacs, result(tmp_path / "one"))[-1] == (1, 1)
+
+
+def test_answer_about_another_file_is_no_success(pacs: MadeUpPacs, tmp_path: Path) -> None:
+    path = result(tmp_path / "one")
+    own, other = str(dcmread(path).SOPInstanceUID), "1.2.3"
+    pacs.answer = lambda handler: _take(handler, (SENT % own).encode(), 200)
+    assert sent(pacs, path)[-1] == (1, 1)
+    pacs.answer = lambda handler: _take(handler, (SENT % other).encode(), 200)
+    assert "has not stored" in refused(PacsError, pacs, path)
+
+
+def test_compressed_answer_is_never_unpacked(pacs: MadeUpPacs, tmp_path: Path) -> None:
+    body = gzip.compress(b"\0" * 2**20)
+    pacs.answer = lambda handler: (
+        handler.send(body, "application/dicom+json", 409, Content_Encoding="gzip") is None
+    )
+    assert "compressed form" in refused(PacsError, pacs, result(tmp_path / "one"))
+
+
+def test_file_that_says_it_is_another_object_is_not_sent(pacs: MadeUpPacs, tmp_path: Path) -> None:
+    path = result(tmp_path / "one")
+    header = dcmread(path)
+    header.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    header.save_as(path)
+    assert "another kind" in refused(DataError, pacs, path) and pacs.asked == []

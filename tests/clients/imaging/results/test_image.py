@@ -115,3 +115,12 @@ def test_many_frames_and_colours_are_refused(tmp_path: Path) -> None:
     for source, values in ((path, image.values), (series, np.repeat(image.values, 3, axis=0))):
         with pytest.raises(DataError, match="--format nifti"):
             image_as_dicom(values, image.affine, origin_of(source), new_uid())
+
+
+def test_image_with_values_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    series = write_study(tmp_path / "source", volume_of_ct())
+    image = read_volume(series)
+    restored = image.values.astype(np.float32)
+    restored[0, 0, 0, 0] = np.nan
+    with pytest.raises(DataError, match="no finite numbers"):
+        image_as_dicom(restored, image.affine, origin_of(series), new_uid())

@@ -195,3 +195,19 @@ def test_missing_package_is_named_with_its_extra(
     with pytest.raises(DataError, match="highdicom is not installed") as caught:
         origin_of(series)
     assert "[imaging]" in caught.value.mend
+
+
+@pytest.mark.parametrize("letters", [None, "ISO_IR 100"])
+def test_names_of_classes_need_not_be_in_the_sources_letters(
+    tmp_path: Path, letters: str | None
+) -> None:
+    about = {} if letters is None else {"SpecificCharacterSet": letters, "PatientName": "Mü^ß"}
+    series = write_study(tmp_path / "images", volume_of_ct(), **about)
+    image, classes = read_volume(series), ("背景", "肝臓", "脾臓")
+    mask = np.random.default_rng(1).integers(0, 3, image.values.shape[1:]).astype(np.uint8)
+    path = tmp_path / "mask.dcm"
+    path.write_bytes(mask_as_dicom(mask, image.affine, origin_of(series), classes, new_uid()))
+    found = read_segmentation(path, series, image, classes)
+    np.testing.assert_array_equal(found.values[0], mask)
+    if letters is not None:
+        assert str(dcmread(path).PatientName) == "Mü^ß"
