@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-fast explore lint docs reference bench setup clean help
+.PHONY: demo test test-fast test-long explore lint docs reference bench setup clean help
 
 help:            ## show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,9 +15,12 @@ demo: $(STAMP)   ## run SRFLM with four vendors on the built-in CT phantom
 # Tests that have processes of their own mostly wait: three files at once, the longest first.
 PROCESSES := tests/federation tests/docs tests/simulation tests/deploy tests/benchmarks
 
-test: lint test-fast  ## lint, types, documentation, and all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 $(PROCESSES:%=--ignore=%)
-	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(PROCESSES)
+test: lint test-fast  ## lint, types, documentation, and tests: about twenty minutes on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not long" -n 2 $(PROCESSES:%=--ignore=%)
+	$(BIN)/python -m pytest -m "slow and not long" -n 3 --dist loadfile --no-loadscope-reorder $(PROCESSES)
+
+test-long: $(STAMP)  ## the rest, an hour of it: every fault on real sites; before a release
+	$(BIN)/python -m pytest -m long -n 3 --dist loadfile --no-loadscope-reorder $(PROCESSES)
 
 test-fast: $(STAMP)   ## the tests that need no processes of their own, two at once
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2

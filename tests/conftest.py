@@ -64,3 +64,10 @@ def phantom_npz(tmp_path: Path) -> Path:
     path = tmp_path / "phantom.npz"
     np.savez(path, **arrays)
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A long test that is not slow would run among the fast ones, and in no other command."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("slow"):
+            raise pytest.UsageError(f"{item.nodeid} is marked long; expected slow too")

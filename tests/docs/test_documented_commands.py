@@ -26,9 +26,12 @@ NOT_RUN: Final = {
     "make setup": "it installs the virtual environment in which the tests run",
     "make demo": "it installs, then runs `srflm simulate`, which a tutorial runs with fewer rounds",
     "make test": "it runs this test",
+    "make test-long": "it runs this test",
     ". .venv/bin/activate": "the tests put their own environment first in PATH",
     "sudo apt-get install nginx-light": "it changes the machine; CI does so",
 }
+LONG: Final = {"federation"}
+"""Tutorials that take minutes."""
 # Beginning of a command of the README → the test that takes it from there and runs it.
 RUN_ELSEWHERE: Final = {
     "export FLWR_": "tests/simulation/test_simulate.py",
@@ -91,7 +94,13 @@ def reader(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.long] if page.stem in LONG else [], id=page.stem)
+        for page in TUTORIALS
+    ],
+)
 def test_tutorial_does_what_it_says(page: Path, reader: Path) -> None:
     needs_nginx = any("poc" in command for command in commands_of(page))
     if needs_nginx and shutil.which("nginx", path=NGINX_PATH) is None:

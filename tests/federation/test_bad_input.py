@@ -35,7 +35,7 @@ from tests.support.deployed import DeployedFederation
 from tests.support.sites import processes_about
 from tests.support.tiny import tiny_federation
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 VENDORS = ("a", "b", "c")
 CONFIGURATION = ConfigurationError.codes[0]
 LEDGER = LedgerError.codes[0]

@@ -16,7 +16,7 @@ from tests.support.sites import rounds_of, run_rounds, running_sites
 from tests.support.tiny import tiny_federation
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 LAST_RECORD = re.compile(r"last record (\d+:[0-9a-f]{64})")
 
 

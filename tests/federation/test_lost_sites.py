@@ -19,7 +19,7 @@ from tests.support.sites import Sites, rounds_of, run_rounds, running_sites
 from tests.support.tiny import tiny_federation
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def up_again(site: DeployedSite, restored: bool = False) -> None:

@@ -36,6 +36,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     # The supervisors, which outlive whoever has started them.
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
 ]

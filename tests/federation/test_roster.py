@@ -25,7 +25,7 @@ from tests.support.sites import processes_about, rounds_of
 from tests.support.tiny import tiny_federation
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 class Consortium:

@@ -98,6 +98,7 @@ def killed_in_a_later_term(path: Path, folder: RunFolder) -> list[TermRecord]:
     return committed
 
 
+@pytest.mark.long
 def test_run_killed_at_any_instant_is_resumed_to_the_same_end(
     simulated: tuple[RunFolder, str], tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_run_that_stops_has_an_exit_code_and_says_why(tmp_path: Path) -> None:
     assert "srflm simulate --resume" in result.stdout
 
 
+@pytest.mark.long
 def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
     paths = [write_federation(tmp_path / name, run__rounds=1) for name in ("one", "two")]
     runs = [

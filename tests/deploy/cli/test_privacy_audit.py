@@ -65,6 +65,7 @@ def test_wrong_shadows_are_refused(words: tuple[str, object]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_membership_is_found_without_privacy_and_not_with_it(tmp_path: Path) -> None:
     """Labels are drawn at random: whatever a model knows of them it has learnt by heart."""
     rng = np.random.default_rng(5)

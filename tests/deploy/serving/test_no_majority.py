@@ -30,7 +30,10 @@ def granted(sites: QuickFederation) -> list[int]:
 
 @pytest.mark.parametrize(
     ("away", "turns"),
-    [("cd", 200), ("ab", 50), ("ad", 50), pytest.param("cd", TURNS, marks=pytest.mark.slow)],
+    [
+        *(("cd", 200), ("ab", 50), ("ad", 50)),
+        pytest.param("cd", TURNS, marks=[pytest.mark.slow, pytest.mark.long]),
+    ],
 )
 def test_half_of_the_sites_may_be_away_for_thousands_of_turns(
     sites: QuickFederation, away: str, turns: int
