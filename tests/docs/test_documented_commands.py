@@ -26,7 +26,6 @@ NOT_RUN: Final = {
     "make setup": "it installs the virtual environment in which the tests run",
     "make demo": "it installs, then runs `srflm simulate`, which a tutorial runs with fewer rounds",
     "make test": "it runs this test",
-    "make test-long": "it runs this test",
     ". .venv/bin/activate": "the tests put their own environment first in PATH",
     "sudo apt-get install nginx-light": "it changes the machine; CI does so",
 }
