@@ -33,6 +33,7 @@ from benchmarks.markdown import table
 from benchmarks.section import main
 from benchmarks.spread import Spread, alternate, ratios
 from clients.data.case_cache import CaseCache
+from clients.data.manifest import untouched
 from clients.data.manifest.indexing import Keys, index_folder
 from clients.data.manifest.loading import Source, prepared_case, read_cases
 from clients.data.manifest.rows import Row, write_manifest
@@ -114,7 +115,7 @@ def faster_again(
     """Return how many times faster a case of ``folder`` is read from the cache than anew."""
     write(folder)
     row = _indexed(folder, task)[0]
-    time.sleep(2.5)  # a file that has just changed is not trusted
+    time.sleep(max(0.0, untouched.SETTLED + 1))  # a file that has just changed is not trusted
 
     def seconds(source: Source) -> float:
         started = time.perf_counter()
