@@ -15,11 +15,11 @@ demo: $(STAMP)   ## run SRFLM with four vendors on the built-in CT phantom
 # Tests that have processes of their own mostly wait: three files at once, the longest first.
 PROCESSES := tests/federation tests/docs tests/simulation tests/deploy tests/benchmarks
 
-test: lint test-fast  ## lint, types, documentation, and tests: about twenty minutes on two cores
+test: lint test-fast  ## lint, types, documentation, and all tests that take no minutes each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not long" -n 2 $(PROCESSES:%=--ignore=%)
 	$(BIN)/python -m pytest -m "slow and not long" -n 3 --dist loadfile --no-loadscope-reorder $(PROCESSES)
 
-test-long: $(STAMP)  ## the rest, an hour of it: every fault on real sites; before a release
+test-long: $(STAMP)  ## the tests that take minutes each: every fault on real sites; before a release
 	$(BIN)/python -m pytest -m long -n 3 --dist loadfile --no-loadscope-reorder $(PROCESSES)
 
 test-fast: $(STAMP)   ## the tests that need no processes of their own, two at once
