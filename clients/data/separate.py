@@ -71,10 +71,9 @@ class SeparateRecords:
         images = torch.zeros(0, channels, *space)
         if isinstance(self.targets, torch.Tensor):
             return images, self.targets[:0]
-        first = self.targets[0]
-        mask = first.ndim == self.images[0].ndim - 1
-        shape = space if mask else (len(first), *space)
-        return images, torch.zeros(0, *shape, dtype=torch.int64 if mask else torch.float32)
+        if self._has_masks:
+            return images, torch.zeros(0, *space, dtype=torch.int64)
+        return images, torch.zeros(0, len(self.targets[0]), *space)
 
     def on(self, device: torch.device) -> SeparateRecords:
         """Return the same records, whose batches lie on ``device``."""
@@ -83,12 +82,8 @@ class SeparateRecords:
     def batch(self, rows: torch.Tensor, seed: int) -> Batch:
         """Return the records of ``rows``, int64 (B,), or a patch of each, drawn from ``seed``."""
         rng = np.random.default_rng(seed)
-        chosen = [(row, self._corner(row, rng)) for row in rows.tolist()]
-        images = torch.stack([self._image(row, corner) for row, corner in chosen])
-        if isinstance(self.targets, torch.Tensor):
-            targets = self.targets[rows]
-        else:
-            targets = torch.stack([self._target(row, corner) for row, corner in chosen])
+        chosen = rows.tolist()
+        images, targets = self._read(chosen, [self._corner(row, rng) for row in chosen])
         return images.to(self.device), targets.to(self.device)
 
     def batches(self, asked: Iterable[tuple[torch.Tensor, int]]) -> Iterator[Batch]:
@@ -111,7 +106,8 @@ class SeparateRecords:
             last = min(len(self), start + images_at_once(shape[1:]))
             while end < last and self.images[end].shape == shape:
                 end += 1
-            yield self._cases(range(start, end))
+            rows = list(range(start, end))
+            yield Cases(*self._read(rows, [None] * len(rows)), self.spacing[rows])
             start = end
 
     def at(self, rows: torch.Tensor) -> SeparateRecords:
@@ -134,21 +130,19 @@ class SeparateRecords:
 
     # ---- reading -------------------------------------------------------------------------------
 
-    def _cases(self, rows: Sequence[int]) -> Cases:
-        images = torch.stack([self._image(row, None) for row in rows])
+    @property
+    def _has_masks(self) -> bool:
+        return self.classes is None and self.targets[0].ndim == self.images[0].ndim - 1
+
+    def _read(self, rows: list[int], corners: Sequence[Corner | None]) -> Batch:
+        """Return records of one size, or the patches of them that begin at the ``corners``."""
+        places = list(zip(rows, corners, strict=True))
+        images = [self._part(self.images[row], corner, is_mask=False) for row, corner in places]
         if isinstance(self.targets, torch.Tensor):
-            targets = self.targets[list(rows)]
-        else:
-            targets = torch.stack([self._target(row, None) for row in rows])
-        return Cases(images, targets, self.spacing[list(rows)])
-
-    def _image(self, row: int, corner: Corner | None) -> torch.Tensor:
-        return self._part(self.images[row], corner, is_mask=False)
-
-    def _target(self, row: int, corner: Corner | None) -> torch.Tensor:
-        assert not isinstance(self.targets, torch.Tensor)
-        target = self.targets[row]
-        return self._part(target, corner, is_mask=target.ndim == self.images[row].ndim - 1)
+            return torch.stack(images), self.targets[rows]
+        mask, arrays = self._has_masks, self.targets
+        targets = [self._part(arrays[row], corner, is_mask=mask) for row, corner in places]
+        return torch.stack(images), torch.stack(targets)
 
     def _part(self, values: NDArray[Any], corner: Corner | None, is_mask: bool) -> torch.Tensor:
         """Return an array, or the patch of it that begins at ``corner``, as a network sees it."""
@@ -194,10 +188,7 @@ class SeparateRecords:
 
     def _places_of(self, row: int) -> list[NDArray[np.int64]]:
         """Return for each label of a record's mask but the background where some voxels lie."""
-        if (
-            isinstance(self.targets, torch.Tensor)
-            or self.targets[row].ndim == self.images[row].ndim
-        ):
+        if isinstance(self.targets, torch.Tensor) or not self._has_masks:
             return []
         if row not in self._places:
             mask = np.array(self.targets[row]).reshape(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -70,13 +70,15 @@ def find_series(folder: Path) -> Found:
         import pydicom  # noqa: F401
     except ImportError:
         raise without_extra(folder, "a folder of DICOM", "pydicom") from None
-    return series_among(sorted(each for each in folder.rglob("*") if _is_shown(each, folder)))
+    return series_among(shown_files(folder))
 
 
-def _is_shown(path: Path, folder: Path) -> bool:
-    """Return whether this is a file that lies in no hidden folder below ``folder``."""
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return not hidden and path.is_file()
+def shown_files(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and all folders in it, in the order of paths, but hidden ones."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file():
+            yield path
 
 
 def series_among(paths: Iterable[Path]) -> Found:

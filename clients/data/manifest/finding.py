@@ -15,7 +15,7 @@ from clients.data.manifest.pairing import LeftOut
 from clients.data.manifest.rows import MANIFEST
 from clients.imaging.decoding import has_magic
 from clients.imaging.header import SeriesHeader, why_left_out
-from clients.imaging.index import Series, find_series, series_among
+from clients.imaging.index import Series, find_series, series_among, shown_files
 from clients.imaging.nifti import is_nifti
 from clients.imaging.picture import NUMPY_SUFFIXES, PICTURE_SUFFIXES
 from clients.imaging.refusal import without_extra
@@ -141,11 +141,7 @@ def series_key(uid: str, key: bytes) -> str:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if path.is_file() and not hidden and parts != (MANIFEST,):
-            yield path
+    return (path for path in shown_files(folder) if path != folder / MANIFEST)
 
 
 def _of_series(found: list[Series], folder: Path, key: bytes) -> Iterator[Item]:
