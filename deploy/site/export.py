@@ -53,6 +53,7 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
     federation, ledger = site.federation, site.state.ledger
     with private_files():  # already a look at the site's ledger may make files beside it
         found, release = _global_model(site)
+        found = site.site.home.complete(found) if found is not None else None
         best, records = site.state.best(), list(ledger.records())
     if release is None:
         raise RunFolderError(
@@ -72,6 +73,8 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
     # From here on with the user's own umask: an export is made to be handed on.
     notes = {"vendor": site.vendor, **federation.model_notes()}
     for name, weights in models.items():
+        if site.first.at_home:
+            notes["normalisation"] = site.vendor
         file = ModelFile(
             federation.network_settings, federation.task, weights, {**notes, "kind": name}
         )

@@ -16,10 +16,12 @@ from flwr.app import Message, RecordDict
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.first_model import FirstModel
 from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, alike, find_models
 from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
+from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.own_data.measuring import measure
 from srflm_flower.site.own_data.own_training import OwnTraining, is_of, notes_of
 from srflm_flower.site.own_data.personalisation import Personalisation, stored_models
@@ -52,22 +54,21 @@ class Site:
         vendor: str,
         federation: Federation,
         find_learner: Callable[[], Learner],
-        initial: Model,
+        first: FirstModel,
         state: SiteState,
         models: ModelStore,
         keys: Keys | None = None,
         policy: SitePolicy | None = None,
     ) -> None:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
-        self.initial, self.state, self.models = initial, state, models
+        self.initial, self.state, self.models = first.shared, state, models
+        self.home = HomeWeights(first.at_home, state)
         self._shares_best = policy is None or policy.shares_personalised
-        self._agreement = Agreement(vendor, federation, initial, state, in_steps=policy is None)
+        self._agreement = Agreement(vendor, federation, self.initial, state, policy is None)
         self.keys = keys = keys or NoKeys()
-        self.participant = participant_of(
-            vendor, federation, self.initial.hash, state.ledger, keys, policy
-        )
-        first, simulated = federation.first_edition.federation, policy is None
-        self.memory = NoMemory() if simulated else SiteMemory(vendor, first, state.ledger, keys)
+        begin, name = self.initial.hash, federation.first_edition.federation
+        self.participant = participant_of(vendor, federation, begin, state.ledger, keys, policy)
+        self.memory = SiteMemory(vendor, name, state.ledger, keys) if policy else NoMemory()
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
             wire.OPEN: (wire.OpenAttempt, "server-of-any-term", self._open),
             wire.TRAIN: (wire.Train, "server", self._train),
@@ -96,7 +97,7 @@ class Site:
     @cached_property
     def training(self) -> OwnTraining:
         """The work on the vendor's own data."""
-        return OwnTraining(self.vendor, self.federation, self.state, self.learner)
+        return OwnTraining(self.vendor, self.federation, self.state, self.learner, self.home)
 
     @cached_property
     def personalisation(self) -> Personalisation:
@@ -106,6 +107,7 @@ class Site:
             lambda weights: self.learner.evaluate(weights, "validation"),
             self._metric,
             self.federation.aggregation.moving_average,
+            self.home,
         )
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
@@ -129,7 +131,10 @@ class Site:
         except NeedsModels as error:  # the server sends the message again, with these models
             answer = self._reply(status="needs-models", needs=error.needs)
         answer = self.memory.tell(answer, sender)  # after the work: it counts this vote, too
-        return check_outgoing(answer, self.initial.weights, self.federation, self.vendor)
+        # The personalised model alone has all weights: it is shared whole, or not at all.
+        whole = message.metadata.message_type == wire.SHARE
+        expected = self.initial.weights | (self.home.first if whole else {})
+        return check_outgoing(answer, expected, self.federation, self.vendor)
 
     def log(self, text: str) -> None:
         """Append to the site's own log, if the disk allows it."""
@@ -144,7 +149,8 @@ class Site:
         self, asked: SecureRequest, message: Message
     ) -> tuple[Weights, Weights] | None:
         stored = self._stored_update(asked)
-        return None if stored is None else (stored[0], self._find(message, asked.model).weights)
+        start = self._find(message, asked.model).weights if stored else None
+        return (self.home.shared(stored[0]), start) if stored and start else None
 
     def _stored_update(
         self, asked: wire.Train | SecureRequest
@@ -168,8 +174,9 @@ class Site:
                 work, self._alike(message, work.model).weights
             )
         # In secure aggregation the update itself leaves only masked.
-        update = None if self.federation.aggregation.secure else Model.of(weights)
-        return self._worked(work, update, notes, "client")
+        update = Model.of(self.home.shared(weights))
+        secure = self.federation.aggregation.secure
+        return self._worked(work, None if secure else update, notes, "client")
 
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
         trained = self.training.train(work, start, "client")
@@ -189,7 +196,7 @@ class Site:
         # A vendor that replaced the server may have trained as a client in this term: count it.
         fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
         notes = notes if fresh else notes.model_copy(update={"steps": 0})
-        return self._worked(recall, Model.of(weights), notes, "client")
+        return self._worked(recall, Model.of(self.home.shared(weights)), notes, "client")
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         """Fine-tune once; a restarted server that asks again gets the same model."""
@@ -203,7 +210,7 @@ class Site:
                 trained = self.training.train(work, start.weights, "server")
                 stored = trained.weights, notes_of(work, trained)
                 self.state.store_finetuned(*stored)
-        finetuned, notes = Model.of(stored[0]), stored[1]
+        finetuned, notes = Model.of(self.home.shared(stored[0])), stored[1]
         self.models.put(finetuned)
         return self._worked(work, finetuned, notes, "server")
 
@@ -212,9 +219,10 @@ class Site:
         self.training.check_told()
         told = self.state.answered.told(evaluation)
         if told is None:
-            models = alike(self._find_all(message, evaluation.models.values()), self.initial)
-            of_site = self.learner, self.state, self.models, self._metric
-            told = measure(evaluation, models, *of_site)
+            found = self._find_all(message, evaluation.models.values())
+            models = alike(found, self.initial, self.home.first)
+            kept = self.state, self.models, self._metric, self.home
+            told = measure(evaluation, models, self.learner, *kept)
         # After the last term nobody reads the report on privacy.
         privacy = self.training.privacy(evaluation.envelope) if evaluation.select else None
         reply = self._done(metrics=told, privacy=privacy)
@@ -308,8 +316,7 @@ class Site:
         return self._find_all(message, [name])[name]
 
     def _alike(self, message: Message, name: str) -> Model:
-        """Return a model that is finite weights of this network."""
-        return alike({name: self._find(message, name)}, self.initial)[name]
+        return alike(self._find_all(message, [name]), self.initial)[name]
 
     def _find_all(self, message: Message, names: Iterable[str]) -> dict[str, Model]:
         return find_models(message, names, {self.initial.hash: self.initial}, self.models)

@@ -130,6 +130,13 @@ class SiteState:
         path = self._finetuned_path
         return self._read_update(path) if path.exists() else None
 
+    def newest_training(self) -> Weights | None:
+        """Return the model that this vendor trained last, in either role."""
+        found = [each for each in (self.last_update(), self.finetuned()) if each is not None]
+        # In one round a vendor fine-tunes after it has trained, so of equal ones the last counts.
+        newest = max(reversed(found), key=lambda each: (each[1].term, each[1].round), default=None)
+        return newest[0] if newest is not None else None
+
     @property
     def _finetuned_path(self) -> Path:
         return self._folder / "updates" / "finetuned.safetensors"

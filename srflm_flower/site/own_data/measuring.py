@@ -8,6 +8,7 @@ import torch
 
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
+from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.own_data.released_metrics import PERSONALISED, released_metrics
 from srflm_flower.site.state import Best, SiteState
 from strategies.protocol.messages import EvaluateModels
@@ -22,6 +23,7 @@ def measure(
     state: SiteState,
     store: ModelStore,
     metric: str,
+    home: HomeWeights,
 ) -> dict[str, Metrics]:
     """Evaluate the ``models`` (by hash) that are asked for; return the metrics that may leave.
 
@@ -31,11 +33,12 @@ def measure(
     term, metrics, shares = asked.envelope.term, dict[str, Metrics](), dict[str, torch.Tensor]()
     for name, hash_ in asked.models.items():
         model = models[hash_]
-        evaluated = learner.measure(model.weights, asked.split)
+        weights = home.complete(model.weights)
+        evaluated = learner.measure(weights, asked.split)
         metrics[name], shares[name] = evaluated.metrics, evaluated.shares
         if asked.select:
             store.put(model)
-            state.keep_if_better(Best(model.weights, metrics[name], term, name), metric)
+            state.keep_if_better(Best(weights, metrics[name], term, name), metric)
     best = state.best()
     if best is not None:
         chosen_on = asked.split == "validation"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from clients.models.model_store import ModelStore
+from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.state import Best, SiteState
 from strategies.protocol.records import Metrics, TermRecord
 from strategies.weights import Weights
@@ -28,9 +29,11 @@ class Personalisation:
     evaluate: Callable[[Weights], Metrics]
     metric: str
     decay: float
+    home: HomeWeights
 
     def consider(self, weights: Weights, term: int, origin: str) -> Metrics:
         """Keep ``weights`` if they are the best so far; return their metrics."""
+        weights = self.home.complete(weights)
         metrics = self.evaluate(weights)
         self.state.keep_if_better(Best(weights, metrics, term, origin), self.metric)
         return metrics
