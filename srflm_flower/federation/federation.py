@@ -33,7 +33,13 @@ from strategies.election import ElectionPolicy, Ranking, election_policy, first_
 from strategies.eligibility import EligibleFirst
 from strategies.errors import ConfigurationError
 from strategies.protocol.records import Edition, Quorum, canonical_json
-from strategies.settings import AggregationSettings, ElectionSettings, Role, Settings
+from strategies.settings import (
+    AggregationSettings,
+    ElectionSettings,
+    PersonalisedSettings,
+    Role,
+    Settings,
+)
 from strategies.term.plan import StepPlan, TermPlan
 
 BUILT_IN_VENDORS = ("aster", "borealis", "cygnus", "draco")
@@ -157,6 +163,9 @@ class Federation(Settings):
     )
     aggregation: AggregationSettings = Field(
         default=AggregationSettings(), description="How the server averages."
+    )
+    personalised: PersonalisedSettings = Field(
+        default=PersonalisedSettings(), description="How a vendor's own model is chosen."
     )
     protocol: ProtocolSettings = Field(
         default=ProtocolSettings(), description="How many vendors decide."

@@ -104,8 +104,9 @@ class Site:
         """The search for the vendor's personalised model."""
         return Personalisation(
             self.state,
-            lambda weights: self.learner.evaluate(weights, "validation"),
+            self.learner,
             self._metric,
+            self.federation.personalised.standard_errors,
             self.federation.aggregation.moving_average,
             self.home,
         )
@@ -221,8 +222,7 @@ class Site:
         if told is None:
             found = self._find_all(message, evaluation.models.values())
             models = alike(found, self.initial, self.home.first)
-            kept = self.state, self.models, self._metric, self.home
-            told = measure(evaluation, models, self.learner, *kept)
+            told = measure(evaluation, models, self.learner, self.models, self.personalisation)
         # After the last term nobody reads the report on privacy.
         privacy = self.training.privacy(evaluation.envelope) if evaluation.select else None
         reply = self._done(metrics=told, privacy=privacy)

@@ -7,11 +7,16 @@ anything: the site decides whether the chosen model or its metrics may leave.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from clients.evaluation import Evaluated
+from clients.learner import Learner
 from clients.models.model_store import ModelStore
+from clients.privacy.training.units import patients_of
+from srflm_flower.site.choosing import Candidate
 from srflm_flower.site.own_data.home_weights import HomeWeights
+from srflm_flower.site.own_data.released_metrics import patient_means
 from srflm_flower.site.state import Best, SiteState
 from strategies.protocol.records import Metrics, TermRecord
 from strategies.weights import Weights
@@ -21,26 +26,37 @@ from strategies.weights import Weights
 class Personalisation:
     """The personalised model of one vendor.
 
-    ``evaluate`` measures a model on the vendor's validation data; ``metric`` decides which model is
-    better.  ``decay`` is that of the moving averages; with 0 no average is kept.
+    The ``learner`` measures on the vendor's validation data; ``metric`` and ``errors`` decide which
+    model stays (:mod:`srflm_flower.site.choosing`).  ``decay`` is that of the moving averages;
+    with 0 no average is kept.
     """
 
     state: SiteState
-    evaluate: Callable[[Weights], Metrics]
+    learner: Learner
     metric: str
+    errors: float
     decay: float
     home: HomeWeights
 
-    def consider(self, weights: Weights, term: int, origin: str) -> Metrics:
-        """Keep ``weights`` if they are the best so far; return their metrics."""
+    def consider(self, weights: Weights, term: int, origin: str, at_home: bool = False) -> Metrics:
+        """Try ``weights``, trained ``at_home`` or not, and return their metrics."""
         weights = self.home.complete(weights)
-        metrics = self.evaluate(weights)
-        self.state.keep_if_better(Best(weights, metrics, term, origin), self.metric)
-        return metrics
+        evaluated = self.learner.measure(weights, "validation")
+        self.try_measured(weights, evaluated, term, origin, at_home)
+        return evaluated.metrics
+
+    def try_measured(
+        self, weights: Weights, evaluated: Evaluated, term: int, origin: str, at_home: bool
+    ) -> None:
+        """Keep ``weights``, which have been measured on the validation data, if they are chosen."""
+        patients = patients_of(self.learner.data.validation)
+        scores = tuple(patient_means(evaluated.shares, patients).tolist())
+        measured = Candidate(evaluated.metrics, scores, at_home)
+        self.state.keep_if_chosen(Best(weights, measured, term, origin), self.metric, self.errors)
 
     def consider_local(self, weights: Weights, term: int) -> None:
         """Try the model trained on the vendor's own data, and the moving average of such models."""
-        self.consider(weights, term, "local")
+        self.consider(weights, term, "local", at_home=True)
         if not self.decay:
             return
         average = self.state.local_average.take_in([(term, weights)], self.decay)
