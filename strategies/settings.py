@@ -120,15 +120,3 @@ class AggregationSettings(Settings):
         description="Decay β of the moving average of the committed models, which is released as"
         " the global model and tried as every vendor's personalised one; 0 keeps no average.",
     )
-
-
-class PersonalisedSettings(Settings):
-    """How each vendor chooses the model that it keeps for itself (SRFLM, step 6)."""
-
-    standard_errors: float = Field(
-        default=2.0,
-        ge=0,
-        description="Standard errors on the vendor's own validation data by which another model"
-        " must be better to be chosen instead of the newest that the vendor has trained itself; 0"
-        " chooses the best of all, as in the paper's demo.",
-    )

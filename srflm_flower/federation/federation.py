@@ -29,6 +29,7 @@ from clients.settings import (
 from clients.tasks.settings import ClassificationSettings, TaskSettings
 from srflm_flower.federation.identity import without_later_defaults
 from srflm_flower.federation.member import Member
+from srflm_flower.federation.personalised import PersonalisedSettings
 from strategies.election import ElectionPolicy, Ranking, election_policy, first_ranking
 from strategies.eligibility import EligibleFirst
 from strategies.errors import ConfigurationError
@@ -36,7 +37,6 @@ from strategies.protocol.records import Edition, Quorum, canonical_json
 from strategies.settings import (
     AggregationSettings,
     ElectionSettings,
-    PersonalisedSettings,
     Role,
     Settings,
 )

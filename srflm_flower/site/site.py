@@ -23,8 +23,13 @@ from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
 from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.own_data.measuring import measure
+from srflm_flower.site.own_data.own_model import ORIGIN
 from srflm_flower.site.own_data.own_training import OwnTraining, is_of, notes_of
-from srflm_flower.site.own_data.personalisation import Personalisation, stored_models
+from srflm_flower.site.own_data.personalisation import (
+    Personalisation,
+    personalisation_of,
+    stored_models,
+)
 from srflm_flower.site.policy import SitePolicy, participant_of
 from srflm_flower.site.secure_aggregation.secure_sum import secure_site
 from srflm_flower.site.signing import signed_evaluation, signed_training
@@ -62,7 +67,7 @@ class Site:
     ) -> None:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
         self.initial, self.state, self.models = first.shared, state, models
-        self.home = HomeWeights(first.at_home, state)
+        self.home, self._first = HomeWeights(first.at_home, state), first.whole
         self._shares_best = policy is None or policy.shares_personalised
         self._agreement = Agreement(vendor, federation, self.initial, state, policy is None)
         self.keys = keys = keys or NoKeys()
@@ -102,14 +107,7 @@ class Site:
     @cached_property
     def personalisation(self) -> Personalisation:
         """The search for the vendor's personalised model."""
-        return Personalisation(
-            self.state,
-            self.learner,
-            self._metric,
-            self.federation.personalised.standard_errors,
-            self.federation.aggregation.moving_average,
-            self.home,
-        )
+        return personalisation_of(self.federation, self.state, self.learner, self.home, self._first)
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Do the work that ``message`` asks for and return the reply's content.
@@ -282,7 +280,8 @@ class Site:
         best, privacy = self.state.best(), self.federation.privacy
         # Exact validation metrics chose the model; unless they may leave, the choice may not.
         chosen_by_records = privacy.private and privacy.metrics != "exact"
-        if best is None or chosen_by_records or not self._shares_best:
+        noiseless = privacy.private and best is not None and best.origin == ORIGIN
+        if best is None or noiseless or chosen_by_records or not self._shares_best:
             raise MessageRefused(
                 "a request for the personalised model",
                 "that this site has one and shares it",

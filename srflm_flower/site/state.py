@@ -7,6 +7,7 @@
     updates/finetuned.safetensors    the latest model that it fine-tuned as the server
     updates/unfinished-<role>.pt     checkpoint of the last epoch of an interrupted training
     best.safetensors                 its personalised model
+    own.safetensors                  the model that it trains alone
     best-measured.json               how the best model so far was measured
     average.safetensors              the moving average of the global models it has seen
     local-average.safetensors        the moving average of its own models
@@ -189,6 +190,19 @@ class SiteState:
                 return best
         write_durably(path, json.dumps(_notes_of(new)).encode())
         return new
+
+    def own_model(self) -> tuple[Weights, int] | None:
+        """Return the model that the vendor trains alone, and the last term that it includes."""
+        path = self._folder / "own.safetensors"
+        if not path.exists():
+            return None
+        file = read_model_file(path)
+        return file.weights, int(file.notes["term"])
+
+    def keep_own_model(self, weights: Weights, term: int) -> None:
+        """Store the model that the vendor trains alone."""
+        file = ModelFile(self._model, self._task, weights, {"term": term, "private": False})
+        file.write(self._folder / "own.safetensors")
 
     # ---- the open term -------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ def measure(
     vendor's ``own``.
     """
     term, metrics, shares = asked.envelope.term, dict[str, Metrics](), dict[str, torch.Tensor]()
+    if asked.select:
+        own.train_alone(term)
     for name, hash_ in asked.models.items():
         model = models[hash_]
         weights = own.home.complete(model.weights)

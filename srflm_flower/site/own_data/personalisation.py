@@ -14,8 +14,10 @@ from clients.evaluation import Evaluated
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from clients.privacy.training.units import patients_of
+from srflm_flower.federation.federation import Federation
 from srflm_flower.site.choosing import Candidate
 from srflm_flower.site.own_data.home_weights import HomeWeights
+from srflm_flower.site.own_data.own_model import ORIGIN, OwnModel
 from srflm_flower.site.own_data.released_metrics import patient_means
 from srflm_flower.site.state import Best, SiteState
 from strategies.protocol.records import Metrics, TermRecord
@@ -28,7 +30,8 @@ class Personalisation:
 
     The ``learner`` measures on the vendor's validation data; ``metric`` and ``errors`` decide which
     model stays (:mod:`srflm_flower.site.choosing`).  ``decay`` is that of the moving averages;
-    with 0 no average is kept.
+    with 0 no average is kept.  ``alone`` is the model that the vendor trains alone; in a
+    ``private`` federation it is the only one that needs no noise.
     """
 
     state: SiteState
@@ -37,6 +40,8 @@ class Personalisation:
     errors: float
     decay: float
     home: HomeWeights
+    alone: OwnModel
+    private: bool
 
     def consider(self, weights: Weights, term: int, origin: str, at_home: bool = False) -> Metrics:
         """Try ``weights``, trained ``at_home`` or not, and return their metrics."""
@@ -56,12 +61,20 @@ class Personalisation:
 
     def consider_local(self, weights: Weights, term: int) -> None:
         """Try the model trained on the vendor's own data, and the moving average of such models."""
-        self.consider(weights, term, "local", at_home=True)
+        noisy = self.private and self.alone.settings.epochs > 0
+        self.consider(weights, term, "local", at_home=not noisy)
         if not self.decay:
             return
         average = self.state.local_average.take_in([(term, weights)], self.decay)
         if average is not None and average.models > 1:  # the average of one model is that model
             self.consider(average.weights, average.term, "local-average")
+
+    def train_alone(self, term: int) -> None:
+        """Train the vendor's own model on, and try it."""
+        weights = self.alone.train_in(term)
+        if weights is not None:
+            # Without privacy a model that has learnt from all vendors has more data behind it.
+            self.consider(weights, term, ORIGIN, at_home=self.private)
 
     def consider_global(self, models: Iterable[tuple[int, Weights | None]]) -> None:
         """Take global models with their terms into the moving average, and try the average."""
@@ -78,3 +91,20 @@ def stored_models(
     """Return (term, committed model) for each record; None for a model that is not stored."""
     found = ((record.term, store.find(record.model)) for record in records)
     return ((term, model.weights if model is not None else None) for term, model in found)
+
+
+def personalisation_of(
+    federation: Federation, state: SiteState, learner: Learner, home: HomeWeights, first: Weights
+) -> Personalisation:
+    """Return the search as the federation has agreed on it; ``first`` are the first weights."""
+    own = federation.personalised.own
+    return Personalisation(
+        state,
+        learner,
+        federation.task.metric,
+        federation.personalised.standard_errors,
+        federation.aggregation.moving_average,
+        home,
+        OwnModel(own, first, state, learner, federation.rounds_per_term),
+        federation.privacy.private,
+    )
