@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from flwr.serverapp import Grid
 
@@ -14,7 +16,9 @@ from srflm_flower.federation.first_model import first_model
 from srflm_flower.privacy.own_data import is_own_data
 from srflm_flower.report import write_cases, write_report
 from srflm_flower.report.pictures import NO_PICTURES, Pictures
+from srflm_flower.results.advice import Advice
 from srflm_flower.results.summary import RunSummary, summarise
+from srflm_flower.run.advice import advice_of_run
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.journal import run_journal
 from srflm_flower.run.pictures import pictures_of_run
@@ -70,7 +74,9 @@ class Run:
             self._finish(journal, started, Closing({}, {}, {}), stopped)
             raise
         pictures = pictures_of_run(federation, released, closing.personalised)
-        return self._finish(journal, started, closing, None, pictures)
+        personalised = closing.personalised
+        advice = advice_of_run(self.folder, federation, released, personalised)
+        return self._finish(journal, started, closing, None, pictures, advice)
 
     def _check_size(self, grid: Grid) -> None:
         nodes, vendors = len(list(grid.get_node_ids())), len(self.federation.roster)
@@ -117,10 +123,12 @@ class Run:
         closing: Closing,
         stopped: tuple[str, str] | None,
         pictures: Pictures = NO_PICTURES,
+        advice: Mapping[str, Advice] = MappingProxyType({}),
     ) -> RunSummary:
         seconds = time.monotonic() - started
         records = journal.records()
-        summary = summarise(self.federation, records, seconds, closing.test, closing.cross, stopped)
+        found = closing.test, closing.cross, stopped, advice
+        summary = summarise(self.federation, records, seconds, *found)
         # A report may be handed on; pictures of somebody's own patients must not, and privacy's
         # promise would not hold with them.
         apart = is_own_data(self.federation) or self.federation.privacy.private

@@ -33,8 +33,8 @@ from clients.models.model_file import ModelFile, read_model_file
 from clients.models.moving_average import AverageFile
 from clients.settings import ModelSettings
 from clients.tasks.settings import TaskSettings
+from srflm_flower.results.choosing import Candidate, is_better, replaces
 from srflm_flower.site.answered import AnswersOnDisk
-from srflm_flower.site.choosing import Candidate, is_better, replaces
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.secure_aggregation.secrets_on_disk import SecretsOnDisk
 from strategies.protocol.records import Ballot, Metrics
@@ -170,7 +170,7 @@ class SiteState:
     def keep_if_chosen(self, candidate: Best, metric: str, errors: float) -> Best:
         """Store ``candidate`` if it replaces the stored model; return the model now stored.
 
-        ``metric`` and ``errors`` decide, as in :func:`srflm_flower.site.choosing.replaces`.
+        ``metric`` and ``errors`` decide, as in :func:`srflm_flower.results.choosing.replaces`.
         """
         kept, new = self.best(), candidate.measured
         best = self._best_measured(new, metric)

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from clients.evaluation import Evaluated
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
-from clients.privacy.training.units import patients_of
 from srflm_flower.federation.federation import Federation
-from srflm_flower.site.choosing import Candidate
+from srflm_flower.results.choosing import Candidate
 from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.own_data.own_model import ORIGIN, OwnModel
-from srflm_flower.site.own_data.released_metrics import patient_means
 from srflm_flower.site.state import Best, SiteState
 from strategies.protocol.records import Metrics, TermRecord
 from strategies.weights import Weights
@@ -29,7 +27,7 @@ class Personalisation:
     """The personalised model of one vendor.
 
     The ``learner`` measures on the vendor's validation data; ``metric`` and ``errors`` decide which
-    model stays (:mod:`srflm_flower.site.choosing`).  ``decay`` is that of the moving averages;
+    model stays (:mod:`srflm_flower.results.choosing`).  ``decay`` is that of the moving averages;
     with 0 no average is kept.  ``alone`` is the model that the vendor trains alone; in a
     ``private`` federation it is the only one that needs no noise.
     """
@@ -54,8 +52,7 @@ class Personalisation:
         self, weights: Weights, evaluated: Evaluated, term: int, origin: str, at_home: bool
     ) -> None:
         """Keep ``weights``, which have been measured on the validation data, if they are chosen."""
-        patients = patients_of(self.learner.data.validation)
-        scores = tuple(patient_means(evaluated.shares, patients).tolist())
+        scores = self.learner.patient_scores(weights, "validation")  # measured just now, and kept
         measured = Candidate(evaluated.metrics, scores, at_home)
         self.state.keep_if_chosen(Best(weights, measured, term, origin), self.metric, self.errors)
 

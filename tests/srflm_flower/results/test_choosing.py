@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clients.settings import ModelSettings
 from clients.tasks.settings import ClassificationSettings
-from srflm_flower.site.choosing import Candidate, clearly_better, is_better, replaces
+from srflm_flower.results.choosing import Candidate, clearly_better, is_better, replaces
 from srflm_flower.site.state import Best, SiteState
 
 SCORES = st.lists(st.floats(0, 1), min_size=2, max_size=40)
