@@ -57,6 +57,11 @@ def export(
     )
     if not export.has_release:
         console.print("It is not at this site, which missed that term: export it at another one.")
+    if export.noiseless:
+        console.print(
+            "personalised: trained at this site alone and without noise, so no ε covers it: keep"
+            " personalised.safetensors, and do not hand it on"
+        )
     if export.advice is not None:
         from srflm_flower.results.advice import advice_line
 

@@ -19,6 +19,7 @@ from srflm_flower.results.advice import Advice, Name, advise
 from srflm_flower.results.bundle_record import record_of
 from srflm_flower.results.release import Release, averaged_through
 from srflm_flower.results.summary import summarise
+from srflm_flower.site.own_data.own_model import ORIGIN
 from srflm_flower.site.released_so_far import released_so_far
 from strategies.errors import RunFolderError
 from strategies.protocol.records import Metrics
@@ -32,14 +33,16 @@ class Export:
     """The result of an export; ``has_release`` is false if the site lacks the released model.
 
     ``test`` holds the metrics of ``global`` and ``personalised`` on the site's own test images.
-    ``advice`` says which model this site should use.  ``pictures`` is the page with pictures of its
-    own validation cases, None without both models.
+    ``advice`` says which model this site should use, ``noiseless`` that no ε covers the
+    personalised one.  ``pictures`` is the page with pictures of its own validation cases, None
+    without both models.
     """
 
     release: Release
     has_release: bool
     test: dict[str, Metrics]
     advice: Advice | None = None
+    noiseless: bool = False
     pictures: Path | None = None
 
 
@@ -75,12 +78,14 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
         cases = _cases(site, models)
         advice = _advice(site, models)
     # From here on with the user's own umask: an export is made to be handed on.
+    noiseless = federation.privacy.private and best is not None and best.origin == ORIGIN
     notes = {"vendor": site.vendor, **federation.model_notes()}
     for name, weights in models.items():
         if site.first.at_home:
             notes["normalisation"] = site.vendor
+        own = {"private": False} if name == "personalised" and noiseless else {}
         file = ModelFile(
-            federation.network_settings, federation.task, weights, {**notes, "kind": name}
+            federation.network_settings, federation.task, weights, {**notes, "kind": name, **own}
         )
         file.write(folder / f"{name}.safetensors")
     lines = [record.model_dump_json() for record in records]
@@ -100,7 +105,7 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
                 RunFolderError.NOT_A_RUN,
             )
         write_bundle(folder / "global.safetensors", bundle, record_of(federation, records))
-    return Export(release, found is not None, test, advice, pictures)
+    return Export(release, found is not None, test, advice, noiseless, pictures)
 
 
 def _advice(site: DeployedSite, models: Mapping[str, Weights]) -> Advice | None:
