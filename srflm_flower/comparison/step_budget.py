@@ -22,6 +22,10 @@ class StepBudget(BaseModel):
         """Return a vendor's steps in a round (0 if it was absent)."""
         return self.rounds[round_number - 1].get(vendor, 0)
 
+    def through(self, vendor: str, round_number: int) -> int:
+        """Return a vendor's steps in all rounds through this one."""
+        return sum(each.get(vendor, 0) for each in self.rounds[:round_number])
+
     def in_round(self, round_number: int) -> int:
         """Return all vendors' steps in a round."""
         return sum(self.rounds[round_number - 1].values())

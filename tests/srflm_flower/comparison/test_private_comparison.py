@@ -11,9 +11,9 @@ from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
 from clients.privacy.accounting.mechanism import Mechanism
 from srflm_flower.comparison import baseline_app
+from srflm_flower.comparison.best_global import BestGlobal
 from srflm_flower.comparison.compare import spent_note, tabulate
 from srflm_flower.comparison.methods import (
-    BestGlobal,
     MethodResult,
     run_baseline,
     run_srflm,
