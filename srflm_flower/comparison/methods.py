@@ -8,6 +8,7 @@ from pathlib import Path
 from srflm_flower.comparison.baselines.baseline import Problem
 from srflm_flower.comparison.baselines.registry import BASELINES
 from srflm_flower.comparison.flower_run import run_on_flower
+from srflm_flower.comparison.left_out import LeftOut
 from srflm_flower.comparison.pooled import run_pooled
 from srflm_flower.comparison.private_plans import for_baseline, for_fixed_server
 from srflm_flower.comparison.result import METHODS, Method, MethodResult
@@ -16,13 +17,14 @@ from srflm_flower.comparison.scoring import score
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
-from srflm_flower.run.folder import create_run_folder
+from srflm_flower.run.folder import RunFolder, create_run_folder
 from strategies.errors import ConfigurationError
 
 __all__ = [
     "METHODS",
     "Method",
     "MethodResult",
+    "has_global",
     "problems_of",
     "require_possible",
     "run_baseline",
@@ -44,15 +46,30 @@ def require_possible(federation: Federation, methods: Sequence[Method]) -> None:
         raise ConfigurationError(problem.found, problem.expected, problem.mend)
 
 
-def run_srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepBudget]:
-    """Run SRFLM as configured; return its result and the step budget for the others."""
-    run = create_run_folder(federation, folder, folder.parent, alone=True)
+def has_global(method: Method) -> bool:
+    """Whether the method has a global model."""
+    return method not in BASELINES or BASELINES[method].has_global
+
+
+def run_srflm(
+    federation: Federation, folder: Path, left_out: LeftOut | None = None
+) -> tuple[MethodResult, StepBudget]:
+    """Run SRFLM as configured; return its result and the step budget for the others.
+
+    The global model is scored for the vendor that is ``left_out``, too.
+    """
+    run = _new_folder(federation, folder, left_out)
     outcome, budget = run_rotating("srflm", run, federation)
-    return score(outcome), budget
+    return score(outcome, left_out), budget
 
 
 def run_baseline(
-    method: Method, federation: Federation, folder: Path, budget: StepBudget, proximal: float
+    method: Method,
+    federation: Federation,
+    folder: Path,
+    budget: StepBudget,
+    proximal: float,
+    left_out: LeftOut | None = None,
 ) -> MethodResult:
     """Run a baseline with the gradient steps of ``budget``; privately if the federation is private.
 
@@ -66,9 +83,19 @@ def run_baseline(
         federation = with_changes(planned, election__policy="fixed", election__server=server)
     else:
         federation = for_baseline(federation, budget)
+    run = _new_folder(federation, folder, left_out)
+    match method:
+        case "fixed-server":
+            outcome = run_fixed_server(run, federation, budget)
+        case "pooled":
+            outcome = run_pooled(run, federation, budget)
+        case _:
+            outcome = run_on_flower(method, run, federation, budget, proximal)
+    return score(outcome, left_out)
+
+
+def _new_folder(federation: Federation, folder: Path, left_out: LeftOut | None) -> RunFolder:
     run = create_run_folder(federation, folder, folder.parent, alone=True)
-    if method == "fixed-server":
-        return score(run_fixed_server(run, federation, budget))
-    if method == "pooled":
-        return score(run_pooled(run, federation, budget))
-    return score(run_on_flower(method, run, federation, budget, proximal))
+    if left_out is not None:
+        left_out.note_division(run)
+    return run

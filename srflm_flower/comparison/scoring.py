@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from clients.data.joined import join
 from clients.data.records import Records
@@ -34,7 +35,20 @@ class Outcome:
     personalised: dict[str, float] | None = None
 
 
-def score(outcome: Outcome) -> MethodResult:
+class HeldOut(Protocol):
+    """A vendor that took no part in the run."""
+
+    @property
+    def vendor(self) -> str:
+        """Its name."""
+        ...
+
+    def score(self, sites: Sequence[Site], weights: Weights) -> float | None:
+        """Return the metric of a model on its test split, where it is defined."""
+        ...
+
+
+def score(outcome: Outcome, left_out: HeldOut | None = None) -> MethodResult:
     """Score the vendors' personalised models and the released one on the test splits."""
     outcome.meter.stop()
     federation, released = outcome.federation, outcome.released
@@ -43,10 +57,11 @@ def score(outcome: Outcome) -> MethodResult:
     if personalised is None:
         best = {site.vendor: site.state.best() for site in sites}
         personalised = on_test({s: kept.weights for s in sites if (kept := best[s.vendor])})
-    own = overall = None
+    own = overall = held_out = None
     if released is not None:
         own = on_test(dict.fromkeys(sites, released))
         overall = on_records(sites, released, [site.learner.data.test for site in sites])
+        held_out = left_out.score(sites, released) if left_out is not None else None
     epsilon = _most_spent(sites) if outcome.method != "pooled" else None
     SimulatedSite.forget(outcome.run.path)  # a worker makes many runs: free the data of this one
     return MethodResult(
@@ -59,6 +74,8 @@ def score(outcome: Outcome) -> MethodResult:
         epsilon=epsilon,
         bytes_sent=outcome.meter.bytes_sent,
         seconds=outcome.meter.seconds,
+        left_out=left_out.vendor if left_out is not None else None,
+        held_out=held_out,
     )
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 from flwr.app import Context
 from torch import nn
 
+from clients.data.plan import DataPlan
 from clients.models.model_store import ModelStore
 from clients.networks.build import initial_network
 from clients.networks.weights import get_weights
@@ -33,6 +34,7 @@ class SimulatedRun:
     federation: Federation
     network: nn.Module
     initial: Model
+    data: DataPlan
 
 
 @dataclass
@@ -56,7 +58,9 @@ class SimulatedSite:
             self._sites[key] = Site(
                 self.vendor,
                 federation,
-                lambda: vendor_learner(federation, self.vendor, self.run.network, account),
+                lambda: vendor_learner(
+                    federation, self.vendor, self.run.network, account, self.run.data
+                ),
                 self.run.initial,
                 self._state(),
                 ModelStore(self.run.folder.site_store),
@@ -76,7 +80,8 @@ class SimulatedSite:
     def at(cls, folder: Path, position: int) -> SimulatedSite | None:
         """Return the vendor at ``position`` of the roster (from 0), or ``None`` beyond its end."""
         if folder not in cls._runs:
-            federation = RunFolder(folder).federation()
+            found = RunFolder(folder)
+            federation = found.federation()
             network = initial_network(
                 federation.network_settings,
                 federation.task,
@@ -84,7 +89,7 @@ class SimulatedSite:
                 federation.image_shape,
             )
             cls._runs[folder] = SimulatedRun(
-                RunFolder(folder), federation, network, Model.of(get_weights(network))
+                found, federation, network, Model.of(get_weights(network)), found.data_plan()
             )
         run = cls._runs[folder]
         if position >= len(run.federation.roster):

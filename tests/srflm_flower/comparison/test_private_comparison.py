@@ -12,7 +12,6 @@ from flwr.app import ArrayRecord, MetricRecord, RecordDict
 from clients.privacy.accounting.mechanism import Mechanism
 from srflm_flower.comparison import baseline_app
 from srflm_flower.comparison.best_global import BestGlobal
-from srflm_flower.comparison.compare import spent_note, tabulate
 from srflm_flower.comparison.methods import (
     MethodResult,
     run_baseline,
@@ -20,6 +19,8 @@ from srflm_flower.comparison.methods import (
 )
 from srflm_flower.comparison.private_plans import at_seed, for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.comparison.summary import tabulate
+from srflm_flower.comparison.tables import spent_note
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from srflm_flower.federation.preflight import count_examples
