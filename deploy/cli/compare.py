@@ -45,7 +45,8 @@ def compare(
 
     Methods are compared in pairs: for one seed, all have the same data, division, and initial
     weights. The methods are srflm, fedavg, fedavg-finetuned, fedprox, fedbn, ditto, fedrep,
-    scaffold, cyclic, fixed-server, local, and pooled.
+    scaffold, cyclic, round-robin, fixed-server, local, and pooled; 3sc-fl, icp2p-fl, and fedgp
+    are published names of three of them.
 
     In a private federation each method gets the noise that it needs for the same ε; ``pooled`` is
     not private, and the table says so. Methods that do not train by DP-SGD are refused there.
@@ -58,7 +59,7 @@ def compare(
     from srflm_flower.federation.preflight import check_before_simulation
 
     federation = chosen_federation(federation_file, rounds)
-    chosen, impossible = _chosen(federation, methods)
+    chosen, notes = _chosen(federation, methods)
     require_possible(federation, chosen)
     without = vendors_to_leave_out(federation, leave_out)
     check_before_simulation(federation)
@@ -66,8 +67,8 @@ def compare(
     folder = (out or base).resolve()  # absolute, because the runs are other processes
     console = Console(highlight=False)
     console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
-    for reason in impossible:
-        console.print(f"Left out: {reason}", markup=False, soft_wrap=True)
+    for note in notes:
+        console.print(note, markup=False, soft_wrap=True)
 
     def show(result: MethodResult) -> None:
         console.print(_in_a_line(result), markup=False)
@@ -92,23 +93,31 @@ def compare(
 
 
 def _chosen(federation: Federation, methods: str | None) -> tuple[list[Method], list[str]]:
-    """Return the methods in the table's usual order, and why others of all are left out."""
+    """Return the methods in the table's usual order, and notes about the choice.
+
+    Without a choice they are all that the federation can run.
+    """
     from srflm_flower.comparison.methods import METHODS, problems_of
+    from srflm_flower.comparison.presets import PRESETS, about
 
     if methods is None:
         problems = problems_of(federation, METHODS)
         possible = [method for method in METHODS if method not in problems]
-        return possible, [f"{each.found}; expected {each.expected}" for each in problems.values()]
+        return possible, [
+            f"Left out: {each.found}; expected {each.expected}" for each in problems.values()
+        ]
     names = [name.strip() for name in methods.split(",") if name.strip()]
-    chosen = [method for method in METHODS if method in names]
-    unknown = [name for name in names if name not in METHODS]
+    presets = [name for name in names if name in PRESETS]
+    wanted = {*names, *(PRESETS[name].method for name in presets)}
+    chosen = [method for method in METHODS if method in wanted]
+    unknown = [name for name in names if name not in METHODS and name not in PRESETS]
     if unknown or not chosen:
         raise ConfigurationError(
             f"methods {', '.join(unknown) or '(none)'}",
-            f"some of {', '.join(METHODS)}",
+            f"some of {', '.join(METHODS)}, or of the presets {', '.join(PRESETS)}",
             "correct --methods",
         )
-    return chosen, []
+    return chosen, [about(name) for name in presets]
 
 
 def _in_a_line(result: MethodResult) -> str:

@@ -12,7 +12,7 @@ from srflm_flower.comparison.left_out import LeftOut
 from srflm_flower.comparison.pooled import run_pooled
 from srflm_flower.comparison.private_plans import for_baseline, for_fixed_server
 from srflm_flower.comparison.result import METHODS, Method, MethodResult
-from srflm_flower.comparison.rotating import run_fixed_server, run_rotating
+from srflm_flower.comparison.rotating import run_rotating, run_with_other_servers
 from srflm_flower.comparison.scoring import score
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.federation.federation import Federation
@@ -77,16 +77,20 @@ def run_baseline(
     :class:`ConfigurationError` before anything runs if the federation cannot run the method.
     """
     require_possible(federation, [method])
-    if method == "fixed-server":
-        server = federation.roster[0]
-        planned = for_fixed_server(federation, server)
-        federation = with_changes(planned, election__policy="fixed", election__server=server)
-    else:
-        federation = for_baseline(federation, budget)
-    run = _new_folder(federation, folder, left_out)
     match method:
         case "fixed-server":
-            outcome = run_fixed_server(run, federation, budget)
+            server = federation.roster[0]
+            planned = for_fixed_server(federation, server)
+            federation = with_changes(planned, election__policy="fixed", election__server=server)
+        case "round-robin":  # the noise is planned for strict turns already
+            by_turn = {"election__policy": "round-robin", "election__server": None}
+            federation = with_changes(federation, **by_turn)
+        case _:
+            federation = for_baseline(federation, budget)
+    run = _new_folder(federation, folder, left_out)
+    match method:
+        case "fixed-server" | "round-robin":
+            outcome = run_with_other_servers(method, run, federation, budget)
         case "pooled":
             outcome = run_pooled(run, federation, budget)
         case _:

@@ -16,6 +16,7 @@ Method = Literal[
     "fedrep",
     "scaffold",
     "cyclic",
+    "round-robin",
     "fixed-server",
     "local",
     "pooled",

@@ -1,4 +1,4 @@
-"""Run SRFLM in memory: as the file has it, or with a server that never changes."""
+"""Run SRFLM in memory: as the file has it, or with another rule of who serves."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ def run_rotating(
     return Outcome(method, run, federation, released_by(run), budget.total, meter), budget
 
 
-def run_fixed_server(run: RunFolder, federation: Federation, budget: StepBudget) -> Outcome:
-    """Let the roster's first vendor serve in every round, at the budget's steps."""
-    server = federation.roster[0]
+def run_with_other_servers(
+    method: Method, run: RunFolder, federation: Federation, budget: StepBudget
+) -> Outcome:
+    """Run SRFLM with another rule of who serves, at the budget's steps in every round."""
     steps = {site.vendor: client_steps(site) for site in sites_of(run, federation)}
-    plan = budget.for_fixed_server(server, steps)
-    return run_rotating("fixed-server", run, federation, plan)[0]
+    plan = budget.for_other_servers(steps)
+    return run_rotating(method, run, federation, plan)[0]
 
 
 def client_steps(site: Site) -> int:

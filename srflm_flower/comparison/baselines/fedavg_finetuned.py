@@ -9,7 +9,6 @@ from srflm_flower.comparison.baselines.baseline import Baseline, Done, Turn, tra
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.site.site import Site
 from strategies.baselines.fedavg_finetuned import FedAvgFineTuned
-from strategies.weights import Weights
 
 HOME_SHARE: Final = 4
 """One step in so many is taken at home.  A quarter leaves FedAvg most of its rounds' work, and is
@@ -41,16 +40,21 @@ def train_or_fine_tune(turn: Turn) -> Done:
     """
     if turn.round_number <= turn.site.federation.run.rounds:
         return train_plainly(turn)
-    weights, total, done, examples = turn.start, 0.0, 0, 0
-    candidates: list[Weights] = []
-    while done < turn.steps:
+    weights, pieces = turn.start, []
+    for number, steps in enumerate(epochs_of(turn.steps, epoch_of(turn.site))):
         # A fresh optimiser for each epoch, as for each round.
-        steps = min(epoch_of(turn.site), turn.steps - done)
-        trained = turn.train(weights, steps, piece=len(candidates))
-        weights, examples = trained.weights, trained.examples
-        candidates.append(weights)
-        total, done = total + trained.loss * trained.steps, done + trained.steps
-    return Done(weights, None, total / max(done, 1), examples, done, tuple(candidates[:-1]))
+        pieces.append(turn.train(weights, steps, piece=number))
+        weights = pieces[-1].weights
+    done = sum(each.steps for each in pieces)
+    loss = sum(each.loss * each.steps for each in pieces) / max(done, 1)
+    earlier = tuple(each.weights for each in pieces[:-1])
+    return Done(weights, None, loss, pieces[-1].examples, done, earlier)
+
+
+def epochs_of(steps: int, epoch: int) -> list[int]:
+    """Divide steps into epochs, of which the last may be shorter; no steps are one empty epoch."""
+    whole, rest = divmod(steps, epoch)
+    return [epoch] * whole + ([rest] if rest or not whole else [])
 
 
 def epoch_of(site: Site) -> int:

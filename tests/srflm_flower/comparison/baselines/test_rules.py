@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srflm_flower.comparison.baselines.fedavg_finetuned import HOME_SHARE, steps_of_turn
+from srflm_flower.comparison.baselines.fedavg_finetuned import HOME_SHARE, epochs_of, steps_of_turn
 from srflm_flower.comparison.baselines.scaffold import effective_steps
 from srflm_flower.comparison.methods import METHODS, problems_of, require_possible, run_baseline
 from srflm_flower.comparison.step_budget import StepBudget
@@ -26,6 +26,13 @@ def test_fine_tuning_gets_a_quarter_and_no_step_is_lost(steps: list[int]) -> Non
     assert sum(turns) == sum(steps)
     assert turns[-1] == sum(steps) // HOME_SHARE
     assert all(0 <= turn <= of_round for turn, of_round in zip(turns, steps, strict=False))
+
+
+@given(st.integers(0, 300), st.integers(1, 40))
+def test_fine_tuning_is_divided_into_epochs(steps: int, epoch: int) -> None:
+    found = epochs_of(steps, epoch)
+    assert sum(found) == steps and len(found) == max(1, -(-steps // epoch))
+    assert all(each == epoch for each in found[:-1])
 
 
 @given(st.integers(0, 200), st.floats(0, 0.99))
