@@ -95,6 +95,8 @@ class Learner:
         self, spender: Spender, work: Work, role: Role, term: int, round_number: int
     ) -> Trained:
         """Train by the agreed mechanism; the result holds noisy or public numbers only."""
+        if not work.guidance.is_plain:  # its sensitivity was never looked at
+            raise ValueError("private training takes no anchor, correction, or frozen layers")
         with spender.spending(role, term, round_number) as mechanism:
             outcome = train_privately(
                 self.network,

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from flwr.app import Context
 
+from clients.data.plan import DataPlan
 from clients.models.model_store import ModelStore
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.first_model import FirstModel, first_model
@@ -29,6 +30,7 @@ class SimulatedRun:
     folder: RunFolder
     federation: Federation
     first: FirstModel
+    data: DataPlan
 
 
 @dataclass
@@ -52,7 +54,9 @@ class SimulatedSite:
             self._sites[key] = Site(
                 self.vendor,
                 federation,
-                lambda: vendor_learner(federation, self.vendor, self.run.first.network, account),
+                lambda: vendor_learner(
+                    federation, self.vendor, self.run.first.network, account, self.run.data
+                ),
                 self.run.first,
                 self._state(),
                 ModelStore(self.run.folder.site_store),
@@ -72,9 +76,10 @@ class SimulatedSite:
     def at(cls, folder: Path, position: int) -> SimulatedSite | None:
         """Return the vendor at ``position`` of the roster (from 0), or ``None`` beyond its end."""
         if folder not in cls._runs:
-            federation = RunFolder(folder).federation()
+            found = RunFolder(folder)
+            federation = found.federation()
             first = first_model(federation)
-            cls._runs[folder] = SimulatedRun(RunFolder(folder), federation, first)
+            cls._runs[folder] = SimulatedRun(found, federation, first, found.data_plan())
         run = cls._runs[folder]
         if position >= len(run.federation.roster):
             return None

@@ -67,7 +67,7 @@ class Site:
     ) -> None:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
         self.initial, self.state, self.models = first.shared, state, models
-        self.home, self._first = HomeWeights(first.at_home, state), first.whole
+        self.home, self.first = HomeWeights(first.at_home, state), first.whole
         self._shares_best = policy is None or policy.shares_personalised
         self._agreement = Agreement(vendor, federation, self.initial, state, policy is None)
         self.keys = keys = keys or NoKeys()
@@ -107,7 +107,7 @@ class Site:
     @cached_property
     def personalisation(self) -> Personalisation:
         """The search for the vendor's personalised model."""
-        return personalisation_of(self.federation, self.state, self.learner, self.home, self._first)
+        return personalisation_of(self.federation, self.state, self.learner, self.home, self.first)
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Do the work that ``message`` asks for and return the reply's content.
