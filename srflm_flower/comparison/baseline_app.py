@@ -89,7 +89,7 @@ def own_model(site: Site) -> Weights:
 
 
 def staying(baseline: Baseline, site: Site) -> frozenset[str]:
-    """Return the names of the weights that a vendor never sends, by the method or the federation."""
+    """Return the names of the weights that the method or the federation keeps at a vendor."""
     return baseline.at_home(site) | site.home.first.keys()
 
 

@@ -11,7 +11,7 @@ from strategies.baselines.local_only import LocalOnly
 
 def everything(site: Site) -> frozenset[str]:
     """Return the names of all weights."""
-    return frozenset(site.initial.weights)
+    return frozenset(site.first)
 
 
 def train_alone(turn: Turn) -> Done:

@@ -19,8 +19,9 @@ from srflm_flower.comparison.methods import METHODS, MethodResult, run_baseline
 from srflm_flower.comparison.scoring import Outcome, sites_of
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
 from srflm_flower.run.memory_grid import Deliver
-from strategies.weights import Weights, from_arrays
+from strategies.weights import Weights, from_arrays, hash_weights
 from tests.support.tiny import new_run, tiny_federation
 
 NAMES = ("a", "b", "c")
@@ -102,6 +103,17 @@ def watched(tmp_path: Path, federation: Federation, monkeypatch: pytest.MonkeyPa
 
 def shared_names(seen: Seen) -> set[frozenset[str]]:
     return {frozenset(each) for each in [*seen.sent(), *seen.received("evaluate")]}
+
+
+def test_fedavg_is_fedbn_where_the_federation_keeps_normalisation_at_home(
+    tmp_path: Path, federation: Federation, watched: Watch
+) -> None:
+    at_home = with_changes(federation, aggregation__normalisation="at-home")
+    run = new_run(at_home, tmp_path / "at-home")
+    plain = watched("fedbn").outcome
+    asked = flower_run.run_on_flower("fedavg", run, at_home, BUDGET, 0.1)
+    assert plain.released is not None and asked.released is not None
+    assert hash_weights(asked.released) == hash_weights(plain.released)
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
