@@ -25,6 +25,7 @@ from srflm_flower.comparison.methods import (
     run_srflm,
 )
 from srflm_flower.comparison.private_plans import at_seed
+from srflm_flower.comparison.resuming import name_of, once
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.comparison.summary import COLUMNS, summarise, tabulate
 from srflm_flower.comparison.tables import whole_text
@@ -72,6 +73,8 @@ def compare(
     gets each result as it comes.  All results are written to ``out`` at the end, even if a run has
     failed; then :class:`SimulationError` lists the failures.  Raises :class:`ConfigurationError`
     before anything runs if the federation cannot run one of the methods.
+
+    Runs that ``out`` has already are not made again, so an interrupted comparison goes on.
     """
     require_possible(federation, methods)
     every = [Series(seed, vendor) for vendor in (None, *left_out) for seed in seeds]
@@ -134,17 +137,27 @@ def _srflm(federation: Federation, series: Series, out: Path) -> Begun:
         changed = at_seed(federation, series.seed)
     else:
         changed, left_out = without(federation, series.seed, series.left_out)
-    result, budget = run_srflm(changed, series.folder(out, "srflm"), left_out)
-    return Begun(series, result, changed, budget, left_out)
+    folder = series.folder(out, "srflm")
+    done = once(
+        folder,
+        name_of(changed, "srflm", series.left_out),
+        lambda: run_srflm(changed, folder, left_out),
+    )
+    assert done.budget is not None
+    return Begun(series, done.result, changed, done.budget, left_out)
 
 
 def _submit(
     pool: ProcessPoolExecutor, method: Method, begun: Begun, out: Path, proximal: float
 ) -> Future[object]:
     folder = begun.series.folder(out, method)
-    return pool.submit(
-        run_baseline, method, begun.federation, folder, begun.budget, proximal, begun.left_out
-    )
+    return pool.submit(_baseline, method, begun, folder, proximal)
+
+
+def _baseline(method: Method, begun: Begun, folder: Path, proximal: float) -> MethodResult:
+    given = begun.federation, folder, begun.budget, proximal, begun.left_out
+    asked = name_of(begun.federation, method, begun.budget, proximal, begun.series.left_out)
+    return once(folder, asked, lambda: (run_baseline(method, *given), None)).result
 
 
 @contextmanager
