@@ -35,6 +35,8 @@ class Seen:
 
     messages: list[tuple[Message, Message]]
     outcome: Outcome
+    asked: list[int]
+    """The nodes in the order in which they were asked."""
 
     def sent(self, kind: str = "train", record: str = "arrays") -> list[Weights]:
         """Return what the vendors answered."""
@@ -96,7 +98,8 @@ def watched(tmp_path: Path, federation: Federation, monkeypatch: pytest.MonkeyPa
         place = new_run(federation, tmp_path / (folder or method))
         outcome = flower_run.run_on_flower(method, place, federation, BUDGET, 0.1)
         in_order = sorted(messages, key=lambda noted: noted[0])
-        return Seen([pair for _, pair in in_order], outcome)
+        asked = [noted[0][2] for noted in messages]
+        return Seen([pair for _, pair in in_order], outcome, asked)
 
     return run
 
@@ -237,3 +240,18 @@ def test_first_control_variates_are_the_mean_gradients_of_the_round(watched: Wat
     }
     for name, array in seen.received(record="control")[len(NAMES)].items():
         np.testing.assert_allclose(array, means[name], rtol=1e-4, atol=1e-6)
+
+
+def test_same_seed_asks_the_vendors_in_the_same_order(watched: Watch) -> None:
+    """Sums of floats depend on it, and FedAvg draws it."""
+    one, other = watched("fedavg", folder="one"), watched("fedavg", folder="other")
+    assert one.asked == other.asked
+    released = one.outcome.released, other.outcome.released
+    assert released[0] is not None and released[1] is not None
+    assert hash_weights(released[0]) == hash_weights(released[1])
+
+
+def test_later_rounds_of_scaffold_hear_of_the_servers_control_variate(watched: Watch) -> None:
+    seen = watched("scaffold")
+    first, later = seen.received(record="control")[0], seen.received(record="control")[-1]
+    assert first == {} and any(array.any() for array in later.values())
