@@ -117,13 +117,15 @@ class Learner:
         """Return the metrics of ``weights`` on one of the vendor's own splits."""
         return self.measure(weights, split).metrics
 
-    def patient_scores(self, weights: Weights, split: SplitName) -> tuple[float, ...]:
-        """Return the mean score of each patient of a split, in [0, 1], more is better.
+    def patient_scores(self, evaluated: Evaluated, split: SplitName) -> tuple[float, ...]:
+        """Return the mean score of each patient of the split on which a model was measured.
+
+        Scores are in [0, 1], more is better.
 
         Without patients' names, each record is a patient of its own.
         """
         patients = patients_of(self.data.split(split))
-        return tuple(patient_means(self.measure(weights, split).shares, patients).tolist())
+        return tuple(patient_means(evaluated.shares, patients).tolist())
 
     def measure(self, weights: Weights, split: SplitName) -> Evaluated:
         """Evaluate ``weights`` on one of the vendor's own splits, each model once.

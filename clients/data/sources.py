@@ -122,11 +122,11 @@ def read_vendor_arrays(plan: DataPlan, vendor: str) -> Arrays:
     settings = plan.vendors[index]
     match plan.data:
         case PhantomData() as data:
-            return _phantom(data, plan, number)
+            return _limited(_phantom(data, plan, number), plan, settings, number)
         case NpzData() as data:
             return _share_of_file(data, plan, index)
         case FileData() as data:
-            return _own_file(data, plan, settings, number)
+            return _limited(_read_own(data, plan, settings, number), plan, settings, number)
 
 
 # Every draw has a generator of its own, named by its purpose. An added draw cannot shift others.
@@ -227,8 +227,8 @@ def manifest_source(data: FileData, task: TaskSettings, seed: int) -> Source:
     return Source(task, data.prepare, owner, data.most_unreadable, users_cache())
 
 
-def _own_file(data: FileData, plan: DataPlan, vendor: VendorSettings, number: int) -> Arrays:
-    arrays = _read_own(data, plan, vendor, number)
+def _limited(arrays: Arrays, plan: DataPlan, vendor: VendorSettings, number: int) -> Arrays:
+    """Return ``arrays`` with at most as many training examples as the vendor is to have."""
     if vendor.max_examples is not None:
         labels = _labels(arrays["train"], plan.task)
         kept = stratified_subset(labels, vendor.max_examples, _rng(plan, number))

@@ -120,7 +120,12 @@ def _advice(site: DeployedSite, models: Mapping[str, Weights]) -> Advice | None:
     if own is not None:
         compared["own"] = own[0]
     learner = site.site.learner
-    return advise({name: learner.patient_scores(each, "test") for name, each in compared.items()})
+    return advise(
+        {
+            name: learner.patient_scores(learner.measure(each, "test"), "test")
+            for name, each in compared.items()
+        }
+    )
 
 
 def _cases(site: DeployedSite, models: Mapping[str, Weights]) -> Pictures:

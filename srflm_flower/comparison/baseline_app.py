@@ -115,10 +115,9 @@ def _answer(baseline: Baseline, site: Site, done: Done) -> RecordDict:
     """Return the vendor's answer, without the weights that stay at home."""
     numbers = MetricRecord({"num-examples": done.examples, "loss": done.loss, EQUAL: 1})
     content = RecordDict({"metrics": numbers})
-    if done.sent is not None:
-        at_home = staying(baseline, site)
-        sent = {name: array for name, array in done.sent.items() if name not in at_home}
-        content[MODEL] = to_arrays(sent)
-    for name, arrays in done.further.items():
-        content[name] = to_arrays(arrays)
+    at_home = staying(baseline, site)
+    models = dict(done.further) if done.sent is None else {MODEL: done.sent, **done.further}
+    for record, weights in models.items():
+        sent = {name: array for name, array in weights.items() if name not in at_home}
+        content[record] = to_arrays(sent)
     return content

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from clients.partition_settings import ByClassPartition, SharesPartition
-from clients.settings import FileData, NpzData, PhantomData
+from clients.settings import FileData, NpzData
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.header_checks import header_problems
 from srflm_flower.federation.member import deployment_problems
@@ -229,15 +229,6 @@ def _vendor_labels(federation: Federation) -> list[str]:
     ]
 
 
-def _vendor_limits(federation: Federation) -> list[str]:
-    return [
-        f"vendors.{vendor.name}.max-examples: found {vendor.max_examples}; expected none, as"
-        ' data.source is "phantom"; remove it, and set data.examples'
-        for vendor in federation.vendors
-        if isinstance(federation.data, PhantomData) and vendor.max_examples is not None
-    ]
-
-
 _CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
     _roster,
     _sites,
@@ -253,7 +244,6 @@ _CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
     header_problems,
     _vendor_classes,
     _vendor_labels,
-    _vendor_limits,
     preparation_problems,
     privacy_problems,
     server_terms_problems,

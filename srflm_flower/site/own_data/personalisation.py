@@ -52,7 +52,7 @@ class Personalisation:
         self, weights: Weights, evaluated: Evaluated, term: int, origin: str, at_home: bool
     ) -> None:
         """Keep ``weights``, which have been measured on the validation data, if they are chosen."""
-        scores = self.learner.patient_scores(weights, "validation")  # measured just now, and kept
+        scores = self.learner.patient_scores(evaluated, "validation")
         measured = Candidate(evaluated.metrics, scores, at_home)
         self.state.keep_if_chosen(Best(weights, measured, term, origin), self.metric, self.errors)
 

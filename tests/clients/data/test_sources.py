@@ -61,6 +61,13 @@ def test_phantom_divides_its_examples_over_the_splits() -> None:
     assert -1 <= data.train.images.min() < data.train.images.max() <= 1
 
 
+def test_phantom_vendor_with_fewer_images_has_some_of_those_that_it_would_have() -> None:
+    few = (VendorSettings(name="a", max_examples=9), *TWO[1:])
+    limited, whole = (load_vendor_data(plan_of(vendors=each), "a") for each in (few, TWO))
+    assert [len(limited.split(name)) for name in SPLITS] == [9, 8, 8]
+    assert set(rows(limited, "train")) < set(rows(whole, "train"))
+
+
 def test_equal_plans_give_equal_data_and_other_seeds_do_not() -> None:
     first, other = (read_vendor_arrays(plan_of(seed=seed), "a")["train"][0] for seed in (65, 66))
     again = read_vendor_arrays(plan_of(), "a")["train"][0]

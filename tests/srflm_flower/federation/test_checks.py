@@ -167,10 +167,6 @@ BY_CLASS = {"source": "npz", "path": "x", "partition": {"kind": "by-class"}}
             {"vendors": [{"name": "a", "classes": [0]}, {"name": "b"}]},
             "vendors.a.classes: found [0]; expected none without data.partition.kind =",
         ),
-        (
-            {"vendors": [{"name": "a", "max-examples": 9}, {"name": "b"}]},
-            'vendors.a.max-examples: found 9; expected none, as data.source is "phantom"; remove',
-        ),
     ],
 )
 def test_tables_that_contradict_are_refused_and_the_text_teaches(

@@ -1,0 +1,143 @@
+"""Run the study, or go on with it: ``python -m benchmarks.study``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean
+
+from benchmarks.study.picture import critical_difference_picture
+from benchmarks.study.ranks import Ranking, rank_methods
+from benchmarks.study.tasks import Study, StudyTask, load_study
+from clients.files.durable import write_durably
+from srflm_flower.comparison.compare import compare
+from srflm_flower.comparison.result import METHODS, MethodResult
+from srflm_flower.comparison.tables import aligned, whole_text
+from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.preflight import check_before_simulation
+from srflm_flower.report.rendering import png_of
+from strategies.errors import SrflmError
+
+DEFAULT = Path(__file__).parent / "study.toml"
+PROXIMAL = 0.1
+Results = dict[str, tuple[Federation, list[MethodResult]]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tasks named on the command line, one after the other; write all tables."""
+    chosen = _parser().parse_args(arguments)
+    study = load_study(chosen.study)
+    unknown = set(chosen.only or ()) - {task.name for task in study.tasks}
+    if unknown:
+        print(f"no task {', '.join(sorted(unknown))} in {chosen.study}", file=sys.stderr)
+        return 2
+    tasks = [task for task in study.tasks if not chosen.only or task.name in chosen.only]
+    found: Results = {}
+    left_out: dict[str, str] = {}
+    for task in tasks:
+        try:
+            found[task.name] = _run(task, study, chosen, lambda line: print(line, flush=True))
+        except SrflmError as error:  # mostly: the data is not there
+            left_out[task.name] = str(error)
+            print(f"{task.name}: left out: {error}", file=sys.stderr)
+        write_study(chosen.out, study, found, left_out)  # hours of runs must not hang on the last
+    print(f"Written: {chosen.out / 'study.md'}")
+    return 0 if found else 1
+
+
+def _run(
+    task: StudyTask, study: Study, chosen: argparse.Namespace, show: Callable[[str], None]
+) -> tuple[Federation, list[MethodResult]]:
+    federation = task.load(chosen.study.parent)
+    check_before_simulation(federation)
+    seeds = chosen.seeds or task.seeds or study.seeds
+    results = compare(
+        federation,
+        task.methods(study),
+        [federation.seed + number for number in range(seeds)],
+        (chosen.out / task.name).resolve(),
+        chosen.cpus,
+        PROXIMAL,
+        lambda each: show(f"{task.name}: {each.method}, seed {each.seed}"),
+    )
+    return federation, results
+
+
+def write_study(out: Path, study: Study, found: Results, left_out: dict[str, str]) -> None:
+    """Write ``study.md``, ``study.json``, and the pictures of ranks, from what there is so far."""
+    parts = ["# Study\n"]
+    rankings = {
+        "personalised": _ranking(found, personalised),
+        "released": _ranking(found, released),
+    }
+    for what, ranking in rankings.items():
+        if ranking is not None:
+            parts.append(f"## Average ranks, {what} models\n\n{_ranks_table(ranking)}")
+            picture = critical_difference_picture(ranking)
+            write_durably(out / f"ranks-{what}.png", png_of(picture))
+    for name, (federation, results) in found.items():
+        methods = [m for m in METHODS if any(each.method == m for each in results)]
+        parts.append(f"## {name}\n\n{whole_text(federation, methods, results)}")
+    parts += [f"## {name}\n\nLeft out: {why}\n" for name, why in left_out.items()]
+    write_durably(out / "study.md", "\n".join(parts).encode())
+    data = {
+        "study": study.model_dump(mode="json", by_alias=True),
+        "results": {name: [r.model_dump() for r in runs] for name, (_, runs) in found.items()},
+        "left-out": sorted(left_out),
+    }
+    write_durably(out / "study.json", json.dumps(data, indent=2).encode())
+
+
+def personalised(result: MethodResult) -> float | None:
+    """Return the mean over the vendors of their personalised models' metrics."""
+    return mean(result.personalised.values()) if result.personalised else None
+
+
+def released(result: MethodResult) -> float | None:
+    """Return the metric of the global model on all test images."""
+    return result.global_all
+
+
+def _ranking(found: Results, value: Callable[[MethodResult], float | None]) -> Ranking | None:
+    table: dict[str, dict[str, float]] = {}
+    for name, (_, results) in found.items():
+        for method in {each.method for each in results}:
+            numbers = [v for r in results if r.method == method and (v := value(r)) is not None]
+            if numbers:
+                table.setdefault(method, {})[name] = mean(numbers)
+    # A method that cannot run a task would take that task from all.
+    whole = [m for m in METHODS if len(table.get(m, ())) == len(found)]
+    return rank_methods({method: table[method] for method in whole})
+
+
+def _ranks_table(ranking: Ranking) -> str:
+    ordered = sorted(ranking.ranks.items(), key=lambda each: each[1])
+    rows = [[method, f"{rank:.2f}"] for method, rank in ordered]
+    return aligned(["method", "average rank"], rows) + (
+        f"\nOver {ranking.tasks} tasks; Friedman's p = {ranking.p:.3g}; two methods differ if their"
+        f" ranks differ by {ranking.critical:.2f} or more (Nemenyi, α = 0.05).\n"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.study", description="All tasks × methods × seeds of one file."
+    )
+    parser.add_argument(
+        "study", nargs="?", type=Path, default=DEFAULT, help="the file of the study"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs") / "study", help="folder; go on there"
+    )
+    parser.add_argument("--only", nargs="+", metavar="TASK", help="some of the tasks")
+    parser.add_argument("--seeds", type=int, help="instead of the file's")
+    parser.add_argument("--cpus", type=int, default=os.cpu_count() or 1, help="runs at a time")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
