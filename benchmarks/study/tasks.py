@@ -6,19 +6,22 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, Strict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from srflm_flower.comparison.result import METHODS, Method
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from strategies.errors import ConfigurationError
-from strategies.settings import Settings
+from strategies.settings import kebab
 
+TABLE = ConfigDict(frozen=True, extra="forbid", alias_generator=kebab, populate_by_name=True)
 Methods = Annotated[tuple[Method, ...], Strict(False)]
 
 
-class StudyTask(Settings):
+class StudyTask(BaseModel):
     """A federation, perhaps changed, on which methods are compared."""
+
+    model_config = TABLE
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$", description="Its name.")
     federation: str = Field(description="The federation file, from the study's folder.")
@@ -42,8 +45,10 @@ class StudyTask(Settings):
         return with_changes(federation, run__device="cpu", **changed)
 
 
-class Study(Settings):
+class Study(BaseModel):
     """All of a study."""
+
+    model_config = TABLE
 
     methods: Methods = Field(description="Methods in pairs of the same seed.")
     seeds: int = Field(default=5, ge=1, description="How many, from each federation's seed up.")

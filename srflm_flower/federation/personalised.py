@@ -17,8 +17,8 @@ class OwnModelSettings(Settings):
         default=0,
         ge=0,
         description="Epochs in each round that a vendor trains a model of its own, which gets no"
-        " update from others. It never leaves, so it is trained without noise and costs no ε; 0"
-        " trains none.",
+        " update from others and never leaves, so that it needs no noise and costs no ε; 0 trains"
+        " none.",
     )
     optimizer: Literal["sgd", "adam", "adamw"] = Field(default="sgd", description="Optimiser.")
     learning_rate: float = Field(default=0.01, gt=0, description="Learning rate of round 1.")

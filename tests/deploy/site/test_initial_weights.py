@@ -33,7 +33,7 @@ def test_simulation_begins_with_the_agreed_weights(tmp_path: Path) -> None:
     run = new_run(tiny_federation(tmp_path, NAMES, run__rounds=1, **setting), tmp_path / "run")
     assert conduct(run).status == "completed"
     found = SimulatedSite.at(run.path, 0)
-    assert found is not None and found.run.initial.hash == model.hash
+    assert found is not None and found.run.first.shared.hash == model.hash
 
 
 def test_sites_begin_with_the_weights_beside_their_federation_file(tmp_path: Path) -> None:

@@ -156,6 +156,9 @@ CHANGES: list[dict[str, Any]] = [
     {"recovered": [{"term": 3, "hash": "b" * 64}], **LATER},
     {"aggregation__moving_average": 0.5},
     {"protocol__quorum": "byzantine"},
+    {"personalised__standard_errors": 1.0},
+    {"personalised__own": {"epochs": 1}},
+    {"aggregation__normalisation": "at-home"},
 ]
 
 
