@@ -21,7 +21,15 @@ ROOMS = {
     ),
     "clients": (
         *("files", "device", "seeds", "paths", "imaging", "tasks", "preparation"),
-        *("partition_settings", "settings", "data", "evaluation", "training", "prediction"),
+        *(
+            "partition_settings",
+            "feature_settings",
+            "settings",
+            "data",
+            "evaluation",
+            "training",
+            "prediction",
+        ),
         *("results", "privacy", "networks", "learner", "models", "bundles", "case_pictures"),
     ),
     "srflm_flower": (
