@@ -109,14 +109,16 @@ def _cells(row: Row, method: str) -> tuple[str, ...]:
     return f"{row.epsilon:g}", spent, settings, method, f"{mean:.3f} ± {deviation:.3f}"
 
 
-def run(quick: bool, folder: Path, seeds: int = SEEDS) -> PrivateFeatures:
+def run(
+    quick: bool, folder: Path, seeds: int = SEEDS, methods: Sequence[Method] = METHODS
+) -> PrivateFeatures:
     """Measure both budgets on test images, or in a hurry two rounds with one seed."""
     federation, missing = _federation()
     if missing:
         return PrivateFeatures((), seeds, missing=missing)
     if quick:
         federation, seeds = with_changes(federation, run__rounds=2), 1
-    rows = [_measure(federation, e, CHOSEN[e], METHODS, seeds, folder) for e in CHOSEN]
+    rows = [_measure(federation, e, CHOSEN[e], methods, seeds, folder) for e in CHOSEN]
     return PrivateFeatures(tuple(rows), seeds)
 
 
@@ -197,12 +199,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="two rounds, one seed")
     parser.add_argument("--tune", action="store_true", help="compare settings, on validation only")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="divisions of the data")
+    parser.add_argument("--alone", action="store_true", help="SRFLM without FedAvg")
     chosen = parser.parse_args(arguments)
+    methods = METHODS[:1] if chosen.alone else METHODS
     machine = this_machine()
     with tempfile.TemporaryDirectory(prefix="bench-private-features-") as folder:
         where = Path(folder)
-        result = tune(where) if chosen.tune else run(chosen.quick, where, chosen.seeds)
+        result = tune(where) if chosen.tune else run(chosen.quick, where, chosen.seeds, methods)
     options = " --tune" if chosen.tune else f" --seeds {chosen.seeds}"
+    options += " --alone" if chosen.alone else ""
     print(section("private_features", chosen.quick, machine, result.as_markdown(), options))
     return 0
 
