@@ -2,8 +2,9 @@
 
 The federation is ``examples/pbc/private-features.toml``, without the file of weights left out.
 Every seed has its own division of the data, and each method's noise is planned for it.  Settings
-were chosen with ``--tune``, on validation images only: there a copy of the data stands in whose
-test images are the validation images, so that nothing can look at the others.
+were chosen on the validation images of the first seed; ``--tune`` measures them there beside their
+neighbours, on a copy of the data whose test images are the validation images, so that nothing can
+look at the others.
 """
 
 from __future__ import annotations
@@ -52,12 +53,11 @@ class Choice:
             "training__learning_rate": self.rate,
             "privacy__batch_size": self.batch,
             "privacy__client_steps": self.steps,
-            "privacy__server_steps": self.steps,
         }
 
 
 CHOSEN: Final[Mapping[float, Choice]] = {8.0: Choice(10.0, 256, 25), 1.0: Choice(5.0, 256, 10)}
-"""ε → the settings with the best validation accuracy in ``--tune``."""
+"""ε → the settings that were chosen on validation images."""
 
 TRIED: Final[Mapping[float, tuple[Choice, ...]]] = {
     8.0: tuple(Choice(*each) for each in product((5.0, 10.0, 20.0), (256,), (10, 25))),

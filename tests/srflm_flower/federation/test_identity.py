@@ -34,7 +34,7 @@ IDENTITIES = {
     "pbc/dirichlet-1.0.toml": "e9d190ffba62a6b28d959181006ae88e6f3371c60ec31906504430f3cda1a77c",
     "pbc/private.toml": "8d051d5186155b30816fc4b1776d31521188309ec824fc6a0290696ec3af6999",
     "pbc/private-features.toml": (
-        "2f7d262ea44c3ee7af613456c164628f80af74c33fde3fbee52ddc89da7de4d6"
+        "f37d4ce9039bbe80fa3da3cfb4705fab255f3ac05f53950254688857c57a07eb"
     ),
     "phantom/federation.toml": "621c5cc44305631568e4382e65aec33aea517912617fa3a1db9c5652d69d1e95",
     "phantom-lowdose/federation.toml": (
