@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, Strict, ValidationInfo, field_validator
 
+from clients.feature_settings import FeatureSettings
 from clients.imaging.select_settings import SelectSettings
 from clients.partition_settings import (
     ByClassPartition,
@@ -25,6 +26,9 @@ Header = Literal["manufacturer", "model", "kernel", "field-strength"]
 """What a header says of the scanner, by which one folder can be divided among vendors."""
 
 STOCK_NETWORKS: tuple[str, ...] = get_args(Network)
+
+LINEAR = "linear"
+"""The network on frozen features: one linear layer."""
 
 # Models and files of a run have these names, so a vendor must not.
 RESERVED_NAMES = ("global", "averaged", "finetuned", "personalised", "pooled")
@@ -245,7 +249,8 @@ class ModelSettings(Settings):
         default="small-cnn",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$",
         description='Network by name: "small-cnn", "resnet18", "densenet121", "efficientnet-b0",'
-        ' "dncnn", or a class of monai.networks.nets, such as "DenseNet169" or "UNet".',
+        ' "linear" (on [model.features]), "dncnn", or a class of monai.networks.nets, such as'
+        ' "DenseNet169" or "UNet".',
     )
     arguments: dict[str, Any] = Field(
         default={},
@@ -275,6 +280,11 @@ class ModelSettings(Settings):
     initial_weights: InitialWeights | None = Field(
         default=None,
         description="Weights with which all members begin; left out, they follow from the seed.",
+    )
+    features: FeatureSettings | None = Field(
+        default=None,
+        description='Frozen features on which network "linear" is trained; left out, the whole'
+        " network is.",
     )
 
     @field_validator("arguments")

@@ -18,6 +18,7 @@ import click
 import typer
 from pydantic import BaseModel
 
+from clients.feature_settings import FeatureSettings
 from clients.imaging.select_settings import SelectSettings
 from clients.partition_settings import ByClassPartition, DirichletPartition, SharesPartition
 from clients.preparation.augment_settings import AugmentSettings
@@ -79,6 +80,7 @@ FEDERATION_SECTIONS: Sections = (
     ("`[splits]`", SplitSettings),
     ("`[model]`", ModelSettings),
     ("`[model.initial-weights]`", InitialWeights),
+    ("`[model.features]`", FeatureSettings),
     ("`[training]`", TrainingSettings),
     ("`[election]`", ElectionSettings),
     ("`[aggregation]`", AggregationSettings),

@@ -21,8 +21,8 @@ ROOMS = {
     ),
     "clients": (
         *("files", "device", "seeds", "paths", "imaging", "tasks", "preparation"),
-        *("partition_settings", "settings", "data", "evaluation", "guidance", "training"),
-        *("prediction",),
+        *("partition_settings", "feature_settings", "settings", "data", "evaluation", "guidance"),
+        *("training", "prediction"),
         *("results", "privacy", "networks", "learner", "models", "bundles", "case_pictures"),
     ),
     "srflm_flower": (

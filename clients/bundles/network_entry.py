@@ -20,7 +20,7 @@ from clients.bundles.agreed_network import NAME, agreed_network
 from clients.networks.build import shapes_of
 from clients.networks.by_name import OWN, complete_arguments
 from clients.networks.shapes import Size
-from clients.settings import STOCK_NETWORKS, ModelSettings
+from clients.settings import LINEAR, STOCK_NETWORKS, ModelSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import ConfigurationError
 
@@ -49,6 +49,12 @@ def network_entry(
 
     Raises :class:`ConfigurationError` if the entry would build another network than this one.
     """
+    if model.features is not None and model.features.file is not None:
+        raise ConfigurationError(
+            "a model on frozen features from a file, which is no part of the model",
+            "a network whose weights are all in its model file",
+            f"hand on the model file itself, with {model.features.file.name} beside it",
+        )
     definition, pads = _by_monai(model, task, size)
     renamed: Mapping[str, str] = {}
     if definition.get("_target_") == _WRAPPER:
@@ -74,7 +80,7 @@ def _by_monai(
     """Return the entry by MONAI's classes alone, empty if there is none, and whether it pads."""
     shapes = shapes_of(task)
     dims, channels, outputs = shapes.spatial_dims, shapes.in_channels, shapes.outputs
-    if model.dp_ready or model.weight_standardisation or model.network in OWN:
+    if model.dp_ready or model.weight_standardisation or model.network in (*OWN, LINEAR):
         return {}, False
     match model.network:
         case "resnet18":

@@ -63,7 +63,9 @@ class ModelFile:
         metadata = {
             "format": _FORMAT,
             # Not where the training began: the file names a path of the machine that wrote it.
-            "model": self.model.model_dump_json(by_alias=True, exclude={"initial_weights"}),
+            "model": _at(self.model, None).model_dump_json(
+                by_alias=True, exclude={"initial_weights"}
+            ),
             "task": self.task.model_dump_json(by_alias=True),
             "notes": json.dumps(self.notes),
         }
@@ -89,7 +91,7 @@ def read_model_file(path: str | Path) -> ModelFile:
         notes = json.loads(metadata["notes"])
         _check_notes(notes)
         return ModelFile(
-            ModelSettings.model_validate_json(metadata["model"]),
+            ModelSettings.model_validate(json.loads(metadata["model"])),
             read_task(metadata["task"]),
             weights,
             notes,
@@ -109,16 +111,18 @@ def load_model(path: str | Path) -> nn.Module:
     logits (n, classes) for classification, logits (n, classes, *space) for segmentation, and images
     like the input for restoration.
     Raises :class:`RunFolderError` as :func:`read_model_file` does, and if the weights do not fit
-    the network named in the file; :class:`ConfigurationError` if that needs a missing package.
+    the network named in the file; :class:`ConfigurationError` if that needs a missing package, or
+    frozen features whose file does not lie beside the model.
     """
     from clients.networks.build import build_network  # torch takes seconds
     from clients.networks.weights import get_weights, set_weights
 
     file = read_model_file(path)
     try:
-        network = build_network(file.model, file.task, file.image_shape)
+        network = build_network(_at(file.model, Path(path).parent), file.task, file.image_shape)
     except ConfigurationError as error:
-        if isinstance(error.__cause__, ImportError):  # the file is right, a package is missing
+        # The file is right; a package, or the file with the frozen features, is missing.
+        if isinstance(error.__cause__, ImportError) or file.model.features is not None:
             raise
         raise _not_a_model(path, error.found) from error
     try:
@@ -127,6 +131,15 @@ def load_model(path: str | Path) -> nn.Module:
         raise _not_a_model(path, error.found) from error
     set_weights(network, file.weights)
     return network.eval()
+
+
+def _at(model: ModelSettings, folder: Path | None) -> ModelSettings:
+    """Return the settings with the file of frozen features in ``folder``; None: its name alone."""
+    if model.features is None or model.features.file is None:
+        return model
+    name = Path(model.features.file.name)
+    moved = {"file": name if folder is None else folder / name}
+    return model.model_copy(update={"features": model.features.model_copy(update=moved)})
 
 
 def _check_notes(notes: Any) -> None:

@@ -1,31 +1,33 @@
-"""Read the file of weights on which all members have agreed; its hash is in the federation file."""
+"""Read a file of weights on which all members have agreed; its hash is in the federation file."""
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
-from clients.settings import InitialWeights
 from strategies.errors import ConfigurationError
 
 
-def agreed_bytes(given: InitialWeights) -> bytes:
-    """Return the content of the file; raises :class:`ConfigurationError` if it is another one."""
+def agreed_bytes(file: Path, sha256: str, table: str = "model.initial-weights") -> bytes:
+    """Return the content of the file that ``table`` names.
+
+    Raises :class:`ConfigurationError` if it is another one.
+    """
     try:
         # Read once: what is hashed is what is loaded.
-        data = given.file.read_bytes()
+        data = file.read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"model.initial-weights.file = {str(given.file)!r}, which cannot be read"
-            f" ({error.strerror})",
+            f"{table}.file = {str(file)!r}, which cannot be read ({error.strerror})",
             "the file of weights on which all members have agreed",
             "put it beside the federation file, under this name",
         ) from error
     digest = hashlib.sha256(data).hexdigest()
-    if digest != given.sha256:
+    if digest != sha256:
         raise ConfigurationError(
-            f"{given.file} with the SHA-256 {digest}",
-            f"the file on which all members have agreed, with {given.sha256}",
+            f"{file} with the SHA-256 {digest}",
+            f"the file on which all members have agreed, with {sha256}",
             "get it again from the consortium; a new agreement needs the new hash in"
-            " model.initial-weights.sha256",
+            f" {table}.sha256",
         )
     return data

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from clients.feature_settings import FeatureSettings
 from clients.networks.by_name import OWN, named_network
 from clients.networks.facts import NetworkFacts, facts_of
+from clients.networks.features.network import FeatureNetwork
 from clients.networks.initial import take_initial_weights
 from clients.networks.residual import Residual
 from clients.networks.shapes import Shapes, Size
@@ -31,6 +33,8 @@ def build_network(model: ModelSettings, task: TaskSettings, size: Size | None = 
     ``size`` is that of the images or patches in pixels, one side a dimension; a few networks cannot
     do without.  Raises :class:`ConfigurationError` as :func:`named_network` does.
     """
+    if model.features is not None:  # nothing in it to make ready: the trained part is linear
+        return FeatureNetwork(model.features, shapes_of(task))
     network = _plain(model, task, size)
     if not model.dp_ready:
         return _converted(model, network, None)
@@ -63,6 +67,8 @@ def try_network(
     be used for the task, for images of this size, or in batches of ``batch_size``.
     """
     shapes, name = shapes_of(task), model.network
+    if model.features is not None:
+        return _try_features(model.features, shapes, size)
 
     def make(side: Size, device: str) -> nn.Module:
         # Without a size, the network must be one that can do without.
@@ -78,6 +84,15 @@ def try_network(
             "raise training.batch-size, or set model.dp-ready = true for group normalisation",
         )
     return facts
+
+
+def _try_features(features: FeatureSettings, shapes: Shapes, size: Size | None) -> NetworkFacts:
+    """Run the network for real: it is small, and its public images need values."""
+    tried = size or (features.side,) * shapes.spatial_dims
+    network = FeatureNetwork(features, shapes).eval()
+    with torch.no_grad():
+        network(torch.zeros(shapes.images(RECORDS, tried)))
+    return facts_of(network, tried)
 
 
 def _plain(model: ModelSettings, task: TaskSettings, size: Size | None) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -26,7 +27,7 @@ def take_initial_weights(network: nn.Module, given: InitialWeights) -> None:
     :class:`ConfigurationError` for a file that is missing, is not the agreed one, or does not fit
     the network, and for values that are not finite.
     """
-    found = _read(given)
+    found = agreed_arrays(given.file, given.sha256)
     expected = get_weights(network)
     check_names(found, expected, f"{given.file}")
     for name, array in expected.items():
@@ -40,12 +41,18 @@ def take_initial_weights(network: nn.Module, given: InitialWeights) -> None:
     set_weights(network, {name: each.numpy() for name, each in fitting.items()})
 
 
-def _read(given: InitialWeights) -> dict[str, torch.Tensor]:
+def agreed_arrays(
+    file: Path, sha256: str, table: str = "model.initial-weights"
+) -> dict[str, torch.Tensor]:
+    """Return the arrays in the file.
+
+    Raises :class:`ConfigurationError` as :func:`agreed_bytes`, and for no safetensors file.
+    """
     try:
-        return load(agreed_bytes(given))
+        return load(agreed_bytes(file, sha256, table))
     except (SafetensorError, KeyError, ValueError) as error:
         raise ConfigurationError(
-            f"{given.file}, which is no safetensors file ({type(error).__name__})",
+            f"{file}, which is no safetensors file ({type(error).__name__})",
             "weights in a safetensors file",
             "make one: `srflm config from-bundle` writes it, and so does every run",
         ) from error

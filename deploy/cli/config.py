@@ -38,6 +38,10 @@ def check(federation_file: FederationFile = None) -> None:
         # escape: "[…]" in a file's name is no markup.
         name = escape(initial.file.name)
         console.print(f"All begin with the weights in {name} (SHA-256 {initial.sha256[:12]}…).")
+    features = federation.model.features
+    if features is not None and features.file is not None and features.sha256 is not None:
+        name = escape(features.file.name)
+        console.print(f"Features are by the weights in {name} (SHA-256 {features.sha256[:12]}…).")
     counts = count_examples(federation)
     for size in sorted({count.size for count in counts.values()} - {facts.size}):
         try_network_of(federation, size)

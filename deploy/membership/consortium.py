@@ -84,7 +84,7 @@ def assemble_change(
     chosen = base.aggregation.min_clients if base is not None else None
     new = successor(old, members, chosen)
     write_durably(folder / "federation.toml", beside(new).to_toml().encode())
-    copy_weights(new.model.initial_weights, folder)
+    copy_weights(new, folder)
     return _hand_out(folder, new, memberships)
 
 
@@ -116,7 +116,7 @@ def _hand_out(
     answers = {vendor: folder / "members" / vendor for vendor in federation.roster}
     for answer in answers.values():
         write_durably(answer / "federation.toml", agreed)
-        copy_weights(federation.model.initial_weights, answer)
+        copy_weights(federation, answer)
     if not memberships:  # members only leave: nothing to sign, and the CA's key may stay offline
         return answers
     exists = (folder / "consortium-ca.key").exists()

@@ -148,7 +148,7 @@ def join(folder: Path, answer: Path) -> Federation:
     check_own_keys(settings.identity, federation.member(settings.vendor))
     take_over(settings.federation, federation, answer)
     install_certificate(settings.identity, certificate, authority)
-    copy_weights(federation.model.initial_weights, settings.federation.parent)
+    copy_weights(federation, settings.federation.parent)
     write_durably(settings.federation, agreed)
     found_ledger(SiteOnDisk(folder, settings))
     return federation

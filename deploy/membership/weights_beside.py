@@ -1,32 +1,51 @@
-"""The agreed initial weights travel beside the federation file, and lie beside it at each site."""
+"""The agreed files of weights travel beside the federation file, and lie beside it at each site."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from clients.files.durable import write_durably
 from clients.networks.agreed_file import agreed_bytes
-from clients.settings import InitialWeights
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 
 
+class _Given(NamedTuple):
+    """A file, its hash, and the table that names both."""
+
+    file: Path
+    sha256: str
+    table: str
+
+
 def beside(federation: Federation) -> Federation:
-    """Return the federation with the name of its file of weights alone.
+    """Return the federation with the names of its files of weights alone.
 
     No path of this machine goes to the other members.
     """
-    given = federation.model.initial_weights
-    if given is None:
-        return federation
-    named = {"file": given.file.name, "sha256": given.sha256}
-    return with_changes(federation, model__initial_weights=named)
+    changes: dict[str, Any] = {
+        f"model__{given.table.replace('-', '_')}__file": given.file.name
+        for given in _given(federation)
+    }
+    return with_changes(federation, **changes) if changes else federation
 
 
-def copy_weights(given: InitialWeights | None, folder: Path) -> None:
-    """Write the agreed file of weights into ``folder`` under its own name, if there is one.
+def copy_weights(federation: Federation, folder: Path) -> None:
+    """Write the agreed files of weights into ``folder`` under their own names, if there are any.
 
-    Raises :class:`strategies.errors.ConfigurationError` if it is not the agreed one.
+    Raises :class:`strategies.errors.ConfigurationError` if one is not the agreed one.
     """
-    if given is not None:
-        write_durably(folder / given.file.name, agreed_bytes(given))
+    for given in _given(federation):
+        data = agreed_bytes(given.file, given.sha256, f"model.{given.table}")
+        write_durably(folder / given.file.name, data)
+
+
+def _given(federation: Federation) -> list[_Given]:
+    initial, features = federation.model.initial_weights, federation.model.features
+    found = []
+    if initial is not None:
+        found.append(_Given(initial.file, initial.sha256, "initial-weights"))
+    if features is not None and features.file is not None and features.sha256 is not None:
+        found.append(_Given(features.file, features.sha256, "features"))
+    return found

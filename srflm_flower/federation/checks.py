@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from clients.partition_settings import ByClassPartition, SharesPartition
 from clients.settings import FileData, NpzData
+from srflm_flower.federation.feature_checks import feature_problems
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.header_checks import header_problems
 from srflm_flower.federation.member import deployment_problems
@@ -245,6 +246,7 @@ _CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
     _vendor_classes,
     _vendor_labels,
     preparation_problems,
+    feature_problems,
     privacy_problems,
     server_terms_problems,
 )

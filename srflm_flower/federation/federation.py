@@ -218,7 +218,8 @@ class Federation(Settings):
         for table in (agreed["data"], *agreed["vendors"]):
             table.pop("path", None)
         # Its hash says which file it is, wherever a member keeps it.
-        agreed["model"].get("initial-weights", {}).pop("file", None)
+        for name in ("initial-weights", "features"):
+            agreed["model"].get(name, {}).pop("file", None)
         return hashlib.sha256(canonical_json(agreed)).hexdigest()
 
     @property

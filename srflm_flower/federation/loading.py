@@ -30,9 +30,11 @@ def load_federation(path: Path) -> Federation:
     for table in [tree.get("data"), *array(tree.get("vendors"))]:
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = from_folder(path.parent, table["path"])
-    match tree.get("model"):
-        case {"initial-weights": {"file": str(file)} as table}:
-            table["file"] = from_folder(path.parent, file)
+    model = tree.get("model")
+    for name, table in model.items() if isinstance(model, dict) else ():
+        match name, table:
+            case "initial-weights" | "features", {"file": str(file)}:
+                table["file"] = from_folder(path.parent, file)
     respelled: dict[Location, str] = {}
     return _validated(in_kebab_case(tree, respelled), str(path), respelled)
 

@@ -52,8 +52,9 @@ def check_network_on(federation: Federation, data: VendorData) -> None:
 
     Raises as :func:`try_network_of` does.
     """
+    # Features are of images of any size.
     size = size_of(data)
-    if size != federation.image_shape:
+    if size != federation.image_shape and federation.model.features is None:
         check_network(federation, size)
 
 

@@ -150,7 +150,8 @@ def _agreed(federation: Federation) -> dict[str, Any]:
     tree = federation.model_dump(mode="json", by_alias=True, exclude=set(FREE))
     # Each site has paths of its own.
     tree["data"].pop("path", None)
-    (tree["model"]["initial-weights"] or {}).pop("file", None)
+    for table in ("initial-weights", "features"):
+        (tree["model"][table] or {}).pop("file", None)
     tree["aggregation"].pop("min-clients", None)
     return tree
 

@@ -37,9 +37,11 @@ def test_documented_toml_is_accepted(text: str, tmp_path: Path) -> None:
 
 
 def test_tables_for_privacy_are_accepted(tmp_path: Path) -> None:
-    """The page shows a table for the federation file, and one for the site's."""
+    """The page shows tables for the federation file, and one for the site's."""
     page = ROOT / "docs" / "how-to" / "privacy-budget.md"
-    table, _, limits = [block.text for block in blocks_of(page) if block.language == "toml"]
+    table, _, features, limits = [
+        block.text for block in blocks_of(page) if block.language == "toml"
+    ]
     example = (ROOT / "examples" / "phantom" / "private.toml").read_text(encoding="utf-8")
     shown = tomllib.loads(table)["privacy"]
     before, _, after = example.partition("[privacy]")
@@ -47,6 +49,10 @@ def test_tables_for_privacy_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "federation.toml").write_text(f"{before}{table}{rest}", encoding="utf-8")
     privacy = load_federation(tmp_path / "federation.toml").privacy
     assert (privacy.metrics, privacy.client_steps) == (shown["metrics"], shown["client-steps"])
+    (tmp_path / "federation.toml").write_text(features, encoding="utf-8")
+    shipped = load_federation(ROOT / "examples" / "pbc" / "private-features.toml").model.features
+    agreed = load_federation(tmp_path / "federation.toml").model.features
+    assert agreed is not None and shipped is not None and agreed.sha256 == shipped.sha256
     (tmp_path / SITE_FILE).write_text(f'vendor = "aster"\n{limits}', encoding="utf-8")
     assert load_site(tmp_path).privacy.required
 

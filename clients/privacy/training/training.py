@@ -120,7 +120,7 @@ def _prepare(
         )
     most = settings.physical_batch
     if mode == "vmap":
-        most = records_at_once(network, most, images.device)
+        most = records_at_once(network, most, images.device, vectors=images.ndim == 2)
     return MODES[mode](network, per_record(loss)), 1 if mode == "loop" else most
 
 

@@ -8,6 +8,8 @@ from clients.data.plan import DataPlan
 from clients.data.sources import load_vendor_data
 from clients.device import choose_device
 from clients.learner import Learner
+from clients.networks.features.network import FeatureNetwork
+from clients.networks.features.records import as_features
 from clients.preparation.augmentation import augmentation
 from clients.tasks.registry import task_of
 from srflm_flower.federation.federation import Federation
@@ -30,6 +32,9 @@ def vendor_learner(
     """
     data = load_vendor_data(plan or federation.data_plan(), vendor)
     check_network_on(federation, data)
+    device = choose_device(federation.run.device)
+    if isinstance(network, FeatureNetwork):
+        data = as_features(data, network, device)
     return Learner(
         vendor,
         data,
@@ -37,7 +42,7 @@ def vendor_learner(
         task_of(federation.task),
         federation.training,
         federation.seed,
-        choose_device(federation.run.device),
+        device,
         federation.run.mixed_precision,
         account.spender(federation, vendor, data),
         augmentation(federation.data.augment),

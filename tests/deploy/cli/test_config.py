@@ -18,6 +18,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from strategies.errors import ConfigurationError
 from tests.clients.bundles.made import network, with_weights
+from tests.clients.networks.features.public_weights import write_public
 from tests.support.federation_files import loaded
 from tests.support.tiny import tiny_federation
 
@@ -142,3 +143,16 @@ def test_what_from_bundle_prints_is_a_federation_that_begins_with_its_weights(
     assert isinstance(again.exception, ConfigurationError) and weights.read_bytes() == b"another"
     checked = CliRunner().invoke(app, ["config", "check", str(tmp_path / "federation.toml")])
     assert isinstance(checked.exception, ConfigurationError)
+
+
+def test_check_shows_whose_features_are_used_and_stops_without_them(tmp_path: Path) -> None:
+    features = write_public(tmp_path / "public.safetensors")
+    federation = tiny_federation(tmp_path, model__network="linear", model__features=features)
+    file = tmp_path / "federation.toml"
+    file.write_text(federation.to_toml(), encoding="utf-8")
+    checked = CliRunner().invoke(app, ["config", "check", str(file)])
+    assert "Features are by the weights in public.safetensors (SHA-256" in checked.output
+    (tmp_path / "public.safetensors").unlink()
+    missing = CliRunner().invoke(app, ["config", "check", str(file)])
+    assert isinstance(missing.exception, ConfigurationError)
+    assert "model.features.file" in str(missing.exception)

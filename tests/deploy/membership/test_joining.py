@@ -207,3 +207,20 @@ def test_agreed_weights_travel_beside_the_file_without_a_path_of_this_machine(
     (answers["aster"] / "begin.safetensors").write_bytes(b"others")
     with pytest.raises(ConfigurationError, match="SHA-256"):
         join(tmp_path / "aster", answers["aster"])
+
+
+def test_weights_of_frozen_features_travel_beside_the_file_too(tmp_path: Path) -> None:
+    weights = tmp_path / "here" / "public.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    agreed = {
+        "kind": "efficientnet-lite0",
+        "file": weights,
+        "sha256": hashlib.sha256(b"weights").hexdigest(),
+    }
+    base = with_changes(built_in_federation(2), model__network="linear", model__features=agreed)
+    answers = assemble(tmp_path / "ca", base, list(make_sites(tmp_path).values()))
+    for vendor, answer in answers.items():
+        assert str(tmp_path) not in (answer / "federation.toml").read_text()
+        join(tmp_path / vendor, answer)
+        assert (tmp_path / vendor / "public.safetensors").read_bytes() == b"weights"

@@ -33,6 +33,9 @@ IDENTITIES = {
     "pbc/dirichlet-0.5.toml": "a69a0be6f75fb73cd8bdf9dc5218b76bf7cd8f0a38c4ee3aa722e43a4cbea6fe",
     "pbc/dirichlet-1.0.toml": "e9d190ffba62a6b28d959181006ae88e6f3371c60ec31906504430f3cda1a77c",
     "pbc/private.toml": "8d051d5186155b30816fc4b1776d31521188309ec824fc6a0290696ec3af6999",
+    "pbc/private-features.toml": (
+        "f37d4ce9039bbe80fa3da3cfb4705fab255f3ac05f53950254688857c57a07eb"
+    ),
     "phantom/federation.toml": "621c5cc44305631568e4382e65aec33aea517912617fa3a1db9c5652d69d1e95",
     "phantom-lowdose/federation.toml": (
         "3cdcdd504fca1cc548fa60b568132bbf5a29e217025cb624372c71317d44ce30"

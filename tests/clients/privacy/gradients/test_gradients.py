@@ -116,6 +116,8 @@ def test_automatic_choice_is_vmap_and_the_loop_where_memory_is_short() -> None:
     assert records_at_once(wide, 64, CPU) == 14
     assert records_at_once(nn.Linear(4, 2), 64, CPU) == 16
     assert records_at_once(nn.Linear(4, 2), 5, CPU) == 5
+    assert records_at_once(nn.Linear(4, 2), 64, CPU, vectors=True) == 64
+    assert records_at_once(wide, 64, CPU, vectors=True) == 14
 
 
 class Branching(nn.Module):
