@@ -25,9 +25,9 @@ from benchmarks.machine import this_machine
 from benchmarks.markdown import table as markdown_table
 from benchmarks.section import section
 from clients.settings import NpzData
-from srflm_flower.comparison.compare import Table, tabulate
 from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
 from srflm_flower.comparison.private_plans import at_seed
+from srflm_flower.comparison.summary import Table, tabulate
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 

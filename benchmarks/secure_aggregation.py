@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Context, Error, Message, RecordDict
+from torch import nn
 
 from benchmarks.markdown import table
 from benchmarks.round_times import UnequalWork
@@ -28,6 +29,7 @@ from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.client_app import answer_at
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.first_model import FirstModel
 from srflm_flower.federation.loading import built_in_federation, with_changes
 from srflm_flower.run.memory_grid import Deliver, MemoryGrid
 from srflm_flower.site.site import Site
@@ -272,7 +274,8 @@ def _trained(
     notes = UpdateNotes(term=1, round=1, start=start.hash, ballot=ballot, steps=1)
     state.store_update(update, notes)
     models = ModelStore(folder / vendor / "models")
-    return Site(vendor, federation, _no_learner, start, state, models, keys)
+    first = FirstModel(nn.Identity(), start.weights, {})
+    return Site(vendor, federation, _no_learner, first, state, models, keys)
 
 
 def _no_learner() -> Learner:
