@@ -20,6 +20,7 @@ from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, alike, find_models
 from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
+from srflm_flower.site.own_data.guard import guard_of
 from srflm_flower.site.own_data.measuring import measure
 from srflm_flower.site.own_data.own_training import OwnTraining, is_of, notes_of
 from srflm_flower.site.own_data.personalisation import Personalisation, stored_models
@@ -61,6 +62,8 @@ class Site:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
         self.initial, self.state, self.models = initial, state, models
         self._shares_best = policy is None or policy.shares_personalised
+        own = state, models, initial, lambda: self.learner
+        self.guard = guard_of(federation, policy, *own)
         self._agreement = Agreement(vendor, federation, initial, state, in_steps=policy is None)
         self.keys = keys = keys or NoKeys()
         self.participant = participant_of(
@@ -240,6 +243,8 @@ class Site:
         if base is not None and record.term > len(self.state.ledger):
             self._agreement.check_record(record, model, proposed.envelope.attempt)
             base.check_signed(record, self.keys)
+            if self.guard is not None:
+                self.guard.check(record, model)
         return model
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
