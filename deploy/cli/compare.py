@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.cli.compare_attack import under_attack
 from deploy.cli.options import FederationFile, Rounds, chosen_federation
 from strategies.errors import ConfigurationError
 
@@ -27,11 +28,21 @@ def compare(
         int | None, typer.Option(help="runs at a time; all CPUs by default", min=1)
     ] = None,
     proximal_mu: Annotated[float, typer.Option(help="FedProx's μ", min=0.0)] = 0.1,
+    attack: Annotated[
+        str | None, typer.Option(help="sign-flip, label-flip, scaled, or backdoor")
+    ] = None,
+    attackers: Annotated[
+        int, typer.Option(help="how many vendors lie, the last of the roster", min=1)
+    ] = 1,
 ) -> None:
     """Compare methods with the same model, data, partition, and number of gradient steps.
 
     In a private federation each method gets the noise that it needs for the same ε; ``pooled`` is
     not private, and the table says so.
+
+    With ``--attack``, some vendors lie as clients and as servers, and SRFLM with each rule of the
+    average, with the guard if the file has one, and FedAvg are compared with themselves without
+    the attack. Give the same --out again to go on after an interruption.
     """
     from srflm_flower.comparison import compare as comparison
     from srflm_flower.comparison.methods import METHODS, MethodResult
@@ -53,6 +64,12 @@ def compare(
     folder = (out or base).resolve()  # absolute, because the runs are other processes
     console = Console(highlight=False)
     console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
+
+    if attack is not None:
+        under_attack(
+            federation, chosen, attack, attackers, seeds, folder, cpus or os.cpu_count() or 1
+        )
+        return
 
     def show(result: MethodResult) -> None:
         value = sum(result.personalised.values()) / len(result.personalised)

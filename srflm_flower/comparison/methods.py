@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedProx
@@ -30,6 +31,7 @@ from srflm_flower.run.memory_grid import MemoryGrid
 from srflm_flower.run.simulated_site import SimulatedSite
 from srflm_flower.site.site import Site
 from strategies.cyclic import CyclicWeightTransfer
+from strategies.errors import FederationStopped
 from strategies.local_only import LocalOnly
 from strategies.weights import Weights, from_arrays, to_arrays
 
@@ -43,7 +45,8 @@ class MethodResult(BaseModel):
     ``personalised`` and ``global_own`` map each vendor to the metric of its personalised or of the
     global model on its own test split.  ``global_all`` is the global model's metric on all test
     splits together.  The global values are ``None`` for a method without a global model.
-    ``epsilon`` is the largest ε in the vendors' ledgers, or ``None`` without privacy.
+    ``epsilon`` is the largest ε in the vendors' ledgers, or ``None`` without privacy.  ``success``
+    is that of an attack, and ``stopped`` the code of the error that ended an attacked run early.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,22 +58,57 @@ class MethodResult(BaseModel):
     global_own: dict[str, float] | None
     global_all: float | None
     epsilon: float | None = None
+    success: float | None = None
+    stopped: str = ""
 
 
-def run_srflm(federation: Federation, folder: Path) -> tuple[MethodResult, StepBudget]:
-    """Run SRFLM as configured; return its result and the step budget for the others."""
+class Tampering(Protocol):
+    """What is done to the sites of a simulated run from outside, as an attack does."""
+
+    def before(self, sites: Sequence[Site]) -> None:
+        """Change the sites before they first train."""
+        ...
+
+    def success(self, sites: Sequence[Site], released: Weights) -> float | None:
+        """Return how far the released model does as it was to be made to do, if that is known."""
+        ...
+
+
+def run_srflm(
+    federation: Federation, folder: Path, tampering: Tampering | None = None
+) -> tuple[MethodResult, StepBudget]:
+    """Run SRFLM as configured; return its result and the step budget for the others.
+
+    With ``tampering``, a federation that stops is a result, too.
+    """
     run = create_run_folder(federation, folder, folder.parent, alone=True)
-    Run(run, federation).conduct(_grid(run, federation, client_app.app))
+    stopped = ""
+    if tampering is not None:
+        tampering.before(_sites(run, federation))
+    try:
+        Run(run, federation).conduct(_grid(run, federation, client_app.app))
+    except FederationStopped as error:
+        if tampering is None:
+            raise
+        stopped = error.code
     budget = budget_of(Ledger(run.ledger, federation.hash).records())
-    return _score("srflm", run, federation, _released(run), budget.total), budget
+    released = _released(run) if run.global_model.exists() else None
+    result = _score("srflm", run, federation, released, budget.total, tampering=tampering)
+    return result.model_copy(update={"stopped": stopped}), budget
 
 
 def run_baseline(
-    method: Method, federation: Federation, folder: Path, budget: StepBudget, proximal: float
+    method: Method,
+    federation: Federation,
+    folder: Path,
+    budget: StepBudget,
+    proximal: float,
+    tampering: Tampering | None = None,
 ) -> MethodResult:
     """Run a baseline with the gradient steps of ``budget``; privately if the federation is private.
 
-    ``pooled`` is never private: it has no separate vendors to protect records from.
+    ``pooled`` is never private: it has no separate vendors to protect records from.  It and
+    ``fixed-server`` are run without ``tampering``.
     """
     if method == "fixed-server":
         return _run_fixed_server(federation, folder, budget)
@@ -94,6 +132,8 @@ def run_baseline(
             strategy = CyclicWeightTransfer(vendors)
         case _:
             strategy = LocalOnly()
+    if tampering is not None:
+        tampering.before(_sites(run, federation))
     # After each round Flower calls this with the vendors' metrics, then evaluate_fn with the model.
     strategy.evaluate_metrics_aggr_fn = keeper.aggregate
     strategy.start(
@@ -104,7 +144,8 @@ def run_baseline(
         evaluate_fn=keeper.consider,
     )
     spent = (run.path / baseline_app.SPENT_FILE).read_text(encoding="utf-8").split()
-    return _score(method, run, federation, keeper.weights, sum(map(int, spent)))
+    steps = sum(map(int, spent))
+    return _score(method, run, federation, keeper.weights, steps, tampering=tampering)
 
 
 def _run_fixed_server(federation: Federation, folder: Path, budget: StepBudget) -> MethodResult:
@@ -185,13 +226,16 @@ def _score(
     released: Weights | None,
     steps: int,
     personalised: dict[str, float] | None = None,
+    tampering: Tampering | None = None,
 ) -> MethodResult:
     """Score the vendors' personalised models and the released one on the test splits."""
     sites = _sites(run, federation)
     if personalised is None:
         best = {site.vendor: site.state.best() for site in sites}
         personalised = _on_test({s: kept.weights for s in sites if (kept := best[s.vendor])})
-    own = overall = None
+    own = overall = success = None
+    if released is not None and tampering is not None:
+        success = tampering.success(sites, released)
     if released is not None:
         own = _on_test(dict.fromkeys(sites, released))
         first = sites[0].learner
@@ -208,6 +252,7 @@ def _score(
         global_own=own,
         global_all=overall,
         epsilon=epsilon,
+        success=success,
     )
 
 
