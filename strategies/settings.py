@@ -118,7 +118,7 @@ class AggregationSettings(Settings):
     guard: float | None = Field(
         default=None,
         ge=0,
-        description="By how much a term's model may be worse than each of the two models committed"
-        " before it, in task.metric on a vendor's own validation data, before this vendor's site"
-        " refuses the term; left out, no site refuses any.",
+        description="By how much a term's model may be worse than the mean of the two models"
+        " committed before it, in task.metric on a vendor's own validation data, before this"
+        " vendor's site refuses the term; left out, no site refuses any.",
     )

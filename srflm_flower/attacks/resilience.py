@@ -3,7 +3,8 @@
 ::
 
     <defence>-<attack>-<seed>/       a run
-    <defence>-<attack>-<seed>.json   its outcome; a case that has one is not run again
+    <defence>-<attack>-<seed>.json   its outcome; a case that has one for the same settings and
+                                     rounds is not run again
     attack.md, attack.json           the table, and all outcomes
 """
 
@@ -17,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -58,11 +59,14 @@ class Case:
 class Outcome(BaseModel):
     """What came of a case: its result, its gradient steps, and each term's metric at each vendor.
 
-    ``terms[t − 1]`` maps vendors to the metric of term t's model on their validation data.
+    ``federation`` is its hash.  ``terms[t − 1]`` maps vendors to the metric of term t's model on
+    their validation data.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    federation: str
+    rounds: int
     result: MethodResult
     budget: StepBudget | None = None
     terms: tuple[dict[str, float], ...] = ()
@@ -99,19 +103,23 @@ def run_case(
     federation: Federation, case: Case, folder: Path, guard: float | None, budget: StepBudget | None
 ) -> tuple[Case, Outcome]:
     """Run a case, or read its outcome; FedAvg needs the ``budget`` of SRFLM with its seed."""
-    path, run = folder / f"{case.name}.json", folder / case.name
-    if path.exists():
-        return case, Outcome.model_validate_json(path.read_bytes())
-    shutil.rmtree(run, ignore_errors=True)  # of a comparison that was interrupted
     changed = defended(at_seed(federation, case.seed), case.defence, guard)
+    path, run = folder / f"{case.name}.json", folder / case.name
+    settings: dict[str, Any] = {"federation": changed.hash, "rounds": changed.run.rounds}
+    if path.exists():
+        known = Outcome.model_validate_json(path.read_bytes())
+        if known.model_dump(include=set(settings)) == settings:
+            return case, known
+    shutil.rmtree(run, ignore_errors=True)  # of other settings, or of an interrupted comparison
     tampering = TakenOver(case.attack) if case.attack is not None else None
     if case.defence == FEDAVG:
         assert budget is not None
-        outcome = Outcome(result=run_baseline(FEDAVG, changed, run, budget, 0.0, tampering))
+        result = run_baseline(FEDAVG, changed, run, budget, 0.0, tampering)
+        outcome = Outcome(**settings, result=result)
     else:
         result, spent = run_srflm(changed, run, tampering)
-        records = Ledger(RunFolder(run).ledger, changed.hash).records()
-        outcome = Outcome(result=result, budget=spent, terms=told(records, changed.task.metric))
+        terms = told(Ledger(RunFolder(run).ledger, changed.hash).records(), changed.task.metric)
+        outcome = Outcome(**settings, result=result, budget=spent, terms=terms)
     write_durably(path, outcome.model_dump_json(indent=2).encode())
     return case, outcome
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
@@ -22,18 +23,19 @@ COMPARED = 2
 
 
 def is_harmful(proposed: float | None, committed: Sequence[float], bound: float) -> bool:
-    """Return whether a model is worse than each of the ``committed`` ones by more than ``bound``.
+    """Return whether a model is worse than the mean of ``committed`` ones by more than ``bound``.
 
     All are one metric of which more is better, in its own unit; None stands for an undefined one.
     """
     # Each model was fine-tuned by its server last, so it looks too good at that vendor, and the
     # next one, of another server, looks bad there though nothing is wrong.  Two models in a row
-    # have two servers, and the worse one is what a site has to expect.  The best model ever would
-    # be a stricter measure, and after one lucky term refuse honest ones; the first model, with its
-    # random weights, would be none: it counts in the first term only.
+    # have two servers, so their mean halves that.  Measured on the phantom (benchmarks.poisoned):
+    # against the last one alone many honest terms are refused; against the worse of the two, or
+    # the worst of a cycle, hardly any poisoned one is.  The best model ever would refuse honest
+    # ones after a lucky term; the first, with its random weights, counts in the first term only.
     if not committed:
         return False
-    return proposed is None or proposed < min(committed) - bound
+    return proposed is None or proposed < mean(committed) - bound
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Guard:
         if is_harmful(value, before, self.bound):
             raise MessageRefused(
                 f"a model with {self.metric} {value} on this site's validation data",
-                f"at least {min(before) - self.bound:.6g}: the newest committed models have"
+                f"at least {mean(before) - self.bound:.6g}: the newest committed models have"
                 f" {before}, and aggregation.guard is {self.bound:g}",
                 "nothing, if the next vendor's model is better; else docs/how-to/guard.md",
                 MessageRefused.HARMFUL,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -11,8 +14,8 @@ from deploy.serving import term_server
 from deploy.site.deployed_site import DeployedSite
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
-from strategies.protocol.records import TermRecord
-from strategies.weights import Model
+from strategies.protocol.records import Metrics
+from strategies.weights import Model, Weights
 from tests.support.deployed import pass_on
 from tests.support.faults import Crash
 from tests.support.quick_sites import QuickFederation, crash_at, lost, quick_federation
@@ -20,38 +23,30 @@ from tests.support.quick_sites import QuickFederation, crash_at, lost, quick_fed
 NAMES = ("a", "b", "c", "d")
 
 
-class ScriptedGuard:
-    """Refuses the records of some vendors, whatever their models are."""
-
-    def __init__(self, sites: GuardedFederation, vendor: str) -> None:
-        self._sites, self._vendor = sites, vendor
-
-    def check(self, record: TermRecord, model: Model) -> None:
-        """Refuse by the script, as the true guard does once it has measured."""
-        site = self._sites.site(self._vendor).state
-        accepted = site.ledger.accepted(record.term)
-        if accepted is not None and accepted.record.hash == record.hash:
-            return
-        if record.server in self._sites.refused.get(self._vendor, ""):
-            raise MessageRefused("a poor model", "a good one", "", MessageRefused.HARMFUL)
-
-
 class GuardedFederation(QuickFederation):
-    """Sites in which ``refused`` says by site whose records its guard refuses."""
+    """Sites in which ``refused`` says by site for whose records its guard measures a poor model."""
 
-    refused: dict[str, str]
+    refused: ClassVar[dict[str, str]] = {}
 
     def site(self, vendor: str) -> DeployedSite:
-        """Return a vendor's site with the scripted guard."""
+        """Return a vendor's site, which measures by the script."""
         site = super().site(vendor)
-        site.site.guard = ScriptedGuard(self, vendor)  # type: ignore[assignment]
+        assert site.site.guard is not None
+        measure = partial(self.measure, vendor)
+        site.site.guard = replace(site.site.guard, measure=measure)
         return site
+
+    def measure(self, vendor: str, weights: Weights) -> Metrics:
+        """Return 0 for the model of a record that the vendor's guard is to refuse, else 1."""
+        proposals = (self.site(v).state.ledger.proposal for v in self.refused.get(vendor, ""))
+        term = self.head(vendor) + 1
+        refused = {each[1].record.model for found in proposals if (each := found(term))}
+        return {"accuracy": 0.0 if Model.of(weights).hash in refused else 1.0}
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedFederation]:
     folder = tmp_path_factory.mktemp("sites")
-    GuardedFederation.refused = {}
     with quick_federation(folder, NAMES, GuardedFederation, aggregation__guard=0.1) as federation:
         assert isinstance(federation, GuardedFederation)
         yield federation
@@ -61,19 +56,21 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedFederation
 def sites(kept: GuardedFederation, monkeypatch: pytest.MonkeyPatch) -> GuardedFederation:
     """Return four sites; ``a`` is elected for term 1."""
     monkeypatch.setattr(term_server, "ORDER_PATIENCE", 0.02)
-    kept.refused = {}
+    GuardedFederation.refused = {}
     kept.clear()
     assert kept.order("b", rounds=3).result == "ordered"
     return kept
 
 
 def test_refused_server_yields_and_the_next_vendor_serves(sites: GuardedFederation) -> None:
-    sites.refused = {"b": "a", "c": "a", "d": "a"}
+    GuardedFederation.refused = {"b": "a", "c": "a", "d": "a"}
     outcome = sites.perform("a", attempt=0)
     assert (outcome.result, outcome.code) == ("yielded", MessageRefused.HARMFUL)
     held = sites.site("a").state.ledger.accepted(1)
     assert held is not None, "its own site has accepted the record"
-    assert all("a poor model" in site_log(sites, vendor) for vendor in "bcd")
+    assert all(
+        "accuracy 0.0 on this site's validation data" in site_log(sites, vendor) for vendor in "bcd"
+    )
     assert sites.perform("b", attempt=1).result == "committed"
     record = sites.records("c")[0]
     assert (record.server, record.hash == held.record.hash) == ("b", False)
@@ -88,7 +85,7 @@ def site_log(sites: QuickFederation, vendor: str) -> str:
 
 
 def test_launchers_take_their_turns_past_a_refused_server(sites: GuardedFederation) -> None:
-    sites.refused = dict.fromkeys("bcd", "a")
+    GuardedFederation.refused = dict.fromkeys("bcd", "a")
     sites.complete(terms=3)
     assert "a" not in {record.server for record in sites.records("b")}
 
@@ -97,7 +94,7 @@ def test_launchers_take_their_turns_past_a_refused_server(sites: GuardedFederati
 def test_one_vendor_that_refuses_everything_stops_nobody(
     sites: GuardedFederation, liar: str
 ) -> None:
-    sites.refused = {liar: "abcd"}
+    GuardedFederation.refused = {liar: "abcd"}
     sites.complete(terms=3)
     assert {record.attempt for record in sites.records("a")} == {0}
 
@@ -106,16 +103,18 @@ def test_record_that_a_quorum_may_have_accepted_is_proposed_again_though_guards_
     sites: GuardedFederation,
 ) -> None:
     """All answers are lost, so nobody knows of the quorum."""
-    sites.refused = {"d": "a"}
+    GuardedFederation.refused = {"d": "a"}
     sites.fault = lost(wire.ACCEPT, reply_only=True)
     assert sites.perform("a", attempt=0).result == "failed"
     held = sites.site("c").state.ledger.accepted(1)
     assert held is not None
     sites.fault = pass_on
-    sites.refused = dict.fromkeys(NAMES, "a")  # a site that has accepted does not change its mind
+    GuardedFederation.refused = dict.fromkeys(
+        NAMES, "a"
+    )  # a site that has accepted does not change its mind
     assert sites.perform("b", attempt=1).result == "committed"
     assert sites.records("d")[0] == held.record, "committed by the others, it holds for all"
-    sites.refused = {}
+    GuardedFederation.refused = {}
     sites.complete()
 
 
@@ -127,7 +126,7 @@ def test_server_that_dies_at_any_message_leaves_one_history(
     for count in range(12, 19):  # from the last evaluation to the second that hears of a commit
         sites.clear()
         sites.order("b", rounds=3)
-        sites.refused = dict.fromkeys(refusing, "a")
+        GuardedFederation.refused = dict.fromkeys(refusing, "a")
         sites.fault = crash_at(count, after_delivery)
         try:
             sites.perform("a", attempt=0)
@@ -148,7 +147,7 @@ def test_server_that_dies_at_any_message_leaves_one_history(
 
 
 def test_nobody_forks_when_the_one_that_has_accepted_is_away(sites: GuardedFederation) -> None:
-    sites.refused = {"c": "a", "d": "a"}
+    GuardedFederation.refused = {"c": "a", "d": "a"}
     assert sites.perform("a", attempt=0).result == "yielded"
     # a and b have accepted, c and d have not: with d away, a quorum of a, b and d is possible.
     sites.down = {"d"}
@@ -163,7 +162,7 @@ def test_nobody_forks_when_the_one_that_has_accepted_is_away(sites: GuardedFeder
 def test_federation_of_which_all_are_refused_goes_on_when_sites_switch_their_guards_off(
     sites: GuardedFederation,
 ) -> None:
-    sites.refused = dict.fromkeys(NAMES, "abcd")
+    GuardedFederation.refused = dict.fromkeys(NAMES, "abcd")
     for _ in range(2 * len(NAMES)):
         sites.turn()
     assert {outcome.code for _, outcome in sites.outcomes[-8:]} == {MessageRefused.HARMFUL}
@@ -175,7 +174,7 @@ def test_federation_of_which_all_are_refused_goes_on_when_sites_switch_their_gua
     assert sites.now > waited + 5 * len(NAMES), "with pauses"
     assert sites.trained == trained, "a later try costs no training"
     assert sites.trained_once()
-    sites.refused = {"d": "abcd"}
+    GuardedFederation.refused = {"d": "abcd"}
     sites.complete()
 
 
