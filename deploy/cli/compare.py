@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from deploy.cli.compare_attack import under_attack
 from deploy.cli.options import FederationFile, Rounds, chosen_federation
 from strategies.errors import ConfigurationError
 
@@ -44,6 +44,7 @@ def compare(
     average, with the guard if the file has one, and FedAvg are compared with themselves without
     the attack. Give the same --out again to go on after an interruption.
     """
+    from deploy.simulation.attacked import chosen_attack, compare_attacked
     from srflm_flower.comparison import compare as comparison
     from srflm_flower.comparison.methods import METHODS, MethodResult
     from srflm_flower.federation.left_over import about_left_over
@@ -59,17 +60,13 @@ def compare(
             "correct --methods",
         )
     federation = chosen_federation(federation_file, rounds)
+    lie = chosen_attack(federation, attack, attackers) if attack is not None else None
     check_before_simulation(federation)
+    workers = cpus or os.cpu_count() or 1
     base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-compare-{federation.name}"
     folder = (out or base).resolve()  # absolute, because the runs are other processes
     console = Console(highlight=False)
     console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
-
-    if attack is not None:
-        under_attack(
-            federation, chosen, attack, attackers, seeds, folder, cpus or os.cpu_count() or 1
-        )
-        return
 
     def show(result: MethodResult) -> None:
         value = sum(result.personalised.values()) / len(result.personalised)
@@ -78,12 +75,17 @@ def compare(
         )
 
     try:
+        if lie is not None:
+            line = partial(console.print, markup=False, soft_wrap=True)
+            line(compare_attacked(federation, chosen, lie, seeds, folder, workers, line))
+            line(f"Results: {folder}")
+            return
         results = comparison.compare(
             federation,
             chosen,
             [federation.seed + n for n in range(seeds)],
             folder,
-            cpus or os.cpu_count() or 1,
+            workers,
             proximal_mu,
             show,
         )

@@ -190,6 +190,19 @@ def test_unknown_method_is_refused(tmp_path: Path) -> None:
         invoke("compare", federation_file(tmp_path), "--methods", "fedsgd")
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--attack", "bribery"], "one of sign-flip, label-flip, scaled, backdoor"),
+        (["--attack", "scaled", "--attackers", "4"], "honest vendors' models"),
+        (["--attack", "scaled", "--methods", "pooled"], "correct --methods"),
+    ],
+)
+def test_attack_that_cannot_be_is_refused(tmp_path: Path, options: list[str], found: str) -> None:
+    with pytest.raises(ConfigurationError, match=found):
+        invoke("compare", federation_file(tmp_path), "--out", tmp_path / "cmp", *options)
+
+
 @pytest.mark.slow
 def test_compare_gives_every_method_the_same_number_of_gradient_steps(tmp_path: Path) -> None:
     result = run(
