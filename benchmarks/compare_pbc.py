@@ -14,8 +14,10 @@ from pathlib import Path
 
 from benchmarks.section import main
 from clients.settings import NpzData
-from srflm_flower.comparison.compare import Table, as_markdown, compare, tabulate
+from srflm_flower.comparison.compare import compare
 from srflm_flower.comparison.methods import METHODS, Method
+from srflm_flower.comparison.summary import Table, tabulate
+from srflm_flower.comparison.tables import as_markdown
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 

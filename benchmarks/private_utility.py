@@ -16,8 +16,9 @@ from pathlib import Path
 from benchmarks.compare_pbc import missing_data
 from benchmarks.markdown import table as markdown_table
 from benchmarks.section import main
-from srflm_flower.comparison.compare import Table, compare, tabulate
+from srflm_flower.comparison.compare import compare
 from srflm_flower.comparison.methods import Method
+from srflm_flower.comparison.summary import Table, tabulate
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 

@@ -14,7 +14,7 @@ from clients.networks.weights import get_weights, set_weights
 from clients.preparation.augmentation import Augment
 from clients.privacy.ledger.spending import Spender
 from clients.privacy.training.training import train_privately
-from clients.privacy.training.units import patients_of
+from clients.privacy.training.units import patient_means, patients_of
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.tasks.task import Task
@@ -95,6 +95,8 @@ class Learner:
         self, spender: Spender, work: Work, role: Role, term: int, round_number: int
     ) -> Trained:
         """Train by the agreed mechanism; the result holds noisy or public numbers only."""
+        if not work.guidance.is_plain:  # its sensitivity was never looked at
+            raise ValueError("private training takes no anchor, correction, or frozen layers")
         with spender.spending(role, term, round_number) as mechanism:
             outcome = train_privately(
                 self.network,
@@ -114,6 +116,14 @@ class Learner:
     def evaluate(self, weights: Weights, split: SplitName) -> dict[str, float]:
         """Return the metrics of ``weights`` on one of the vendor's own splits."""
         return self.measure(weights, split).metrics
+
+    def patient_scores(self, weights: Weights, split: SplitName) -> tuple[float, ...]:
+        """Return the mean score of each patient of a split, in [0, 1], more is better.
+
+        Without patients' names, each record is a patient of its own.
+        """
+        patients = patients_of(self.data.split(split))
+        return tuple(patient_means(self.measure(weights, split).shares, patients).tolist())
 
     def measure(self, weights: Weights, split: SplitName) -> Evaluated:
         """Evaluate ``weights`` on one of the vendor's own splits, each model once.

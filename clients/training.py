@@ -13,6 +13,7 @@ from torch import nn
 from clients.data.records import Records
 from clients.device import mixed_precision
 from clients.files.checkpoint import Checkpoint
+from clients.guidance import PLAIN, Guidance
 from clients.preparation.augmentation import Augment
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
@@ -25,13 +26,14 @@ class Work:
     """One piece of training: ``steps`` gradient steps, or ``epochs`` epochs if ``steps`` is None.
 
     ``proximal`` is FedProx's μ (Li et al., MLSys 2020): the loss gets the extra term
-    μ/2·‖w − w₀‖², where w₀ are the weights at the start.
+    μ/2·‖w − w₀‖², where w₀ are the weights at the start, or the anchor of ``guidance``.
     """
 
     learning_rate: float
     epochs: int
     steps: int | None = None
     proximal: float = 0.0
+    guidance: Guidance = PLAIN
 
     def gradient_steps(self, examples: int, batch_size: int) -> int:
         """Return the number of gradient steps for ``examples`` training examples."""
@@ -97,13 +99,15 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     network.to(device).train()
-    optimizer = make_optimizer(network, settings, work.learning_rate)
-    anchor = [p.detach().clone() for p in network.parameters()] if work.proximal else []
     progress = _Progress(torch.zeros((), device=device))
     an_epoch = batches(len(data), settings.batch_size)
     steps = work.gradient_steps(len(data), settings.batch_size)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, work.guidance.resting(network):
         torch.manual_seed(seed)
+        optimizer = make_optimizer(network, settings, work.learning_rate)
+        anchor = work.guidance.anchor_of(network) if work.proximal else []
+        corrections = work.guidance.corrections(network)
         if checkpoint is not None:
             progress.resume(checkpoint, network, optimizer, device)
         order = batch_indices(len(data), settings.batch_size, steps, generator)
@@ -122,6 +126,9 @@ def train(
                 mean = mean + work.proximal / 2 * _squared_distance(network, anchor)
             optimizer.zero_grad(set_to_none=True)
             mean.backward()
+            for parameter, correction in corrections:
+                if parameter.grad is not None:
+                    parameter.grad.add_(correction)
             optimizer.step()
             if checkpoint is not None and progress.steps % an_epoch == 0:
                 progress.keep(checkpoint, network, optimizer, device)

@@ -50,6 +50,7 @@ from srflm_flower.federation.federation import (
     RunSettings,
 )
 from srflm_flower.federation.member import Member
+from srflm_flower.federation.personalised import OwnModelSettings, PersonalisedSettings
 from srflm_flower.site.policy import SitePolicy
 from strategies import errors
 from strategies.protocol.records import Edition
@@ -81,6 +82,8 @@ FEDERATION_SECTIONS: Sections = (
     ("`[training]`", TrainingSettings),
     ("`[election]`", ElectionSettings),
     ("`[aggregation]`", AggregationSettings),
+    ("`[personalised]`", PersonalisedSettings),
+    ("`[personalised.own]`", OwnModelSettings),
     ("`[privacy]`", PrivacySettings),
     ("`[protocol]`", ProtocolSettings),
     ("`[run]`", RunSettings),

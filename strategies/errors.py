@@ -217,6 +217,8 @@ class PrivacyError(SrflmError):
     UNDECLARED: Final = "SRFLM-V12"
     """An answer held something that is not declared, and was not sent.  Report it: it is a fault of
     the program."""
+    WITHOUT_NOISE: Final = "SRFLM-V13"
+    """A model that no ε covers was to be handed on.  Hand on the released one."""
 
 
 class LedgerError(SrflmError):

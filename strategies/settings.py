@@ -108,6 +108,11 @@ class AggregationSettings(Settings):
         description="Largest change of one weight in a round that secure aggregation can carry; a"
         " larger change fails the client's update, and a larger range rounds more coarsely.",
     )
+    normalisation: Literal["averaged", "at-home"] = Field(
+        default="averaged",
+        description="Whether the weights and statistics of normalisation layers are averaged like"
+        ' all others, or stay at their site ("at-home", FedBN), where images differ by camera.',
+    )
     moving_average: float = Field(
         default=0.0,
         ge=0,

@@ -17,11 +17,12 @@ ROOMS = {
     "strategies": (
         *("coded_error", "errors", "settings", "flower_private", "own_loop", "weights", "protocol"),
         *("aggregation", "election", "eligibility", "secure_aggregation", "phases"),
-        *("term", "server_rotating", "cyclic", "local_only"),
+        *("term", "server_rotating", "baselines"),
     ),
     "clients": (
         *("files", "device", "seeds", "paths", "imaging", "tasks", "preparation"),
-        *("partition_settings", "settings", "data", "evaluation", "training", "prediction"),
+        *("partition_settings", "settings", "data", "evaluation", "guidance", "training"),
+        *("prediction",),
         *("results", "privacy", "networks", "learner", "models", "bundles", "case_pictures"),
     ),
     "srflm_flower": (

@@ -44,6 +44,11 @@ class ModelFile:
         return _prepare_in(self.notes)
 
     @property
+    def without_noise(self) -> bool:
+        """Whether no ε covers it, in a private federation: it must stay at its site."""
+        return self.notes.get("private") is False
+
+    @property
     def image_shape(self) -> tuple[int, ...] | None:
         """The sides of an image in pixels, as far as the notes tell them."""
         match self.notes:

@@ -57,6 +57,15 @@ def export(
     )
     if not export.has_release:
         console.print("It is not at this site, which missed that term: export it at another one.")
+    if export.noiseless:
+        console.print(
+            "personalised: trained at this site alone and without noise, so no ε covers it: keep"
+            " personalised.safetensors, and do not hand it on"
+        )
+    if export.advice is not None:
+        from srflm_flower.results.advice import advice_line
+
+        console.print(escape(advice_line(site.vendor, export.advice)))
     if export.pictures is not None:
         console.print(escape(f"Pictures of cases, for this site only: {export.pictures}"))
     console.print(escape(f"Written: {out}" + (f", {bundle}" if bundle is not None else "")))

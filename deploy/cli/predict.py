@@ -62,6 +62,11 @@ def predict(
     from clients.prediction import predict_file
 
     network, file = load_model(model), read_model_file(model)
+    if file.without_noise:
+        typer.echo(
+            "This model was trained without noise, so no ε covers it: keep it at its site.",
+            err=True,
+        )
     # The model file says how to prepare images, so no federation file is needed.
     task, trained_size = file.task, file.notes.get("image-size")
     prepare = file.prepare

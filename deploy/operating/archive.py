@@ -25,6 +25,10 @@ VERSION: Final = 1
 MANIFEST = "manifest.json"
 LEDGER = "state/ledger.sqlite"
 MODELS = "state/models/"
+OWN = tuple(
+    f"state/{name}" for name in ("best.safetensors", "best-measured.json", "own.safetensors")
+)
+"""The site's own models, which nobody else has, and how the best one was measured."""
 HASH = re.compile("[0-9a-f]{64}")
 _KEYS = rf"signing\.key|site\.(key|csr|crt)|consortium-ca\.crt|node-{VENDOR.pattern}\.(key|pub)"
 IDENTITY = re.compile(rf"{_KEYS}|loopback\.(key|crt)|loopback-ca\.crt")
@@ -34,7 +38,7 @@ SIGNATURES = re.compile(r"signatures\.[0-9a-f]{12}\.toml")
 _NAME = re.compile(
     rf"{SIGNATURES.pattern}|site\.toml|membership\.toml|federation(\.{HASH.pattern})?\.toml"
     rf"|identity/({IDENTITY.pattern})"
-    rf"|{re.escape(LEDGER)}|state/best\.safetensors|{MODELS}{HASH.pattern}\.safetensors"
+    rf"|{re.escape(LEDGER)}|{'|'.join(map(re.escape, OWN))}|{MODELS}{HASH.pattern}\.safetensors"
 )
 _PIECE = 2**20
 _MOST_MANIFEST = 4 * 2**20

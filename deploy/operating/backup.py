@@ -12,6 +12,7 @@ from deploy.operating.archive import (
     IDENTITY,
     LEDGER,
     MODELS,
+    OWN,
     SIGNATURES,
     Manifest,
     PrivacyHead,
@@ -82,7 +83,7 @@ def back_up(site: SiteOnDisk, out: Path) -> Manifest:
         with suppress(FileNotFoundError):  # `membership.toml`, or an edition taken up just now
             files[name] = path.read_bytes()
     files[LEDGER] = copy.data
-    files["state/best.safetensors"] = settings.state / "best.safetensors"
+    files |= {name: settings.state / Path(name).name for name in OWN}
     files |= {f"{MODELS}{each}.safetensors": site.models.path(each) for each in sorted(copy.models)}
     manifest = Manifest(
         vendor=site.vendor,

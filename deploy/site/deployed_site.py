@@ -13,15 +13,13 @@ from functools import cached_property
 from pathlib import Path
 
 from flwr.app import Message, RecordDict
-from torch import nn
 
-from clients.networks.build import initial_network
-from clients.networks.weights import get_weights
 from deploy.processes.bell import Bell
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
 from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk
 from deploy.site.starts import begin_start
+from srflm_flower.federation.first_model import FirstModel, first_model
 from srflm_flower.federation.network_trial import check_network
 from srflm_flower.site.own_data.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
@@ -41,18 +39,14 @@ class DeployedSite(SiteOnDisk):
     """One vendor's site as it answers messages and serves terms."""
 
     @cached_property
-    def _network(self) -> tuple[nn.Module, Model]:
+    def first(self) -> FirstModel:
         """The learner's scratch space, and a copy of its weights from before any training."""
-        federation = self.federation
-        network = initial_network(
-            federation.network_settings, federation.task, federation.seed, federation.image_shape
-        )
-        return network, Model.of(get_weights(network))
+        return first_model(self.federation)
 
     @property
     def initial(self) -> Model:
         """The model with which the federation begins; the same at all sites."""
-        return self._network[1]
+        return self.first.shared
 
     @property
     def account(self) -> PrivacyAccount:
@@ -66,8 +60,8 @@ class DeployedSite(SiteOnDisk):
         return Site(
             self.vendor,
             federation,
-            lambda: vendor_learner(federation, self.vendor, self._network[0], self.account),
-            self.initial,
+            lambda: vendor_learner(federation, self.vendor, self.first.network, self.account),
+            self.first,
             self.state,
             self.models,
             self.keys,

@@ -15,9 +15,11 @@ from deploy.site.deployed_site import DeployedSite
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.report import write_cases, write_report
 from srflm_flower.report.pictures import NO_PICTURES, SHOWN, Pictures, pictures_of, side_for
+from srflm_flower.results.advice import Advice, Name, advise
 from srflm_flower.results.bundle_record import record_of
 from srflm_flower.results.release import Release, averaged_through
 from srflm_flower.results.summary import summarise
+from srflm_flower.site.own_data.own_model import ORIGIN
 from srflm_flower.site.released_so_far import released_so_far
 from strategies.errors import RunFolderError
 from strategies.protocol.records import Metrics
@@ -31,12 +33,16 @@ class Export:
     """The result of an export; ``has_release`` is false if the site lacks the released model.
 
     ``test`` holds the metrics of ``global`` and ``personalised`` on the site's own test images.
-    ``pictures`` is the page with pictures of its own validation cases, None without both models.
+    ``advice`` says which model this site should use, ``noiseless`` that no ε covers the
+    personalised one.  ``pictures`` is the page with pictures of its own validation cases, None
+    without both models.
     """
 
     release: Release
     has_release: bool
     test: dict[str, Metrics]
+    advice: Advice | None = None
+    noiseless: bool = False
     pictures: Path | None = None
 
 
@@ -53,6 +59,7 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
     federation, ledger = site.federation, site.state.ledger
     with private_files():  # already a look at the site's ledger may make files beside it
         found, release = _global_model(site)
+        found = site.site.home.complete(found) if found is not None else None
         best, records = site.state.best(), list(ledger.records())
     if release is None:
         raise RunFolderError(
@@ -69,11 +76,16 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
     with private_files():
         test = {name: site.site.learner.evaluate(each, "test") for name, each in models.items()}
         cases = _cases(site, models)
+        advice = _advice(site, models)
     # From here on with the user's own umask: an export is made to be handed on.
+    noiseless = federation.privacy.private and best is not None and best.origin == ORIGIN
     notes = {"vendor": site.vendor, **federation.model_notes()}
     for name, weights in models.items():
+        if site.first.at_home:
+            notes["normalisation"] = site.vendor
+        own = {"private": False} if name == "personalised" and noiseless else {}
         file = ModelFile(
-            federation.network_settings, federation.task, weights, {**notes, "kind": name}
+            federation.network_settings, federation.task, weights, {**notes, "kind": name, **own}
         )
         file.write(folder / f"{name}.safetensors")
     lines = [record.model_dump_json() for record in records]
@@ -93,7 +105,22 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
                 RunFolderError.NOT_A_RUN,
             )
         write_bundle(folder / "global.safetensors", bundle, record_of(federation, records))
-    return Export(release, found is not None, test, pictures)
+    return Export(release, found is not None, test, advice, noiseless, pictures)
+
+
+def _advice(site: DeployedSite, models: Mapping[str, Weights]) -> Advice | None:
+    """Return which model this site should use, if it has a personalised one."""
+    compared: dict[Name, Weights] = {}
+    if "personalised" not in models:
+        return None
+    compared["personalised"] = models["personalised"]
+    if "global" in models:
+        compared["released"] = models["global"]
+    own = site.state.own_model()
+    if own is not None:
+        compared["own"] = own[0]
+    learner = site.site.learner
+    return advise({name: learner.patient_scores(each, "test") for name, each in compared.items()})
 
 
 def _cases(site: DeployedSite, models: Mapping[str, Weights]) -> Pictures:

@@ -26,6 +26,7 @@ from clients.privacy.settings import PrivacySettings
 from clients.tasks.registry import task_of
 from srflm_flower.client_app import answer_at
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.first_model import FirstModel
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.journal import run_journal
 from srflm_flower.run.memory_grid import Deliver, MemoryGrid
@@ -222,7 +223,7 @@ def make_site(run: RunFolder, federation: Federation, vendor: str, data: VendorD
         vendor,
         federation,
         lambda: learner,
-        Model.of(get_weights(network)),
+        FirstModel(network, get_weights(network), {}),
         state,
         ModelStore(run.site_store),
     )

@@ -52,7 +52,7 @@ class LyingLearner(Learner):
 
 @dataclass(frozen=True)
 class TakenOver:
-    """An attack on a simulated run (:class:`srflm_flower.comparison.methods.Tampering`)."""
+    """An attack on a simulated run (:class:`srflm_flower.comparison.tampering.Tampering`)."""
 
     attack: Attack
 
@@ -72,7 +72,12 @@ class TakenOver:
         if self.attack.kind != "backdoor":
             return None
         lying = self.attack.liars(tuple(site.vendor for site in sites))
-        found = [fooled(s.learner, released) for s in sites if s.vendor not in lying]
+        # Each vendor uses the model with its own normalisation, if that stays at home.
+        found = [
+            fooled(site.learner, site.home.complete(site.home.shared(released)))
+            for site in sites
+            if site.vendor not in lying
+        ]
         led, tried = (sum(each) for each in zip(*found, strict=True))
         return led / tried if tried else None
 

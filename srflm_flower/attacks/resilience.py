@@ -114,10 +114,10 @@ def run_case(
     tampering = TakenOver(case.attack) if case.attack is not None else None
     if case.defence == FEDAVG:
         assert budget is not None
-        result = run_baseline(FEDAVG, changed, run, budget, 0.0, tampering)
+        result = run_baseline(FEDAVG, changed, run, budget, 0.0, tampering=tampering)
         outcome = Outcome(**settings, result=result)
     else:
-        result, spent = run_srflm(changed, run, tampering)
+        result, spent = run_srflm(changed, run, tampering=tampering)
         terms = told(Ledger(RunFolder(run).ledger, changed.hash).records(), changed.task.metric)
         outcome = Outcome(**settings, result=result, budget=spent, terms=terms)
     write_durably(path, outcome.model_dump_json(indent=2).encode())

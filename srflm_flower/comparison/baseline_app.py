@@ -6,28 +6,29 @@ It is for comparisons on one machine only; a deployed site does not have it.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from clients.learner import Trained
-from clients.training import Work, batches
+from srflm_flower.comparison.baselines.baseline import Baseline, Done, Turn
+from srflm_flower.comparison.baselines.registry import BASELINES
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.run.simulated_site import SimulatedSite, run_folder_of
 from srflm_flower.site.site import Site
 from srflm_flower.site.state import UpdateNotes
-from strategies.local_only import CONTINUE_OWN
+from strategies.baselines.scaffold import EQUAL
 from strategies.protocol.records import Ballot
 from strategies.weights import Weights, from_arrays, to_arrays
 
 app = ClientApp()
 
 BUDGET_FILE = "step-budget.json"
-FLOWER_ROUNDS_A_ROUND = "flower-rounds-a-round"
+METHOD = "method"
+ROUNDS_A_ROUND = "rounds-a-round"
 SPENT_FILE = "steps.txt"
 SELECTED = "selected-metric"
+MODEL = "arrays"
 
 
 def _site(context: Context) -> Site:
@@ -39,72 +40,85 @@ def _site(context: Context) -> Site:
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """Train the vendor's share of the round's gradient steps."""
+    """Take the vendor's share of the round's gradient steps by the rules of the method."""
     site, config = _site(context), message.content.config_records["config"]
-    flower_round = int(str(config["server-round"]))
-    # Cyclic transfer takes one of Flower's rounds for each vendor: round up to the round of a run.
-    round_number = -(-flower_round // int(str(config[FLOWER_ROUNDS_A_ROUND])))
+    baseline = BASELINES[str(config[METHOD])]
+    # A cycle takes one of Flower's rounds for each vendor: round up to the round of a run.
+    round_number = -(-int(str(config["server-round"])) // int(str(config[ROUNDS_A_ROUND])))
     folder = Path(str(context.run_config["out"]))
     budget = StepBudget.model_validate_json((folder / BUDGET_FILE).read_bytes())
-    settings = site.federation.training
-    work = Work(
-        learning_rate=site.federation.term_plan().learning_rate_in(round_number),
-        epochs=settings.client_epochs,
-        steps=budget.steps(site.vendor, round_number),
+    arrays = {name: from_arrays(each) for name, each in message.content.array_records.items()}
+    received = arrays.pop(MODEL)
+    turn = Turn(
+        site=site,
+        start=whole_model(baseline, site, received),
+        own=own_model(site),
+        received=arrays,
+        memory=context.state,
+        round_number=round_number,
+        steps=baseline.steps(budget, site.vendor, round_number),
         proximal=float(str(config.get("proximal-mu", 0.0))),
     )
-    start = from_arrays(message.content.array_records["arrays"])
-    # Local-only training goes on from the vendor's own model, not from the server's.
-    own = site.state.last_update()
-    if config.get(CONTINUE_OWN) and own is not None:
-        start = own[0]
-    trained = _train(site, start, work, round_number)
-    ballot = Ballot(examples=trained.examples, loss=trained.loss)
-    notes = UpdateNotes(
-        term=round_number, round=round_number, start="", ballot=ballot, steps=trained.steps
-    )
-    site.state.store_update(trained.weights, notes)
-    site.state.forget_updates()
+    done = baseline.train(turn)
+    _keep(site, done, round_number)
     # Counts the steps as trained, not as planned: the comparison shows them for each method.
     with (folder / SPENT_FILE).open("a", encoding="utf-8") as file:
-        file.write(f"{trained.steps}\n")
-    site.personalisation.consider_local(trained.weights, round_number)
-    metrics = MetricRecord({"num-examples": trained.examples, "loss": trained.loss})
-    content = RecordDict({"arrays": to_arrays(trained.weights), "metrics": metrics})
-    return Message(content, reply_to=message)
+        file.write(f"{done.steps}\n")
+    return Message(_answer(baseline, site, done), reply_to=message)
 
 
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
     """Evaluate the global model on the vendor's validation data, as a candidate for its best."""
-    site = _site(context)
-    weights = from_arrays(message.content.array_records["arrays"])
+    site, config = _site(context), message.content.config_records["config"]
+    received = from_arrays(message.content.array_records[MODEL])
+    weights = whole_model(BASELINES[str(config[METHOD])], site, received)
     metrics = site.personalisation.consider(weights, 0, "global")
-    flower_round = int(str(message.content.config_records["config"]["server-round"]))
-    site.personalisation.consider_global([(flower_round, weights)])
+    site.personalisation.consider_global([(int(str(config["server-round"])), weights)])
     # Flower requires the same metrics from every vendor, so an undefined one is NaN.
     value = metrics.get(site.federation.task.metric, math.nan)
     examples = len(site.learner.data.validation)
-    content = RecordDict({"metrics": MetricRecord({"num-examples": examples, SELECTED: value})})
-    return Message(content, reply_to=message)
+    numbers = MetricRecord({"num-examples": examples, SELECTED: value, EQUAL: 1})
+    return Message(RecordDict({"metrics": numbers}), reply_to=message)
 
 
-def _train(site: Site, start: Weights, work: Work, round_number: int) -> Trained:
-    """Train as the learner does; private training takes the steps of ``work``, not the agreed."""
-    learner, steps = site.learner, work.steps or 0
-    if learner.spender is None:
-        return learner.train(start, work, "client", round_number)
-    if steps == 0:  # a mechanism without steps does not exist, and nothing is spent
-        return Trained(start, 0.0, learner.spender.size, 0)
-    agreed = learner.spender.mechanisms
-    mechanisms = {**agreed, "client": replace(agreed["client"], steps=steps)}
-    spender = replace(learner.spender, mechanisms=mechanisms)
-    return replace(learner, spender=spender).train(start, work, "client", round_number)
+def own_model(site: Site) -> Weights:
+    """Return the vendor's own model after its last turn: before the first one, the initial one."""
+    kept = site.state.last_update()
+    return site.first if kept is None else kept[0]
 
 
-def client_steps(site: Site) -> int:
-    """Return the number of gradient steps that a vendor takes in a round as a client."""
-    if site.federation.privacy.private:
-        return site.federation.privacy.client_steps
-    training = site.federation.training
-    return training.client_epochs * batches(len(site.learner.data.train), training.batch_size)
+def staying(baseline: Baseline, site: Site) -> frozenset[str]:
+    """Return the names of the weights that the method or the federation keeps at a vendor."""
+    return baseline.at_home(site) | site.home.first.keys()
+
+
+def whole_model(baseline: Baseline, site: Site, received: Weights) -> Weights:
+    """Return the weights as received, with the vendor's own for those that stay at home."""
+    own, at_home = own_model(site), staying(baseline, site)
+    return {name: own[name] if name in at_home else received[name] for name in site.first}
+
+
+def _keep(site: Site, done: Done, round_number: int) -> None:
+    """Store the vendor's own model, and try it and other candidates on its validation data."""
+    ballot = Ballot(examples=done.examples, loss=done.loss)
+    notes = UpdateNotes(
+        term=round_number, round=round_number, start="", ballot=ballot, steps=done.steps
+    )
+    site.state.store_update(done.own, notes)
+    site.state.forget_updates()
+    for number, weights in enumerate((*done.candidates, done.own)):
+        site.personalisation.consider_local(weights, round_number + number)
+
+
+def _answer(baseline: Baseline, site: Site, done: Done) -> RecordDict:
+    """Return the vendor's answer, without the weights that stay at home."""
+    numbers = MetricRecord({"num-examples": done.examples, "loss": done.loss, EQUAL: 1})
+    content = RecordDict({"metrics": numbers})
+    if done.sent is not None:
+        at_home = staying(baseline, site)
+        sent = {name: array for name, array in done.sent.items() if name not in at_home}
+        content[MODEL] = to_arrays(sent)
+    for name, arrays in done.further.items():
+        content[name] = to_arrays(arrays)
+    return content

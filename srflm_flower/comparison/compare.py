@@ -11,19 +11,50 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 
 from clients.files.durable import write_durably
-from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
+from srflm_flower.comparison.left_out import LeftOut, without
+from srflm_flower.comparison.methods import (
+    Method,
+    MethodResult,
+    has_global,
+    require_possible,
+    run_baseline,
+    run_srflm,
+)
 from srflm_flower.comparison.private_plans import at_seed
+from srflm_flower.comparison.resuming import name_of, once
 from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.comparison.summary import COLUMNS, summarise, tabulate
+from srflm_flower.comparison.tables import whole_text
 from srflm_flower.federation.federation import Federation
 from strategies.errors import SimulationError
 
-COLUMNS = ("personalised", "global on own test", "global on all test")
-Table = dict[str, dict[str, tuple[float, float]]]
-"""method → column → (mean, standard deviation) over the seeds."""
+
+@dataclass(frozen=True)
+class Series:
+    """All methods on one seed, with all vendors or without the one that is left out."""
+
+    seed: int
+    left_out: str | None = None
+
+    def folder(self, out: Path, method: Method) -> Path:
+        """Return the folder of a method's run."""
+        without = f"-without-{self.left_out}" if self.left_out is not None else ""
+        return out / f"{method}-{self.seed}{without}"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A finished run of SRFLM, with what the other methods of its series need."""
+
+    series: Series
+    result: MethodResult
+    federation: Federation
+    budget: StepBudget
+    left_out: LeftOut | None
 
 
 def compare(
@@ -34,19 +65,26 @@ def compare(
     workers: int,
     proximal: float,
     on_result: Callable[[MethodResult], None],
+    left_out: Sequence[str] = (),
 ) -> list[MethodResult]:
     """Run every method on every seed, ``workers`` runs at a time.
 
-    ``on_result`` gets each result as it comes.  All results are written to ``out`` at the end, even
-    if a run has failed; then :class:`SimulationError` lists the failures.
+    Methods with a global model run once more without each vendor of ``left_out``.  ``on_result``
+    gets each result as it comes.  All results are written to ``out`` at the end, even if a run has
+    failed; then :class:`SimulationError` lists the failures.  Raises :class:`ConfigurationError`
+    before anything runs if the federation cannot run one of the methods.
+
+    Runs that ``out`` has already are not made again, so an interrupted comparison goes on.
     """
+    require_possible(federation, methods)
+    every = [Series(seed, vendor) for vendor in (None, *left_out) for seed in seeds]
     failures: list[str] = []
     found: list[MethodResult] = []
     with worker_pool(workers) as pool:
         running: set[Future[object]] = set()
         # SRFLM first, as its gradient steps are the budget of the other methods.
-        for seed in seeds:
-            running.add(pool.submit(_srflm, federation, seed, out / f"srflm-{seed}"))
+        for series in every:
+            running.add(pool.submit(_srflm, federation, series, out))
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -55,36 +93,71 @@ def compare(
                     failures.append(f"{type(error).__name__}: {error}")
                     continue
                 result = future.result()
-                # An SRFLM run has ended, so the budget for the baselines of its seed is known.
-                if isinstance(result, tuple):
-                    result, changed, budget = result
-                    for method in methods:
-                        if method != "srflm":
-                            folder = out / f"{method}-{result.seed}"
-                            running.add(
-                                pool.submit(run_baseline, method, changed, folder, budget, proximal)
-                            )
+                # An SRFLM run has ended, so the budget for the others of its series is known.
+                if isinstance(result, Begun):
+                    running |= {
+                        _submit(pool, method, result, out, proximal)
+                        for method in others_of(methods, result.series)
+                    }
+                    result = result.result
                 assert isinstance(result, MethodResult)
                 if result.method in methods:
                     found.append(result)
                     on_result(result)
-    found.sort(key=lambda result: (methods.index(result.method), result.seed))
+    found.sort(
+        key=lambda result: (result.left_out or "", methods.index(result.method), result.seed)
+    )
     write_comparison(out, federation, methods, found)
     if failures:
         raise SimulationError(
             f"{len(failures)} run(s) failed:\n" + "\n".join(f"  - {each}" for each in failures),
-            f"{len(methods) * len(seeds)} runs; {len(found)} are in {out}",
+            f"{_number_of_runs(methods, every)} runs; {len(found)} are in {out}",
             "mend the cause and compare again",
         )
     return found
 
 
-def _srflm(
-    federation: Federation, seed: int, folder: Path
-) -> tuple[MethodResult, Federation, StepBudget]:
-    changed = at_seed(federation, seed)
-    result, budget = run_srflm(changed, folder)
-    return result, changed, budget
+def others_of(methods: Sequence[Method], series: Series) -> list[Method]:
+    """Return the methods beside SRFLM: with a vendor left out, those with a global model."""
+    return [
+        method
+        for method in methods
+        if method != "srflm" and (series.left_out is None or has_global(method))
+    ]
+
+
+def _number_of_runs(methods: Sequence[Method], every: Sequence[Series]) -> int:
+    asked = "srflm" in methods
+    return sum(len(others_of(methods, series)) + asked for series in every)
+
+
+def _srflm(federation: Federation, series: Series, out: Path) -> Begun:
+    left_out = None
+    if series.left_out is None:
+        changed = at_seed(federation, series.seed)
+    else:
+        changed, left_out = without(federation, series.seed, series.left_out)
+    folder = series.folder(out, "srflm")
+    done = once(
+        folder,
+        name_of(changed, "srflm", series.left_out),
+        lambda: run_srflm(changed, folder, left_out),
+    )
+    assert done.budget is not None
+    return Begun(series, done.result, changed, done.budget, left_out)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, method: Method, begun: Begun, out: Path, proximal: float
+) -> Future[object]:
+    folder = begun.series.folder(out, method)
+    return pool.submit(_baseline, method, begun, folder, proximal)
+
+
+def _baseline(method: Method, begun: Begun, folder: Path, proximal: float) -> MethodResult:
+    given = begun.federation, folder, begun.budget, proximal, begun.left_out
+    asked = name_of(begun.federation, method, begun.budget, proximal, begun.series.left_out)
+    return once(folder, asked, lambda: (run_baseline(method, *given), None)).result
 
 
 @contextmanager
@@ -122,61 +195,6 @@ def _end_with_parent() -> None:
     os._exit(1)  # at once: sys.exit in a thread would end only the thread
 
 
-def tabulate(methods: Sequence[Method], results: Sequence[MethodResult]) -> Table:
-    """Return mean and standard deviation over the seeds, for the columns that a method has.
-
-    If any method is private, the names of the others say that they are not.
-    """
-    table: Table = {}
-    private = any(result.epsilon is not None for result in results)
-    for method in methods:
-        mine = [result for result in results if result.method == method]
-        public = private and mine and all(result.epsilon is None for result in mine)
-        table[f"{method} (not private)" if public else method] = {
-            column: (mean(values), stdev(values) if len(values) > 1 else 0.0)
-            for column in COLUMNS
-            if (values := [v for r in mine if (v := _value(r, column)) is not None])
-        }
-    return table
-
-
-def _value(result: MethodResult, column: str) -> float | None:
-    if column == "personalised":
-        return mean(result.personalised.values())
-    if column == "global on own test":
-        return mean(result.global_own.values()) if result.global_own else None
-    return result.global_all
-
-
-def as_markdown(table: Table) -> str:
-    """Return the table as Markdown, mean ± standard deviation."""
-    lines = [
-        "| method | " + " | ".join(COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-    ]
-    for method, row in table.items():
-        cells = [f"{row[c][0]:.3f} ± {row[c][1]:.3f}" if c in row else "–" for c in COLUMNS]
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def spent_note(federation: Federation, results: Sequence[MethodResult]) -> str:
-    """Return a paragraph on the largest ε spent with each method; empty without privacy."""
-    most: dict[str, float] = {}
-    for result in results:
-        if result.epsilon is not None:
-            most[result.method] = max(result.epsilon, most.get(result.method, 0.0))
-    if not most:
-        return ""
-    each = ", ".join(f"{method} {value:.3f}" for method, value in most.items())
-    privacy = federation.privacy
-    return (
-        f"\nDifferential privacy of each {privacy.unit}: planned for ε = {privacy.epsilon:g} at δ ="
-        f" {privacy.delta:g} for every vendor and method; the largest ε in a vendor's ledger at the"
-        f" end: {each}.\n"
-    )
-
-
 def write_comparison(
     out: Path, federation: Federation, methods: Sequence[Method], results: Sequence[MethodResult]
 ) -> None:
@@ -185,13 +203,14 @@ def write_comparison(
     from srflm_flower.report.figures_compare import comparison_figure
     from srflm_flower.report.rendering import png_of
 
-    table = tabulate(methods, results)
-    text = as_markdown(table) + spent_note(federation, results)
+    table, summaries = tabulate(methods, results), summarise(methods, results)
+    text = whole_text(federation, methods, results)
     write_durably(out / "comparison.md", text.encode())
     data = {
         "federation": federation.name,
         "metric": federation.task.metric,
         "table": table,
+        "statistics": {method: each.as_json() for method, each in summaries.items()},
         "results": [result.model_dump() for result in results],
     }
     write_durably(out / "comparison.json", json.dumps(data, indent=2).encode())

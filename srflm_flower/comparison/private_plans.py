@@ -31,13 +31,19 @@ def at_seed(federation: Federation, seed: int) -> Federation:
         vendor: {"size": counted[vendor].train if vendor in counted else size}
         for vendor, size in sizes(changed).items()
     }
-    changed = _with(changed, own)
-    planned = plan_federation(changed)
+    return planned_again(_with(changed, own))
+
+
+def planned_again(federation: Federation) -> Federation:
+    """Return the federation with the noise that its vendors need; unchanged if not private."""
+    if not federation.privacy.private:
+        return federation
+    planned = plan_federation(federation)
     noise = {
         vendor: {"client_noise": each.client_noise, "server_noise": each.server_noise}
         for vendor, each in planned.plans.items()
     }
-    return with_changes(_with(changed, noise), privacy__server_terms=planned.server_terms)
+    return with_changes(_with(federation, noise), privacy__server_terms=planned.server_terms)
 
 
 def for_baseline(federation: Federation, budget: StepBudget) -> Federation:

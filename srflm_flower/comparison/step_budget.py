@@ -22,6 +22,10 @@ class StepBudget(BaseModel):
         """Return a vendor's steps in a round (0 if it was absent)."""
         return self.rounds[round_number - 1].get(vendor, 0)
 
+    def through(self, vendor: str, round_number: int) -> int:
+        """Return a vendor's steps in all rounds through this one."""
+        return sum(each.get(vendor, 0) for each in self.rounds[:round_number])
+
     def in_round(self, round_number: int) -> int:
         """Return all vendors' steps in a round."""
         return sum(self.rounds[round_number - 1].values())
@@ -31,8 +35,8 @@ class StepBudget(BaseModel):
         """All gradient steps of the run."""
         return sum(sum(each.values()) for each in self.rounds)
 
-    def for_fixed_server(self, server: str, client_steps: dict[str, int]) -> StepPlan:
-        """Return the plan in which ``server`` always serves and every round costs the same.
+    def for_other_servers(self, client_steps: dict[str, int]) -> StepPlan:
+        """Return the plan in which every round costs the same, whoever serves.
 
         Each client takes its ``client_steps``; the server takes the rest of the round's steps, and
         at least one.
@@ -41,7 +45,7 @@ class StepBudget(BaseModel):
         def plan(vendor: str, round_number: int, role: Role) -> int:
             if role == "client":
                 return client_steps[vendor]
-            others = sum(steps for name, steps in client_steps.items() if name != server)
+            others = sum(steps for name, steps in client_steps.items() if name != vendor)
             return max(1, self.in_round(round_number) - others)
 
         return plan

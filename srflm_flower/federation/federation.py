@@ -29,11 +29,17 @@ from clients.settings import (
 from clients.tasks.settings import ClassificationSettings, TaskSettings
 from srflm_flower.federation.identity import without_later_defaults
 from srflm_flower.federation.member import Member
+from srflm_flower.federation.personalised import PersonalisedSettings
 from strategies.election import ElectionPolicy, Ranking, election_policy, first_ranking
 from strategies.eligibility import EligibleFirst
 from strategies.errors import ConfigurationError
 from strategies.protocol.records import Edition, Quorum, canonical_json
-from strategies.settings import AggregationSettings, ElectionSettings, Role, Settings
+from strategies.settings import (
+    AggregationSettings,
+    ElectionSettings,
+    Role,
+    Settings,
+)
 from strategies.term.plan import StepPlan, TermPlan
 
 BUILT_IN_VENDORS = ("aster", "borealis", "cygnus", "draco")
@@ -157,6 +163,9 @@ class Federation(Settings):
     )
     aggregation: AggregationSettings = Field(
         default=AggregationSettings(), description="How the server averages."
+    )
+    personalised: PersonalisedSettings = Field(
+        default=PersonalisedSettings(), description="How a vendor's own model is chosen."
     )
     protocol: ProtocolSettings = Field(
         default=ProtocolSettings(), description="How many vendors decide."

@@ -24,6 +24,7 @@ from srflm_flower.report.tables import (
     terms_table,
 )
 from srflm_flower.report.wording import NOTHING, meaning_of, metric_in_full, model_in_full, number
+from srflm_flower.results.advice import advice_line
 from srflm_flower.results.release import Release, released
 from srflm_flower.results.summary import RunSummary
 from strategies.protocol.records import TermRecord
@@ -107,6 +108,11 @@ def _texts(
         "best": _best(records, summary),
         "not_private": NOT_PRIVATE,
         "tested": any(v.personalised or v.released for v in summary.vendors.values()),
+        "advice": [
+            advice_line(vendor, each.advice)
+            for vendor, each in summary.vendors.items()
+            if each.advice is not None
+        ],
         "how_to_read_results": _how_to_read_results(summary),
         "promise": promise(federation),
         "exclusions": exclusions(federation),
@@ -141,7 +147,7 @@ def _best(records: Sequence[TermRecord], summary: RunSummary) -> Release | None:
 
 def _how_to_read_results(summary: RunSummary) -> str:
     text = (
-        "The personalised model is the one that did best on the vendor's own validation data; the"
+        "The personalised model was chosen on the vendor's own validation data; the"
         " released global model is the same for all. Neither was chosen on the test data."
     )
     if not any(vendor.personalised for vendor in summary.vendors.values()):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.statement import exclusions, promise, spent_line
+from srflm_flower.results.advice import Advice
 from srflm_flower.results.release import Release, released
 from strategies.protocol.records import Metrics, TermRecord, VendorPrivacy
 from strategies.protocol.roster_change import Editions
@@ -17,7 +19,7 @@ from strategies.protocol.roster_change import Editions
 class VendorSummary(BaseModel):
     """One vendor's part in a run.  Metrics are those on its own test split.
 
-    ``privacy`` is None without differential privacy.
+    ``privacy`` is None without differential privacy, ``advice`` where test data may not be shown.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,6 +30,7 @@ class VendorSummary(BaseModel):
     personalised: Metrics = {}
     released: Metrics = {}
     privacy: VendorPrivacy | None = None
+    advice: Advice | None = None
 
 
 class RunSummary(BaseModel):
@@ -65,6 +68,7 @@ def summarise(
     test: dict[str, dict[str, Metrics]],
     cross: dict[str, dict[str, Metrics]],
     stopped: tuple[str, str] | None = None,
+    advice: Mapping[str, Advice] = MappingProxyType({}),
 ) -> RunSummary:
     """Return the summary of a run; ``stopped`` is (code, text) of the error that stopped it.
 
@@ -90,6 +94,7 @@ def summarise(
             personalised=test.get(vendor, {}).get("personalised", {}),
             released=test.get(vendor, {}).get("global", {}),
             privacy=records[-1].privacy.get(vendor) if records else None,
+            advice=advice.get(vendor),
         )
         for vendor in federation.roster
     }

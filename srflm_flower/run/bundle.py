@@ -10,6 +10,7 @@ from clients.models.model_file import ModelFile, read_model_file
 from srflm_flower.results.bundle_record import record_of
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.ledger import Ledger
+from strategies.errors import PrivacyError
 
 
 def bundle_of_run(model: Path, folder: Path) -> RunRecord:
@@ -17,9 +18,18 @@ def bundle_of_run(model: Path, folder: Path) -> RunRecord:
 
     The record is empty for a file that lies in no run's folder of models.  Raises as
     :func:`clients.bundles.writing.write_bundle` does, and
-    :class:`strategies.errors.LedgerError` for a damaged ledger.
+    :class:`strategies.errors.LedgerError` for a damaged ledger, and
+    :class:`strategies.errors.PrivacyError` for a model that no ε covers.
     """
-    record = _record_around(model, read_model_file(model))
+    file = read_model_file(model)
+    if file.without_noise:
+        raise PrivacyError(
+            f"{model.name}, trained without noise in a private federation",
+            "a model that the federation's ε covers, such as global.safetensors",
+            "keep this model at its site, and hand on the other one",
+            PrivacyError.WITHOUT_NOISE,
+        )
+    record = _record_around(model, file)
     write_bundle(model, folder, record)
     return record
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from flwr.serverapp import Grid
 
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile, read_model_file
-from clients.networks.build import initial_network
-from clients.networks.weights import get_weights
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.first_model import first_model
 from srflm_flower.privacy.own_data import is_own_data
 from srflm_flower.report import write_cases, write_report
 from srflm_flower.report.pictures import NO_PICTURES, Pictures
+from srflm_flower.results.advice import Advice
 from srflm_flower.results.summary import RunSummary, summarise
+from srflm_flower.run.advice import advice_of_run
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.journal import run_journal
 from srflm_flower.run.pictures import pictures_of_run
@@ -49,17 +52,9 @@ class Run:
         started = time.monotonic()
         federation = self.federation
         # Every site makes the same initial model from the same seed.
-        initial = Model.of(
-            get_weights(
-                initial_network(
-                    federation.network_settings,
-                    federation.task,
-                    federation.seed,
-                    federation.image_shape,
-                )
-            )
-        )
-        journal = run_journal(self.folder, federation, initial)
+        first = first_model(federation)
+        initial = first.shared
+        journal = run_journal(self.folder, federation, initial, first.at_home)
         # All nodes are there, and a busy machine may need minutes to start their processes.
         patience = federation.run.work_deadline
         strategy = ServerRotating(
@@ -79,7 +74,9 @@ class Run:
             self._finish(journal, started, Closing({}, {}, {}), stopped)
             raise
         pictures = pictures_of_run(federation, released, closing.personalised)
-        return self._finish(journal, started, closing, None, pictures)
+        personalised = closing.personalised
+        advice = advice_of_run(self.folder, federation, released, personalised)
+        return self._finish(journal, started, closing, None, pictures, advice)
 
     def _check_size(self, grid: Grid) -> None:
         nodes, vendors = len(list(grid.get_node_ids())), len(self.federation.roster)
@@ -95,15 +92,18 @@ class Run:
     def _close(self, strategy: ServerRotating, grid: Grid) -> tuple[Closing, Model | None]:
         """Gather the results and write the model files; return the released model besides."""
         self.observer("closing")
-        released = None
+        released = measured = None
         if self.folder.global_model.exists():
             file = read_model_file(self.folder.global_model)
             released = Model.of(file.weights)
+            # Each site measures it with its own normalisation, if it has one.
+            shared = strategy.journal.model(strategy.journal.genesis()).weights
+            measured = Model.of({name: file.weights[name] for name in shared})
         closing = close_run(
             strategy.converse(grid),
             grid,
             self.federation.run.work_deadline,
-            released,
+            measured,
             cross=len(self.federation.roster) <= MAX_VENDORS_IN_MATRIX,
         )
         missing = [v for v in self.federation.roster if v not in closing.personalised]
@@ -123,10 +123,12 @@ class Run:
         closing: Closing,
         stopped: tuple[str, str] | None,
         pictures: Pictures = NO_PICTURES,
+        advice: Mapping[str, Advice] = MappingProxyType({}),
     ) -> RunSummary:
         seconds = time.monotonic() - started
         records = journal.records()
-        summary = summarise(self.federation, records, seconds, closing.test, closing.cross, stopped)
+        found = closing.test, closing.cross, stopped, advice
+        summary = summarise(self.federation, records, seconds, *found)
         # A report may be handed on; pictures of somebody's own patients must not, and privacy's
         # promise would not hold with them.
         apart = is_own_data(self.federation) or self.federation.privacy.private

@@ -3,6 +3,7 @@
 ::
 
     federation.toml        the resolved federation
+    division.toml          a federation with further vendors, if the data is divided as among them
     ledger.jsonl           one term record a line
     models/                global.safetensors and <vendor>.safetensors
     report.html, summary.json
@@ -21,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.data.plan import DataPlan
 from clients.files.durable import not_writable, sweep_temporaries, write_durably
 from clients.files.locks import AlreadyLocked, locked
 from clients.privacy.ledger.ledger import LEDGER_FILE, PrivacyLedger
@@ -43,6 +45,11 @@ class RunFolder:
     def federation_file(self) -> Path:
         """The resolved federation."""
         return self.path / "federation.toml"
+
+    @property
+    def division(self) -> Path:
+        """The federation whose division of the data the run uses, if it is another one."""
+        return self.path / "division.toml"
 
     @property
     def ledger(self) -> Path:
@@ -132,6 +139,11 @@ class RunFolder:
     def federation(self) -> Federation:
         """Return the run's federation."""
         return load_federation(self.federation_file)
+
+    def data_plan(self) -> DataPlan:
+        """Return the settings that determine the data of the run's vendors."""
+        divided = self.division if self.division.exists() else self.federation_file
+        return load_federation(divided).data_plan()
 
     @contextmanager
     def launched(self) -> Iterator[None]:

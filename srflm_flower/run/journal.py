@@ -13,6 +13,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.results.release import Release, averaged_through, better_of, released
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.ledger import Ledger
+from srflm_flower.run.normalisation import NOTE, mean_at_home
 from srflm_flower.site.journal import SiteJournal
 from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.records import TermRecord
@@ -20,8 +21,12 @@ from strategies.protocol.signatures import NoKeys
 from strategies.weights import Model, Weights
 
 
-def run_journal(folder: RunFolder, federation: Federation, initial: Model) -> SiteJournal:
+def run_journal(
+    folder: RunFolder, federation: Federation, initial: Model, at_home: Weights | None = None
+) -> SiteJournal:
     """Return the journal of the run's server; ``ledger.jsonl`` is brought up to date with it.
+
+    ``at_home`` are the first values of the weights that sites keep to themselves, if any.
 
     Raises :class:`LedgerError` if ``ledger.jsonl`` contradicts the server's own ledger.
     """
@@ -31,7 +36,7 @@ def run_journal(folder: RunFolder, federation: Federation, initial: Model) -> Si
     exported.catch_up(committed)
     models = ModelStore(folder.server_store)
     best = released(committed, federation.task.metric)
-    results = _Results(folder, federation, models, exported, best)
+    results = _Results(folder, federation, models, exported, best, at_home or {})
     return SiteJournal(
         ledger, models, initial, federation.as_edition, NoKeys(), results.brought_up_to
     )
@@ -46,6 +51,7 @@ class _Results:
     models: ModelStore
     exported: Ledger
     best: Release | None
+    at_home: Weights
 
     @contextmanager
     def brought_up_to(self, record: TermRecord) -> Iterator[None]:
@@ -89,5 +95,9 @@ class _Results:
 
     def _write_global(self, release: Release, weights: Weights) -> None:
         notes = {"term": release.term, "kind": release.kind, **self.federation.model_notes()}
-        file = ModelFile(self.federation.network_settings, self.federation.task, weights, notes)
+        at_home = mean_at_home(self.folder, self.federation, self.at_home)
+        if at_home:
+            notes["normalisation"] = NOTE
+        whole = {**at_home, **weights}
+        file = ModelFile(self.federation.network_settings, self.federation.task, whole, notes)
         file.write(self.folder.global_model)

@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from flwr.app import Context
-from torch import nn
 
+from clients.data.plan import DataPlan
 from clients.models.model_store import ModelStore
-from clients.networks.build import initial_network
-from clients.networks.weights import get_weights
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.first_model import FirstModel, first_model
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.site.own_data.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
 from srflm_flower.site.state import SiteState
-from strategies.weights import Model
 
 
 @dataclass
@@ -31,8 +29,8 @@ class SimulatedRun:
 
     folder: RunFolder
     federation: Federation
-    network: nn.Module
-    initial: Model
+    first: FirstModel
+    data: DataPlan
 
 
 @dataclass
@@ -56,8 +54,10 @@ class SimulatedSite:
             self._sites[key] = Site(
                 self.vendor,
                 federation,
-                lambda: vendor_learner(federation, self.vendor, self.run.network, account),
-                self.run.initial,
+                lambda: vendor_learner(
+                    federation, self.vendor, self.run.first.network, account, self.run.data
+                ),
+                self.run.first,
                 self._state(),
                 ModelStore(self.run.folder.site_store),
             )
@@ -76,16 +76,10 @@ class SimulatedSite:
     def at(cls, folder: Path, position: int) -> SimulatedSite | None:
         """Return the vendor at ``position`` of the roster (from 0), or ``None`` beyond its end."""
         if folder not in cls._runs:
-            federation = RunFolder(folder).federation()
-            network = initial_network(
-                federation.network_settings,
-                federation.task,
-                federation.seed,
-                federation.image_shape,
-            )
-            cls._runs[folder] = SimulatedRun(
-                RunFolder(folder), federation, network, Model.of(get_weights(network))
-            )
+            found = RunFolder(folder)
+            federation = found.federation()
+            first = first_model(federation)
+            cls._runs[folder] = SimulatedRun(found, federation, first, found.data_plan())
         run = cls._runs[folder]
         if position >= len(run.federation.roster):
             return None

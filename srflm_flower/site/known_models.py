@@ -9,7 +9,7 @@ from flwr.app import Message
 from clients.models.model_store import ModelStore
 from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
-from strategies.weights import Model, check_like
+from strategies.weights import Model, Weights, check_like
 
 
 class NeedsModels(Exception):
@@ -44,13 +44,18 @@ def find_models(
     return found
 
 
-def alike(models: dict[str, Model], expected: Model) -> dict[str, Model]:
+def alike(
+    models: dict[str, Model], expected: Model, at_home: Weights | None = None
+) -> dict[str, Model]:
     """Return ``models``, all of them finite weights of the network that ``expected`` has.
+
+    A model may have the weights ``at_home`` too, which mostly stay at a site: all of them, or none.
 
     Raises :class:`strategies.errors.UpdateRejected` before anything is measured, or paid for.
     """
     for model in models.values():
-        check_like(model.weights, expected.weights)
+        kept = at_home if at_home and at_home.keys() <= model.weights.keys() else {}
+        check_like(model.weights, {**expected.weights, **kept})
     return models
 
 

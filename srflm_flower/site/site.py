@@ -16,14 +16,21 @@ from flwr.app import Message, RecordDict
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.first_model import FirstModel
 from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, alike, find_models
 from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
 from srflm_flower.site.own_data.guard import guard_of
+from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.own_data.measuring import measure
+from srflm_flower.site.own_data.own_model import ORIGIN
 from srflm_flower.site.own_data.own_training import OwnTraining, is_of, notes_of
-from srflm_flower.site.own_data.personalisation import Personalisation, stored_models
+from srflm_flower.site.own_data.personalisation import (
+    Personalisation,
+    personalisation_of,
+    stored_models,
+)
 from srflm_flower.site.policy import SitePolicy, participant_of
 from srflm_flower.site.secure_aggregation.secure_sum import secure_site
 from srflm_flower.site.signing import signed_evaluation, signed_training
@@ -53,24 +60,23 @@ class Site:
         vendor: str,
         federation: Federation,
         find_learner: Callable[[], Learner],
-        initial: Model,
+        first: FirstModel,
         state: SiteState,
         models: ModelStore,
         keys: Keys | None = None,
         policy: SitePolicy | None = None,
     ) -> None:
         self.vendor, self.federation, self._find_learner = vendor, federation, find_learner
-        self.initial, self.state, self.models = initial, state, models
+        self.initial, self.state, self.models = first.shared, state, models
+        self.home, self.first = HomeWeights(first.at_home, state), first.whole
         self._shares_best = policy is None or policy.shares_personalised
-        own = state, models, initial, lambda: self.learner
+        own = state, models, self.initial, self.home, lambda: self.learner
         self.guard = guard_of(federation, policy, *own)
-        self._agreement = Agreement(vendor, federation, initial, state, in_steps=policy is None)
+        self._agreement = Agreement(vendor, federation, self.initial, state, policy is None)
         self.keys = keys = keys or NoKeys()
-        self.participant = participant_of(
-            vendor, federation, self.initial.hash, state.ledger, keys, policy
-        )
-        first, simulated = federation.first_edition.federation, policy is None
-        self.memory = NoMemory() if simulated else SiteMemory(vendor, first, state.ledger, keys)
+        begin, name = self.initial.hash, federation.first_edition.federation
+        self.participant = participant_of(vendor, federation, begin, state.ledger, keys, policy)
+        self.memory = SiteMemory(vendor, name, state.ledger, keys) if policy else NoMemory()
         self._handlers: dict[str, tuple[type[wire.Request], From, Handler]] = {
             wire.OPEN: (wire.OpenAttempt, "server-of-any-term", self._open),
             wire.TRAIN: (wire.Train, "server", self._train),
@@ -99,17 +105,12 @@ class Site:
     @cached_property
     def training(self) -> OwnTraining:
         """The work on the vendor's own data."""
-        return OwnTraining(self.vendor, self.federation, self.state, self.learner)
+        return OwnTraining(self.vendor, self.federation, self.state, self.learner, self.home)
 
     @cached_property
     def personalisation(self) -> Personalisation:
         """The search for the vendor's personalised model."""
-        return Personalisation(
-            self.state,
-            lambda weights: self.learner.evaluate(weights, "validation"),
-            self._metric,
-            self.federation.aggregation.moving_average,
-        )
+        return personalisation_of(self.federation, self.state, self.learner, self.home, self.first)
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Do the work that ``message`` asks for and return the reply's content.
@@ -132,7 +133,10 @@ class Site:
         except NeedsModels as error:  # the server sends the message again, with these models
             answer = self._reply(status="needs-models", needs=error.needs)
         answer = self.memory.tell(answer, sender)  # after the work: it counts this vote, too
-        return check_outgoing(answer, self.initial.weights, self.federation, self.vendor)
+        # The personalised model alone has all weights: it is shared whole, or not at all.
+        whole = message.metadata.message_type == wire.SHARE
+        expected = self.initial.weights | (self.home.first if whole else {})
+        return check_outgoing(answer, expected, self.federation, self.vendor)
 
     def log(self, text: str) -> None:
         """Append to the site's own log, if the disk allows it."""
@@ -147,7 +151,8 @@ class Site:
         self, asked: SecureRequest, message: Message
     ) -> tuple[Weights, Weights] | None:
         stored = self._stored_update(asked)
-        return None if stored is None else (stored[0], self._find(message, asked.model).weights)
+        start = self._find(message, asked.model).weights if stored else None
+        return (self.home.shared(stored[0]), start) if stored and start else None
 
     def _stored_update(
         self, asked: wire.Train | SecureRequest
@@ -171,8 +176,9 @@ class Site:
                 work, self._alike(message, work.model).weights
             )
         # In secure aggregation the update itself leaves only masked.
-        update = None if self.federation.aggregation.secure else Model.of(weights)
-        return self._worked(work, update, notes, "client")
+        update = Model.of(self.home.shared(weights))
+        secure = self.federation.aggregation.secure
+        return self._worked(work, None if secure else update, notes, "client")
 
     def _train_anew(self, work: wire.Train, start: Weights) -> tuple[Weights, UpdateNotes]:
         trained = self.training.train(work, start, "client")
@@ -182,7 +188,7 @@ class Site:
         return trained.weights, notes
 
     def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
-        self._check_own(recall.envelope)
+        self._agreement.check_own(recall.envelope)
         stored = self.state.last_update()
         if stored is None and not recall.or_initial:
             return self._reply()
@@ -192,11 +198,11 @@ class Site:
         # A vendor that replaced the server may have trained as a client in this term: count it.
         fresh = (notes.term, notes.round) == (recall.envelope.term, recall.round)
         notes = notes if fresh else notes.model_copy(update={"steps": 0})
-        return self._worked(recall, Model.of(weights), notes, "client")
+        return self._worked(recall, Model.of(self.home.shared(weights)), notes, "client")
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         """Fine-tune once; a restarted server that asks again gets the same model."""
-        self._check_own(work.envelope)
+        self._agreement.check_own(work.envelope)
         self._agreement.check_work(work, "server", None)
         start = self._find(message, work.model)
         self.models.put(start)
@@ -206,7 +212,7 @@ class Site:
                 trained = self.training.train(work, start.weights, "server")
                 stored = trained.weights, notes_of(work, trained)
                 self.state.store_finetuned(*stored)
-        finetuned, notes = Model.of(stored[0]), stored[1]
+        finetuned, notes = Model.of(self.home.shared(stored[0])), stored[1]
         self.models.put(finetuned)
         return self._worked(work, finetuned, notes, "server")
 
@@ -215,9 +221,9 @@ class Site:
         self.training.check_told()
         told = self.state.answered.told(evaluation)
         if told is None:
-            models = alike(self._find_all(message, evaluation.models.values()), self.initial)
-            of_site = self.learner, self.state, self.models, self._metric
-            told = measure(evaluation, models, *of_site)
+            found = self._find_all(message, evaluation.models.values())
+            models = alike(found, self.initial, self.home.first)
+            told = measure(evaluation, models, self.learner, self.models, self.personalisation)
         # After the last term nobody reads the report on privacy.
         privacy = self.training.privacy(evaluation.envelope) if evaluation.select else None
         reply = self._done(metrics=told, privacy=privacy)
@@ -279,7 +285,8 @@ class Site:
         best, privacy = self.state.best(), self.federation.privacy
         # Exact validation metrics chose the model; unless they may leave, the choice may not.
         chosen_by_records = privacy.private and privacy.metrics != "exact"
-        if best is None or chosen_by_records or not self._shares_best:
+        noiseless = privacy.private and best is not None and best.origin == ORIGIN
+        if best is None or noiseless or chosen_by_records or not self._shares_best:
             raise MessageRefused(
                 "a request for the personalised model",
                 "that this site has one and shares it",
@@ -295,16 +302,6 @@ class Site:
         self.state.ledger.keep_yielded(told.envelope.term, told.absence)
         return self._reply()
 
-    def _check_own(self, envelope: wire.Envelope) -> None:
-        """Check that the weights of this single vendor go to its own server only."""
-        if envelope.server != self.vendor:
-            raise MessageRefused(
-                f"a request of {envelope.server!r} for weights that are for the own server only",
-                f"one of {self.vendor!r}",
-                "look into the server that sent it",
-                MessageRefused.SERVER,
-            )
-
     @property
     def _metric(self) -> str:
         return self.federation.task.metric
@@ -313,8 +310,7 @@ class Site:
         return self._find_all(message, [name])[name]
 
     def _alike(self, message: Message, name: str) -> Model:
-        """Return a model that is finite weights of this network."""
-        return alike({name: self._find(message, name)}, self.initial)[name]
+        return alike(self._find_all(message, [name]), self.initial)[name]
 
     def _find_all(self, message: Message, names: Iterable[str]) -> dict[str, Model]:
         return find_models(message, names, {self.initial.hash: self.initial}, self.models)

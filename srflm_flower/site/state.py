@@ -7,6 +7,8 @@
     updates/finetuned.safetensors    the latest model that it fine-tuned as the server
     updates/unfinished-<role>.pt     checkpoint of the last epoch of an interrupted training
     best.safetensors                 its personalised model
+    own.safetensors                  the model that it trains alone
+    best-measured.json               how the best model so far was measured
     average.safetensors              the moving average of the global models it has seen
     local-average.safetensors        the moving average of its own models
     secure/                          secrets of secure aggregation in the open term
@@ -15,21 +17,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from clients.files.checkpoint import Checkpoint
-from clients.files.durable import append_durably
+from clients.files.durable import append_durably, write_durably
 from clients.files.locks import locked
 from clients.models.model_file import ModelFile, read_model_file
 from clients.models.moving_average import AverageFile
 from clients.settings import ModelSettings
 from clients.tasks.settings import TaskSettings
+from srflm_flower.results.choosing import Candidate, is_better, replaces
 from srflm_flower.site.answered import AnswersOnDisk
 from srflm_flower.site.ledger import TermLedger
 from srflm_flower.site.secure_aggregation.secrets_on_disk import SecretsOnDisk
@@ -55,25 +59,17 @@ class UpdateNotes(BaseModel):
 
 @dataclass(frozen=True)
 class Best:
-    """A vendor's personalised model: the best model so far on its own validation data."""
+    """A vendor's personalised model, as it was chosen and measured on its own validation data."""
 
     weights: Weights
-    metrics: Metrics
+    measured: Candidate
     term: int
     origin: str
 
-
-def is_better(candidate: Metrics, kept: Metrics, metric: str) -> bool:
-    """Return whether ``candidate`` is better by ``metric``, or by loss if neither has the metric.
-
-    Of equal models the kept one stays.  A model with the metric beats a model without it.
-    """
-    ours, theirs = candidate.get(metric), kept.get(metric)
-    if ours is not None and theirs is not None:
-        return ours > theirs
-    if ours is None and theirs is None:
-        return candidate.get("loss", math.inf) < kept.get("loss", math.inf)
-    return theirs is None
+    @property
+    def metrics(self) -> Metrics:
+        """Its metrics on the vendor's validation data."""
+        return self.measured.metrics
 
 
 class SiteState:
@@ -130,6 +126,13 @@ class SiteState:
         path = self._finetuned_path
         return self._read_update(path) if path.exists() else None
 
+    def newest_training(self) -> Weights | None:
+        """Return the model that this vendor trained last, in either role."""
+        found = [each for each in (self.last_update(), self.finetuned()) if each is not None]
+        # In one round a vendor fine-tunes after it has trained, so of equal ones the last counts.
+        newest = max(reversed(found), key=lambda each: (each[1].term, each[1].round), default=None)
+        return newest[0] if newest is not None else None
+
     @property
     def _finetuned_path(self) -> Path:
         return self._folder / "updates" / "finetuned.safetensors"
@@ -162,24 +165,44 @@ class SiteState:
             return None
         file = read_model_file(path)
         notes = file.notes
-        return Best(file.weights, notes["metrics"], notes["term"], notes["origin"])
+        return Best(file.weights, _candidate_in(notes), notes["term"], notes["origin"])
 
-    def keep_if_better(self, candidate: Best, metric: str) -> Best:
-        """Store ``candidate`` if it is better than the stored model; return the model now stored.
+    def keep_if_chosen(self, candidate: Best, metric: str, errors: float) -> Best:
+        """Store ``candidate`` if it replaces the stored model; return the model now stored.
 
-        ``metric`` decides, as in :func:`is_better`.
+        ``metric`` and ``errors`` decide, as in :func:`srflm_flower.results.choosing.replaces`.
         """
-        kept = self.best()
-        if kept is not None and not is_better(candidate.metrics, kept.metrics, metric):
+        kept, new = self.best(), candidate.measured
+        best = self._best_measured(new, metric)
+        if kept is not None and not replaces(new, kept.measured, best, metric, errors):
             return kept
-        notes = {
-            "metrics": candidate.metrics,
-            "term": candidate.term,
-            "origin": candidate.origin,
-        }
+        notes = {**_notes_of(new), "term": candidate.term, "origin": candidate.origin}
         file = ModelFile(self._model, self._task, candidate.weights, notes)
         file.write(self._folder / "best.safetensors")
         return candidate
+
+    def _best_measured(self, new: Candidate, metric: str) -> Candidate:
+        """Return the measurement of the best model so far, ``new`` among them, and keep it."""
+        path = self._folder / "best-measured.json"
+        if path.exists():
+            best = _candidate_in(json.loads(path.read_bytes()))
+            if not is_better(new.metrics, best.metrics, metric):
+                return best
+        write_durably(path, json.dumps(_notes_of(new)).encode())
+        return new
+
+    def own_model(self) -> tuple[Weights, int] | None:
+        """Return the model that the vendor trains alone, and the last term that it includes."""
+        path = self._folder / "own.safetensors"
+        if not path.exists():
+            return None
+        file = read_model_file(path)
+        return file.weights, int(file.notes["term"])
+
+    def keep_own_model(self, weights: Weights, term: int) -> None:
+        """Store the model that the vendor trains alone."""
+        file = ModelFile(self._model, self._task, weights, {"term": term, "private": False})
+        file.write(self._folder / "own.safetensors")
 
     # ---- the open term -------------------------------------------------------------------------
 
@@ -192,3 +215,17 @@ class SiteState:
     def log(self, text: str) -> None:
         """Append to the site's own log."""
         append_durably(self._folder / "site.log", text.encode())
+
+
+def _notes_of(measured: Candidate) -> dict[str, Any]:
+    return {
+        "metrics": measured.metrics,
+        # Six digits are plenty, and a model file's header must not grow with every record.
+        "scores": [round(score, 6) for score in measured.scores],
+        "at-home": measured.at_home,
+    }
+
+
+def _candidate_in(notes: Mapping[str, Any]) -> Candidate:
+    scores = tuple(notes.get("scores", ()))  # older versions kept none
+    return Candidate(notes["metrics"], scores, notes.get("at-home", False))

@@ -45,6 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         aggregation__secure=True,
         aggregation__moving_average=0.5,
         privacy=PRIVATE,
+        personalised__own={"epochs": 1},
         vendors=[{"name": name, "size": 20} for name in VENDORS],
         data__partition__alpha=1000.0,
     )

@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Message
+from torch import nn
 
 from clients.files.durable import TEMPORARY
 from deploy.serving.job import JobOutcome
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.settings import SiteSettings
 from deploy.site.starts import found_ledger
+from srflm_flower.federation.first_model import FirstModel
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.site.evidence.signed_votes import evidence
 from srflm_flower.site.ledger import MESSAGE_LOG, TermLedger
@@ -235,8 +237,7 @@ def quick_federation(
         initial = {"weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}
         for name, stand_in in (
             ("vendor_learner", sites.learner),
-            ("initial_network", lambda *settings: None),
-            ("get_weights", lambda network: initial),
+            ("first_model", lambda federation: FirstModel(nn.Identity(), initial, {})),
         ):
             patch.setattr(f"deploy.site.deployed_site.{name}", stand_in)
         yield sites

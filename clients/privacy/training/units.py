@@ -73,3 +73,13 @@ def make_units(records: int, groups: torch.Tensor | None = None, copies: int = 1
     if groups.shape != (records,):
         raise ValueError(f"expected a group for each of {records} records: {tuple(groups.shape)}")
     return Units([(groups == group).nonzero().flatten() for group in groups.unique()], copies)
+
+
+def patient_means(shares: torch.Tensor, patients: torch.Tensor) -> torch.Tensor:
+    """Return the mean share of each patient, (patients,), of shares (n,) of ``patients`` (n,)."""
+    # A patient with many images must change the sum by no more than one with a single image.
+    sums = torch.zeros(int(patients.max()) + 1, dtype=shares.dtype)
+    counts = torch.zeros_like(sums)
+    sums.index_add_(0, patients, shares)
+    counts.index_add_(0, patients, torch.ones_like(shares))
+    return sums / counts

@@ -12,6 +12,7 @@ from statistics import mean
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.federation.federation import Federation
+from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.policy import SitePolicy
 from srflm_flower.site.state import SiteState
 from strategies.errors import DataError, MessageRefused
@@ -29,10 +30,11 @@ def is_harmful(proposed: float | None, committed: Sequence[float], bound: float)
     """
     # Each model was fine-tuned by its server last, so it looks too good at that vendor, and the
     # next one, of another server, looks bad there though nothing is wrong.  Two models in a row
-    # have two servers, so their mean halves that.  Measured on the phantom (benchmarks.poisoned):
-    # against the last one alone many honest terms are refused; against the worse of the two, or
-    # the worst of a cycle, hardly any poisoned one is.  The best model ever would refuse honest
-    # ones after a lucky term; the first, with its random weights, counts in the first term only.
+    # have two servers, so their mean halves that.  The rule was chosen on one seed of the phantom,
+    # and on nothing else: there the last one alone refused many honest terms, and the worse of the
+    # two, or the worst of a cycle, hardly any poisoned one.  The best model ever would refuse
+    # honest ones after a lucky term; the first, with its random weights, counts in the first term
+    # only.
     if not committed:
         return False
     return proposed is None or proposed < mean(committed) - bound
@@ -92,17 +94,19 @@ def guard_of(
     state: SiteState,
     models: ModelStore,
     initial: Model,
+    home: HomeWeights,
     learner: Callable[[], Learner],
 ) -> Guard | None:
     """Return a site's guard, or None if the federation has none or the site's ``policy`` none.
 
-    ``learner`` reads the vendor's data when it is first called.
+    A model is measured with the weights of ``home`` that stay at the site.  ``learner`` reads the
+    vendor's data when it is first called.
     """
     bound = federation.aggregation.guard
     if bound is None or (policy is not None and not policy.guards):
         return None
 
     def measure(weights: Weights) -> Metrics:
-        return learner().evaluate(weights, "validation")
+        return learner().evaluate(home.complete(weights), "validation")
 
     return Guard(bound, federation.task.metric, measure, state, models, initial)

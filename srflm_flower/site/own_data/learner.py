@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from clients.data.plan import DataPlan
 from clients.data.sources import load_vendor_data
 from clients.device import choose_device
 from clients.learner import Learner
@@ -15,14 +16,19 @@ from srflm_flower.site.privacy import PrivacyAccount
 
 
 def vendor_learner(
-    federation: Federation, vendor: str, network: nn.Module, account: PrivacyAccount
+    federation: Federation,
+    vendor: str,
+    network: nn.Module,
+    account: PrivacyAccount,
+    plan: DataPlan | None = None,
 ) -> Learner:
     """Read the vendor's data and return its learner; training overwrites ``network``'s weights.
 
-    Private training spends from ``account``.  Raises :class:`strategies.errors.SrflmError` when
-    the data, the device, or the account cannot be used.
+    The data is as ``plan`` says, or else as the federation does.  Private training spends from
+    ``account``.  Raises :class:`strategies.errors.SrflmError` when the data, the device, or the
+    account cannot be used.
     """
-    data = load_vendor_data(federation.data_plan(), vendor)
+    data = load_vendor_data(plan or federation.data_plan(), vendor)
     check_network_on(federation, data)
     return Learner(
         vendor,

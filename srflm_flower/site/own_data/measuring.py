@@ -8,8 +8,8 @@ import torch
 
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
+from srflm_flower.site.own_data.personalisation import Personalisation
 from srflm_flower.site.own_data.released_metrics import PERSONALISED, released_metrics
-from srflm_flower.site.state import Best, SiteState
 from strategies.protocol.messages import EvaluateModels
 from strategies.protocol.records import Metrics
 from strategies.weights import Model
@@ -19,24 +19,28 @@ def measure(
     asked: EvaluateModels,
     models: Mapping[str, Model],
     learner: Learner,
-    state: SiteState,
     store: ModelStore,
-    metric: str,
+    own: Personalisation,
 ) -> dict[str, Metrics]:
     """Evaluate the ``models`` (by hash) that are asked for; return the metrics that may leave.
 
-    These cost privacy where they are released with noise.  ``metric`` chooses the vendor's best
-    model.
+    These cost privacy where they are released with noise.  Models of an open term are tried as the
+    vendor's ``own``.
     """
     term, metrics, shares = asked.envelope.term, dict[str, Metrics](), dict[str, torch.Tensor]()
+    if asked.select:
+        own.train_alone(term)
     for name, hash_ in asked.models.items():
         model = models[hash_]
-        evaluated = learner.measure(model.weights, asked.split)
+        weights = own.home.complete(model.weights)
+        evaluated = learner.measure(weights, asked.split)
         metrics[name], shares[name] = evaluated.metrics, evaluated.shares
         if asked.select:
             store.put(model)
-            state.keep_if_better(Best(model.weights, metrics[name], term, name), metric)
-    best = state.best()
+            # Fine-tuning is the training of the vendor that serves.
+            at_home = (name, asked.envelope.server) == ("finetuned", learner.vendor)
+            own.try_measured(weights, evaluated, term, name, at_home)
+    best = own.state.best()
     if best is not None:
         chosen_on = asked.split == "validation"
         metrics[PERSONALISED] = (

@@ -10,6 +10,7 @@ from clients.privacy.update_level import protect_update
 from clients.training import Work
 from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.scheduled import scheduled_privacy
+from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.privacy import check_told
 from srflm_flower.site.state import SiteState, UpdateNotes
 from strategies.protocol import messages as wire
@@ -27,23 +28,28 @@ class OwnTraining:
     federation: Federation
     state: SiteState
     learner: Learner
+    home: HomeWeights
     _told_through: int = field(default=0, init=False)
 
     def train(self, work: wire.Train, start: Weights, role: Role) -> Trained:
-        """Train, resuming from the checkpoint that an interruption has left of the same work."""
+        """Train, resuming from the checkpoint that an interruption has left of the same work.
+
+        The result has all weights of the network, also those that stay at the site.
+        """
         key = f"{role} {work.model_dump_json(exclude={'envelope'})}"  # the same in any attempt
         self.check_told()
         checkpoint, term = self.state.checkpoint(role, key), work.envelope.term
         todo = self._todo(work, role)
-        trained = self.learner.train(start, todo, role, work.round, checkpoint, term)
+        begin = self.home.complete(start)
+        trained = self.learner.train(begin, todo, role, work.round, checkpoint, term)
         checkpoint.drop()
         privacy = self.federation.privacy
         if privacy.update_clip is None:
             return trained
         noise = privacy.update_noise, private_randomness()
-        return replace(
-            trained, weights=protect_update(start, trained.weights, privacy.update_clip, *noise)
-        )
+        sent = self.home.shared(trained.weights)
+        protected = protect_update(self.home.shared(begin), sent, privacy.update_clip, *noise)
+        return replace(trained, weights={**trained.weights, **protected})
 
     def _todo(self, work: wire.Train, role: Role) -> Work:
         """Return the work by this site's own plan: E_c epochs as a client, E_s as the server."""

@@ -7,10 +7,16 @@ anything: the site decides whether the chosen model or its metrics may leave.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from clients.evaluation import Evaluated
+from clients.learner import Learner
 from clients.models.model_store import ModelStore
+from srflm_flower.federation.federation import Federation
+from srflm_flower.results.choosing import Candidate
+from srflm_flower.site.own_data.home_weights import HomeWeights
+from srflm_flower.site.own_data.own_model import ORIGIN, OwnModel
 from srflm_flower.site.state import Best, SiteState
 from strategies.protocol.records import Metrics, TermRecord
 from strategies.weights import Weights
@@ -20,29 +26,52 @@ from strategies.weights import Weights
 class Personalisation:
     """The personalised model of one vendor.
 
-    ``evaluate`` measures a model on the vendor's validation data; ``metric`` decides which model is
-    better.  ``decay`` is that of the moving averages; with 0 no average is kept.
+    The ``learner`` measures on the vendor's validation data; ``metric`` and ``errors`` decide which
+    model stays (:mod:`srflm_flower.results.choosing`).  ``decay`` is that of the moving averages;
+    with 0 no average is kept.  ``alone`` is the model that the vendor trains alone; in a
+    ``private`` federation it is the only one that needs no noise.
     """
 
     state: SiteState
-    evaluate: Callable[[Weights], Metrics]
+    learner: Learner
     metric: str
+    errors: float
     decay: float
+    home: HomeWeights
+    alone: OwnModel
+    private: bool
 
-    def consider(self, weights: Weights, term: int, origin: str) -> Metrics:
-        """Keep ``weights`` if they are the best so far; return their metrics."""
-        metrics = self.evaluate(weights)
-        self.state.keep_if_better(Best(weights, metrics, term, origin), self.metric)
-        return metrics
+    def consider(self, weights: Weights, term: int, origin: str, at_home: bool = False) -> Metrics:
+        """Try ``weights``, trained ``at_home`` or not, and return their metrics."""
+        weights = self.home.complete(weights)
+        evaluated = self.learner.measure(weights, "validation")
+        self.try_measured(weights, evaluated, term, origin, at_home)
+        return evaluated.metrics
+
+    def try_measured(
+        self, weights: Weights, evaluated: Evaluated, term: int, origin: str, at_home: bool
+    ) -> None:
+        """Keep ``weights``, which have been measured on the validation data, if they are chosen."""
+        scores = self.learner.patient_scores(weights, "validation")  # measured just now, and kept
+        measured = Candidate(evaluated.metrics, scores, at_home)
+        self.state.keep_if_chosen(Best(weights, measured, term, origin), self.metric, self.errors)
 
     def consider_local(self, weights: Weights, term: int) -> None:
         """Try the model trained on the vendor's own data, and the moving average of such models."""
-        self.consider(weights, term, "local")
+        noisy = self.private and self.alone.settings.epochs > 0
+        self.consider(weights, term, "local", at_home=not noisy)
         if not self.decay:
             return
         average = self.state.local_average.take_in([(term, weights)], self.decay)
         if average is not None and average.models > 1:  # the average of one model is that model
             self.consider(average.weights, average.term, "local-average")
+
+    def train_alone(self, term: int) -> None:
+        """Train the vendor's own model on, and try it."""
+        weights = self.alone.train_in(term)
+        if weights is not None:
+            # Without privacy a model that has learnt from all vendors has more data behind it.
+            self.consider(weights, term, ORIGIN, at_home=self.private)
 
     def consider_global(self, models: Iterable[tuple[int, Weights | None]]) -> None:
         """Take global models with their terms into the moving average, and try the average."""
@@ -59,3 +88,20 @@ def stored_models(
     """Return (term, committed model) for each record; None for a model that is not stored."""
     found = ((record.term, store.find(record.model)) for record in records)
     return ((term, model.weights if model is not None else None) for term, model in found)
+
+
+def personalisation_of(
+    federation: Federation, state: SiteState, learner: Learner, home: HomeWeights, first: Weights
+) -> Personalisation:
+    """Return the search as the federation has agreed on it; ``first`` are the first weights."""
+    own = federation.personalised.own
+    return Personalisation(
+        state,
+        learner,
+        federation.task.metric,
+        federation.personalised.standard_errors,
+        federation.aggregation.moving_average,
+        home,
+        OwnModel(own, first, state, learner, federation.rounds_per_term),
+        federation.privacy.private,
+    )

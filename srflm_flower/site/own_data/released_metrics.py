@@ -14,7 +14,7 @@ from clients.privacy.ledger.manifest import manifest_of
 from clients.privacy.ledger.spending import Spender
 from clients.privacy.metrics import noisy_shares
 from clients.privacy.noise import private_randomness
-from clients.privacy.training.units import count_units, patients_of
+from clients.privacy.training.units import count_units, patient_means, patients_of
 from strategies.errors import PrivacyError
 from strategies.protocol.records import Metrics
 
@@ -71,14 +71,7 @@ def released_metrics(
 
 def mean_share(shares: torch.Tensor, patients: torch.Tensor | None) -> float:
     """Return the mean of shares (n,), or the mean over ``patients`` (n,) of each one's mean."""
-    if patients is None:
-        return float(shares.mean())
-    # A patient with many images must change the sum by no more than one with a single image.
-    sums = torch.zeros(int(patients.max()) + 1, dtype=shares.dtype)
-    counts = torch.zeros_like(sums)
-    sums.index_add_(0, patients, shares)
-    counts.index_add_(0, patients, torch.ones_like(shares))
-    return float((sums / counts).mean())
+    return float((shares if patients is None else patient_means(shares, patients)).mean())
 
 
 def _for_split(spender: Spender, learner: Learner, split: SplitName) -> Spender:

@@ -110,13 +110,13 @@ def test_site_tries_the_average_as_its_personalised_model(tmp_path: Path) -> Non
         where = SimulatedSite.at(run.path, place)
         assert where is not None
         site = where.site()
-        keep = site.state.keep_if_better
+        keep = site.state.keep_if_chosen
 
-        def note(candidate, metric, keep=keep):  # type: ignore[no-untyped-def]
+        def note(candidate, *rule, keep=keep):  # type: ignore[no-untyped-def]
             tried.append(candidate.origin)
-            return keep(candidate, metric)
+            return keep(candidate, *rule)
 
-        site.state.keep_if_better = note  # type: ignore[method-assign]
+        site.state.keep_if_chosen = note  # type: ignore[method-assign]
     from srflm_flower.client_app import app
     from srflm_flower.run.conduct import Run
     from srflm_flower.run.memory_grid import MemoryGrid

@@ -196,11 +196,52 @@ def test_unknown_method_is_refused(tmp_path: Path) -> None:
         (["--attack", "bribery"], "one of sign-flip, label-flip, scaled, backdoor"),
         (["--attack", "scaled", "--attackers", "4"], "honest vendors' models"),
         (["--attack", "scaled", "--methods", "pooled"], "correct --methods"),
+        (["--attack", "scaled", "--leave-out", "a"], "--attack and --leave-out together"),
     ],
 )
 def test_attack_that_cannot_be_is_refused(tmp_path: Path, options: list[str], found: str) -> None:
     with pytest.raises(ConfigurationError, match=found):
         invoke("compare", federation_file(tmp_path), "--out", tmp_path / "cmp", *options)
+
+
+def test_method_that_the_federation_cannot_run_is_refused_if_it_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    path = federation_file(tmp_path, training__optimizer="adam")
+    with pytest.raises(ConfigurationError, match="scaffold with training"):
+        invoke("compare", path, "--methods", "fedavg,scaffold", "--out", tmp_path / "cmp")
+    assert not (tmp_path / "cmp").exists()
+
+
+@pytest.mark.slow
+def test_published_name_runs_as_the_method_and_says_what_is_missing(tmp_path: Path) -> None:
+    path = federation_file(tmp_path, run__rounds=1)
+    command = [SRFLM, "compare", path, "--seeds", "1", "--out", "cmp", "--methods", "fedgp,3sc-fl"]
+    result = run(command, tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "fedgp (J. South. Med. Univ. 45(4), 844-852 (2025)" in result.stdout
+    data = json.loads((tmp_path / "cmp" / "comparison.json").read_text())
+    assert [each["method"] for each in data["results"]] == ["round-robin", "fixed-server"]
+
+
+def test_vendor_that_is_to_be_left_out_must_be_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="each, or one of"):
+        invoke("compare", federation_file(tmp_path), "--leave-out", "nobody")
+
+
+@pytest.mark.slow
+def test_compare_leaves_out_what_the_federation_cannot_run_and_a_vendor(tmp_path: Path) -> None:
+    path = federation_file(tmp_path, training__optimizer="adam", run__rounds=1)
+    command = [SRFLM, "compare", path, "--seeds", "1", "--out", "cmp", "--leave-out", "b"]
+    result = run(command, tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Left out: method scaffold" in result.stdout
+    data = json.loads((tmp_path / "cmp" / "comparison.json").read_text())
+    ran = {(each["method"], each["left_out"]) for each in data["results"]}
+    assert ("fedbn", "b") in ran and ("local", None) in ran
+    assert not ran & {("local", "b"), ("scaffold", None)}
+    assert data["statistics"]["srflm"]["held_out"]["seeds"] == 1
+    assert "| held-out" in (tmp_path / "cmp" / "comparison.md").read_text()
 
 
 @pytest.mark.slow
@@ -212,11 +253,16 @@ def test_compare_gives_every_method_the_same_number_of_gradient_steps(tmp_path: 
     data = json.loads((tmp_path / "cmp" / "comparison.json").read_text())
     for seed in (65, 66):
         steps = {each["method"]: each["steps"] for each in data["results"] if each["seed"] == seed}
-        assert len(steps) == 7
+        assert len(steps) == 13
         assert len(set(steps.values())) == 1
     assert set(data["table"]["local"]) == {"personalised"}
     assert (tmp_path / "cmp" / "comparison.png").stat().st_size > 5000
-    assert "| srflm |" in (tmp_path / "cmp" / "comparison.md").read_text()
+    assert "| srflm  " in (tmp_path / "cmp" / "comparison.md").read_text()
+    assert max(map(len, result.stdout.splitlines()[:-1])) <= 100
+    statistics = data["statistics"]["srflm"]
+    assert statistics["minus_local"]["seeds"] == 2
+    assert statistics["minus_local"]["low"] <= statistics["minus_local"]["high"]
+    assert statistics["below_local"]["vendor_seeds"] == 8
 
 
 # ---- predict -----------------------------------------------------------------------------------

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from clients.files.locks import locked
 from deploy.cli import app
+from deploy.operating.archive import OWN
 from deploy.operating.backup import back_up
 from deploy.operating.restore import restore
 from deploy.site.layout import Layout
@@ -86,12 +88,12 @@ def test_site_comes_back_in_another_folder(sites: QuickFederation, tmp_path: Pat
     edition = own.folder / f"federation.{'e' * 64}.toml"
     edition.write_text("approved, and not in force yet")
     assert own.state.best() is not None
+    own.state.keep_own_model({"w": np.zeros(2, np.float32)}, 3)
     done = restore(keep(sites, "c", tmp_path / "c"), tmp_path / "new" / "site")
     assert (done.manifest.term, done.kept, done.spending_unknown) == (3, (), False)
     folder = tmp_path / "new" / "site"
     there = content(own.folder)
-    own_model = "state/best.safetensors"
-    for name in ("site.toml", "federation.toml", edition.name, "membership.toml", own_model):
+    for name in ("site.toml", "federation.toml", edition.name, "membership.toml", *OWN):
         assert content(folder)[name] == there[name]
     assert sorted(path.name for path in (folder / "identity").iterdir()) == sorted(
         path.name for path in own.settings.identity.iterdir() if path.name != "starts"

@@ -118,7 +118,7 @@ def test_cases_are_run_once_and_fedavg_has_the_steps_of_the_mean(
     assert text.count("0 of 1") == 2
     assert text.count("\n") == 4
 
-    def never(*work: object) -> None:
+    def never(*work: object, **named: object) -> None:
         raise AssertionError("it is there already")
 
     monkeypatch.setattr("srflm_flower.attacks.resilience.run_srflm", never)

@@ -11,15 +11,17 @@ from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
 from clients.privacy.accounting.mechanism import Mechanism
 from srflm_flower.comparison import baseline_app
-from srflm_flower.comparison.compare import spent_note, tabulate
+from srflm_flower.comparison.best_global import BestGlobal
+from srflm_flower.comparison.left_out import without
 from srflm_flower.comparison.methods import (
-    BestGlobal,
     MethodResult,
     run_baseline,
     run_srflm,
 )
 from srflm_flower.comparison.private_plans import at_seed, for_baseline, for_fixed_server
 from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.comparison.summary import tabulate
+from srflm_flower.comparison.tables import spent_note
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from srflm_flower.federation.preflight import count_examples
@@ -90,7 +92,9 @@ def test_federation_without_privacy_only_gets_the_seed(tmp_path: Path) -> None:
     assert for_fixed_server(federation, "a") is federation
 
 
-@pytest.mark.parametrize("method", ["fedavg", "fedprox", "cyclic", "local"])
+@pytest.mark.parametrize(
+    "method", ["fedavg", "fedavg-finetuned", "fedprox", "fedbn", "cyclic", "local"]
+)
 @pytest.mark.slow
 def test_private_baseline_takes_the_same_steps_and_spends_no_more_than_its_budget(
     srflm: tuple[Path, Federation, MethodResult, StepBudget], method: Any
@@ -116,6 +120,33 @@ def test_fixed_server_serves_every_round_within_its_budget(
     assert [purpose for purpose, _ in uses(folder / "fixed-server", server)] == ["server"] * ROUNDS
     assert result.steps == ours.steps
     assert result.epsilon is not None and result.epsilon <= EPSILON
+
+
+@pytest.mark.slow
+def test_servers_by_turn_stay_within_their_budgets(
+    srflm: tuple[Path, Federation, MethodResult, StepBudget],
+) -> None:
+    folder, federation, ours, budget = srflm
+    result = run_baseline("round-robin", federation, folder / "round-robin", budget, 0.1)
+    assert result.steps == ours.steps
+    assert result.epsilon is not None and result.epsilon <= EPSILON
+
+
+@pytest.mark.slow
+def test_federation_without_a_vendor_is_planned_for_those_that_remain(tmp_path: Path) -> None:
+    federation = with_changes(private_federation(tmp_path), run__rounds=3)
+    remaining, left_out = without(federation, 66, "b")
+    sizes = {member.name: member.size for member in at_seed(federation, 66).vendors}
+    assert {member.name: member.size for member in remaining.vendors} == {
+        name: sizes[name] for name in ("a", "c")
+    }
+    # Three terms need two turns of one of two vendors.
+    assert (left_out.whole.server_terms, remaining.server_terms) == (1, 2)
+    assert all(member.client_noise for member in remaining.vendors)
+    result, budget = run_srflm(remaining, tmp_path / "srflm", left_out)
+    assert len(budget.rounds) == 3, "the cap ends no run early"
+    assert result.epsilon is not None and result.epsilon <= EPSILON
+    assert result.held_out is not None
 
 
 @pytest.mark.slow

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from clients.models.model_file import read_model_file
 from deploy.cli import app
 from srflm_flower.results.bundle_record import record_of
 from srflm_flower.results.release import released
 from srflm_flower.run.bundle import bundle_of_run
-from strategies.errors import ConfigurationError, RunFolderError
+from strategies.errors import ConfigurationError, PrivacyError, RunFolderError
 from strategies.protocol.records import VendorPrivacy
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
 
@@ -45,6 +47,16 @@ def test_bundle_of_a_run_has_its_record(tmp_path: Path) -> None:
     told = {"a": VendorPrivacy(epsilon=1.25, delta=1e-5, can_serve=True, can_train=True)}
     private = [*records[:-1], records[-1].model_copy(update={"privacy": told})]
     assert record_of(federation, private).epsilon == {"a": (1.25, 1e-5)}
+
+
+def test_model_that_no_noise_covers_is_not_handed_on(tmp_path: Path) -> None:
+    run = new_run(tiny_federation(tmp_path, ("a", "b", "c"), run__rounds=1), tmp_path / "run")
+    conduct(run)
+    file = read_model_file(run.models / "a.safetensors")
+    replace(file, notes={**file.notes, "private": False}).write(tmp_path / "a.safetensors")
+    with pytest.raises(PrivacyError, match="without noise"):
+        bundle_of_run(tmp_path / "a.safetensors", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_model_without_a_folder_for_the_bundle_is_an_error(tmp_path: Path) -> None:

@@ -66,6 +66,19 @@ def test_honest_run_is_the_same_with_a_guard_bit_for_bit(tmp_path: Path) -> None
         assert read_model_file(guarded.models / path.name).hash == read_model_file(path).hash
 
 
+def test_guard_measures_models_with_the_normalisation_that_stays_at_home(tmp_path: Path) -> None:
+    home = {"aggregation__normalisation": "at-home", "run__rounds": 2}
+    run = run_in(tmp_path, "run", aggregation__guard=0.9, **home)
+    (tested, *_) = sites_of(run)
+    assert tested.guard is not None
+    assert not tested.first.keys() <= tested.initial.weights.keys(), "something stays at home"
+    assert go_on(run).status == "completed"
+    model = tested.models.find(records_of(run)[-1].model)
+    assert model is not None
+    whole = tested.home.complete(model.weights)
+    assert tested.guard.measure(model.weights) == tested.learner.evaluate(whole, "validation")
+
+
 @pytest.mark.parametrize("kind", ["sign-flip", "scaled"])
 def test_term_of_a_poisoned_server_is_refused_and_made_again_by_the_next(
     tmp_path: Path, kind: str

@@ -49,6 +49,10 @@ class InstantLearner:
         first = float(next(iter(weights.values())).flat[0])
         return {"accuracy": abs(first) % 1.0, "loss": 1.0}
 
+    def patient_scores(self, weights: Weights, split: str) -> tuple[float, ...]:
+        """Return the score of the only patient."""
+        return (self.evaluate(weights, split)["accuracy"],)
+
     def measure(self, weights: Weights, split: str) -> Evaluated:
         """Return the same accuracy, which is its own share."""
         metrics = self.evaluate(weights, split)

@@ -8,8 +8,6 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-CONTINUE_OWN = "continue-own"
-
 
 class LocalOnly(FedAvg):
     """Ask every vendor to continue with its own model; there is no global model."""
@@ -17,14 +15,14 @@ class LocalOnly(FedAvg):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Ask all vendors to continue from their own last weights."""
-        config[CONTINUE_OWN] = True
-        return super().configure_train(server_round, arrays, config, grid)
+        """Ask all vendors to continue, and send no weights."""
+        return super().configure_train(server_round, ArrayRecord(), config, grid)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Aggregate nothing."""
+        """Aggregate nothing, after a look at the errors."""
+        self._check_and_log_replies(replies, is_train=True, validate=False)
         return None, None
 
     def configure_evaluate(

@@ -1,0 +1,83 @@
+"""A comparison that was interrupted goes on: runs that are finished are not made again."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from clients.files.durable import write_durably
+from srflm_flower.comparison.result import MethodResult
+from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.federation.federation import Federation
+from strategies.errors import RunFolderError
+
+RESULT = "result.json"
+BEGUN = "begun.txt"
+
+
+class Finished(BaseModel):
+    """A finished run: its result, and of a run of SRFLM the budget of the other methods.
+
+    ``asked`` names all that it was made from.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    asked: str
+    result: MethodResult
+    budget: StepBudget | None = None
+
+
+def name_of(federation: Federation, *further: object) -> str:
+    """Return a name of all that a run depends on: SHA-256 (hex) of the federation and the rest."""
+    text = "\n".join([federation.to_toml(), *map(repr, further)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def once(
+    folder: Path, asked: str, make: Callable[[], tuple[MethodResult, StepBudget | None]]
+) -> Finished:
+    """Return what ``make`` returns, from ``folder`` if it was made there before.
+
+    A run that broke off there is begun again.  Raises :class:`RunFolderError` if the folder holds
+    the run of something else.
+    """
+    kept = _kept(folder)
+    if kept is not None:
+        if kept.asked != asked:
+            raise _others(folder)
+        return kept
+    begun = folder / BEGUN
+    # Only what this function has begun is deleted, never a run that somebody made by hand.
+    if begun.exists():
+        if begun.read_text(encoding="utf-8") != asked:
+            raise _others(folder)
+        shutil.rmtree(folder)
+    write_durably(begun, asked.encode())
+    result, budget = make()
+    finished = Finished(asked=asked, result=result, budget=budget)
+    write_durably(folder / RESULT, finished.model_dump_json().encode())
+    return finished
+
+
+def _kept(folder: Path) -> Finished | None:
+    file = folder / RESULT
+    if not file.exists():
+        return None
+    try:
+        return Finished.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise _others(folder) from error
+
+
+def _others(folder: Path) -> RunFolderError:
+    return RunFolderError(
+        f"{folder} holds a run of another comparison",
+        "a new folder, or that of the same federation, methods, and seeds",
+        "name another folder with --out",
+        RunFolderError.BUSY,
+    )
