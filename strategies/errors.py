@@ -153,6 +153,9 @@ class MessageRefused(SrflmError):
     """The vendor has signed two votes that contradict each other, so its servers are not obeyed
     until the roster changes.  Nothing needs to be done for the terms: the others serve.  At that
     vendor, look for a second or a restored copy of its site."""
+    HARMFUL: Final = "SRFLM-P20"
+    """The proposed model is worse on this site's validation data than aggregation.guard allows.
+    Nothing needs to be done: the next vendor serves.  If all fail, see docs/how-to/guard.md."""
 
 
 MENDED_BY_OPENING: Final = frozenset(

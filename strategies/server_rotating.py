@@ -27,7 +27,6 @@ from strategies.own_loop import OwnLoop
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
 from strategies.protocol.records import Absence, Proposal, RunOrder, TermRecord
-from strategies.protocol.signatures import acceptance_statement
 from strategies.settings import AggregationSettings
 from strategies.term.answers import checked_update, mean_metrics, signed_evaluations, signed_work
 from strategies.term.attempt import Attempt, ServerLost, nobody_served
@@ -38,6 +37,8 @@ from strategies.term.committing import (
     fetch_model,
     obliged,
     proven,
+    require_accepted,
+    signed_acceptances,
 )
 from strategies.term.conversation import Conversation, request, require_quorum
 from strategies.term.exchange import CostMeter, Exchange, Peers
@@ -172,13 +173,15 @@ class ServerRotating(OwnLoop):
         term.absences[:0] = lost
         if stored is not None and stored[0] == attempt:
             return self._commit(term, stored[1])  # never two proposals under one attempt
-        proposal, models = obliged(term), list[Model]()
+        guarded = self.aggregation.guard is not None
+        proposal, models = obliged(term, guarded), list[Model]()
         is_own = proposal is None
         if proposal is not None:
             model = fetch_model(self._conversation(term), proposal.record.model, self.plan)
             models = [model]
-        # Free, it proposes a record of its own only: the proof of another's is not at hand.
-        elif stored is not None and stored[1].record.server == term.server:
+        # Free, it proposes a record of its own only: the proof of another's is not at hand.  Where
+        # sites may have refused it, it makes another, as other clients may have come.
+        elif stored is not None and stored[1].record.server == term.server and not guarded:
             proposal = stored[1]
         else:
             if term.server not in term.node_of:  # the last absence: ``lost`` may have one, too
@@ -305,24 +308,8 @@ class ServerRotating(OwnLoop):
     def _commit(self, term: Attempt, proposal: Proposal) -> TermRecord:
         """Ask all vendors to accept the stored proposal; commit with a quorum, and tell all."""
         answers = self._ask(term, acceptance_requests(term, proposal), "commit")
-        answers = {
-            vendor: answer
-            for vendor, answer in answers.items()
-            if self.journal.is_signed(
-                vendor,
-                acceptance_statement(
-                    vendor, proposal.record, term.envelope.attempt, answer.reply.log
-                ),
-                answer.reply.signature,
-            )
-        }
-        require_quorum(
-            self.plan.roster,
-            self.plan.quorum,
-            len(answers),
-            "stored the term record",
-            term.envelope.term,
-        )
+        answers = signed_acceptances(term, proposal, answers)
+        require_accepted(term, len(answers))
         committed = certified(term, proposal, answers)
         self.journal.commit(committed)  # durable here before any site learns of it
         record = committed.record

@@ -120,3 +120,10 @@ class AggregationSettings(Settings):
         description="Decay β of the moving average of the committed models, which is released as"
         " the global model and tried as every vendor's personalised one; 0 keeps no average.",
     )
+    guard: float | None = Field(
+        default=None,
+        ge=0,
+        description="By how much a term's model may be worse than the mean of the two models"
+        " committed before it, in task.metric on a vendor's own validation data, before this"
+        " vendor's site refuses the term; left out, no site refuses any.",
+    )

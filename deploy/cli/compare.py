@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,12 @@ def compare(
             ' "each" leaves out one vendor after the other',
         ),
     ] = None,
+    attack: Annotated[
+        str | None, typer.Option(help="sign-flip, label-flip, scaled, or backdoor")
+    ] = None,
+    attackers: Annotated[
+        int, typer.Option(help="how many vendors lie, the last of the roster", min=1)
+    ] = 1,
 ) -> None:
     """Compare methods with the same model, data, partition, and number of gradient steps.
 
@@ -50,7 +57,12 @@ def compare(
 
     In a private federation each method gets the noise that it needs for the same ε; ``pooled`` is
     not private, and the table says so. Methods that do not train by DP-SGD are refused there.
+
+    With ``--attack``, some vendors lie as clients and as servers, and SRFLM with each rule of the
+    average, with the guard if the file has one, and FedAvg are compared with themselves without
+    the attack. Give the same --out again to go on after an interruption.
     """
+    from deploy.simulation.attacked import chosen_attack, compare_attacked
     from srflm_flower.comparison import compare as comparison
     from srflm_flower.comparison.left_out import vendors_to_leave_out
     from srflm_flower.comparison.methods import require_possible
@@ -59,10 +71,16 @@ def compare(
     from srflm_flower.federation.preflight import check_before_simulation
 
     federation = chosen_federation(federation_file, rounds)
+    if attack is not None and leave_out is not None:
+        raise ConfigurationError(
+            "--attack and --leave-out together", "one of them", "compare twice, with one each time"
+        )
+    lie = chosen_attack(federation, attack, attackers) if attack is not None else None
     chosen, notes = _chosen(federation, methods)
     require_possible(federation, chosen)
     without = vendors_to_leave_out(federation, leave_out)
     check_before_simulation(federation)
+    workers = cpus or os.cpu_count() or 1
     base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-compare-{federation.name}"
     folder = (out or base).resolve()  # absolute, because the runs are other processes
     console = Console(highlight=False)
@@ -74,12 +92,17 @@ def compare(
         console.print(_in_a_line(result), markup=False)
 
     try:
+        if lie is not None:
+            line = partial(console.print, markup=False, soft_wrap=True)
+            line(compare_attacked(federation, chosen, lie, seeds, folder, workers, line))
+            line(f"Results: {folder}")
+            return
         results = comparison.compare(
             federation,
             chosen,
             [federation.seed + n for n in range(seeds)],
             folder,
-            cpus or os.cpu_count() or 1,
+            workers,
             proximal_mu,
             show,
             without,

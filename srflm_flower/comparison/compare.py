@@ -80,7 +80,7 @@ def compare(
     every = [Series(seed, vendor) for vendor in (None, *left_out) for seed in seeds]
     failures: list[str] = []
     found: list[MethodResult] = []
-    with _workers(workers) as pool:
+    with worker_pool(workers) as pool:
         running: set[Future[object]] = set()
         # SRFLM first, as its gradient steps are the budget of the other methods.
         for series in every:
@@ -161,7 +161,7 @@ def _baseline(method: Method, begun: Begun, folder: Path, proximal: float) -> Me
 
 
 @contextmanager
-def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(number: int) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool of processes; any exception in the block, Ctrl-C too, ends them at once."""
     # Children from before belong to someone else: only our own workers may be ended.
     others = set(multiprocessing.active_children())

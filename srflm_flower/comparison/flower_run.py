@@ -17,6 +17,7 @@ from srflm_flower.comparison.meter import Meter
 from srflm_flower.comparison.result import Method
 from srflm_flower.comparison.scoring import Outcome, sites_of
 from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.comparison.tampering import Tampering
 from srflm_flower.federation.federation import Federation
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Deliver, Fault, MemoryGrid
@@ -26,12 +27,22 @@ from strategies.weights import Weights, to_arrays
 
 
 def run_on_flower(
-    method: Method, run: RunFolder, federation: Federation, budget: StepBudget, proximal: float
+    method: Method,
+    run: RunFolder,
+    federation: Federation,
+    budget: StepBudget,
+    proximal: float,
+    tampering: Tampering | None = None,
 ) -> Outcome:
     """Run the baseline ``method`` in the folder of a run with the gradient steps of ``budget``."""
     # The nodes know only the run's folder, so they read the budget from a file in it.
     write_durably(run.path / baseline_app.BUDGET_FILE, budget.model_dump_json().encode())
-    baseline, sites, meter = BASELINES[method], sites_of(run, federation), Meter()
+    baseline, sites = BASELINES[method], sites_of(run, federation)
+    if tampering is not None:
+        tampering.before(sites)
+    meter = Meter()
+    # An attack may break a vendor's work off; Flower's strategies then go on with the others.
+    fault = _without_errors(meter) if tampering is None else meter.deliver
     setup = Setup(len(federation.roster), federation.run.rounds, proximal)
     keeper = BestGlobal(federation.aggregation.moving_average, with_means(baseline, sites))
     strategy = baseline.strategy(setup)
@@ -46,7 +57,7 @@ def run_on_flower(
     at_home = baseline_app.staying(baseline, sites[0])
     shared = {n: array for n, array in sites[0].first.items() if n not in at_home}
     strategy.start(
-        MemoryGrid(baseline_app.app, setup.vendors, run.path, _without_errors(meter)),
+        MemoryGrid(baseline_app.app, setup.vendors, run.path, fault),
         to_arrays(shared),
         num_rounds=baseline.flower_rounds(setup),
         train_config=ConfigRecord({**words}),
@@ -55,7 +66,8 @@ def run_on_flower(
     )
     meter.stop()
     spent = (run.path / baseline_app.SPENT_FILE).read_text(encoding="utf-8").split()
-    return Outcome(method, run, federation, keeper.weights, sum(map(int, spent)), meter)
+    steps = sum(map(int, spent))
+    return Outcome(method, run, federation, keeper.weights, steps, meter, tampering=tampering)
 
 
 def _without_errors(meter: Meter) -> Fault:

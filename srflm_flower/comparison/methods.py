@@ -15,6 +15,7 @@ from srflm_flower.comparison.result import METHODS, Method, MethodResult
 from srflm_flower.comparison.rotating import run_rotating, run_with_other_servers
 from srflm_flower.comparison.scoring import score
 from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.comparison.tampering import Tampering
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.run.folder import RunFolder, create_run_folder
@@ -52,14 +53,18 @@ def has_global(method: Method) -> bool:
 
 
 def run_srflm(
-    federation: Federation, folder: Path, left_out: LeftOut | None = None
+    federation: Federation,
+    folder: Path,
+    left_out: LeftOut | None = None,
+    tampering: Tampering | None = None,
 ) -> tuple[MethodResult, StepBudget]:
     """Run SRFLM as configured; return its result and the step budget for the others.
 
-    The global model is scored for the vendor that is ``left_out``, too.
+    The global model is scored for the vendor that is ``left_out``, too.  With ``tampering``, a
+    federation that stops is a result, too.
     """
     run = _new_folder(federation, folder, left_out)
-    outcome, budget = run_rotating("srflm", run, federation)
+    outcome, budget = run_rotating("srflm", run, federation, tampering=tampering)
     return score(outcome, left_out), budget
 
 
@@ -70,11 +75,13 @@ def run_baseline(
     budget: StepBudget,
     proximal: float,
     left_out: LeftOut | None = None,
+    tampering: Tampering | None = None,
 ) -> MethodResult:
     """Run a baseline with the gradient steps of ``budget``; privately if the federation is private.
 
-    ``pooled`` is never private: it has no separate vendors to protect records from.  Raises
-    :class:`ConfigurationError` before anything runs if the federation cannot run the method.
+    ``pooled`` is never private: it has no separate vendors to protect records from.  It is run
+    without ``tampering``.  Raises :class:`ConfigurationError` before anything runs if the
+    federation cannot run the method.
     """
     require_possible(federation, [method])
     match method:
@@ -90,11 +97,11 @@ def run_baseline(
     run = _new_folder(federation, folder, left_out)
     match method:
         case "fixed-server" | "round-robin":
-            outcome = run_with_other_servers(method, run, federation, budget)
+            outcome = run_with_other_servers(method, run, federation, budget, tampering)
         case "pooled":
             outcome = run_pooled(run, federation, budget)
         case _:
-            outcome = run_on_flower(method, run, federation, budget, proximal)
+            outcome = run_on_flower(method, run, federation, budget, proximal, tampering)
     return score(outcome, left_out)
 
 

@@ -38,6 +38,9 @@ class MethodResult(BaseModel):
 
     ``left_out`` is the vendor without which the federation was trained, if any; ``held_out`` is
     the metric of the global model on that vendor's test split, where it is defined.
+
+    ``success`` is that of an attack, where it is known, and ``stopped`` the code of the error that
+    ended an attacked run early, or "".
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,3 +56,5 @@ class MethodResult(BaseModel):
     seconds: float = 0.0
     left_out: str | None = None
     held_out: float | None = None
+    success: float | None = None
+    stopped: str = ""

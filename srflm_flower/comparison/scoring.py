@@ -11,6 +11,7 @@ from clients.data.records import Records
 from clients.models.model_file import read_model_file
 from srflm_flower.comparison.meter import Meter
 from srflm_flower.comparison.result import Method, MethodResult
+from srflm_flower.comparison.tampering import Tampering
 from srflm_flower.federation.federation import Federation
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.simulated_site import SimulatedSite
@@ -23,7 +24,8 @@ class Outcome:
     """A finished run, before it is scored.
 
     ``released`` is its global model, if it has one.  ``personalised`` has each vendor's metric
-    where the method has no personalised models at the sites.
+    where the method has no personalised models at the sites.  ``tampering`` is that of an attacked
+    run, and ``stopped`` the code of the error that ended it early, or "".
     """
 
     method: Method
@@ -33,6 +35,8 @@ class Outcome:
     steps: int
     meter: Meter
     personalised: dict[str, float] | None = None
+    tampering: Tampering | None = None
+    stopped: str = ""
 
 
 class HeldOut(Protocol):
@@ -57,12 +61,14 @@ def score(outcome: Outcome, left_out: HeldOut | None = None) -> MethodResult:
     if personalised is None:
         best = {site.vendor: site.state.best() for site in sites}
         personalised = on_test({s: kept.weights for s in sites if (kept := best[s.vendor])})
-    own = overall = held_out = None
+    own = overall = held_out = success = None
     if released is not None:
         # Each vendor uses it with its own normalisation, if the federation leaves that at home.
         own = on_test({s: s.home.complete(s.home.shared(released)) for s in sites})
         overall = on_records(sites, released, [site.learner.data.test for site in sites])
         held_out = left_out.score(sites, released) if left_out is not None else None
+        if outcome.tampering is not None:
+            success = outcome.tampering.success(sites, released)
     epsilon = _most_spent(sites) if outcome.method != "pooled" else None
     SimulatedSite.forget(outcome.run.path)  # a worker makes many runs: free the data of this one
     return MethodResult(
@@ -77,6 +83,8 @@ def score(outcome: Outcome, left_out: HeldOut | None = None) -> MethodResult:
         seconds=outcome.meter.seconds,
         left_out=left_out.vendor if left_out is not None else None,
         held_out=held_out,
+        success=success,
+        stopped=outcome.stopped,
     )
 
 

@@ -231,6 +231,7 @@ class Federation(Settings):
             roster=self.roster,
             keys=keys,
             byzantine=True if self.protocol.quorum == "byzantine" else None,
+            guarded=True if self.aggregation.guard is not None else None,
         )
 
     @property

@@ -25,6 +25,7 @@ def privacy_problems(federation: Federation) -> list[str]:
         ]
     problems = list(_patient_problems(federation)) if federation.privacy.unit == "patient" else []
     problems += [*_subset_problems(federation), *_role_problems(federation)]
+    problems += _guard_problems(federation)
     return problems + [
         problem for vendor in federation.vendors for problem in _size_problems(federation, vendor)
     ]
@@ -54,6 +55,16 @@ def _role_problems(federation: Federation) -> Iterator[str]:
                 " server, or equal noise in both roles; set privacy.server-terms, or plan again"
                 " with `srflm privacy plan`"
             )
+
+
+def _guard_problems(federation: Federation) -> Iterator[str]:
+    # Whether a site refuses follows from its exact metrics, and no noise covers it.
+    if federation.aggregation.guard is not None and federation.privacy.metrics != "exact":
+        yield (
+            "aggregation.guard: found it with privacy.metrics ="
+            f' "{federation.privacy.metrics}"; expected "exact" with a guard, as a refusal tells'
+            " of the validation records what no ε covers; remove the guard, or set this"
+        )
 
 
 def _subset_problems(federation: Federation) -> Iterator[str]:

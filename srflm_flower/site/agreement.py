@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from srflm_flower.federation.federation import Federation
 from srflm_flower.site.own_data.own_training import is_of
 from srflm_flower.site.state import SiteState, UpdateNotes
+from strategies.errors import MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.records import TermRecord
 from strategies.secure_aggregation.messages import SecureRequest
@@ -35,6 +36,19 @@ class Agreement:
     initial: Model
     state: SiteState
     in_steps: bool
+
+    def check_own(self, envelope: wire.Envelope) -> None:
+        """Check that the weights of this single vendor go to its own server only.
+
+        Raises :class:`strategies.errors.MessageRefused`.
+        """
+        if envelope.server != self.vendor:
+            raise MessageRefused(
+                f"a request of {envelope.server!r} for weights that are for the own server only",
+                f"one of {self.vendor!r}",
+                "look into the server that sent it",
+                MessageRefused.SERVER,
+            )
 
     def check_work(self, work: wire.Train, role: Role, done: UpdateNotes | None) -> None:
         """Check a request to train; ``done`` is the update of this round that the site has.

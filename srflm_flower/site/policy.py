@@ -24,6 +24,11 @@ class SitePolicy(Settings):
         default=None,
         description="Vendors whose run orders this site follows; left out, all members.",
     )
+    guards: bool = Field(
+        default=True,
+        description="Whether this site refuses terms by the federation's aggregation.guard; false"
+        " lets a term pass that the guards of too many sites refuse.",
+    )
 
 
 def participant_of(

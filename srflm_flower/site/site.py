@@ -21,6 +21,7 @@ from srflm_flower.site.agreement import Agreement
 from srflm_flower.site.known_models import NeedsModels, alike, find_models
 from srflm_flower.site.memory import NoMemory, SiteMemory
 from srflm_flower.site.outgoing import check_outgoing
+from srflm_flower.site.own_data.guard import guard_of
 from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.own_data.measuring import measure
 from srflm_flower.site.own_data.own_model import ORIGIN
@@ -69,6 +70,8 @@ class Site:
         self.initial, self.state, self.models = first.shared, state, models
         self.home, self.first = HomeWeights(first.at_home, state), first.whole
         self._shares_best = policy is None or policy.shares_personalised
+        own = state, models, self.initial, self.home, lambda: self.learner
+        self.guard = guard_of(federation, policy, *own)
         self._agreement = Agreement(vendor, federation, self.initial, state, policy is None)
         self.keys = keys = keys or NoKeys()
         begin, name = self.initial.hash, federation.first_edition.federation
@@ -185,7 +188,7 @@ class Site:
         return trained.weights, notes
 
     def _recall(self, recall: wire.RecallUpdate, message: Message) -> RecordDict:
-        self._check_own(recall.envelope)
+        self._agreement.check_own(recall.envelope)
         stored = self.state.last_update()
         if stored is None and not recall.or_initial:
             return self._reply()
@@ -199,7 +202,7 @@ class Site:
 
     def _finetune(self, work: wire.Train, message: Message) -> RecordDict:
         """Fine-tune once; a restarted server that asks again gets the same model."""
-        self._check_own(work.envelope)
+        self._agreement.check_own(work.envelope)
         self._agreement.check_work(work, "server", None)
         start = self._find(message, work.model)
         self.models.put(start)
@@ -246,6 +249,8 @@ class Site:
         if base is not None and record.term > len(self.state.ledger):
             self._agreement.check_record(record, model, proposed.envelope.attempt)
             base.check_signed(record, self.keys)
+            if self.guard is not None:
+                self.guard.check(record, model)
         return model
 
     def _commit(self, commit: wire.Commit, message: Message) -> RecordDict:
@@ -296,16 +301,6 @@ class Site:
         check_yield(told, self.participant.view(), self.keys)
         self.state.ledger.keep_yielded(told.envelope.term, told.absence)
         return self._reply()
-
-    def _check_own(self, envelope: wire.Envelope) -> None:
-        """Check that the weights of this single vendor go to its own server only."""
-        if envelope.server != self.vendor:
-            raise MessageRefused(
-                f"a request of {envelope.server!r} for weights that are for the own server only",
-                f"one of {self.vendor!r}",
-                "look into the server that sent it",
-                MessageRefused.SERVER,
-            )
 
     @property
     def _metric(self) -> str:

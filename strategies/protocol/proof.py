@@ -4,6 +4,10 @@ A server needs the grants of a quorum, and must propose the record that they nam
 under the highest attempt.  A site that lies could name a record that nobody has proposed to it: so
 a named record needs grants of its own, for the attempt under which it was accepted, and so on down
 to the attempt under which it was made.
+
+Where sites refuse records that harm (``aggregation.guard``), a record that too few have accepted
+would bind every later server, and nobody could serve the term.  There, grants that show that it was
+not committed oblige to nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from strategies.errors import MessageRefused
-from strategies.protocol.quorum import Accepted, TwoRecords, has_quorum, must_propose, owner
+from strategies.protocol.quorum import (
+    Accepted,
+    TwoRecords,
+    has_quorum,
+    must_propose,
+    none_committed,
+    owner,
+)
 from strategies.protocol.records import Edition, Grant, Proposal
 from strategies.protocol.signatures import Keys, check_proposal, forged, is_signed
 
@@ -30,10 +41,14 @@ def check_proof(
         grants = _valid(levels.pop(0) if levels else (), record.term, attempt, edition, keys)
         if not has_quorum({grant.vendor for grant in grants}, edition.roster, edition.quorum):
             raise forged(f"attempt {attempt} at term {record.term} with {len(grants)} valid grants")
+        told = {
+            each.vendor: Accepted(each.accepted_attempt, each.accepted) if each.accepted else None
+            for each in grants
+        }
+        if edition.guarded and none_committed(told, edition.roster, edition.quorum):
+            break  # the record that they name was refused by too many
         try:
-            due = must_propose(
-                Accepted(each.accepted_attempt, each.accepted) for each in grants if each.accepted
-            )
+            due = must_propose(told.values())
         except TwoRecords as error:
             raise _not_obliged() from error
         if due is None:

@@ -27,7 +27,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from strategies.protocol.records import Quorum, quorum_size
+from strategies.protocol.records import Quorum, liars_withstood, quorum_size
 
 NONE_SEEN = -1
 """The highest attempt seen by a site that has not seen any attempt in the term."""
@@ -123,6 +123,23 @@ def must_propose(grants: Iterable[Accepted | None]) -> Accepted | None:
     if len(last) > 1:
         raise TwoRecords(f"{len(last)} records accepted under attempt {highest}")
     return last[0] if last else None
+
+
+def none_committed(
+    told: Mapping[str, Accepted | None], roster: Collection[str], quorum: Quorum
+) -> bool:
+    """Return whether grants show that no record can have been committed below their attempt.
+
+    ``told`` has for each vendor that granted the record that it has accepted, if any.  It is for
+    federations whose sites refuse records that others accept (``aggregation.guard``).
+    """
+    # A site that has granted accepts nothing below any more.  So whoever told of no acceptance has
+    # accepted nothing there, and never will: only the others, and those not heard, can have.
+    silent = set(roster) - told.keys()
+    may_have = silent | {vendor for vendor, each in told.items() if each and vendor in roster}
+    # f of a quorum may lie, and tell of no acceptance though it has one.
+    honest = quorum_size(len(roster), quorum) - liars_withstood(len(roster), quorum)
+    return len(may_have) < honest
 
 
 def without_tie(told: Mapping[str, Accepted | None]) -> set[str]:

@@ -127,6 +127,10 @@ class Edition(Noun):
         description='Set if the file has `protocol.quorum = "byzantine"`.',
     )
 
+    guarded: Literal[True] | None = Field(
+        default=None, description="Set if the file has `aggregation.guard`."
+    )
+
     @property
     def quorum(self) -> Quorum:
         """How many of the roster decide."""

@@ -26,11 +26,12 @@ KINDS = (YIELD,)
 class YieldAttempt(Request):
     """From the server of an attempt at the open term: it does not go on with that attempt.
 
-    ``phase`` and ``code`` say where and why its own site has failed or refused.  ``signature`` is
-    the vendor's, as of any failure (:mod:`strategies.protocol.signed_answers`).
+    ``phase`` and ``code`` say where and why its own site has failed or refused, or, in "commit",
+    that the others' guards have refused its model.  ``signature`` is the vendor's, as of any
+    failure (:mod:`strategies.protocol.signed_answers`).
     """
 
-    phase: Literal["open", "aggregate", "finetune"]
+    phase: Literal["open", "aggregate", "finetune", "commit"]
     code: str = Field(pattern=f"^{CODE}$", examples=["SRFLM-D1"])
     signature: str = Field(max_length=128)
 

@@ -6,25 +6,35 @@ from collections.abc import Mapping
 
 from flwr.app import Message
 
-from strategies.errors import FederationStopped, LedgerError
+from strategies.errors import FederationStopped, LedgerError, MessageRefused
 from strategies.protocol import messages as wire
 from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.messages import Answer
-from strategies.protocol.quorum import Accepted, has_quorum, must_propose, without_tie
-from strategies.protocol.records import Certificate, Committed, Proposal
-from strategies.term.attempt import Attempt, Vote
-from strategies.term.conversation import Conversation, request
+from strategies.protocol.quorum import (
+    Accepted,
+    has_quorum,
+    must_propose,
+    none_committed,
+    without_tie,
+)
+from strategies.protocol.records import Certificate, Committed, Proposal, quorum_size
+from strategies.protocol.signatures import acceptance_statement
+from strategies.term.attempt import Attempt, ServerLost, Vote
+from strategies.term.conversation import Conversation, request, require_quorum
 from strategies.term.plan import TermPlan
 from strategies.weights import Model
 
 
-def obliged(term: Attempt) -> Proposal | None:
+def obliged(term: Attempt, guarded: bool = False) -> Proposal | None:
     """Return the proposal that the votes oblige the server to make, or None if it is free.
 
-    Votes that name another record than most do under one attempt are left out.  Raises
+    ``guarded`` says that sites refuse records that others accept (``aggregation.guard``).  Votes
+    that name another record than most do under one attempt are left out.  Raises
     :class:`LedgerError` if too few are left.
     """
     told = {vendor: _told(vote) for vendor, vote in term.votes.items()}
+    if guarded and none_committed(told, term.roster, term.quorum):
+        return None
     kept = without_tie(told)
     if kept != told.keys():
         # Only a server that broke its promise proposes two: of these records any may be committed.
@@ -90,6 +100,40 @@ def acceptance_requests(term: Attempt, proposal: Proposal) -> list[Message]:
     """Return the requests to accept ``proposal``; a site that lacks the model asks for it."""
     accept = wire.Accept(envelope=term.envelope, proposal=proposal)
     return [request(accept, wire.ACCEPT, node) for node in term.node_of.values()]
+
+
+def signed_acceptances(
+    term: Attempt, proposal: Proposal, answers: Mapping[str, Answer]
+) -> dict[str, Answer]:
+    """Return the answers that hold a vendor's genuine signature of its acceptance."""
+    record, attempt = proposal.record, term.envelope.attempt
+    return {
+        vendor: answer
+        for vendor, answer in answers.items()
+        if term.is_signed(
+            vendor,
+            acceptance_statement(vendor, record, attempt, answer.reply.log),
+            answer.reply.signature,
+        )
+    }
+
+
+def require_accepted(term: Attempt, count: int) -> None:
+    """Require that ``count`` vendors, those that have accepted the record, are a quorum.
+
+    Raises :class:`ServerLost` if they would be, had their sites' guards not refused the model, and
+    :class:`FederationStopped` if too few have answered.
+    """
+    refusals = {
+        absence.vendor
+        for absence in term.absences
+        if (absence.attempt, absence.code) == (term.envelope.attempt, MessageRefused.HARMFUL)
+    }
+    # The others have answered, so it is not they who are missing: another server may do better.
+    if count < quorum_size(len(term.roster), term.quorum) <= count + len(refusals):
+        raise ServerLost(term.note_absence(term.server, "commit", MessageRefused.HARMFUL))
+    stored = count, "stored the term record", term.envelope.term
+    require_quorum(term.roster, term.quorum, *stored)
 
 
 def certified(term: Attempt, proposal: Proposal, answers: Mapping[str, Answer]) -> Committed:

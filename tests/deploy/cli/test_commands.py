@@ -190,6 +190,20 @@ def test_unknown_method_is_refused(tmp_path: Path) -> None:
         invoke("compare", federation_file(tmp_path), "--methods", "fedsgd")
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--attack", "bribery"], "one of sign-flip, label-flip, scaled, backdoor"),
+        (["--attack", "scaled", "--attackers", "4"], "honest vendors' models"),
+        (["--attack", "scaled", "--methods", "pooled"], "correct --methods"),
+        (["--attack", "scaled", "--leave-out", "a"], "--attack and --leave-out together"),
+    ],
+)
+def test_attack_that_cannot_be_is_refused(tmp_path: Path, options: list[str], found: str) -> None:
+    with pytest.raises(ConfigurationError, match=found):
+        invoke("compare", federation_file(tmp_path), "--out", tmp_path / "cmp", *options)
+
+
 def test_method_that_the_federation_cannot_run_is_refused_if_it_was_asked_for(
     tmp_path: Path,
 ) -> None:

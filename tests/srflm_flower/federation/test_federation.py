@@ -159,6 +159,7 @@ CHANGES: list[dict[str, Any]] = [
     {"personalised__standard_errors": 1.0},
     {"personalised__own": {"epochs": 1}},
     {"aggregation__normalisation": "at-home"},
+    {"aggregation__guard": 0.1},
 ]
 
 
@@ -208,5 +209,8 @@ def test_edition_says_how_many_decide_and_older_approvals_and_files_stay_valid()
     assert byzantine.as_edition.quorum == byzantine.term_plan().quorum == "byzantine"
     assert b"byzantine" not in approval_statement("p", plain.as_edition)
     assert b"byzantine" in approval_statement("p", byzantine.as_edition)
+    guarded = with_changes(Federation(), aggregation__guard=0.0)
+    assert b"guarded" not in approval_statement("p", plain.as_edition)
+    assert b"guarded" in approval_statement("p", guarded.as_edition)
     later = with_changes(Federation(), **LATER)
     assert later.hash == LATER_IDENTITY

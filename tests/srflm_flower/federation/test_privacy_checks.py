@@ -125,3 +125,10 @@ def test_cap_is_part_of_the_election_of_a_private_federation_only() -> None:
     open_ = with_changes(Federation(), privacy__server_terms=3)
     assert not isinstance(open_.election_policy(), EligibleFirst)
     assert open_.term_plan().server_terms is None
+
+
+@pytest.mark.parametrize("metrics", ["noisy", "withheld"])
+def test_guard_needs_exact_metrics(metrics: str) -> None:
+    private(aggregation__guard=0.1, privacy__metrics="exact")
+    with pytest.raises(ConfigurationError, match=f"aggregation.guard: found it .*{metrics}"):
+        private(aggregation__guard=0.1, privacy__metrics=metrics)

@@ -82,15 +82,17 @@ def proofs(
     for each in sent:
         if (each.kind, each.term, each.attempt) == ("granted", term, attempt):
             given.setdefault(each.site, []).append(each)
-    rules, needed = world.rules, quorum_size(world.size, world.quorum)
-    for size in range(1, needed + 1):
+    rules, most = world.rules, quorum_size(world.size, world.quorum)
+    if rules.none_committed is not None:  # there, more grants than a quorum's may free a server
+        most = world.size
+    for size in range(1, most + 1):
         for sites in combinations(sorted(given), size):
             voters = [world.vendor(site) for site in sites]
             if not rules.has_quorum(voters, world.roster, world.quorum):
                 continue
             for grants in product(*(given[site] for site in sites)):
                 try:
-                    due = rules.must_propose(grant.told for grant in grants)
+                    due = world.must_propose(grants)
                 except quorum.TwoRecords:
                     continue
                 if due is None and mine:

@@ -57,6 +57,10 @@ class Rules:
     silent_through: Callable[[Mapping[str, Votes], Collection[str], Quorum], int | None] = (
         silent_through
     )
+    none_committed: (
+        Callable[[Mapping[str, Accepted | None], Collection[str], Quorum], bool] | None
+    ) = None
+    """Where sites refuse records that others accept, grants that show this oblige to nothing."""
     stores_grants: bool = True
     stores_proposals: bool = True
     knows_its_loss: bool = True
@@ -192,7 +196,7 @@ class World:
         if attempt and not self._decide(grants):
             return site, None
         try:
-            due = self.rules.must_propose(grant.told for grant in grants)
+            due = self.must_propose(grants)
         except quorum.TwoRecords:
             return site, None
         # Two sites of one vendor make two records.
@@ -210,6 +214,14 @@ class World:
             return site, None
         ledger = (*site.ledger, record)
         return _moved_on(site, ledger), Message("committed", len(ledger), record=record)
+
+    def must_propose(self, grants: Sequence[Message]) -> Accepted | None:
+        """Return what grants oblige a server to propose; raises :class:`quorum.TwoRecords`."""
+        told = {self.vendor(each.site): each.told for each in grants}
+        frees = self.rules.none_committed
+        if frees is not None and grants and frees(told, self.roster, self.quorum):
+            return None
+        return self.rules.must_propose(grant.told for grant in grants)
 
     def _decide(self, answers: Iterable[Message]) -> bool:
         return self.rules.has_quorum(
