@@ -54,14 +54,27 @@ def once(
     begun = folder / BEGUN
     # Only what this function has begun is deleted, never a run that somebody made by hand.
     if begun.exists():
-        if begun.read_text(encoding="utf-8") != asked:
+        if begun.read_bytes() != asked.encode():
             raise _others(folder)
-        shutil.rmtree(folder)
-    write_durably(begun, asked.encode())
+        _clear(folder)
+    elif folder.exists() and any(folder.iterdir()):
+        raise _others(folder)
+    else:
+        write_durably(begun, asked.encode())
     result, budget = make()
     finished = Finished(asked=asked, result=result, budget=budget)
     write_durably(folder / RESULT, finished.model_dump_json().encode())
     return finished
+
+
+def _clear(folder: Path) -> None:
+    """Delete all that is in the folder but the note of its beginning."""
+    # The note stays: a call that is broken off here must know the rest for its own.
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != BEGUN:
+            path.unlink()
 
 
 def _kept(folder: Path) -> Finished | None:
