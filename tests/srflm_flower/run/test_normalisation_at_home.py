@@ -14,6 +14,7 @@ from clients.networks.normalisation import normalisation_weights
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.first_model import first_model
 from srflm_flower.federation.loading import with_changes
+from srflm_flower.run.bundle import bundle_of_run
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.run.normalisation import mean_at_home
@@ -107,6 +108,13 @@ def test_restored_site_has_that_of_its_personalised_model(
     best = read_model_file(old).weights
     assert all(np.array_equal(whole[name], best[name]) for name in first.at_home)
     assert any(not np.array_equal(whole[name], first.whole[name]) for name in first.at_home)
+
+
+def test_bundle_has_no_figures_of_other_normalisation(
+    run_and_sent: tuple[RunFolder, dict[str, set[str]]], tmp_path: Path
+) -> None:
+    run, _ = run_and_sent
+    assert bundle_of_run(run.global_model, tmp_path / "bundle").metrics == {}
 
 
 def test_mean_over_the_sites(
