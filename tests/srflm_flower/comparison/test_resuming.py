@@ -92,6 +92,19 @@ def test_begun_run_that_is_half_deleted_is_still_known(
     assert not (tmp_path / "models").exists()
 
 
+def test_run_that_another_comparison_makes_right_now_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def make() -> tuple[MethodResult, StepBudget | None]:
+        (folder / "half.txt").write_text("half")
+        with pytest.raises(RunFolderError, match="another comparison"):
+            once(folder, "x", lambda: (result(), None))
+        assert (folder / "half.txt").exists()
+        return result(), None
+
+    assert once(folder, "x", make).result == result()
+
+
 def test_damaged_result_is_no_result_of_this_comparison(tmp_path: Path) -> None:
     (tmp_path / RESULT).write_text("{")
     with pytest.raises(RunFolderError):
