@@ -10,6 +10,7 @@ from clients.bundles.writing import write_bundle
 from clients.case_pictures import case_pictures
 from clients.files.durable import write_durably
 from clients.models.model_file import ModelFile
+from clients.networks.features.records import FeatureRecords
 from deploy.processes.private import private_files
 from deploy.site.deployed_site import DeployedSite
 from srflm_flower.federation.loading import with_changes
@@ -133,10 +134,11 @@ def _cases(site: DeployedSite, models: Mapping[str, Weights]) -> Pictures:
     if len(models) < len(SHOWN):
         return NO_PICTURES
     learner = site.site.learner
+    data = learner.data.validation
     found = case_pictures(
         learner.network,
         {name: models[name] for name in SHOWN},
-        learner.data.validation,
+        data.images if isinstance(data, FeatureRecords) else data,  # of features is no picture
         learner.task,
         learner.device,
         side_for(1),

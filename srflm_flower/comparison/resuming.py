@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clients.files.durable import write_durably
+from clients.files.locks import AlreadyLocked, locked
 from srflm_flower.comparison.result import MethodResult
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.federation.federation import Federation
@@ -17,6 +18,7 @@ from strategies.errors import RunFolderError
 
 RESULT = "result.json"
 BEGUN = "begun.txt"
+LOCK = "begun.lock"
 
 
 class Finished(BaseModel):
@@ -44,24 +46,56 @@ def once(
     """Return what ``make`` returns, from ``folder`` if it was made there before.
 
     A run that broke off there is begun again.  Raises :class:`RunFolderError` if the folder holds
-    the run of something else.
+    the run of something else, or another process writes to it.
     """
-    kept = _kept(folder)
+    begun = folder / BEGUN
+    # Only what this function has begun is deleted, never a run that somebody made by hand.
+    if not begun.exists() and not (folder / RESULT).exists() and _has_others(folder):
+        raise _others(folder)
+    try:
+        with locked(folder / LOCK):
+            return _once(folder, asked, make)
+    except AlreadyLocked as error:
+        raise RunFolderError(
+            f"another comparison (process {error.holder}) writes to {folder}",
+            "a folder of its own for every comparison",
+            "wait until it ends, or name another folder with --out",
+            RunFolderError.BUSY,
+        ) from error
+
+
+def _once(
+    folder: Path, asked: str, make: Callable[[], tuple[MethodResult, StepBudget | None]]
+) -> Finished:
+    kept, begun = _kept(folder), folder / BEGUN
     if kept is not None:
         if kept.asked != asked:
             raise _others(folder)
         return kept
-    begun = folder / BEGUN
-    # Only what this function has begun is deleted, never a run that somebody made by hand.
     if begun.exists():
-        if begun.read_text(encoding="utf-8") != asked:
+        if begun.read_bytes() != asked.encode():
             raise _others(folder)
-        shutil.rmtree(folder)
-    write_durably(begun, asked.encode())
+        _clear(folder)
+    else:
+        write_durably(begun, asked.encode())
     result, budget = make()
     finished = Finished(asked=asked, result=result, budget=budget)
     write_durably(folder / RESULT, finished.model_dump_json().encode())
     return finished
+
+
+def _has_others(folder: Path) -> bool:
+    return folder.exists() and any(path.name != LOCK for path in folder.iterdir())
+
+
+def _clear(folder: Path) -> None:
+    """Delete all that is in the folder but the lock and the note of its beginning."""
+    # The note stays: a call that is broken off here must know the rest for its own.
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in (BEGUN, LOCK):
+            path.unlink()
 
 
 def _kept(folder: Path) -> Finished | None:

@@ -19,6 +19,8 @@ def record_of(
 
     Its figures are those that all members have in their ledgers.
     """
+    # Each vendor has measured it with its own normalisation.
+    at_home = federation.aggregation.normalisation == "at-home"
     average = federation.aggregation.moving_average > 0
     best = released(records, federation.task.metric, average)
     # Those who have left took part too.
@@ -30,7 +32,7 @@ def record_of(
         rounds=records[-1].round if records else 0,
         terms=len(records),
         model=f"the personalised model of {vendor}" if vendor else _words(best),
-        metrics={} if vendor or best is None else _metrics(best, records),
+        metrics={} if vendor or best is None else _metrics(best, records, at_home),
         epsilon={v: (each.epsilon, each.delta) for v, each in last_privacy(records).items()},
         privacy=f"{promise(federation)} {exclusions(federation)}".strip(),
     )
@@ -44,9 +46,9 @@ def _words(best: Release | None) -> str:
     return f"the {best.kind} model of term {best.term}"
 
 
-def _metrics(best: Release, records: Sequence[TermRecord]) -> Metrics:
-    """Return the means over the vendors; none of an average, which nobody has measured."""
-    if best.kind == "moving-average":
+def _metrics(best: Release, records: Sequence[TermRecord], at_home: bool) -> Metrics:
+    """Return the means over the vendors; none of a model that nobody has measured as it is."""
+    if best.kind == "moving-average" or at_home:
         return {}
     told = records[best.term - 1].metrics.values()
     return mean_over_vendors([getattr(each, best.kind) for each in told])

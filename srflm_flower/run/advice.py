@@ -38,7 +38,8 @@ def advice_of_run(
     if released is None or federation.privacy.private:
         return {}
     network, task = first_model(federation).network, task_of(federation.task)
-    device = choose_device(federation.run.device)
+    # The data may be divided as among further vendors.
+    device, plan = choose_device(federation.run.device), folder.data_plan()
     found: dict[str, Advice] = {}
     for vendor, model in personalised.items():
         models: dict[Name, Weights] = {
@@ -50,7 +51,7 @@ def advice_of_run(
         if own is not None:
             models["own"] = own[0]
         try:
-            test = read_vendor_records(federation.data_plan(), vendor)["test"]
+            test = read_vendor_records(plan, vendor)["test"]
         except SrflmError:  # the run itself has ended well, and its report says how
             continue
         found[vendor] = advise(scores_of(models, network, test, task, device))

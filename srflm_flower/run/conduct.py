@@ -73,8 +73,8 @@ class Run:
             # A run that stopped early still gets a report of its committed terms.
             self._finish(journal, started, Closing({}, {}, {}), stopped)
             raise
-        pictures = pictures_of_run(federation, released, closing.personalised)
-        personalised = closing.personalised
+        plan, personalised = self.folder.data_plan(), closing.personalised
+        pictures = pictures_of_run(federation, plan, released, personalised)
         advice = advice_of_run(self.folder, federation, released, personalised)
         return self._finish(journal, started, closing, None, pictures, advice)
 

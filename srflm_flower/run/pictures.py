@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clients.case_pictures import ShownCase, case_pictures
+from clients.data.plan import DataPlan
 from clients.data.sources import read_vendor_records
 from clients.device import choose_device
 from clients.networks.build import initial_network
@@ -23,9 +24,14 @@ from strategies.weights import Model
 
 
 def pictures_of_run(
-    federation: Federation, released: Model | None, personalised: Mapping[str, Model]
+    federation: Federation,
+    plan: DataPlan,
+    released: Model | None,
+    personalised: Mapping[str, Model],
 ) -> Pictures:
     """Return pictures of the vendors' validation cases; none of a vendor whose data is not there.
+
+    ``plan`` is that of the run, whose data may be divided as among further vendors.
 
     Without a released model, and for many vendors, there are none at all.
     """
@@ -41,7 +47,7 @@ def pictures_of_run(
             continue
         try:
             # Not kept: this process needs no more of a vendor's data than these cases.
-            data = read_vendor_records(federation.data_plan(), vendor)["validation"]
+            data = read_vendor_records(plan, vendor)["validation"]
         except SrflmError:  # the run itself has ended well, and its report says how
             continue
         models = dict(zip(SHOWN, (released.weights, personalised[vendor].weights), strict=True))

@@ -9,6 +9,7 @@
     best.safetensors                 its personalised model
     own.safetensors                  the model that it trains alone
     best-measured.json               how the best model so far was measured
+    best.lock                        held while these two change
     average.safetensors              the moving average of the global models it has seen
     local-average.safetensors        the moving average of its own models
     secure/                          secrets of secure aggregation in the open term
@@ -59,12 +60,16 @@ class UpdateNotes(BaseModel):
 
 @dataclass(frozen=True)
 class Best:
-    """A vendor's personalised model, as it was chosen and measured on its own validation data."""
+    """A vendor's personalised model, as it was chosen and measured on its own validation data.
+
+    ``noiseless`` marks the one model of a private federation that no ε covers.
+    """
 
     weights: Weights
     measured: Candidate
     term: int
     origin: str
+    noiseless: bool = False
 
     @property
     def metrics(self) -> Metrics:
@@ -165,28 +170,35 @@ class SiteState:
             return None
         file = read_model_file(path)
         notes = file.notes
-        return Best(file.weights, _candidate_in(notes), notes["term"], notes["origin"])
+        found = file.weights, _candidate_in(notes), notes["term"], notes["origin"]
+        return Best(*found, file.without_noise)
 
     def keep_if_chosen(self, candidate: Best, metric: str, errors: float) -> Best:
         """Store ``candidate`` if it replaces the stored model; return the model now stored.
 
         ``metric`` and ``errors`` decide, as in :func:`srflm_flower.results.choosing.replaces`.
         """
-        kept, new = self.best(), candidate.measured
-        best = self._best_measured(new, metric)
-        if kept is not None and not replaces(new, kept.measured, best, metric, errors):
-            return kept
-        notes = {**_notes_of(new), "term": candidate.term, "origin": candidate.origin}
-        file = ModelFile(self._model, self._task, candidate.weights, notes)
-        file.write(self._folder / "best.safetensors")
-        return candidate
+        # Two answers at once must not each overwrite a better model of the other.
+        with locked(self._folder / "best.lock", wait=True):
+            kept, new = self.best(), candidate.measured
+            best = self._best_measured(new, metric)
+            if kept is not None and not replaces(new, kept.measured, best, metric, errors):
+                return kept
+            origin = {"term": candidate.term, "origin": candidate.origin}
+            notes = {**_notes_of(new), **origin, **_mark(candidate.noiseless)}
+            file = ModelFile(self._model, self._task, candidate.weights, notes)
+            file.write(self._folder / "best.safetensors")
+            return candidate
 
     def _best_measured(self, new: Candidate, metric: str) -> Candidate:
         """Return the measurement of the best model so far, ``new`` among them, and keep it."""
         path = self._folder / "best-measured.json"
         if path.exists():
             best = _candidate_in(json.loads(path.read_bytes()))
-            if not is_better(new.metrics, best.metrics, metric):
+            # Of other patients, as after new data, it says nothing.
+            if len(best.scores) == len(new.scores) and not is_better(
+                new.metrics, best.metrics, metric
+            ):
                 return best
         write_durably(path, json.dumps(_notes_of(new)).encode())
         return new
@@ -199,9 +211,10 @@ class SiteState:
         file = read_model_file(path)
         return file.weights, int(file.notes["term"])
 
-    def keep_own_model(self, weights: Weights, term: int) -> None:
-        """Store the model that the vendor trains alone."""
-        file = ModelFile(self._model, self._task, weights, {"term": term, "private": False})
+    def keep_own_model(self, weights: Weights, term: int, noiseless: bool) -> None:
+        """Store the model that the vendor trains alone, ``noiseless`` in a private federation."""
+        notes = {"term": term, **_mark(noiseless)}
+        file = ModelFile(self._model, self._task, weights, notes)
         file.write(self._folder / "own.safetensors")
 
     # ---- the open term -------------------------------------------------------------------------
@@ -215,6 +228,10 @@ class SiteState:
     def log(self, text: str) -> None:
         """Append to the site's own log."""
         append_durably(self._folder / "site.log", text.encode())
+
+
+def _mark(noiseless: bool) -> dict[str, Any]:
+    return {"private": False} if noiseless else {}
 
 
 def _notes_of(measured: Candidate) -> dict[str, Any]:

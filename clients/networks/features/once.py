@@ -29,7 +29,9 @@ class Once:
         ``which`` names the function.
         """
         pixels = images.cpu().numpy()
-        names = [hashlib.sha256(which + each.tobytes()).digest() for each in pixels]
+        # The same bytes are another image in another shape.
+        form = which + repr((pixels.shape[1:], pixels.dtype.str)).encode()
+        names = [hashlib.sha256(form + each.tobytes()).digest() for each in pixels]
         known = {name: self.kept[name] for name in names if name in self.kept}
         missing = {name: row for row, name in enumerate(names) if name not in known}
         if missing:

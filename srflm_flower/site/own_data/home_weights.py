@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srflm_flower.site.own_data.own_model import ORIGIN
 from srflm_flower.site.state import SiteState
 from strategies.weights import Weights
 
@@ -26,9 +27,16 @@ class HomeWeights:
         """
         if self.first.keys() <= weights.keys():
             return weights
+        return {**self._own(), **weights}
+
+    def _own(self) -> Weights:
         trained = self.state.newest_training()
-        own = self.first if trained is None else {name: trained[name] for name in self.first}
-        return {**own, **weights}
+        if trained is None:
+            # A restored site has no update, but its personalised model; if it has trained that one
+            # alone, these weights may lack the noise of a private federation.
+            best = self.state.best()
+            trained = best.weights if best is not None and best.origin != ORIGIN else self.first
+        return {name: trained[name] for name in self.first}
 
     def shared(self, weights: Weights) -> Weights:
         """Return the weights that may leave the site."""

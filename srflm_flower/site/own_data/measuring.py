@@ -38,7 +38,8 @@ def measure(
         if asked.select:
             store.put(model)
             # Fine-tuning is the training of the vendor that serves.
-            at_home = (name, asked.envelope.server) == ("finetuned", learner.vendor)
+            trained = (name, asked.envelope.server) == ("finetuned", learner.vendor)
+            at_home = trained and own.training_counts
             own.try_measured(weights, evaluated, term, name, at_home)
     best = own.state.best()
     if best is not None:

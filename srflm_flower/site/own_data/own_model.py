@@ -21,24 +21,30 @@ ORIGIN = "own"
 
 @dataclass(frozen=True)
 class OwnModel:
-    """The training of one vendor's own model, a piece in each term; ``first`` are its weights."""
+    """The training of one vendor's own model, a piece in each term; ``first`` are its weights.
+
+    ``noiseless`` tells that the federation is private, so that only this model has no noise.
+    """
 
     settings: OwnModelSettings
     first: Weights
     state: SiteState
     learner: Learner
     rounds_per_term: int
+    noiseless: bool
 
     def train_in(self, term: int) -> Weights | None:
-        """Train for the rounds of ``term``; None if that is done already, or nothing is asked.
+        """Train for the rounds of ``term``, or return the model that has been trained for them.
 
-        The result is on disk when this returns.  A term that the site misses is not made up for.
+        None if nothing is asked, or for an older term.  The result is on disk when this returns.  A
+        term that the site misses is not made up for.
         """
         if not self.settings.epochs:
             return None
         kept = self.state.own_model()
         if kept is not None and kept[1] >= term:
-            return None
+            # Of the same term once more: a crash may have come before it was tried.
+            return kept[0] if kept[1] == term else None
         weights = self.first if kept is None else kept[0]
         # Never with the spender: that adds noise, which a model that stays does not need.
         learner = replace(
@@ -51,5 +57,5 @@ class OwnModel:
         for number in range(last - self.rounds_per_term + 1, last + 1):
             work = Work(self.settings.rate_in(number), self.settings.epochs)
             weights = learner.train(weights, work, "client", number).weights
-        self.state.keep_own_model(weights, term)
+        self.state.keep_own_model(weights, term, self.noiseless)
         return weights

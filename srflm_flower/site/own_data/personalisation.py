@@ -41,6 +41,14 @@ class Personalisation:
     alone: OwnModel
     private: bool
 
+    @property
+    def training_counts(self) -> bool:
+        """Whether models of the federation's own training count as trained at home.
+
+        Noise makes them second to a model that the vendor trains alone, where there is one.
+        """
+        return not (self.private and self.alone.settings.epochs > 0)
+
     def consider(self, weights: Weights, term: int, origin: str, at_home: bool = False) -> Metrics:
         """Try ``weights``, trained ``at_home`` or not, and return their metrics."""
         weights = self.home.complete(weights)
@@ -54,12 +62,13 @@ class Personalisation:
         """Keep ``weights``, which have been measured on the validation data, if they are chosen."""
         scores = self.learner.patient_scores(evaluated, "validation")
         measured = Candidate(evaluated.metrics, scores, at_home)
-        self.state.keep_if_chosen(Best(weights, measured, term, origin), self.metric, self.errors)
+        noiseless = self.private and origin == ORIGIN
+        candidate = Best(weights, measured, term, origin, noiseless)
+        self.state.keep_if_chosen(candidate, self.metric, self.errors)
 
     def consider_local(self, weights: Weights, term: int) -> None:
         """Try the model trained on the vendor's own data, and the moving average of such models."""
-        noisy = self.private and self.alone.settings.epochs > 0
-        self.consider(weights, term, "local", at_home=not noisy)
+        self.consider(weights, term, "local", at_home=self.training_counts)
         if not self.decay:
             return
         average = self.state.local_average.take_in([(term, weights)], self.decay)
@@ -94,7 +103,7 @@ def personalisation_of(
     federation: Federation, state: SiteState, learner: Learner, home: HomeWeights, first: Weights
 ) -> Personalisation:
     """Return the search as the federation has agreed on it; ``first`` are the first weights."""
-    own = federation.personalised.own
+    own, private = federation.personalised.own, federation.privacy.private
     return Personalisation(
         state,
         learner,
@@ -102,6 +111,6 @@ def personalisation_of(
         federation.personalised.standard_errors,
         federation.aggregation.moving_average,
         home,
-        OwnModel(own, first, state, learner, federation.rounds_per_term),
-        federation.privacy.private,
+        OwnModel(own, first, state, learner, federation.rounds_per_term, private),
+        private,
     )

@@ -63,3 +63,15 @@ def test_site_that_was_away_says_that_it_lacks_the_model(tmp_path: Path) -> None
     with pytest.raises(RunFolderError, match="without the released model, for a bundle"):
         export_site(sites.site("b"), tmp_path / "out", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_site_of_frozen_features_has_pictures_of_its_images(tmp_path: Path) -> None:
+    features = {"kind": "scattering", "side": 16}
+    federation = tiny_federation(
+        tmp_path, ("a", "b", "c"), model__network="linear", model__features=features
+    )
+    sites = DeployedFederation(tmp_path / "f", federation)
+    sites.order("a", rounds=1)
+    sites.turn()
+    export = export_site(sites.site("a"), tmp_path / "out")
+    assert export.pictures is not None and "image/png" in export.pictures.read_text("utf-8")

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from clients.data.plan import DataPlan
 from clients.data.records import Records
-from clients.data.sources import load_vendor_data
+from clients.data.sources import load_vendor_data, read_vendor_records
+from clients.data.vendor_data import SplitName
 from srflm_flower.comparison.compare import Series, others_of
 from srflm_flower.comparison.left_out import vendors_to_leave_out, without
 from srflm_flower.comparison.methods import METHODS, run_baseline, run_srflm
@@ -18,7 +20,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.run.folder import RunFolder
 from strategies.errors import ConfigurationError
-from tests.support.tiny import tiny_federation
+from tests.support.tiny import conduct, new_run, tiny_federation
 
 NAMES = ("a", "b", "c")
 DIVISIONS: dict[str, dict[str, Any]] = {
@@ -103,3 +105,23 @@ def test_folders_of_runs_have_names_of_their_own(tmp_path: Path) -> None:
     one, other = Series(65), Series(65, "a")
     assert one.folder(tmp_path, "fedavg").name == "fedavg-65"
     assert other.folder(tmp_path, "fedavg").name == "fedavg-65-without-a"
+
+
+def test_advice_and_pictures_are_of_the_images_that_the_sites_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remaining, left_out = without(tiny_federation(tmp_path, run__rounds=1), 1, "d")
+    run = new_run(remaining, tmp_path / "run")
+    left_out.note_division(run)
+    read: list[DataPlan] = []
+
+    def note(plan: DataPlan, vendor: str) -> dict[SplitName, Records]:
+        read.append(plan)
+        return read_vendor_records(plan, vendor)
+
+    for module in ("advice", "pictures"):
+        monkeypatch.setattr(f"srflm_flower.run.{module}.read_vendor_records", note)
+    conduct(run)
+    assert len(read) == 2 * len(remaining.roster)
+    assert all(plan == run.data_plan() for plan in read)
+    assert run.data_plan() != remaining.data_plan()

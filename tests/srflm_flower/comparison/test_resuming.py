@@ -66,6 +66,45 @@ def test_run_of_another_comparison_is_neither_read_nor_deleted(tmp_path: Path, f
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+def test_run_that_somebody_made_by_hand_is_never_deleted(tmp_path: Path) -> None:
+    (tmp_path / "federation.toml").write_text("mine")
+    for _ in range(2):  # the second call must not take the folder for its own
+        with pytest.raises(RunFolderError, match="another comparison"):
+            once(tmp_path, "x", lambda: (result(), None))
+    assert [path.name for path in tmp_path.iterdir()] == ["federation.toml"]
+
+
+def test_begun_run_that_is_half_deleted_is_still_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / BEGUN).write_text("x")
+    (tmp_path / "models").mkdir()
+
+    def breaks(path: Path) -> None:
+        (path / BEGUN).unlink(missing_ok=True)  # files go in any order
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("srflm_flower.comparison.resuming.shutil.rmtree", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            once(tmp_path, "x", lambda: (result(), None))
+    assert once(tmp_path, "x", lambda: (result(), None)).result == result()
+    assert not (tmp_path / "models").exists()
+
+
+def test_run_that_another_comparison_makes_right_now_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def make() -> tuple[MethodResult, StepBudget | None]:
+        (folder / "half.txt").write_text("half")
+        with pytest.raises(RunFolderError, match="another comparison"):
+            once(folder, "x", lambda: (result(), None))
+        assert (folder / "half.txt").exists()
+        return result(), None
+
+    assert once(folder, "x", make).result == result()
+
+
 def test_damaged_result_is_no_result_of_this_comparison(tmp_path: Path) -> None:
     (tmp_path / RESULT).write_text("{")
     with pytest.raises(RunFolderError):

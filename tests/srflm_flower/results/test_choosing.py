@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clients.files.locks import is_held
 from clients.settings import ModelSettings
 from clients.tasks.settings import ClassificationSettings
 from srflm_flower.results.choosing import Candidate, clearly_better, is_better, replaces
@@ -146,3 +147,26 @@ def test_model_of_an_older_version_is_read(state: SiteState, tmp_path: Path) -> 
     state.keep_if_chosen(best(2, of_right(30), term=4), "accuracy", 2)
     kept = state.best()
     assert kept is not None and kept.term == 4
+
+
+def test_after_new_data_the_best_of_other_patients_counts_no_more(state: SiteState) -> None:
+    state.keep_if_chosen(best(1, of_right(39)), "accuracy", 2)
+    for term, right in enumerate((45, 3), 2):
+        state.keep_if_chosen(best(term, of_right(right, 50), term), "accuracy", 2)
+    kept = state.best()
+    assert kept is not None and kept.term == 2, "3 of 50 is clearly worse than 45"
+
+
+def test_two_answers_at_once_choose_one_after_the_other(
+    state: SiteState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def look(*given: object) -> bool:
+        seen.append(is_held(tmp_path / "best.lock"))
+        return True
+
+    monkeypatch.setattr("srflm_flower.site.state.replaces", look)
+    for number in (1, 2):
+        state.keep_if_chosen(best(number, of_right(30)), "accuracy", 2)
+    assert seen == [True]

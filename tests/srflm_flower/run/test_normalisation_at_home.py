@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,13 @@ from clients.networks.normalisation import normalisation_weights
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.first_model import first_model
 from srflm_flower.federation.loading import with_changes
+from srflm_flower.run.bundle import bundle_of_run
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.run.normalisation import mean_at_home
 from srflm_flower.run.simulated_site import SimulatedSite
+from srflm_flower.site.own_data.home_weights import HomeWeights
+from srflm_flower.site.state import SiteState
 from strategies.errors import ConfigurationError
 from strategies.protocol import messages as wire
 from tests.support.tiny import VENDORS, conduct, new_run, tiny_federation
@@ -90,6 +94,27 @@ def test_released_model_has_the_mean_and_says_so(
     assert file.notes["normalisation"] == "mean of the vendors'"
     network = load_model(run.global_model)
     assert normalisation_weights(network) <= file.weights.keys()
+
+
+def test_restored_site_has_that_of_its_personalised_model(
+    run_and_sent: tuple[RunFolder, dict[str, set[str]]], tmp_path: Path
+) -> None:
+    run, _ = run_and_sent
+    federation, first = run.federation(), first_model(run.federation())
+    old = run.site("a") / "best.safetensors"
+    shutil.copy(old, tmp_path)  # no archive has the updates
+    state = SiteState(tmp_path, federation.hash, federation.network_settings, federation.task)
+    whole = HomeWeights(first.at_home, state).complete(first.shared.weights)
+    best = read_model_file(old).weights
+    assert all(np.array_equal(whole[name], best[name]) for name in first.at_home)
+    assert any(not np.array_equal(whole[name], first.whole[name]) for name in first.at_home)
+
+
+def test_bundle_has_no_figures_of_other_normalisation(
+    run_and_sent: tuple[RunFolder, dict[str, set[str]]], tmp_path: Path
+) -> None:
+    run, _ = run_and_sent
+    assert bundle_of_run(run.global_model, tmp_path / "bundle").metrics == {}
 
 
 def test_mean_over_the_sites(

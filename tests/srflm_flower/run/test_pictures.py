@@ -24,5 +24,10 @@ def test_data_that_is_gone_costs_the_pictures_only(tmp_path: Path) -> None:
     federation = tiny_federation(tmp_path)
     (tmp_path / "tiny.npz").unlink()
     model = Model.of({})
-    assert pictures_of_run(federation, model, dict.fromkeys("abcd", model)).cases == {}
-    assert pictures_of_run(federation, None, {}).cases == {}
+    assert (
+        pictures_of_run(
+            federation, federation.data_plan(), model, dict.fromkeys("abcd", model)
+        ).cases
+        == {}
+    )
+    assert pictures_of_run(federation, federation.data_plan(), None, {}).cases == {}

@@ -79,3 +79,13 @@ def test_what_has_no_room_is_computed_each_time(monkeypatch: pytest.MonkeyPatch)
         found = once.of(IMAGES, b"one", lambda images: images.flatten(1)[:, :2])
         assert torch.equal(found, IMAGES.flatten(1)[:, :2])
     assert len(once.kept) == 2
+
+
+def test_equal_bytes_in_another_shape_are_another_image() -> None:
+    once, square = Once(), torch.arange(64.0).reshape(1, 1, 8, 8)
+    for images in (square, square.reshape(1, 1, 4, 16)):
+        assert torch.equal(once.of(images, b"w", _rows), _rows(images))
+
+
+def _rows(images: torch.Tensor) -> torch.Tensor:
+    return images.mean(3).flatten(1)[:, :4]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from flwr.app import Message
 
+from clients.evaluation import Evaluated
+from clients.models.model_file import read_model_file
 from clients.seeds import derive_seed
 from clients.training import Work
 from srflm_flower.federation.first_model import first_model
@@ -17,9 +19,10 @@ from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.run.simulated_site import SimulatedSite
 from srflm_flower.site.own_data.own_model import ORIGIN
+from srflm_flower.site.own_data.personalisation import Personalisation
 from srflm_flower.site.site import Site
 from strategies.protocol import messages as wire
-from strategies.weights import hash_weights
+from strategies.weights import Weights, hash_weights
 from tests.support.tiny import conduct, new_run, private, records_of, tiny_federation
 
 ROUNDS = 3
@@ -120,3 +123,53 @@ def test_a_term_that_is_asked_about_again_trains_nothing_again(tmp_path: Path) -
         own = site.state.own_model()
         assert own is not None
         assert all(np.isfinite(array).all() for array in own[0].values())
+
+
+def test_after_a_crash_it_is_tried_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation = tiny_federation(tmp_path, run__rounds=1, personalised__own={"epochs": 1})
+    site = sites_of(new_run(federation, tmp_path / "run"))["a"]
+
+    def breaks(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Personalisation, "consider", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            site.personalisation.train_alone(1)
+    before = own_hash(site)
+    site.personalisation.train_alone(1)
+    best = site.state.best()
+    assert best is not None and (best.origin, hash_weights(best.weights)) == (ORIGIN, before)
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_both_files_are_marked_in_a_private_federation_alone(
+    tmp_path: Path, is_private: bool
+) -> None:
+    make = private if is_private else tiny_federation
+    site = sites_of(new_run(make(tmp_path, personalised__own={"epochs": 1}), tmp_path / "run"))["a"]
+    site.personalisation.train_alone(1)
+    folder = tmp_path / "run" / "state" / "sites" / "a"
+    for name in ("own", "best"):
+        assert read_model_file(folder / f"{name}.safetensors").without_noise == is_private, name
+
+
+def test_no_model_with_noise_counts_as_trained_at_home_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: set[tuple[str, bool]] = set()
+    real = Personalisation.try_measured
+
+    def note(
+        own: Personalisation, weights: Weights, found: Evaluated, term: int, origin: str, home: bool
+    ) -> None:
+        tried.add((origin, home))
+        real(own, weights, found, term, origin, home)
+
+    monkeypatch.setattr(Personalisation, "try_measured", note)
+    federation = private(tmp_path, run__rounds=2, personalised__own={"epochs": 1})
+    conduct(new_run(federation, tmp_path / "run"))
+    assert {origin for origin, _ in tried} >= {"local", "finetuned", ORIGIN}
+    assert {origin for origin, home in tried if home} == {ORIGIN}
