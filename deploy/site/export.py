@@ -92,7 +92,9 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
     lines = [record.model_dump_json() for record in records]
     write_durably(folder / "ledger.jsonl", ("\n".join(lines) + "\n").encode())
     planned = with_changes(federation, run__rounds=records[-1].round)
-    summary = summarise(planned, records, 0.0, {site.vendor: test}, {})
+    # No noise covers exact test metrics, and a report is handed on.
+    hidden = federation.privacy.private and federation.privacy.metrics != "exact"
+    summary = summarise(planned, records, 0.0, {} if hidden else {site.vendor: test}, {})
     write_report(folder / "report.html", federation, records, summary)
     pictures = site.settings.state / CASES if cases.cases else None
     if pictures is not None:  # not in the export, which may be handed on: they are of patients

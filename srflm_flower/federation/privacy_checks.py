@@ -15,6 +15,13 @@ def privacy_problems(federation: Federation) -> list[str]:
             "privacy.update-noise: found it without privacy.update-clip; expected both, as noise"
             " hides nothing of what has no bound; add update-clip, or remove update-noise"
         ]
+    at_home = federation.aggregation.normalisation == "at-home"
+    if federation.privacy.update_clip is not None and at_home:
+        return [
+            'aggregation.normalisation: found "at-home" with privacy.update-clip; expected'
+            ' "averaged", as no noise would cover the normalisation weights of a released model;'
+            " remove one of the two"
+        ]
     if not federation.privacy.private:
         return [
             f'vendors.{vendor.name}.{name}: found it, where privacy.unit is "none"; expected it'

@@ -5,7 +5,13 @@ from __future__ import annotations
 from clients.settings import NpzData, PhantomData
 from srflm_flower.federation.federation import Federation
 
-SHIPPED = ("pbc-by-class", "pbc-dirichlet-0.5", "pbc-dirichlet-1.0", "pbc-private")
+SHIPPED = (
+    "pbc-by-class",
+    "pbc-dirichlet-0.5",
+    "pbc-dirichlet-1.0",
+    "pbc-private",
+    "pbc-private-features",
+)
 """The names of the federations in ``examples/pbc``."""
 
 SHIPPED_DATA = "pbc8_28.npz"

@@ -10,10 +10,11 @@ import pytest
 from clients.models.model_file import load_model, read_model_file
 from deploy.site.export import export_site
 from srflm_flower.results.release import released
+from srflm_flower.run.bundle import bundle_of_run
 from srflm_flower.site.released_so_far import released_so_far
-from strategies.errors import RunFolderError
+from strategies.errors import PrivacyError, RunFolderError
 from tests.support.deployed import DeployedFederation
-from tests.support.tiny import tiny_federation
+from tests.support.tiny import private, tiny_federation
 
 
 def test_site_exports_the_best_model_of_all_terms_and_its_own(tmp_path: Path) -> None:
@@ -75,3 +76,18 @@ def test_site_of_frozen_features_has_pictures_of_its_images(tmp_path: Path) -> N
     sites.turn()
     export = export_site(sites.site("a"), tmp_path / "out")
     assert export.pictures is not None and "image/png" in export.pictures.read_text("utf-8")
+
+
+def test_private_site_hands_on_no_exact_figure_and_marks_what_had_no_noise(tmp_path: Path) -> None:
+    own = {"epochs": 2, "learning_rate": 0.05}
+    sites = DeployedFederation(tmp_path / "f", private(tmp_path, personalised__own=own))
+    sites.order("a", rounds=1)
+    sites.turn()
+    out = tmp_path / "out"
+    export = export_site(sites.site("a"), out)
+    assert export.noiseless and export.test, "the site itself sees them"
+    assert read_model_file(out / "personalised.safetensors").without_noise
+    assert not read_model_file(out / "global.safetensors").without_noise
+    assert "No test metrics are here" in (out / "report.html").read_text()
+    with pytest.raises(PrivacyError):
+        bundle_of_run(out / "personalised.safetensors", tmp_path / "bundle")

@@ -132,3 +132,8 @@ def test_guard_needs_exact_metrics(metrics: str) -> None:
     private(aggregation__guard=0.1, privacy__metrics="exact")
     with pytest.raises(ConfigurationError, match=f"aggregation.guard: found it .*{metrics}"):
         private(aggregation__guard=0.1, privacy__metrics=metrics)
+
+
+def test_update_level_noise_covers_no_normalisation_that_stays_at_home() -> None:
+    with pytest.raises(ConfigurationError, match='normalisation: found "at-home"'):
+        with_changes(Federation(), privacy__update_clip=1.0, aggregation__normalisation="at-home")
