@@ -118,7 +118,7 @@ def _ranks_table(ranking: Ranking) -> str:
     ordered = sorted(ranking.ranks.items(), key=lambda each: each[1])
     rows = [[method, f"{rank:.2f}"] for method, rank in ordered]
     return aligned(["method", "average rank"], rows) + (
-        f"\nOver {ranking.tasks} tasks; Friedman's p = {ranking.p:.3g}; two methods differ if their"
+        f"\nTasks: {ranking.tasks}; Friedman's p = {ranking.p:.3g}; two methods differ if their"
         f" ranks differ by {ranking.critical:.2f} or more (Nemenyi, α = 0.05).\n"
     )
 

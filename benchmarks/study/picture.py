@@ -31,8 +31,10 @@ def critical_difference_picture(ranking: Ranking) -> Figure:
     axes.set_xticks(range(1, most + 1))
     axes.xaxis.tick_top()
     axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    tasks = "1 task" if ranking.tasks == 1 else f"{ranking.tasks} tasks"
     axes.set_xlabel(
-        f"average rank over {ranking.tasks} tasks; methods under one bar differ by less than"
+        f"average rank over {tasks}; methods under one bar differ by less than"
         f" {ranking.critical:.2f}"
     )
     return figure
