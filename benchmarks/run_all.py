@@ -27,6 +27,7 @@ from benchmarks import (
 )
 from benchmarks.machine import this_machine
 from benchmarks.section import Benchmark, measure, section
+from benchmarks.study import __main__ as study
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "round_overhead": round_overhead.run,
@@ -38,6 +39,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "secure_aggregation": secure_aggregation.run,
     "compare_pbc": compare_pbc.run,
     "poisoned": poisoned.run,
+    "study": study.run,
     "deployment_cost": deployment_cost.run,
     "killed_servers": killed_servers.run,
     "chaos": chaos.run,

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
@@ -18,13 +19,32 @@ from srflm_flower.comparison.compare import compare
 from srflm_flower.comparison.result import METHODS, MethodResult
 from srflm_flower.comparison.tables import aligned, whole_text
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import with_changes
 from srflm_flower.federation.preflight import check_before_simulation
 from srflm_flower.report.rendering import png_of
 from strategies.errors import SrflmError
 
 DEFAULT = Path(__file__).parent / "study.toml"
 PROXIMAL = 0.1
+QUICK_ROUNDS = 2
 Results = dict[str, tuple[Federation, list[MethodResult]]]
+
+
+@dataclass(frozen=True)
+class Text:
+    """The tables of a study."""
+
+    text: str
+
+    def as_markdown(self) -> str:
+        """Return them, below a heading of their own."""
+        return self.text.removeprefix("# Study\n").replace("\n## ", "\n### ").strip()
+
+
+def run(quick: bool, folder: Path) -> Text:
+    """Run the whole study, or in a hurry one seed and two rounds of each task."""
+    main(["--out", str(folder), *(["--quick"] if quick else [])])
+    return Text((folder / "study.md").read_text(encoding="utf-8"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,8 +73,10 @@ def _run(
     task: StudyTask, study: Study, chosen: argparse.Namespace, show: Callable[[str], None]
 ) -> tuple[Federation, list[MethodResult]]:
     federation = task.load(chosen.study.parent)
+    if chosen.quick:
+        federation = with_changes(federation, run__rounds=QUICK_ROUNDS)
     check_before_simulation(federation)
-    seeds = chosen.seeds or task.seeds or study.seeds
+    seeds = 1 if chosen.quick else chosen.seeds or task.seeds or study.seeds
     results = compare(
         federation,
         task.methods(study),
@@ -133,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=Path("runs") / "study", help="folder; go on there"
     )
+    parser.add_argument("--quick", action="store_true", help="one seed and two rounds")
     parser.add_argument("--only", nargs="+", metavar="TASK", help="some of the tasks")
     parser.add_argument("--seeds", type=int, help="instead of the file's")
     parser.add_argument("--cpus", type=int, default=os.cpu_count() or 1, help="runs at a time")

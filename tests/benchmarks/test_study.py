@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.study.__main__ import DEFAULT, main
+from benchmarks.study import __main__ as study
+from benchmarks.study.__main__ import DEFAULT, main, run
 from benchmarks.study.ranks import Ranking, cliques, critical_difference, rank_methods
 from benchmarks.study.tasks import load_study
 from strategies.errors import ConfigurationError
@@ -98,3 +99,18 @@ def test_study_runs_goes_on_and_leaves_out_what_has_no_data(tmp_path: Path) -> N
     assert main(words) == 0
     assert {p: p.stat().st_mtime_ns for p in times} == times
     assert main([*words, "--only", "nothing"]) == 2
+
+
+def test_section_of_a_study_has_its_tables_below_the_heading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def instead(arguments: list[str]) -> int:
+        given.extend(arguments)
+        (tmp_path / "study.md").write_text("# Study\n\n## one\n\n| a |\n")
+        return 0
+
+    monkeypatch.setattr(study, "main", instead)
+    assert run(True, tmp_path).as_markdown() == "### one\n\n| a |"
+    assert "--quick" in given
