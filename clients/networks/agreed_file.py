@@ -20,7 +20,7 @@ def agreed_bytes(file: Path, sha256: str, table: str = "model.initial-weights") 
         raise ConfigurationError(
             f"{table}.file = {str(file)!r}, which cannot be read ({error.strerror})",
             "the file of weights on which all members have agreed",
-            "put it beside the federation file, under this name",
+            "put it there: beside the federation file, or beside the model that needs it",
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != sha256:
