@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from srflm_flower.attacks.poisoning import Attack
 from srflm_flower.comparison.compare import worker_pool
 from srflm_flower.comparison.methods import MethodResult, run_baseline, run_srflm
 from srflm_flower.comparison.private_plans import at_seed
+from srflm_flower.comparison.resuming import begin_anew, name_of
 from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
@@ -110,7 +110,7 @@ def run_case(
         known = Outcome.model_validate_json(path.read_bytes())
         if known.model_dump(include=set(settings)) == settings:
             return case, known
-    shutil.rmtree(run, ignore_errors=True)  # of other settings, or of an interrupted comparison
+    begin_anew(run, name_of(changed, case.name))  # of other settings, or it was interrupted
     tampering = TakenOver(case.attack) if case.attack is not None else None
     if case.defence == FEDAVG:
         assert budget is not None

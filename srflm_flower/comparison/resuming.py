@@ -72,12 +72,9 @@ def _once(
         if kept.asked != asked:
             raise _others(folder)
         return kept
-    if begun.exists():
-        if begun.read_bytes() != asked.encode():
-            raise _others(folder)
-        _clear(folder)
-    else:
-        write_durably(begun, asked.encode())
+    if begun.exists() and begun.read_bytes() != asked.encode():
+        raise _others(folder)
+    begin_anew(folder, asked)
     result, budget = make()
     finished = Finished(asked=asked, result=result, budget=budget)
     write_durably(folder / RESULT, finished.model_dump_json().encode())
@@ -96,6 +93,19 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(path)
         elif path.name not in (BEGUN, LOCK):
             path.unlink()
+
+
+def begin_anew(folder: Path, asked: str) -> None:
+    """Empty ``folder`` for a run that is made from ``asked``, if a comparison has begun it.
+
+    Raises :class:`RunFolderError` for a folder with anything else: it is left as it is.
+    """
+    begun = folder / BEGUN
+    if begun.exists():
+        _clear(folder)
+    elif _has_others(folder):
+        raise _others(folder)
+    write_durably(begun, asked.encode())
 
 
 def _kept(folder: Path) -> Finished | None:

@@ -24,6 +24,7 @@ from srflm_flower.attacks.resilience import (
 )
 from srflm_flower.run.simulated_site import SimulatedSite
 from srflm_flower.site.site import Site
+from strategies.errors import RunFolderError
 from strategies.settings import Role
 from strategies.weights import Weights
 from tests.support.tiny import new_run, tiny_federation
@@ -127,6 +128,16 @@ def test_cases_are_run_once_and_fedavg_has_the_steps_of_the_mean(
     with pytest.raises(AssertionError, match="already"):  # other rounds are another case
         changed = tiny_federation(tmp_path, run__rounds=3)
         run_case(changed, Case(PLAIN, attack, 1), folder, None, None)
+
+
+def test_folder_with_anything_else_is_neither_taken_nor_emptied(tmp_path: Path) -> None:
+    case = Case(PLAIN, None, 1)
+    other = tmp_path / case.name / "notes.txt"
+    other.parent.mkdir()
+    other.write_text("somebody's own")
+    with pytest.raises(RunFolderError, match="another comparison"):
+        run_case(tiny_federation(tmp_path, run__rounds=1), case, tmp_path, None, None)
+    assert other.read_text() == "somebody's own"
 
 
 @pytest.mark.slow
