@@ -74,6 +74,11 @@ class ModelFile:
         write_durably(path, save(arrays, metadata=metadata))
 
 
+def marked(noiseless: bool) -> dict[str, Any]:
+    """Return the note by which :attr:`ModelFile.without_noise` knows a model; else nothing."""
+    return {"private": False} if noiseless else {}
+
+
 def read_model_file(path: str | Path) -> ModelFile:
     """Read a model file.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from clients.bundles.writing import write_bundle
 from clients.case_pictures import case_pictures
 from clients.files.durable import write_durably
-from clients.models.model_file import ModelFile
+from clients.models.model_file import ModelFile, marked
 from clients.networks.features.records import FeatureRecords
 from deploy.processes.private import private_files
 from deploy.site.deployed_site import DeployedSite
@@ -20,7 +20,6 @@ from srflm_flower.results.advice import Advice, Name, advise
 from srflm_flower.results.bundle_record import record_of
 from srflm_flower.results.release import Release, averaged_through
 from srflm_flower.results.summary import summarise
-from srflm_flower.site.own_data.own_model import ORIGIN
 from srflm_flower.site.released_so_far import released_so_far
 from strategies.errors import RunFolderError
 from strategies.protocol.records import Metrics
@@ -79,12 +78,12 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
         cases = _cases(site, models)
         advice = _advice(site, models)
     # From here on with the user's own umask: an export is made to be handed on.
-    noiseless = federation.privacy.private and best is not None and best.origin == ORIGIN
+    noiseless = best is not None and best.noiseless
     notes = {"vendor": site.vendor, **federation.model_notes()}
     for name, weights in models.items():
         if site.first.at_home:
             notes["normalisation"] = site.vendor
-        own = {"private": False} if name == "personalised" and noiseless else {}
+        own = marked(name == "personalised" and noiseless)
         file = ModelFile(
             federation.network_settings, federation.task, weights, {**notes, "kind": name, **own}
         )

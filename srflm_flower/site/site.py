@@ -24,7 +24,6 @@ from srflm_flower.site.outgoing import check_outgoing
 from srflm_flower.site.own_data.guard import guard_of
 from srflm_flower.site.own_data.home_weights import HomeWeights
 from srflm_flower.site.own_data.measuring import measure
-from srflm_flower.site.own_data.own_model import ORIGIN
 from srflm_flower.site.own_data.own_training import OwnTraining, is_of, notes_of
 from srflm_flower.site.own_data.personalisation import (
     Personalisation,
@@ -285,8 +284,7 @@ class Site:
         best, privacy = self.state.best(), self.federation.privacy
         # Exact validation metrics chose the model; unless they may leave, the choice may not.
         chosen_by_records = privacy.private and privacy.metrics != "exact"
-        noiseless = privacy.private and best is not None and best.origin == ORIGIN
-        if best is None or noiseless or chosen_by_records or not self._shares_best:
+        if best is None or best.noiseless or chosen_by_records or not self._shares_best:
             raise MessageRefused(
                 "a request for the personalised model",
                 "that this site has one and shares it",

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 from clients.files.checkpoint import Checkpoint
 from clients.files.durable import append_durably, write_durably
 from clients.files.locks import locked
-from clients.models.model_file import ModelFile, read_model_file
+from clients.models.model_file import ModelFile, marked, read_model_file
 from clients.models.moving_average import AverageFile
 from clients.settings import ModelSettings
 from clients.tasks.settings import TaskSettings
@@ -185,7 +185,7 @@ class SiteState:
             if kept is not None and not replaces(new, kept.measured, best, metric, errors):
                 return kept
             origin = {"term": candidate.term, "origin": candidate.origin}
-            notes = {**_notes_of(new), **origin, **_mark(candidate.noiseless)}
+            notes = {**_notes_of(new), **origin, **marked(candidate.noiseless)}
             file = ModelFile(self._model, self._task, candidate.weights, notes)
             file.write(self._folder / "best.safetensors")
             return candidate
@@ -213,7 +213,7 @@ class SiteState:
 
     def keep_own_model(self, weights: Weights, term: int, noiseless: bool) -> None:
         """Store the model that the vendor trains alone, ``noiseless`` in a private federation."""
-        notes = {"term": term, **_mark(noiseless)}
+        notes = {"term": term, **marked(noiseless)}
         file = ModelFile(self._model, self._task, weights, notes)
         file.write(self._folder / "own.safetensors")
 
@@ -228,10 +228,6 @@ class SiteState:
     def log(self, text: str) -> None:
         """Append to the site's own log."""
         append_durably(self._folder / "site.log", text.encode())
-
-
-def _mark(noiseless: bool) -> dict[str, Any]:
-    return {"private": False} if noiseless else {}
 
 
 def _notes_of(measured: Candidate) -> dict[str, Any]:
