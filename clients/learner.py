@@ -14,7 +14,7 @@ from clients.networks.weights import get_weights, set_weights
 from clients.preparation.augmentation import Augment
 from clients.privacy.ledger.spending import Spender
 from clients.privacy.training.training import train_privately
-from clients.privacy.training.units import patient_means, patients_of
+from clients.privacy.training.units import patients_of, scores_by_patient
 from clients.seeds import derive_seed
 from clients.settings import TrainingSettings
 from clients.tasks.task import Task
@@ -124,8 +124,7 @@ class Learner:
 
         Without patients' names, each record is a patient of its own.
         """
-        patients = patients_of(self.data.split(split))
-        return tuple(patient_means(evaluated.shares, patients).tolist())
+        return scores_by_patient(evaluated.shares, self.data.split(split))
 
     def measure(self, weights: Weights, split: SplitName) -> Evaluated:
         """Evaluate ``weights`` on one of the vendor's own splits, each model once.

@@ -12,7 +12,7 @@ from clients.data.sources import read_vendor_records
 from clients.device import choose_device
 from clients.evaluation import evaluate
 from clients.networks.weights import set_weights
-from clients.privacy.training.units import patient_means, patients_of
+from clients.privacy.training.units import scores_by_patient
 from clients.tasks.registry import task_of
 from clients.tasks.task import Task
 from srflm_flower.federation.federation import Federation
@@ -66,9 +66,9 @@ def scores_of(
     device: torch.device,
 ) -> dict[Name, tuple[float, ...]]:
     """Return each model's mean score of every patient in ``data``, in [0, 1], more is better."""
-    patients, found = patients_of(data), dict[Name, tuple[float, ...]]()
+    found: dict[Name, tuple[float, ...]] = {}
     for name, weights in models.items():
         set_weights(network, weights)
         shares = evaluate(network, data, task, device, in_full=False).shares
-        found[name] = tuple(patient_means(shares, patients).tolist())
+        found[name] = scores_by_patient(shares, data)
     return found

@@ -83,3 +83,8 @@ def patient_means(shares: torch.Tensor, patients: torch.Tensor) -> torch.Tensor:
     sums.index_add_(0, patients, shares)
     counts.index_add_(0, patients, torch.ones_like(shares))
     return sums / counts
+
+
+def scores_by_patient(shares: torch.Tensor, split: Records) -> tuple[float, ...]:
+    """Return the mean share of each patient of ``split``, whose records have ``shares`` (n,)."""
+    return tuple(patient_means(shares, patients_of(split)).tolist())
