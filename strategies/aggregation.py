@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flwr.app import Message, MetricRecord, RecordDict
@@ -43,6 +43,20 @@ def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> W
     if arrays is None:
         raise ValueError("Flower's aggregation returned no arrays")
     return from_arrays(arrays)
+
+
+def joined(
+    averaged: Weights, fine_tuned: Weights, clients: Sequence[int], server: int, weighted: bool
+) -> Weights:
+    """Return the mean in which the server's fine-tuned model counts as one more vendor's.
+
+    ``clients`` are the numbers of training examples behind the models in the mean, ``server`` is
+    that of the server; without ``weighted`` each vendor counts the same.  Of m vendors' mean W̄ and
+    the server's W_s this is (m·W̄ + W_s) / (m + 1).
+    """
+    behind = (sum(clients), server) if weighted else (len(clients), 1)
+    both = {"averaged": Update(averaged, behind[0]), "fine-tuned": Update(fine_tuned, behind[1])}
+    return aggregate(both, AggregationSettings(rule="weighted-mean"))
 
 
 def _flower_rule(settings: AggregationSettings) -> FedAvg:

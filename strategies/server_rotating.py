@@ -20,7 +20,7 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result
 
-from strategies.aggregation import Update, aggregate
+from strategies.aggregation import Update, aggregate, joined
 from strategies.election import ElectionPolicy, Ranking, first_ranking, ranking_after
 from strategies.errors import MENDED_BY_OPENING, UpdateRejected
 from strategies.own_loop import OwnLoop
@@ -196,7 +196,8 @@ class ServerRotating(OwnLoop):
         last_round = term.first_round + self.plan.rounds_per_term - 1
         for round_number in range(term.first_round, last_round + 1):
             averaged = self._train(term, round_number, model, grid)
-            model = self._finetune(term, round_number, averaged)
+            finetuned = self._finetune(term, round_number, averaged)
+            model = self._model_of_round(term, averaged, finetuned)
         models = {"averaged": averaged, "finetuned": model}
         evaluated = models if self.plan.evaluate_averaged else {"finetuned": model}
         replies = self._ask(term, evaluation_requests(term, evaluated), "evaluate", models.values())
@@ -302,6 +303,16 @@ class ServerRotating(OwnLoop):
             raise ServerLost(term.note_absence(term.server, "finetune", error.code)) from error
         term.note_work(answer.reply, round_number, "server")
         return finetuned
+
+    def _model_of_round(self, term: Attempt, averaged: Model, finetuned: Model) -> Model:
+        """Return the fine-tuned model, or the average that it has joined."""
+        if self.aggregation.fine_tuned == "replaces":
+            return finetuned
+        clients = [term.ballots[vendor].examples for vendor in term.clients]
+        server = term.ballots[term.server].examples
+        weighted = self.aggregation.rule == "weighted-mean"
+        both = averaged.weights, finetuned.weights
+        return Model.of(joined(*both, clients, server, weighted))
 
     # ---- commit -----------------------------------------------------------------------------
 

@@ -79,11 +79,16 @@ class AggregationSettings(Settings):
         " weighted by training examples, the mean without the extremes, or the model that is"
         " closest to its neighbours.",
     )
+    fine_tuned: Literal["replaces", "joins"] = Field(
+        default="replaces",
+        description='Whether the model that the server has fine-tuned "replaces" the average, as in'
+        ' the paper, or "joins" it as one more vendor\'s model.',
+    )
     include_stale_server: Literal["never", "once-trained", "always"] = Field(
         default="once-trained",
         description="Whether the server's own model from the last round in which it was a client"
         ' counts in the mean; "always", as in the paper\'s demo, takes the initial weights when it'
-        " never was a client.",
+        ' never was a client.  No effect where fine-tuned = "joins": that model counts instead.',
     )
     trim: float = Field(
         default=0.2,
@@ -127,3 +132,8 @@ class AggregationSettings(Settings):
         " committed before it, in task.metric on a vendor's own validation data, before this"
         " vendor's site refuses the term; left out, no site refuses any.",
     )
+
+    @property
+    def recalls_server(self) -> bool:
+        """Whether the server's own last model as a client counts in the mean."""
+        return self.fine_tuned == "replaces" and self.include_stale_server != "never"

@@ -209,6 +209,7 @@ class Site:
             stored = self.state.finetuned()
             if stored is None or not is_of(work, stored[1]):
                 trained = self.training.train(work, start.weights, "server")
+                self.personalisation.consider_fine_tuned(trained.weights, work.envelope.term)
                 stored = trained.weights, notes_of(work, trained)
                 self.state.store_finetuned(*stored)
         finetuned, notes = Model.of(self.home.shared(stored[0])), stored[1]

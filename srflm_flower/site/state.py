@@ -45,7 +45,8 @@ from strategies.weights import Weights
 class UpdateNotes(BaseModel):
     """The work that led to an update (``start`` is the start model's hash), and its ballot.
 
-    ``server`` is the vendor that asked for it; empty in files of older versions.
+    ``server`` is the vendor that asked for it, and ``attempt`` the attempt at the term; empty and 0
+    in files of older versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +57,7 @@ class UpdateNotes(BaseModel):
     ballot: Ballot
     steps: int
     server: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,14 @@ class SiteState:
     def newest_training(self) -> Weights | None:
         """Return the model that this vendor trained last, in either role."""
         found = [each for each in (self.last_update(), self.finetuned()) if each is not None]
-        # In one round a vendor fine-tunes after it has trained, so of equal ones the last counts.
-        newest = max(reversed(found), key=lambda each: (each[1].term, each[1].round), default=None)
+
+        def when(each: tuple[Weights, UpdateNotes]) -> tuple[int, int, int]:
+            return each[1].term, each[1].round, each[1].attempt
+
+        # Under one attempt a vendor has one role.  One that serves after it has trained, or trains
+        # after it was replaced as the server, does so under a later attempt; files of older
+        # versions have none, and there fine-tuning counts as the later.
+        newest = max(reversed(found), key=when, default=None)
         return newest[0] if newest is not None else None
 
     @property

@@ -40,7 +40,7 @@ def training_requests(
         if vendor != term.server
     ]
     # The server does not train as a client: its share in the average is an earlier update.
-    if aggregation.include_stale_server != "never":
+    if aggregation.recalls_server:
         recall = wire.RecallUpdate(
             envelope=term.envelope,
             round=round_number,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.aggregation import Update, aggregate
+from strategies.aggregation import Update, aggregate, joined
 from strategies.settings import AggregationSettings
 from strategies.weights import Weights, hash_weights
 
@@ -54,6 +54,23 @@ def test_mean_is_the_unweighted_mean(seeds: list[int]) -> None:
     updates = make_updates(*inputs, examples=list(range(1, len(seeds) + 1)))
     expected = {name: np.mean([w[name] for w in inputs], axis=0) for name in SHAPES}
     assert_close(result(updates, rule="mean"), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    vendors=st.lists(
+        st.tuples(st.integers(0, 2**31), st.integers(1, 5000)), min_size=2, max_size=6
+    ),
+    weighted=st.booleans(),
+)
+def test_server_that_joins_a_mean_counts_as_one_more_vendor(
+    vendors: list[tuple[int, int]], weighted: bool
+) -> None:
+    inputs, counts = [make_weights(seed) for seed, _ in vendors], [n for _, n in vendors]
+    rule = "weighted-mean" if weighted else "mean"
+    averaged = result(make_updates(*inputs[1:], examples=counts[1:]), rule=rule)
+    found = joined(averaged, inputs[0], counts[1:], counts[0], weighted)
+    assert_close(found, result(make_updates(*inputs, examples=counts), rule=rule))
 
 
 @settings(max_examples=40, deadline=None)

@@ -39,7 +39,7 @@ def measure(
             store.put(model)
             # Fine-tuning is the training of the vendor that serves.
             trained = (name, asked.envelope.server) == ("finetuned", learner.vendor)
-            at_home = trained and own.training_counts
+            at_home = trained and not own.joins and own.training_counts
             own.try_measured(weights, evaluated, term, name, at_home)
     best = own.state.best()
     if best is not None:

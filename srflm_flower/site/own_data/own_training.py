@@ -90,6 +90,7 @@ def notes_of(work: wire.Train, trained: Trained) -> UpdateNotes:
         ballot=Ballot(examples=trained.examples, loss=trained.loss),
         steps=trained.steps,
         server=work.envelope.server,
+        attempt=work.envelope.attempt,
     )
 
 

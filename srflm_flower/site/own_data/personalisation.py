@@ -29,7 +29,8 @@ class Personalisation:
     The ``learner`` measures on the vendor's validation data; ``metric`` and ``errors`` decide which
     model stays (:mod:`srflm_flower.results.choosing`).  ``decay`` is that of the moving averages;
     with 0 no average is kept.  ``alone`` is the model that the vendor trains alone; in a
-    ``private`` federation it is the only one that needs no noise.
+    ``private`` federation it is the only one that needs no noise.  ``joins`` says that the model of
+    a term is not the one that its server has fine-tuned, but an average which that one has joined.
     """
 
     state: SiteState
@@ -40,6 +41,7 @@ class Personalisation:
     home: HomeWeights
     alone: OwnModel
     private: bool
+    joins: bool = False
 
     @property
     def training_counts(self) -> bool:
@@ -74,6 +76,11 @@ class Personalisation:
         average = self.state.local_average.take_in([(term, weights)], self.decay)
         if average is not None and average.models > 1:  # the average of one model is that model
             self.consider(average.weights, average.term, "local-average")
+
+    def consider_fine_tuned(self, weights: Weights, term: int) -> None:
+        """Try the model that this vendor has fine-tuned, if the term's model is another one."""
+        if self.joins:
+            self.consider_local(weights, term)
 
     def train_alone(self, term: int) -> None:
         """Train the vendor's own model on, and try it."""
@@ -113,4 +120,5 @@ def personalisation_of(
         home,
         OwnModel(own, first, state, learner, federation.rounds_per_term, private),
         private,
+        federation.aggregation.fine_tuned == "joins",
     )

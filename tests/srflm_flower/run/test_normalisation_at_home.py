@@ -20,10 +20,13 @@ from srflm_flower.run.memory_grid import Deliver
 from srflm_flower.run.normalisation import mean_at_home
 from srflm_flower.run.simulated_site import SimulatedSite
 from srflm_flower.site.own_data.home_weights import HomeWeights
-from srflm_flower.site.state import SiteState
+from srflm_flower.site.state import SiteState, UpdateNotes
 from strategies.errors import ConfigurationError
 from strategies.protocol import messages as wire
+from strategies.protocol.records import Ballot
 from tests.support.tiny import VENDORS, conduct, new_run, tiny_federation
+
+BALLOT = Ballot(examples=9, loss=1.0)
 
 SHARED_AS_A_WHOLE = {wire.SHARE, wire.EVALUATE}
 """Personalised models may leave a simulated site, and are measured by the others."""
@@ -165,3 +168,24 @@ def test_network_without_such_layers_is_refused(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(ConfigurationError, match="no normalisation layers"):
         first_model(federation)
+
+
+@pytest.mark.parametrize(
+    ("tuned_under", "trained_under", "last"), [(0, 1, "client"), (1, 0, "server"), (0, 0, "server")]
+)
+def test_training_last_begun_counts_when_a_vendor_had_both_roles_in_a_round(
+    tuned_under: int, trained_under: int, last: str, tmp_path: Path
+) -> None:
+    """A server that was replaced trains as a client later, under a higher attempt."""
+    federation = federation_in(tmp_path)
+    begin = first_model(federation).whole
+    state = SiteState(tmp_path, federation.hash, federation.network_settings, federation.task)
+    of_round = {"term": 3, "round": 3, "start": "a" * 64, "ballot": BALLOT, "steps": 2}
+    tuned, trained = (
+        {name: array + change for name, array in begin.items()} for change in (1.0, 2.0)
+    )
+    state.store_finetuned(tuned, UpdateNotes(**of_round, attempt=tuned_under))
+    state.store_update(trained, UpdateNotes(**of_round, attempt=trained_under))
+    expected, found = {"client": trained, "server": tuned}[last], state.newest_training()
+    assert found is not None
+    assert all(np.array_equal(found[name], expected[name]) for name in begin)
