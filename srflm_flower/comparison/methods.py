@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from srflm_flower.comparison.baselines.baseline import Problem
 from srflm_flower.comparison.baselines.registry import BASELINES
@@ -31,6 +32,10 @@ __all__ = [
     "run_baseline",
     "run_srflm",
 ]
+
+
+AS_PUBLISHED: Final = {"aggregation__fine_tuned": "replaces"}
+"""Step 3 as in the publications: the fine-tuned model is the next one."""
 
 
 def problems_of(federation: Federation, methods: Sequence[Method]) -> dict[Method, Problem]:
@@ -85,18 +90,21 @@ def run_baseline(
     """
     require_possible(federation, [method])
     match method:
+        case "srflm-paper":
+            federation = with_changes(federation, **AS_PUBLISHED)
         case "fixed-server":
             server = federation.roster[0]
             planned = for_fixed_server(federation, server)
-            federation = with_changes(planned, election__policy="fixed", election__server=server)
+            fixed = {"election__policy": "fixed", "election__server": server}
+            federation = with_changes(planned, **fixed, **AS_PUBLISHED)
         case "round-robin":  # the noise is planned for strict turns already
             by_turn = {"election__policy": "round-robin", "election__server": None}
-            federation = with_changes(federation, **by_turn)
+            federation = with_changes(federation, **by_turn, **AS_PUBLISHED)
         case _:
             federation = for_baseline(federation, budget)
     run = _new_folder(federation, folder, left_out)
     match method:
-        case "fixed-server" | "round-robin":
+        case "srflm-paper" | "fixed-server" | "round-robin":
             outcome = run_with_other_servers(method, run, federation, budget, tampering)
         case "pooled":
             outcome = run_pooled(run, federation, budget)

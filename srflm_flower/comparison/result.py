@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 Method = Literal[
     "srflm",
+    "srflm-paper",
     "fedavg",
     "fedavg-finetuned",
     "fedprox",

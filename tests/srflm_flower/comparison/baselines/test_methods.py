@@ -134,6 +134,7 @@ def test_every_baseline_takes_the_steps_of_the_budget(
 def test_every_method_is_a_baseline_or_has_a_run_of_its_own() -> None:
     assert set(METHODS) - BASELINES.keys() == {
         "srflm",
+        "srflm-paper",
         "round-robin",
         "fixed-server",
         "pooled",
