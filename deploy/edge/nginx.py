@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,9 +72,11 @@ NGINX_FOLDERS: Final = (Path("/usr/sbin"), Path("/usr/local/sbin"), Path("/opt/h
 
 # A shell as nginx's parent: nginx overwrites its own environment, by which
 # `deploy.processes.family` finds processes. The shell passes signals on, and returns nginx's exit
-# status; a `wait` that a signal has interrupted is repeated.
+# status; a `wait` that a signal has interrupted is repeated. nginx ends with the shell, however
+# that one ends.
 FOREGROUND: Final = (
-    '"$@" & for s in TERM INT QUIT HUP; do trap "kill -$s $!" $s; done;'
+    'python="$1"; shift; "$python" -P -m deploy.processes.mortal $$ "$@" &'
+    ' for s in TERM INT QUIT; do trap "kill -$s $!" $s; done;'
     " while :; do wait $!; code=$?; kill -0 $! 2>/dev/null || exit $code; done"
 )
 
@@ -314,9 +317,9 @@ def check_configuration(nginx: str, prefix: Path) -> None:
 def nginx_command(nginx: str, prefix: Path) -> list[str]:
     """Return the command that runs the edge in the foreground.
 
-    TERM ends nginx, QUIT lets running calls finish first, HUP makes it reload its configuration.
+    TERM ends nginx at once; the peers try the calls again that it has broken off.
     """
-    return ["/bin/sh", "-c", FOREGROUND, "srflm-edge", *_nginx(nginx, prefix)]
+    return ["/bin/sh", "-c", FOREGROUND, "srflm-edge", sys.executable, *_nginx(nginx, prefix)]
 
 
 def _nginx(nginx: str, prefix: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """End an earlier edge, then start a new one: ``python -P -m deploy.edge.process PREFIX COMMAND …``.
 
-After a kill of nginx's master its workers live on and keep the port. They are found by their open
-log files under the prefix.
+nginx is one process, which ends with its parent. Elsewhere than on Linux it does not, and in older
+versions it had a worker that lived on and kept the port. Both are found by their open log files
+under the prefix.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ A child whose parent has died is asked to end, and ended by force after ``GOODBY
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import random
@@ -20,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from deploy.processes.mortal import die_with
+
 LOOK_SECONDS = 1.0
 GOODBYE_SECONDS = 8.0
-PR_SET_PDEATHSIG = 1
 IMPORTING = {"OPENBLAS_NUM_THREADS": "1", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 OWN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
 Key = TypeVar("Key")
@@ -152,10 +152,7 @@ def _live(
 
 def _die_with(parent: int) -> None:
     """End this process when ``parent`` ends; it may have ended already."""
-    if sys.platform == "linux":  # here the kernel is quicker than the thread
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os._exit(1)
+    die_with(parent)  # on Linux, where the kernel is quicker than the thread
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 

@@ -1,7 +1,8 @@
 """Keep a site's programs running: ``python -P -m deploy.processes.supervisor CONFIG.json``.
 
 A program that ends is started again (:mod:`deploy.processes.keeping`).  However this process ends,
-a watchdog ends all that it has started (:mod:`deploy.processes.family`).  When the launcher says
+a watchdog ends all that it has started (:mod:`deploy.processes.family`), and on Linux the kernel
+does, too (:mod:`deploy.processes.mortal`).  When the launcher says
 that the roster has changed, all programs are ended, and :mod:`deploy.operating.roster_switch` takes
 over.
 """
@@ -91,7 +92,9 @@ class Supervisor:
 
     def _start(self, name: str) -> Child:
         config, log = self.config, self.config.logs / f"{name}.log"
-        return self.members.start(config.programs[name], config.environment, log, config.folder)
+        # Its end is asked for by the kernel too, if this process and the watchdog are both killed.
+        command = python_module("deploy.processes.mortal", str(os.getpid()), *config.programs[name])
+        return self.members.start(command, config.environment, log, config.folder)
 
     def _note_end(self, name: str, code: int, wait: float) -> None:
         self.roster_changed |= code == ROSTER_CHANGED

@@ -19,6 +19,7 @@ from deploy.processes.private import PRIVATE, make_private, private_files
 PROGRAMS = (
     "deploy.processes.supervisor",
     "deploy.processes.watchdog",
+    "deploy.processes.mortal",
     "deploy.edge.process",
     "deploy.flower.supernodes",
     "deploy.flower.worker",
