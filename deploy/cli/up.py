@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,11 +23,23 @@ def up(
             help="this site was restored from a copy, and the one that was copied is gone for good",
         ),
     ] = False,
+    install: Annotated[
+        bool,
+        typer.Option("--install", help="write a unit for systemd instead of starting the site"),
+    ] = False,
+    units: Annotated[
+        Path | None, typer.Option(help="with --install: the folder for the unit, if not systemd's")
+    ] = None,
 ) -> None:
     """Check the site, then run its SuperLink, SuperNodes, worker, launcher, and edge.
 
-    Without --detach it stays in the foreground, as systemd wants it; Ctrl-C stops the site.
+    Without --detach it stays in the foreground, as systemd wants it; Ctrl-C stops the site. With
+    --install it writes a service that runs as the owner of the site's folder, with as few rights
+    as a site needs.
     """
+    if install:
+        _install(folder, units)
+        return
     from deploy.operating.control import prepare, start_detached, supervise_here, unresolved
     from deploy.site.deployed_site import site_at
 
@@ -45,3 +58,13 @@ def up(
     console.print(
         f"Up (process {notes.supervisor}). `srflm status {folder}`, `srflm down {folder}`"
     )
+
+
+def _install(folder: Path, units: Path | None) -> None:
+    from deploy.operating.service import UNITS, install_unit
+
+    path = install_unit(folder, units or UNITS)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Written: {path}")
+    console.print(f"To start it, now and at every boot:  sudo systemctl enable --now {path.name}")
+    console.print(f"To see it:  systemctl status {path.name};  srflm status {folder}")

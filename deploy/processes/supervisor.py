@@ -25,6 +25,7 @@ from deploy.processes.children import Child
 from deploy.processes.config import Strict, load_config
 from deploy.processes.family import ProcessFamily, process_family
 from deploy.processes.keeping import KeptChildren
+from deploy.processes.notify import ServiceManager
 from deploy.processes.private import keep_private
 from strategies.errors import SrflmError
 
@@ -85,9 +86,14 @@ class Supervisor:
     def supervise(self) -> None:
         """Run until :attr:`stopping` or :attr:`roster_changed`."""
         children = KeptChildren(self.config.programs, self._start, self._note_end)
+        manager, is_up = ServiceManager.of(), False
         while not self.stopping and not self.roster_changed:
             if children.tend():
                 self._write_notes(children)
+            if not is_up:
+                manager.ready()
+                is_up = True
+            manager.alive()
             time.sleep(LOOK_SECONDS)
 
     def _start(self, name: str) -> Child:
