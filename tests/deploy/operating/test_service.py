@@ -73,7 +73,9 @@ def test_unit_gives_few_rights(site: Path) -> None:
 
 
 def test_low_port_gpu_and_folders_elsewhere_get_what_they_need(site: Path, tmp_path: Path) -> None:
-    text = with_site(site, listen="0.0.0.0:443", device="cuda", state=tmp_path / "state")
+    (tmp_path / "state").mkdir()
+    elsewhere = {"state": tmp_path / "state", "logs": tmp_path / "state" / "not" / "yet"}
+    text = with_site(site, listen="0.0.0.0:443", device="cuda", **elsewhere)
     run = unit_of(text)["Service"]
     assert run["AmbientCapabilities"] == run["CapabilityBoundingSet"] == "CAP_NET_BIND_SERVICE"
     assert run["PrivateDevices"] == "no"
