@@ -46,16 +46,26 @@ def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> W
 
 
 def joined(
-    averaged: Weights, fine_tuned: Weights, clients: Sequence[int], server: int, weighted: bool
+    start: Weights,
+    averaged: Weights,
+    fine_tuned: Weights,
+    clients: Sequence[int],
+    server: int,
+    weighted: bool,
 ) -> Weights:
-    """Return the mean in which the server's fine-tuned model counts as one more vendor's.
+    """Return ``start`` moved by the mean of all vendors' steps, the server's among them.
 
-    ``clients`` are the numbers of training examples behind the models in the mean, ``server`` is
-    that of the server; without ``weighted`` each vendor counts the same.  Of m vendors' mean W̄ and
-    the server's W_s this is (m·W̄ + W_s) / (m + 1).
+    A client's step leads from ``start`` to its model; the clients' mean is ``averaged``.  The
+    server's step leads from there to ``fine_tuned``.  ``clients`` and ``server`` are numbers of
+    training examples; without ``weighted`` each vendor counts the same.  With m clients this is
+    W + (m·(W̄ − W) + (W_s − W̄)) / (m + 1).
     """
-    behind = (sum(clients), server) if weighted else (len(clients), 1)
-    both = {"averaged": Update(averaged, behind[0]), "fine-tuned": Update(fine_tuned, behind[1])}
+    behind, own = (sum(clients), server) if weighted else (len(clients), 1)
+    # With a share of at most a half the result is a mean of the three: statistics of variance stay
+    # positive.
+    own = min(own, behind)
+    moved: Weights = {name: start[name] + fine_tuned[name] - averaged[name] for name in averaged}
+    both = {"averaged": Update(averaged, behind), "fine-tuned": Update(moved, own)}
     return aggregate(both, AggregationSettings(rule="weighted-mean"))
 
 

@@ -82,13 +82,13 @@ class AggregationSettings(Settings):
     fine_tuned: Literal["replaces", "joins"] = Field(
         default="replaces",
         description='Whether the model that the server has fine-tuned "replaces" the average, as in'
-        ' the paper, or "joins" it as one more vendor\'s model.',
+        ' the paper, or the step of its fine-tuning "joins" those of the clients as one more.',
     )
     include_stale_server: Literal["never", "once-trained", "always"] = Field(
         default="once-trained",
         description="Whether the server's own model from the last round in which it was a client"
         ' counts in the mean; "always", as in the paper\'s demo, takes the initial weights when it'
-        ' never was a client.  No effect where fine-tuned = "joins": that model counts instead.',
+        ' never was a client.  No effect where fine-tuned = "joins".',
     )
     trim: float = Field(
         default=0.2,
