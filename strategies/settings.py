@@ -80,7 +80,7 @@ class AggregationSettings(Settings):
         " closest to its neighbours.",
     )
     fine_tuned: Literal["replaces", "joins"] = Field(
-        default="replaces",
+        default="joins",
         description='Whether the model that the server has fine-tuned "replaces" the average, as in'
         ' the paper, or the step of its fine-tuning "joins" those of the clients as one more.',
     )

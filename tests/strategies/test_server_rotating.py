@@ -47,8 +47,14 @@ def test_clients_are_all_but_the_server(unbroken: RunFolder) -> None:
         assert set(record.ballots) == set(VENDORS)
 
 
-def test_stale_server_is_left_out_until_it_has_been_a_client(unbroken: RunFolder) -> None:
-    assert [record.stale_server for record in records_of(unbroken)] == [False, True, True]
+def test_stale_server_is_left_out_until_it_has_been_a_client(tmp_path: Path) -> None:
+    run = run_in(tmp_path, aggregation__fine_tuned="replaces")
+    conduct(run)
+    assert [record.stale_server for record in records_of(run)] == [False, True, True]
+
+
+def test_server_that_joins_brings_no_earlier_model(unbroken: RunFolder) -> None:
+    assert not any(record.stale_server for record in records_of(unbroken))
 
 
 def test_no_weights_travel_to_clients_for_training(tmp_path: Path) -> None:
@@ -167,7 +173,7 @@ def test_proposal_is_committed_though_its_server_is_gone(tmp_path: Path) -> None
 
 
 def test_vendor_that_stands_in_brings_the_update_that_it_made_as_a_client(tmp_path: Path) -> None:
-    run = run_in(tmp_path, run__rounds=1)
+    run = run_in(tmp_path, run__rounds=1, aggregation__fine_tuned="replaces")
     conduct(run, raising_at(at("a", [wire.FINETUNE])))
     record = records_of(run)[0]
     assert (record.server, record.stale_server) == ("b", True)

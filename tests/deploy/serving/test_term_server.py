@@ -26,8 +26,8 @@ from tests.support.quick_sites import (
 from tests.support.tiny import tiny_federation
 
 NAMES = ("a", "b", "c")
-MESSAGES = 16
-"""In term 1 of three vendors: 3 open, 2 train, 1 recall, 1 fine-tune, then 3 of each kind."""
+MESSAGES = 15
+"""In term 1 of three vendors: 3 open, 2 train, 1 fine-tune, then 3 of each kind."""
 
 
 @pytest.fixture

@@ -59,7 +59,8 @@ def test_mean_is_that_of_plain_aggregation_up_to_the_rounding_step(tmp_path: Pat
     assert_same(securely[2], plainly[2], 1e-5)  # the same but for what training makes of it
 
 
-def test_no_weights_of_one_vendor_reach_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fine_tuned", ["replaces", "joins"])
+def test_no_weights_of_one_vendor_reach_another(fine_tuned: str, tmp_path: Path) -> None:
     told: set[tuple[str, bool, int]] = set()
 
     def spy(message: Message, deliver: Deliver) -> Message | None:
@@ -70,11 +71,13 @@ def test_no_weights_of_one_vendor_reach_another(tmp_path: Path) -> None:
         told.add((message.metadata.message_type, own, len(wire.models_in(reply.content))))
         return reply
 
-    run = new_run(tiny_federation(tmp_path, run__rounds=2, **SECURE), tmp_path / "run")
+    changes = {**SECURE, "run__rounds": 2, "aggregation__fine_tuned": fine_tuned}
+    run = new_run(tiny_federation(tmp_path, **changes), tmp_path / "run")
     conduct(run, spy)
+    recalls = fine_tuned == "replaces"
     with_weights = {(kind, own) for kind, own, count in told if count and kind != wire.SHARE}
-    assert with_weights == {(wire.RECALL, True), (wire.FINETUNE, True)}
-    assert [record.stale_server for record in records_of(run)] == [False, True]
+    assert with_weights == {(wire.FINETUNE, True), *([(wire.RECALL, True)] if recalls else [])}
+    assert [record.stale_server for record in records_of(run)] == [False, recalls]
     assert all(len(record.ballots) == 4 for record in records_of(run))
 
 
