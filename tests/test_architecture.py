@@ -31,7 +31,7 @@ ROOMS = {
     ),
     "deploy": (
         *("identity", "processes", "edge", "flower", "site", "pacs"),
-        *("membership", "serving", "simulation", "operating", "cli"),
+        *("membership", "serving", "simulation", "operating", "doctor", "cli"),
     ),
 }
 """A room (a folder or file of a package) imports only those before it in its package."""

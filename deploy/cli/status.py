@@ -72,8 +72,25 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row("privacy ledger", escape(str(found.privacy_ledger)))
     for expiry in found.expiring:
         table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
+    _add_examination(found, table)
     table.add_row("last problem", escape(found.last_problem or "none"))
     console.print(table)
+
+
+def _add_examination(found: SiteStatus, table: Table) -> None:
+    """Add the worst lines of the last examination, with its time: they may be mended by now."""
+    examined = found.examined
+    if examined is None:
+        table.add_row("doctor", "never examined: srflm doctor")
+        return
+    errors, warnings = examined.of("error"), examined.of("warning")
+    counts = f"{examined.counted('error')}, {examined.counted('warning')}"
+    table.add_row("doctor", f"{counts} on {examined.time:%Y-%m-%d %H:%M} UTC: srflm doctor")
+    for line in errors or warnings:
+        colour = "red" if errors else "yellow"
+        about = f" {line.about}" if line.about else ""
+        text = f"{line.code}{about}: {line.finding}; to mend it: {line.mend}"
+        table.add_row(f"[{colour}]{line.severity}[/]", escape(text))
 
 
 def _expiry(found: Expiry, now: datetime) -> str:

@@ -16,6 +16,7 @@ from pydantic import Field
 from clients.files.lines import complete_lines, size_of
 from deploy.identity.checks import HOW_TO_RENEW, expires_within
 from deploy.membership.roster import describe_roster
+from deploy.operating.diagnosis import Diagnosis, last_diagnosis
 from deploy.operating.running import read_notes
 from deploy.processes.config import Strict
 from deploy.serving.own_superlink import nodes_at
@@ -100,6 +101,8 @@ class SiteStatus(Strict):
     """Terms of which two records are committed, with the vendors that have signed both."""
     evidence: tuple[str, ...] = ()
     """Vendors of the deciding edition that have signed two votes which contradict each other."""
+    examined: Diagnosis | None = None
+    """What `srflm doctor` has found last, with its time."""
 
 
 def site_status(site: SiteOnDisk) -> SiteStatus:
@@ -143,6 +146,7 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         yielded=tuple(_yielded(each, site.vendor) for each in ledger.yielded(term) if running),
         contradictions=tuple(str(each) for each in contradictions(ledger)),
         evidence=tuple(_charge(each) for each in evidence(ledger, view.federation)),
+        examined=last_diagnosis(site.settings.state),
     )
 
 
