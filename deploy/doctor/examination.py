@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from clients.networks.facts import NetworkFacts
 from clients.networks.shapes import Size
@@ -42,6 +43,8 @@ from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.network_trial import check_initial_weights, try_network_of
 from strategies.errors import SrflmError
+
+OWN_KEYS: Final = ("keys.complete", "keys.agreed", "certificate.fits", "certificate.dates")
 
 
 def examine(folder: Path, quick: bool = False, now: datetime | None = None) -> Diagnosis:
@@ -121,7 +124,9 @@ class Examination:
         self._take("addresses", lambda: [self._address(federation)])
         with ExitStack() as open_until_then:
             calling = None
-            with suppress(SrflmError):  # without usable keys, which have lines of their own
+            # Without keys of its own, no peer would answer, and this site's fault would read as
+            # theirs.
+            if not any(line.severity == "error" for line in self.lines if line.code in OWN_KEYS):
                 calling = open_until_then.enter_context(
                     caller(self.site.vendor, federation, self.settings.identity)
                 )

@@ -17,17 +17,15 @@ def stopping(found: Diagnosis) -> tuple[Line, ...]:
 
 
 def require_fit(found: Diagnosis, folder: Path) -> None:
-    """Raise :class:`DeploymentError` with the mend of each line that keeps a site from starting."""
+    """Raise :class:`DeploymentError` that names each line with which a site must not start."""
     lines = stopping(found)
     if not lines:
         return
-    named = [
-        f"{line.code}{f' {line.about}' if line.about else ''}: {line.finding}" for line in lines
-    ]
+    names = dict.fromkeys(f"{line.code} {line.about}".strip() for line in lines)
     raise DeploymentError(
-        "\n  ".join(["a site that is not fit to start:", *named]),
-        "a site without errors",
-        "; ".join(dict.fromkeys(line.mend for line in lines))
-        + f". `srflm doctor {folder}` shows all; `--skip-doctor` starts all the same",
+        f"a site that is not fit to start: {', '.join(names)}",
+        "a site without such errors",
+        f"mend the lines above; `srflm doctor {folder}` shows all. In an emergency,"
+        " `srflm up --skip-doctor` starts all the same",
         DeploymentError.NOT_UP,
     )
