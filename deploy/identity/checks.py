@@ -24,6 +24,9 @@ _NEW_LOOPBACK: Final = (
     f"srflm down, delete {', '.join(LOOPBACK)}, srflm site new with the options of the first time,"
     " then srflm up"
 )
+WARNING_DAYS: Final = 60
+ERROR_DAYS: Final = 14
+"""So long before a certificate expires the operator is warned, and warned in earnest."""
 HOW_TO_RENEW: Final = {
     "site.crt": "send membership.toml to the consortium, which signs it with srflm consortium"
     " assemble; srflm down, srflm site join with its answer, then srflm up",

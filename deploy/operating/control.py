@@ -88,6 +88,7 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
         logs=layout.logs,
         notes=layout.up,
         lock=layout.lock,
+        daily=tuple(python_module("deploy.doctor.process", str(site.folder))),
     )
     path = layout.config("supervisor")
     write_durably(path, config.model_dump_json().encode(), private=True)

@@ -14,7 +14,7 @@ import psutil
 from pydantic import Field
 
 from clients.files.lines import complete_lines, size_of
-from deploy.identity.checks import HOW_TO_RENEW, expires_within
+from deploy.identity.checks import HOW_TO_RENEW, WARNING_DAYS, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.diagnosis import Diagnosis, last_diagnosis
 from deploy.operating.running import read_notes
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from deploy.operating.own_spending import OwnSpending
 
 TAIL_BYTES = 65_536
-WARNING_DAYS = 30
-"""So long before a certificate expires the status says so."""
 
 
 class PeerStatus(Strict):
@@ -92,7 +90,7 @@ class SiteStatus(Strict):
     privacy_ledger: Path | None = None
     """The ledger of the data's owner, in a private federation."""
     expiring: tuple[Expiry, ...] = ()
-    """The site's certificates that expire within 30 days, the first one first."""
+    """The site's certificates that expire within 60 days, the first one first."""
     silent: str | None = None
     """Why the site does not vote at the moment."""
     yielded: tuple[str, ...] = ()
@@ -204,7 +202,7 @@ def _own_spending(site: SiteOnDisk) -> OwnSpending | None:
 
 
 def expiring(identity: Path, now: datetime) -> tuple[Expiry, ...]:
-    """Return the certificates in a site's folder of keys that expire within 30 days."""
+    """Return the certificates in a site's folder of keys that expire within 60 days."""
     found: dict[str, datetime] = {}
     # A certificate that cannot be read is no reason to show no status; srflm up refuses it.
     with suppress(IdentityError):

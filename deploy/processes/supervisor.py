@@ -22,6 +22,7 @@ from clients.files.event_log import EventLog
 from clients.files.locks import AlreadyLocked, locked
 from deploy.processes.children import Child
 from deploy.processes.config import Strict, load_config
+from deploy.processes.daily import Daily
 from deploy.processes.family import ProcessFamily, process_family
 from deploy.processes.keeping import KeptChildren
 from deploy.processes.private import keep_private
@@ -53,6 +54,8 @@ class SupervisorConfig(Strict):
     """File with the :class:`ProcessTable`, for ``srflm status`` and ``srflm down``."""
     lock: Path
     """Lock that keeps a second supervisor from this site."""
+    daily: tuple[str, ...] = ()
+    """Command that is run every day: the examination of the site."""
 
 
 class ProcessTable(Strict):
@@ -84,14 +87,22 @@ class Supervisor:
     def supervise(self) -> None:
         """Run until :attr:`stopping` or :attr:`roster_changed`."""
         children = KeptChildren(self.config.programs, self._start, self._note_end)
+        daily = Daily(self._start_daily)
         while not self.stopping and not self.roster_changed:
             if children.tend():
                 self._write_notes(children)
+            if self.config.daily:
+                daily.tend()
             time.sleep(LOOK_SECONDS)
 
     def _start(self, name: str) -> Child:
         config, log = self.config, self.config.logs / f"{name}.log"
         return self.members.start(config.programs[name], config.environment, log, config.folder)
+
+    def _start_daily(self) -> Child:
+        config = self.config
+        log = config.logs / "doctor.log"
+        return self.members.start(config.daily, config.environment, log, config.folder)
 
     def _note_end(self, name: str, code: int, wait: float) -> None:
         self.roster_changed |= code == ROSTER_CHANGED

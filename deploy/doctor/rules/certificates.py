@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final
 
 from deploy.doctor.facts import CertificateFacts
 from deploy.doctor.lines import error, of_error, ok, warning
+from deploy.identity.checks import ERROR_DAYS, WARNING_DAYS
 from deploy.operating.diagnosis import Line
-
-WARNING_DAYS: Final = 60
-ERROR_DAYS: Final = 14
 
 
 def certificate_lines(
