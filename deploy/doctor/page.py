@@ -5,11 +5,15 @@ It has what leaves the site in JSON too: codes, findings, mends; no path, no tex
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from clients.files.durable import write_durably
 from deploy.operating.diagnosis import Diagnosis
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 TEMPLATE: Final = "page.html.j2"
 
@@ -17,6 +21,21 @@ TEMPLATE: Final = "page.html.j2"
 def write_page(path: Path, found: Diagnosis) -> None:
     """Write the page of a result; raises RunFolderError when it cannot be written."""
     write_durably(path, page_of(found).encode("utf-8"))
+
+
+def with_code(text: str) -> Markup:
+    """Return a text as HTML, with what is between backticks as code; all of it is escaped."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"`([^`]*)`", text)
+    coded = (escape(part) if n % 2 == 0 else _code(part) for n, part in enumerate(parts))
+    return Markup().join(coded)
+
+
+def _code(text: str) -> Markup:
+    from markupsafe import Markup
+
+    return Markup("<code>{}</code>").format(text)
 
 
 def page_of(found: Diagnosis) -> str:
@@ -32,4 +51,5 @@ def page_of(found: Diagnosis) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["code"] = with_code
     return environment.get_template(TEMPLATE).render(found=found)

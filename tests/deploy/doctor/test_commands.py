@@ -111,7 +111,7 @@ def test_wrong_data_path_stops_up_and_names_site_toml(
 def test_certificate_with_days_left_warns_and_does_not_stop_up(
     days: int, site: ExaminedSite, started: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The limits are moved, as the certificate's end cannot be: it looks as if so few days were left.
+    # The limits are moved, as the certificate's end cannot be: as if so few days were left.
     monkeypatch.setattr("deploy.doctor.rules.certificates.WARNING_DAYS", 825 + 60 - days)
     monkeypatch.setattr("deploy.doctor.rules.certificates.ERROR_DAYS", 825 + 14 - days)
     shown = invoke("up", site.folder)

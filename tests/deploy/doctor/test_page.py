@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from deploy.doctor.lines import error, of_error, ok, warning
-from deploy.doctor.page import page_of, write_page
+from deploy.doctor.page import page_of, with_code, write_page
 from deploy.operating.diagnosis import Diagnosis
 from strategies.errors import DataError
 
@@ -62,6 +62,11 @@ def test_page_needs_nothing_from_elsewhere_and_executes_nothing() -> None:
     assert "default-src 'none'" in page
     assert re.search(r"url\(|@import|https?://", page) is None
     assert "&lt;script&gt;" in page
+
+
+def test_code_in_a_text_is_marked_and_escaped() -> None:
+    assert with_code("set `a<b` in <x>") == "set <code>a&lt;b</code> in &lt;x&gt;"
+    assert with_code("one ` alone") == "one ` alone"
 
 
 def test_page_is_light_and_dark() -> None:
