@@ -112,7 +112,7 @@ class Examination:
         self._take("what runs", lambda: running_lines(self.running))
         self._take("the federation file", self._federation)
         federation = self.federation
-        if federation is None:
+        if federation is None or not federation.member(self.site.vendor).address:
             return
         self._take("keys", lambda: self._keys(federation))
         self._take("certificates", lambda: self._certificates(federation))

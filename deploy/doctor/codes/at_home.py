@@ -141,7 +141,7 @@ AT_HOME: Final = (
     ),
     Check(
         "memory.free",
-        "memory for the programs, the data and a training step of the agreed network",
+        "memory for the programs and a training step of the agreed network",
         "less is free than is probably needed",
         "the machine has less than is needed at the least",
         "end other programs, give the machine more memory, or agree on a smaller batch or patch",

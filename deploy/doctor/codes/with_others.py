@@ -130,7 +130,7 @@ WITH_OTHERS: Final = (
         "privacy.ledger",
         "the data owner's privacy ledger",
         "",
-        "it is missing, damaged, an older copy, or cannot be read or written",
+        "it is missing, damaged, an older copy, or cannot be read",
         "docs/how-to/privacy-budget.md#if-the-ledger-is-lost",
         stops=False,
     ),

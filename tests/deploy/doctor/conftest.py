@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.doctor import ExaminedSite, make_sites, opened
+from tests.deploy.doctor.examined_site import ExaminedSite, make_sites, opened
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from deploy.cli import app
 from deploy.operating.diagnosis import Diagnosis, diagnosis_file, last_diagnosis
 from strategies.errors import DeploymentError
+from tests.deploy.doctor.examined_site import DATA, ExaminedSite
 from tests.support.commands import SRFLM, run
-from tests.support.doctor import DATA, ExaminedSite
 from tests.support.edges import needs_nginx
 
 pytestmark = needs_nginx

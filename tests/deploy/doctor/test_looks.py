@@ -12,7 +12,7 @@ from clients.networks.build import build_network
 from deploy.doctor.looks.contact import LEAST_BYTES, call, caller
 from deploy.doctor.looks.need import RUNTIME, training_need
 from srflm_flower.federation.federation import Federation
-from tests.support.doctor import ExaminedSite
+from tests.deploy.doctor.examined_site import ExaminedSite
 from tests.support.tiny import private, tiny_federation
 
 # ---- memory ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from clients.privacy.ledger.rows import Use
 from deploy.operating.diagnosis import Diagnosis, Severity
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
-from tests.support.doctor import ExaminedSite, flagged, make_sites, opened
+from tests.deploy.doctor.examined_site import ExaminedSite, flagged, make_sites, opened
 from tests.support.edges import needs_nginx
 
 pytestmark = needs_nginx
