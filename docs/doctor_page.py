@@ -45,5 +45,5 @@ def _parts() -> Iterator[str]:
 
 
 def _row(check: Check) -> tuple[str, ...]:
-    errs = f"{check.errs} †" if check.errs and not check.stops else check.errs
+    errs = f"{check.errs} †" if check.errs and check.stops == "nothing" else check.errs
     return f"`{check.code}`", check.what, check.warns or "–", errs or "–", check.mend

@@ -154,6 +154,12 @@ class Examination:
         edition = f"{federation.name}, edition {federation.edition}, {federation.hash[:12]}"
         yield ok("site.federation", edition)
         try:
+            terms = len(self.site.state.ledger)
+        except SrflmError as broken:
+            yield of_error("site.ledger", broken, "this site's ledger cannot be used")
+            return
+        yield ok("site.ledger", f"{terms} terms")
+        try:
             check_confirmed(self.site)
         except SrflmError as unsigned:
             yield of_error("site.signatures", unsigned, "not signed by all who must")

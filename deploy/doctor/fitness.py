@@ -10,10 +10,11 @@ from strategies.errors import DeploymentError
 
 
 def stopping(found: Diagnosis) -> tuple[Line, ...]:
-    """Return the errors with which a site must not start."""
+    """Return the errors with which a site must not start, and which nobody else would find."""
     # A peer's fault, a certificate that is good for some days, or a spent budget would only take
     # one more member out.
-    return tuple(line for line in found.of("error") if CHECKS[line.code].stops)
+    # And what the start itself refuses has a code of its own there.
+    return tuple(line for line in found.of("error") if CHECKS[line.code].stops == "examination")
 
 
 def require_fit(found: Diagnosis, folder: Path) -> None:

@@ -14,6 +14,7 @@ AT_HOME: Final = (
         "",
         "it is missing, is no TOML, or has a setting that is unknown or wrong",
         "correct the lines that are named; docs/reference/site-toml.md has every setting",
+        stops="start",
     ),
     Check(
         "site.federation",
@@ -21,6 +22,7 @@ AT_HOME: Final = (
         "",
         "it is missing or invalid, this vendor is no member, or it is not for a deployment",
         "copy federation.toml from the consortium or any member; see `federation` in site.toml",
+        stops="start",
     ),
     Check(
         "site.signatures",
@@ -28,6 +30,15 @@ AT_HOME: Final = (
         "",
         "a new site's file is not signed by those who must, or a signature is false",
         "`srflm site confirm`, then `srflm site join` with what the consortium sends back",
+        stops="start",
+    ),
+    Check(
+        "site.ledger",
+        "this site's ledger",
+        "",
+        "it is damaged, or of another federation",
+        "put the folder `state` of this federation back; docs/how-to/site.md#backups",
+        stops="start",
     ),
     Check(
         "site.owner",
@@ -72,6 +83,7 @@ AT_HOME: Final = (
         "",
         "one is missing, damaged, or does not fit its public part",
         "put that one file back (`srflm restore`), or make keys and join again",
+        stops="start",
     ),
     Check(
         "keys.agreed",
@@ -79,6 +91,7 @@ AT_HOME: Final = (
         "",
         "it has other ones",
         "ask the consortium by telephone who changed them",
+        stops="start",
     ),
     Check(
         "certificate.fits",
@@ -86,6 +99,7 @@ AT_HOME: Final = (
         "",
         "it is for another key or vendor, or another authority has signed it",
         "have the consortium sign membership.toml again, and run `srflm site join`",
+        stops="start",
     ),
     Check(
         "certificate.dates",
@@ -93,6 +107,7 @@ AT_HOME: Final = (
         "",
         "it has expired, or is not valid yet",
         "renew it (docs/how-to/site.md#certificates); if it is not valid yet, set the clock right",
+        stops="start",
     ),
     Check(
         "certificate.expires",
@@ -100,7 +115,7 @@ AT_HOME: Final = (
         "60 days or less",
         "14 days or less",
         "renew it now: docs/how-to/site.md#certificates",
-        stops=False,
+        stops="nothing",
     ),
     Check(
         "certificate.names",
@@ -116,6 +131,7 @@ AT_HOME: Final = (
         "",
         "it is another",
         "install the version of srflm-flower that the others use, unchanged",
+        stops="start",
     ),
     Check(
         "version.packages",
@@ -130,6 +146,7 @@ AT_HOME: Final = (
         "",
         "it is missing, older than 1.20, or has no TLS",
         "sudo apt-get install nginx-light",
+        stops="start",
     ),
     # ---- the machine ---------------------------------------------------------------------------
     Check(

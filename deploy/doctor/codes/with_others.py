@@ -16,6 +16,7 @@ WITH_OTHERS: Final = (
         " its edge does not answer",
         "end the program that uses it, or change `listen` in site.toml and, with the others, the"
         " address in federation.toml",
+        stops="start",
     ),
     Check(
         "port.local",
@@ -23,6 +24,7 @@ WITH_OTHERS: Final = (
         "",
         "one is in use",
         "end what uses them, or leave `ports` in site.toml out",
+        stops="start",
     ),
     Check(
         "address.own",
@@ -31,6 +33,7 @@ WITH_OTHERS: Final = (
         " `listen` is IPv4",
         "it is no host:port",
         "correct the name in the DNS; or agree on another address: docs/how-to/joins-and-leaves.md",
+        stops="start",
     ),
     Check(
         "peer.name",
@@ -38,7 +41,7 @@ WITH_OTHERS: Final = (
         "it does not",
         "",
         "ask your DNS; until then write the name into /etc/hosts",
-        stops=False,
+        stops="nothing",
     ),
     Check(
         "peer.reached",
@@ -46,7 +49,7 @@ WITH_OTHERS: Final = (
         "nothing answers, or what answers is no TLS: the peer is down, or a firewall is between",
         "",
         "ask the peer whether its site is up; open the way: docs/how-to/firewall.md",
-        stops=False,
+        stops="nothing",
     ),
     Check(
         "peer.identity",
@@ -55,7 +58,7 @@ WITH_OTHERS: Final = (
         "it shows another one, or one that is out of date",
         "call the peer: it must join with the current files; if it has, something else answers at"
         " its address",
-        stops=False,
+        stops="nothing",
     ),
     Check(
         "peer.accepts",
@@ -63,13 +66,13 @@ WITH_OTHERS: Final = (
         "",
         "it refuses this site's certificate",
         "compare the federation file's hash by telephone, and let both join with the newest one",
-        stops=False,
+        stops="nothing",
     ),
     Check(
         "clock.peers",
         "this machine's clock by those of the peers that answer",
-        "a peer's is more than 60 s off",
-        "those of most peers, at least two, are more than 60 s off: this one is wrong",
+        "one is more than 60 s off: a peer's, or this one by most peers, at least two",
+        "this one is more than 300 s off by most peers, at least two",
         "set the clock by NTP (timedatectl set-ntp true); Flower refuses beyond 300 s",
     ),
     Check(
@@ -79,7 +82,7 @@ WITH_OTHERS: Final = (
         "more than run.work-deadline",
         "ask your network team for more bandwidth, or agree on a smaller network or a longer"
         " work-deadline",
-        stops=False,
+        stops="nothing",
     ),
     # ---- data and network ----------------------------------------------------------------------
     Check(
@@ -125,6 +128,7 @@ WITH_OTHERS: Final = (
         "they refuse one of the two roles",
         "they refuse both, so the site would never train",
         "change [privacy] in site.toml, or agree on another plan",
+        stops="nothing",
     ),
     Check(
         "privacy.ledger",
@@ -132,7 +136,7 @@ WITH_OTHERS: Final = (
         "",
         "it is missing, damaged, an older copy, or cannot be read",
         "docs/how-to/privacy-budget.md#if-the-ledger-is-lost",
-        stops=False,
+        stops="nothing",
     ),
     Check(
         "privacy.budget",
@@ -140,7 +144,7 @@ WITH_OTHERS: Final = (
         "it ends before they do",
         "not even one round is left",
         "`srflm privacy show`; plan fewer rounds, or more noise (`srflm privacy plan`)",
-        stops=False,
+        stops="nothing",
     ),
     # ---- the doctor ----------------------------------------------------------------------------
     Check(

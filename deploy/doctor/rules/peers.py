@@ -15,6 +15,8 @@ from deploy.edge.nginx import split_address
 from deploy.operating.diagnosis import Line
 from strategies.errors import ConfigurationError
 
+FLOWER_SECONDS: Final = 300.0
+"""Beyond which Flower refuses a SuperNode."""
 MUCH: Final = 0.1
 """Of the work's deadline, for sending models."""
 
@@ -101,10 +103,11 @@ def _clocks(peers: Sequence[PeerFacts]) -> Iterator[Line]:
     same = [peer for peer in off if off[peer] > 0], [peer for peer in off if off[peer] < 0]
     agreeing = max(same, key=len)
     if len(agreeing) > 1 and len(agreeing) > len(heard) / 2:
-        most = off[agreeing[0]]
+        most = min((off[peer] for peer in agreeing), key=abs)
         side = "behind" if most > 0 else "ahead of"
         found = f"this machine's clock is about {abs(most):.0f} s {side} those of the others"
-        yield error("clock.peers", f"{found} ({', '.join(agreeing)})")
+        severe = abs(most) > FLOWER_SECONDS
+        yield (error if severe else warning)("clock.peers", f"{found} ({', '.join(agreeing)})")
         return
     for peer, ahead in off.items():
         side = "ahead of" if ahead > 0 else "behind"

@@ -20,6 +20,7 @@ from deploy.identity.certificates import read_certificate
 from deploy.identity.keys import new_key, pem_of
 from deploy.processes.supervisor import ProcessTable
 from deploy.site.deployed_site import SITE_VARIABLE
+from srflm_flower.site.ledger import TermLedger
 from tests.deploy.doctor.examined_site import DATA, ExaminedSite
 
 Plant = Callable[[ExaminedSite], dict[str, object] | None]
@@ -53,6 +54,16 @@ def simulation_file(site: ExaminedSite) -> None:
 def unsigned(site: ExaminedSite) -> None:
     for path in site.folder.glob("signatures.*.toml"):
         path.unlink()
+
+
+def other_ledger(site: ExaminedSite) -> None:
+    ledger = site.folder / "state" / "ledger.sqlite"
+    ledger.unlink()
+    TermLedger(ledger, "0" * 64).set_fact("boots", "1")
+
+
+def damaged_ledger(site: ExaminedSite) -> None:
+    (site.folder / "state" / "ledger.sqlite").write_bytes(b"damaged" * 1000)
 
 
 def other_user(site: ExaminedSite) -> None:

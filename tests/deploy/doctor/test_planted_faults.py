@@ -26,6 +26,8 @@ FAULTS: dict[str, tuple[at_home.Plant, Flagged]] = {
     "a vendor that is no member": (at_home.other_vendor, {"site.federation": "error"}),
     "a simulation's file": (at_home.simulation_file, {"site.federation": "error"}),
     "nobody has signed": (at_home.unsigned, {"site.signatures": "error"}),
+    "another federation's ledger": (at_home.other_ledger, {"site.ledger": "error"}),
+    "a damaged ledger": (at_home.damaged_ledger, {"site.ledger": "error"}),
     "another user": (at_home.other_user, {"site.owner": "error"}),
     "a key that others can read": (
         at_home.open_key,

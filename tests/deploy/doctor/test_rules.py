@@ -216,8 +216,10 @@ def test_one_clock_against_one_is_a_warning_and_most_are_an_error() -> None:
     assert clocks(61) == {"b": "warning"}
     assert clocks(61, 0) == {"b": "warning"}
     assert clocks(61, -61) == {"b": "warning", "c": "warning"}
-    assert clocks(61, 70) == {"": "error"}
-    assert clocks(61, 70, 0) == {"": "error"}
+    assert clocks(61, 70) == {"": "warning"}
+    assert clocks(301, 310) == {"": "error"}
+    assert clocks(-301, -310, 0) == {"": "error"}
+    assert clocks(301, 70, 0) == {"": "warning"}
     assert clocks(61, 70, 0, 0) == {"b": "warning", "c": "warning"}
     assert clocks(None, None) == {}
 
