@@ -5,13 +5,20 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from clients.networks.build import build_network
 from deploy.doctor.looks.contact import LEAST_BYTES, call, caller
+from deploy.doctor.looks.data import data_facts
 from deploy.doctor.looks.need import RUNTIME, training_need
+from deploy.doctor.rules.data import data_lines
+from deploy.site.settings import SiteSettings
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
+from tests.clients.data.manifest.test_checking import write_mask
+from tests.clients.data.manifest.test_loading import indexed
 from tests.deploy.doctor.examined_site import ExaminedSite
 from tests.support.tiny import private, tiny_federation
 
@@ -99,3 +106,37 @@ def test_peer_that_says_nothing_is_given_up(
     with silent, caller("a", site.federation, site.folder / "identity") as calling:
         found = call(calling, "b", address=f"127.0.0.1:{silent.getsockname()[1]}")
     assert found.stage == "reach"
+
+
+# ---- data --------------------------------------------------------------------------------------
+
+
+def test_indexed_folder_is_checked_case_by_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = indexed(tmp_path)
+    settings = SiteSettings(vendor="a", data=folder)
+    federation = load_federation(tmp_path / "federation.toml")
+    found, size = data_facts(settings, federation, quick=False)
+    assert dict(found.counts) == {"train": 6, "validation": 2, "test": 2}
+    assert (size, dict(found.findings)) == ((8, 8, 8), {"error": 0, "warning": 0})
+    assert all(count > 0 for count in found.classes.values()) and len(found.classes) > 1
+
+    write_mask(folder, np.zeros_like)
+    found, _ = data_facts(settings, federation, quick=False)
+    assert found.findings["warning"] > 0
+    (line,) = (each for each in data_lines(found) if each.code == "data.cases")
+    assert line.severity == "warning"
+    quick, _ = data_facts(settings, federation, quick=True)
+    assert quick.was_read and quick.findings == {}
+
+
+def test_large_data_are_not_read_in_a_quick_examination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.doctor.looks.data.QUICK_BYTES", 100)
+    federation = tiny_federation(tmp_path, ("a", "b"))
+    settings = SiteSettings(vendor="a")
+    assert not data_facts(settings, federation, quick=True)[0].was_read
+    assert data_facts(settings, federation, quick=False)[0].was_read
