@@ -162,6 +162,13 @@ def test_election_quorum_and_records_know_neither_flower_nor_clocks() -> None:
     assert offenders(core, "flwr", "time", "socket", "numpy") == {}
 
 
+def test_the_doctors_rules_know_neither_files_nor_sockets_nor_clocks() -> None:
+    rules = files_of("deploy/doctor/rules")
+    assert len(rules) >= 7
+    edges = ("time", "socket", "ssl", "subprocess", "psutil", "torch", "deploy.doctor.looks")
+    assert offenders(rules, *edges, *FILES) == {}
+
+
 def test_only_one_room_knows_the_optional_readers_of_images() -> None:
     others = [path for path in files_of(*PACKAGES) if "clients/imaging" not in name_of(path)]
     assert offenders(others, "pydicom", "highdicom", "nibabel") == {}

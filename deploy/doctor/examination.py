@@ -106,9 +106,7 @@ class Examination:
     def run(self) -> None:
         """Take all looks."""
         self.lines.append(ok("site.file", "site.toml is valid"))
-        self._take(
-            "the site's files", lambda: file_lines(file_facts(self.site.folder, self.settings))
-        )
+        self._take("the site's files", lambda: file_lines(file_facts(self.settings)))
         self._take("what runs", lambda: running_lines(self.running))
         self._take("the federation file", self._federation)
         federation = self.federation

@@ -13,18 +13,18 @@ from strategies.errors import ConfigurationError
 EXAMPLE: Final = "host:port as aster.example.org:8443, or [2001:db8::7]:8443"
 
 
-def check_own_address(address: str) -> None:
+def check_own_address(address: str, where: str = "--address") -> None:
     """Check the address that a site gives to the others, as far as it can be seen here.
 
-    Raises :class:`ConfigurationError` that names the mistake: a scheme, a path, no port, an address
-    at which nobody else can reach a site, or no host.
+    Raises :class:`ConfigurationError` that says ``where`` it is, and names the mistake: a scheme, a
+    path, no port, an address at which nobody else can reach a site, or no host.
     """
     mistake = _mistake(address)
     if mistake is not None:
         raise ConfigurationError(
-            f"--address {address!r}, {mistake}",
+            f"{where} {address!r}, {mistake}",
             EXAMPLE,
-            "give the address at which the other members reach this site",
+            "give the address at which the other members reach the site: `srflm site new`",
         )
 
 

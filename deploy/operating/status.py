@@ -154,8 +154,8 @@ def _yielded(lost: Absence, own: str) -> str:
     if lost.vendor != own:
         return what
     return (
-        f"{what}; state/site.log says why; this site tries again after the other vendors, or after"
-        " `srflm down`, `srflm up`"
+        f"{what}; `srflm doctor` and state/site.log say why; this site tries again after the other"
+        " vendors, or after `srflm down`, `srflm up`"
     )
 
 

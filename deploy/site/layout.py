@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.edge.machines import is_ip
 from deploy.processes.port_claims import claim
 from deploy.site.settings import SiteSettings
 from strategies.errors import ConfigurationError
@@ -139,10 +140,12 @@ def require_free(address: str) -> None:
 
 
 def why_not_free(address: str) -> str | None:
-    """Return why ``host:port`` cannot be listened on, or None if it can."""
+    """Return why ``ip:port`` cannot be listened on, or None if it can."""
     host, _, port = address.rpartition(":")
+    plain = host.strip("[]")
+    if not is_ip(plain):  # nginx would take a name; a site says on which address it listens
+        return "no ip:port"
     try:
-        plain = host.strip("[]")
         family = socket.AF_INET6 if ":" in plain else socket.AF_INET
         with socket.create_server((plain, int(port)), family=family):
             return None

@@ -16,20 +16,21 @@ from deploy.operating.running import read_notes
 from deploy.processes.private import PRIVATE
 from deploy.site.deployed_site import SITE_VARIABLE
 from deploy.site.layout import Layout
-from deploy.site.settings import SITE_FILE, SiteSettings
+from deploy.site.settings import SiteSettings
 
 RESTORES: Final = ".restore-*"
 
 
-def file_facts(folder: Path, settings: SiteSettings) -> FileFacts:
+def file_facts(settings: SiteSettings) -> FileFacts:
     """Return the facts about a site's files."""
     places = {"state": settings.state, "run": settings.run, "logs": settings.logs}
     private = {**places, "identity": settings.identity}
     keys = sorted(settings.identity.glob("*.key"))
-    all_files = [folder / SITE_FILE, settings.federation, *private.values(), *keys]
+    # site.toml and the federation file may be somebody else's: it is enough to read them.
+    written = [*private.values(), *keys]
     return FileFacts(
         user=os.geteuid(),
-        owners=frozenset(info.st_uid for info in map(_info, all_files) if info is not None),
+        owners=frozenset(info.st_uid for info in map(_info, written) if info is not None),
         open_keys=tuple(f"{settings.identity.name}/{key.name}" for key in keys if _is_open(key)),
         open_folders=tuple(name for name, path in private.items() if _is_open(path)),
         unwritable=tuple(name for name, path in places.items() if not _writable(path)),

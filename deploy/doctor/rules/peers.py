@@ -58,7 +58,7 @@ def address_line(facts: AddressFacts) -> Line:
         found = f"{address} leads back to this machine alone; the others are on other machines"
         return warning("address.own", found)
     six = all(ip_address(each).version == 6 for each in facts.resolved)
-    if six and ip_address(listening).version == 4:
+    if six and is_ip(listening) and ip_address(listening).version == 4:
         mend = 'set listen = "[::]:PORT" in site.toml, or give the name an IPv4 address too'
         found = f"{host} has IPv6 addresses only, and the site listens on {facts.listen}, IPv4"
         return warning("address.own", found, mend=mend)
