@@ -41,6 +41,7 @@ from deploy.site.layout import Layout
 from deploy.site.settings import SiteSettings, load_site
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.federation import Federation
+from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.network_trial import check_initial_weights, try_network_of
 from strategies.errors import SrflmError
 
@@ -105,7 +106,6 @@ class Examination:
 
     def run(self) -> None:
         """Take all looks."""
-        self.lines.append(ok("site.file", "site.toml is valid"))
         self._take("the site's files", lambda: file_lines(file_facts(self.settings)))
         self._take("what runs", lambda: running_lines(self.running))
         self._take("the federation file", self._federation)
@@ -121,16 +121,20 @@ class Examination:
         self._take("the machine", lambda: self._machine(federation, network))
         self._take("addresses", lambda: [self._address(federation)])
         with ExitStack() as open_until_then:
-            calling = None
-            # Without keys of its own, no peer would answer, and this site's fault would read as
-            # theirs.
-            if not any(line.severity == "error" for line in self.lines if line.code in OWN_KEYS):
-                calling = open_until_then.enter_context(
-                    caller(self.site.vendor, federation, self.settings.identity)
-                )
+            calling = self._calling(federation, open_until_then)
             self._take("ports", lambda: self._ports(federation, calling))
             if calling is not None:
                 self._take("peers", lambda: self._peers(calling, network))
+
+    def _calling(self, federation: Federation, until_then: ExitStack) -> Caller | None:
+        """Return this site as its peers see it; None without usable keys."""
+        # Then no peer would answer, and this site's fault would read as theirs.
+        if any(line.severity == "error" for line in self.lines if line.code in OWN_KEYS):
+            return None
+        identity = self.settings.identity
+        with suppress(SrflmError):
+            return until_then.enter_context(caller(self.site.vendor, federation, identity))
+        return None
 
     def _take(self, what: str, look: Callable[[], Iterable[Line]]) -> None:
         try:
@@ -143,8 +147,16 @@ class Examination:
         try:
             federation = self.site.federation
         except SrflmError as broken:
-            yield of_error("site.federation", broken, "the federation file cannot be used")
+            try:
+                load_federation(self.settings.federation)
+            except SrflmError:
+                yield ok("site.file", "site.toml is valid")
+                yield of_error("site.federation", broken, "the federation file cannot be used")
+            else:  # the fault is this site's, and reads as such
+                found = "site.toml does not fit the agreed federation file"
+                yield of_error("site.file", broken, found)
             return
+        yield ok("site.file", "site.toml is valid, and fits the federation file")
         if not federation.member(self.site.vendor).address:
             found = "the federation file is for a simulation: its members have no address, no keys"
             yield error("site.federation", found)

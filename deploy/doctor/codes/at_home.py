@@ -12,7 +12,8 @@ AT_HOME: Final = (
         "site.file",
         "site.toml",
         "",
-        "it is missing, is no TOML, or has a setting that is unknown or wrong",
+        "it is missing, is no TOML, has a setting that is unknown or wrong, or does not fit the"
+        " federation file",
         "correct the lines that are named; docs/reference/site-toml.md has every setting",
         stops="start",
     ),
@@ -20,7 +21,7 @@ AT_HOME: Final = (
         "site.federation",
         "the agreed federation file, as this site sees it",
         "",
-        "it is missing or invalid, this vendor is no member, or it is not for a deployment",
+        "it is missing or invalid, or it is not for a deployment",
         "copy federation.toml from the consortium or any member; see `federation` in site.toml",
         stops="start",
     ),

@@ -38,6 +38,15 @@ def no_federation_file(site: ExaminedSite) -> None:
     (site.folder / "federation.toml").unlink()
 
 
+def damaged_federation_file(site: ExaminedSite) -> None:
+    site.edit("federation.toml", "rounds = 3", "rounds = -3")
+
+
+def orders_of_a_stranger(site: ExaminedSite) -> None:
+    with (site.folder / "site.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[policy]\nruns-from = ["stranger"]\n')
+
+
 def other_vendor(site: ExaminedSite) -> None:
     site.edit("site.toml", 'vendor = "a"', 'vendor = "stranger"')
 
