@@ -34,8 +34,8 @@ def read_npz(path: Path, target: TargetKind = "class") -> Arrays:
         raise DataError(
             f"no file {path}",
             "a MedMNIST-style .npz file",
-            "correct `data` in site.toml at a site, else the path in the federation file;"
-            " a relative path starts at the folder of the file that names it",
+            "correct the path: `data` in site.toml at a site, else that in the federation file"
+            " (relative paths start at that file)",
             DataError.MISSING,
         )
     state = path.stat()
