@@ -9,7 +9,7 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -44,6 +44,8 @@ from deploy.pacs.credentials import Credentials
 from deploy.pacs.query import Query
 from deploy.site.pacs_settings import PacsSettings
 from deploy.site.settings import SiteSettings, TimeoutSettings
+from docs.doctor_page import doctor_page
+from docs.markdown import page, summary, table
 from srflm_flower.federation.federation import (
     Federation,
     ProtocolSettings,
@@ -58,7 +60,6 @@ from strategies.protocol.records import Edition
 from strategies.settings import AggregationSettings, ElectionSettings
 
 FOLDER = Path(__file__).parent / "reference"
-NOTE = "<!-- Written by docs/generate.py from the code; change the code, then `make reference`. -->"
 
 Sections = tuple[tuple[str, type[BaseModel]], ...]
 
@@ -114,7 +115,7 @@ def federation_page() -> str:
         " a complete file, `srflm config check` checks one. Relative paths start at the file's own"
         " folder."
     )
-    return _page("federation.toml", intro, _sections(FEDERATION_SECTIONS))
+    return page("federation.toml", intro, _sections(FEDERATION_SECTIONS))
 
 
 def site_page() -> str:
@@ -123,7 +124,7 @@ def site_page() -> str:
         "What one site's IT team decides. Nobody else reads it, and no federation file overrides"
         " it. A change takes effect when the site is started again (`srflm down`, then `srflm up`)."
     )
-    return _page("site.toml", intro, _sections(SITE_SECTIONS))
+    return page("site.toml", intro, _sections(SITE_SECTIONS))
 
 
 def query_page() -> str:
@@ -132,14 +133,14 @@ def query_page() -> str:
         "A file that says which series `srflm data pull` fetches from a site's PACS; any name will"
         " do. It stays at the site. [Images from a PACS](../how-to/pacs.md) has an example."
     )
-    return _page("query.toml", intro, _sections(QUERY_SECTIONS))
+    return page("query.toml", intro, _sections(QUERY_SECTIONS))
 
 
 def _sections(sections: Sections) -> Iterator[str]:
     for heading, model in sections:
         yield f"## {heading}"
-        yield _summary(model)
-        yield _table(("setting", "type", "default", "allowed", "what it does"), _settings_of(model))
+        yield summary(model)
+        yield table(("setting", "type", "default", "allowed", "what it does"), _settings_of(model))
 
 
 def _settings_of(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
@@ -211,7 +212,7 @@ def command_line_page() -> str:
         " 2 wrong usage or a wrong file; 130 interrupted. `srflm --install-completion` installs"
         " completion for the shell."
     )
-    return _page("Command line", intro, _commands(click.Context(root, info_name="srflm")))
+    return page("Command line", intro, _commands(click.Context(root, info_name="srflm")))
 
 
 def _commands(context: click.Context) -> Iterator[str]:
@@ -235,7 +236,7 @@ def _commands(context: click.Context) -> Iterator[str]:
         if "--help" not in each.opts and not getattr(each, "hidden", False)
     ]
     if rows:
-        yield _table(("argument or option", "default", "what it does"), rows)
+        yield table(("argument or option", "default", "what it does"), rows)
 
 
 def _name(parameter: click.Parameter, context: click.Context) -> str:
@@ -272,7 +273,7 @@ def error_page() -> str:
         "Every error says what was found, what was expected, and how to mend it. Only the code"
         " leaves a site; the text is in the site's own `state/site.log`."
     )
-    return _page("Error codes", intro, _errors())
+    return page("Error codes", intro, _errors())
 
 
 def _errors() -> Iterator[str]:
@@ -284,8 +285,8 @@ def _errors() -> Iterator[str]:
     for kind, listed in rows.items():
         yield f"## {kind}"
         if kind in vars(errors):
-            yield _summary(vars(errors)[kind])
-        yield _table(("code", "name", "what it means", "how to resolve it"), listed)
+            yield summary(vars(errors)[kind])
+        yield table(("code", "name", "what it means", "how to resolve it"), listed)
 
 
 def documented_codes() -> Iterator[tuple[str, str, str, str]]:
@@ -305,33 +306,15 @@ def documented_codes() -> Iterator[tuple[str, str, str, str]]:
 # ---- pages -------------------------------------------------------------------------------------
 
 
-def _page(title: str, intro: str, parts: Iterable[str]) -> str:
-    return "\n\n".join([f"# {title}", NOTE, intro, *parts]) + "\n"
-
-
-def _summary(kind: type) -> str:
-    """Return the first sentence of a class's docstring, as Markdown."""
-    first = " ".join(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].split())
-    return first.replace("``", "`")
-
-
-def _table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [heading, ("---",) * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
 PAGES: Mapping[str, Callable[[], str]] = {
     "federation-toml.md": federation_page,
     "site-toml.md": site_page,
     "query-toml.md": query_page,
     "command-line.md": command_line_page,
     "error-codes.md": error_page,
+    "doctor.md": doctor_page,
 }
 
 if __name__ == "__main__":
-    for name, page in PAGES.items():
-        (FOLDER / name).write_text(page(), encoding="utf-8")
+    for name, written in PAGES.items():
+        (FOLDER / name).write_text(written(), encoding="utf-8")

@@ -31,7 +31,7 @@ ROOMS = {
     ),
     "deploy": (
         *("identity", "processes", "edge", "flower", "site", "pacs"),
-        *("membership", "serving", "simulation", "operating", "cli"),
+        *("membership", "serving", "simulation", "operating", "doctor", "cli"),
     ),
 }
 """A room (a folder or file of a package) imports only those before it in its package."""
@@ -160,6 +160,13 @@ def test_the_algorithms_know_neither_torch_nor_files() -> None:
 def test_election_quorum_and_records_know_neither_flower_nor_clocks() -> None:
     core = [ROOT / "strategies" / name for name in PURE]
     assert offenders(core, "flwr", "time", "socket", "numpy") == {}
+
+
+def test_the_doctors_rules_know_neither_files_nor_sockets_nor_clocks() -> None:
+    rules = files_of("deploy/doctor/rules")
+    assert len(rules) >= 7
+    edges = ("time", "socket", "ssl", "subprocess", "psutil", "torch", "deploy.doctor.looks")
+    assert offenders(rules, *edges, *FILES) == {}
 
 
 def test_only_one_room_knows_the_optional_readers_of_images() -> None:

@@ -43,7 +43,7 @@ def read_folder(
         raise DataError(
             f"no folder {folder}",
             "a folder with one sub-folder of images per class",
-            "correct the vendor's path in the federation file",
+            "correct the path: `data` in site.toml at a site, else that in the federation file",
             DataError.MISSING,
         )
     if all((folder / name).is_dir() for name in _SPLIT_FOLDERS.values()):

@@ -34,7 +34,8 @@ def read_npz(path: Path, target: TargetKind = "class") -> Arrays:
         raise DataError(
             f"no file {path}",
             "a MedMNIST-style .npz file",
-            "correct the path in the federation file (relative paths start at that file)",
+            "correct the path: `data` in site.toml at a site, else that in the federation file"
+            " (relative paths start at that file)",
             DataError.MISSING,
         )
     state = path.stat()

@@ -17,6 +17,7 @@ from deploy.cli import (
     config,
     consortium,
     data,
+    doctor,
     down,
     export,
     poc,
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("simulate")(simulate.simulate)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
+app.command("doctor")(doctor.doctor)
 app.command("up")(up.up)
 app.command("down")(down.down)
 app.command("status")(status.status)

@@ -20,8 +20,10 @@ def new(
     listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "0.0.0.0:8443",
 ) -> None:
     """Make keys and a site.toml; name the file for the consortium, which has public parts only."""
+    from deploy.edge.addresses import check_own_address
     from deploy.membership.joining import new_site
 
+    check_own_address(address)
     names = [name.strip() for name in roster.split(",") if name.strip()]
     path = new_site(folder, vendor, names, listen, address)
     console = Console(highlight=False, soft_wrap=True)

@@ -35,6 +35,7 @@ def status(
 
 def show_status(found: SiteStatus, console: Console) -> None:
     """Print a status for people."""
+    from deploy.identity.checks import ERROR_DAYS
     from srflm_flower.privacy.statement import spent_line
 
     table = Table(show_header=False, title=f"{found.vendor} ({'up' if found.up else 'down'})")
@@ -71,9 +72,28 @@ def show_status(found: SiteStatus, console: Console) -> None:
     if found.privacy_ledger is not None:
         table.add_row("privacy ledger", escape(str(found.privacy_ledger)))
     for expiry in found.expiring:
-        table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
+        now = datetime.now(UTC)
+        colour = "red" if (expiry.until - now).days <= ERROR_DAYS else "yellow"
+        table.add_row(f"[{colour}]{expiry.certificate}[/]", _expiry(expiry, now))
+    _add_examination(found, table)
     table.add_row("last problem", escape(found.last_problem or "none"))
     console.print(table)
+
+
+def _add_examination(found: SiteStatus, table: Table) -> None:
+    """Add the worst lines of the last examination, with its time: they may be mended by now."""
+    examined = found.examined
+    if examined is None:
+        table.add_row("doctor", "never examined: srflm doctor")
+        return
+    errors, warnings = examined.of("error"), examined.of("warning")
+    counts = f"{examined.counted('error')}, {examined.counted('warning')}"
+    table.add_row("doctor", f"{counts} on {examined.time:%Y-%m-%d %H:%M} UTC: srflm doctor")
+    for line in errors or warnings:
+        colour = "red" if errors else "yellow"
+        about = f" {line.about}" if line.about else ""
+        text = f"{line.code}{about}: {line.finding}; to mend it: {line.mend}"
+        table.add_row(f"[{colour}]{line.severity}[/]", escape(text))
 
 
 def _expiry(found: Expiry, now: datetime) -> str:

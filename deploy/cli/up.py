@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.cli.doctor import in_short, show_lines
 from deploy.cli.site_options import HERE, SiteFolder
 from deploy.processes.private import private_files
 
@@ -30,25 +31,34 @@ def up(
     units: Annotated[
         Path | None, typer.Option(help="with --install: the folder for the unit, if not systemd's")
     ] = None,
+    skip_doctor: Annotated[
+        bool,
+        typer.Option(
+            "--skip-doctor",
+            help="in an emergency: start without the quick examination of `srflm doctor`",
+        ),
+    ] = False,
 ) -> None:
-    """Check the site, then run its SuperLink, SuperNodes, worker, launcher, and edge.
+    """Examine the site, then run its SuperLink, SuperNodes, worker, launcher, and edge.
 
-    Without --detach it stays in the foreground, as systemd wants it; Ctrl-C stops the site. With
-    --install it writes a service that runs as the owner of the site's folder, with as few rights
-    as a site needs.
+    Errors of the examination stop it; `srflm doctor` looks at more. Without --detach it stays in
+    the foreground, as systemd wants it; Ctrl-C stops the site. With --install it writes a service
+    that runs as the owner of the site's folder, with as few rights as a site needs. Example: srflm
+    up site --detach
     """
     if install:
         _install(folder, units)
         return
-    from deploy.operating.control import prepare, start_detached, supervise_here, unresolved
+    from deploy.operating.control import prepare, start_detached, supervise_here
     from deploy.site.deployed_site import site_at
 
     console = Console(highlight=False, soft_wrap=True)
+    if skip_doctor:
+        console.print("[yellow]Not examined: data, clock, disk, memory, peers (--skip-doctor).[/]")
+    else:
+        _examine(folder, console)
     config = prepare(folder, restored)
     site = site_at(folder.resolve())
-    # A warning only: the edge looks names up at each call, and the peer may get its name later.
-    for peer in unresolved(site):
-        console.print(f"[yellow]The address of {peer} does not resolve at the moment.[/]")
     console.print(
         f"{site.vendor} of federation {site.federation.name}, listening on {site.settings.listen}"
     )
@@ -68,3 +78,19 @@ def _install(folder: Path, units: Path | None) -> None:
     console.print(f"Written: {path}")
     console.print(f"To start it, now and at every boot:  sudo systemctl enable --now {path.name}")
     console.print(f"To see it:  systemctl status {path.name};  srflm status {folder}")
+
+
+def _examine(folder: Path, console: Console) -> None:
+    """Examine the site, print what is not in order, and stop at errors."""
+    from deploy.doctor.examination import examine
+    from deploy.doctor.fitness import require_fit
+    from deploy.operating.running import read_notes
+    from deploy.site.layout import Layout
+    from deploy.site.settings import load_site
+
+    if read_notes(Layout.of(load_site(folder.resolve()))) is not None:
+        return  # the site is up, and `prepare` says so
+    found = examine(folder, quick=True)
+    show_lines((*found.of("warning"), *found.of("error")), console)
+    console.print(in_short(found))
+    require_fit(found, folder)

@@ -28,15 +28,26 @@ def clock_difference(port: int, root_certificate: Path) -> float | None:
         # Unsigned, so the peer's edge refuses it; but every answer, even a refusal, has a date.
         connection.request("POST", CALL, body=b"")
         answer = connection.getresponse()
-        now = (before + time.time()) / 2  # the peer answered about halfway
+        after = time.time()
         if answer.status >= 500:  # from this site's own edge, which cannot reach the peer
             return None
-        date = answer.getheader("Date")
-        return parsedate_to_datetime(date).timestamp() - now if date else None
-    except (OSError, http.client.HTTPException, ValueError):
+        return ahead_of(answer.getheader("Date"), before, after)
+    except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
+
+
+def ahead_of(date: str | None, before: float, after: float) -> float | None:
+    """Return by how many seconds an answer's ``date`` is ahead, None if it is no date.
+
+    ``before`` and ``after`` are when the question was sent and the answer came, by this clock.
+    """
+    try:
+        # The peer answered about halfway.
+        return parsedate_to_datetime(date).timestamp() - (before + after) / 2 if date else None
+    except ValueError:
+        return None
 
 
 def clock_problems(ports: Mapping[str, int], root_certificate: Path) -> dict[str, str]:

@@ -253,11 +253,12 @@ def flower_key_header(node_key: str) -> str:
 
     Raises :class:`ConfigurationError` unless it is an OpenSSH public key of a NIST curve.
     """
-    key = _ec_key(node_key, "node key")
+    key = ec_key(node_key, "node key")
     return b64encode(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
-def _ec_key(line: str, what: str) -> ec.EllipticCurvePublicKey:
+def ec_key(line: str, what: str) -> ec.EllipticCurvePublicKey:
+    """Return the key of an OpenSSH line; raise ConfigurationError, which says ``what`` it is."""
     try:
         key = load_ssh_public_key(line.encode("utf-8"))
     except (ValueError, UnsupportedAlgorithm):
@@ -290,7 +291,7 @@ def write_configuration(edge: Edge) -> Path:
     if edge.pinned:
         write_durably(edge.shown, shown_certificate(edge.identity, edge.vendor))
         pinned = {
-            name: authority_for(name, _ec_key(peer.site_key, "site key"))
+            name: authority_for(name, ec_key(peer.site_key, "site key"))
             for name, peer in edge.peers.items()
         }
         for name, authority in pinned.items():

@@ -24,6 +24,9 @@ _NEW_LOOPBACK: Final = (
     f"srflm down, delete {', '.join(LOOPBACK)}, srflm site new with the options of the first time,"
     " then srflm up"
 )
+WARNING_DAYS: Final = 60
+ERROR_DAYS: Final = 14
+"""So long before a certificate expires the operator is warned, and warned in earnest."""
 HOW_TO_RENEW: Final = {
     "site.crt": "send membership.toml to the consortium, which signs it with srflm consortium"
     " assemble; srflm down, srflm site join with its answer, then srflm up",
@@ -42,7 +45,7 @@ def check_identity(folder: Path, vendor: str, now: datetime, roster: Sequence[st
     """
     read_signing_key(folder / "signing.key")
     for peer in dict.fromkeys([vendor, *roster]):
-        _check_node_key(folder / f"node-{peer}.key", folder / f"node-{peer}.pub")
+        check_node_key(folder / f"node-{peer}.key", folder / f"node-{peer}.pub")
     pairs = (("site", "consortium-ca.crt", RENEW), ("loopback", "loopback-ca.crt", ANEW))
     for name, issuer, mend in pairs:
         path, authority_file = folder / f"{name}.crt", folder / issuer
@@ -50,7 +53,7 @@ def check_identity(folder: Path, vendor: str, now: datetime, roster: Sequence[st
         check_pair(certificate, read_ec_key(folder / f"{name}.key"), path, mend)
         check_issuer(certificate, authority, path, mend)
         if name == "site":
-            _check_vendor(certificate, vendor)
+            check_vendor(certificate, vendor)
         check_dates(authority, now, authority_file, "ask the consortium for its new CA")
         check_dates(certificate, now, path, mend)
 
@@ -96,7 +99,8 @@ def check_dates(certificate: x509.Certificate, now: datetime, name: Path | str, 
         raise wrong_certificate(f"{name} expired on {end:%Y-%m-%d}", "a certificate in date", mend)
 
 
-def _check_node_key(key_file: Path, public_file: Path) -> None:
+def check_node_key(key_file: Path, public_file: Path) -> None:
+    """Raise :class:`IdentityError` unless the public file is of the private key."""
     # Without the comment at the end of the line, which anybody may change.
     if public_line(key_file).split() != read(public_file).decode("ascii", "replace").split()[:2]:
         raise IdentityError(
@@ -107,7 +111,8 @@ def _check_node_key(key_file: Path, public_file: Path) -> None:
         )
 
 
-def _check_vendor(certificate: x509.Certificate, vendor: str) -> None:
+def check_vendor(certificate: x509.Certificate, vendor: str) -> None:
+    """Raise :class:`IdentityError` unless ``site.crt`` is in the vendor's name."""
     names = [each.value for each in certificate.extensions]
     alternative = [each for each in names if isinstance(each, x509.SubjectAlternativeName)]
     hosts = [host for each in alternative for host in each.get_values_for_type(x509.DNSName)]

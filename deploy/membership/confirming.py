@@ -134,18 +134,32 @@ def require_confirmed(site: SiteOnDisk) -> None:
     A file that is in force by the site's ledger, or with which this site has come up before, is
     confirmed.  Raises :class:`ConfigurationError`.
     """
-    federation = site.federation
-    known = site.settings.identity / "federation"
-    if known.exists() and known.read_text().strip() == federation.hash:
+    if _has_come_up_with(site):
+        return
+    check_confirmed(site)
+    # Beside the keys: the ledger may be lost.
+    write_durably(_known(site), site.federation.hash.encode())
+
+
+def check_confirmed(site: SiteOnDisk) -> None:
+    """Check the same, and write nothing; raises :class:`ConfigurationError`."""
+    if _has_come_up_with(site):
         return
     # By a record in the ledger a quorum goes by this file, or by the first edition, which leads
     # to it.  Older versions have come to that without signatures.
     editions = site.standing().editions
-    in_force = len(site.state.ledger) > 0 and editions.find(federation.hash) is not None
+    in_force = len(site.state.ledger) > 0 and editions.find(site.federation.hash) is not None
     if not in_force:
         _require_signed(site)
-    # Beside the keys: the ledger may be lost.
-    write_durably(known, federation.hash.encode())
+
+
+def _known(site: SiteOnDisk) -> Path:
+    return site.settings.identity / "federation"
+
+
+def _has_come_up_with(site: SiteOnDisk) -> bool:
+    known = _known(site)
+    return known.exists() and known.read_text().strip() == site.federation.hash
 
 
 def _require_signed(site: SiteOnDisk) -> None:

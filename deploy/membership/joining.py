@@ -14,6 +14,7 @@ import tomlkit
 from pydantic import ValidationError
 
 from clients.files.durable import write_durably
+from deploy.edge.addresses import check_own_address
 from deploy.identity.identity import install_certificate, make_identity
 from deploy.identity.keys import public_line, read_signing_key
 from deploy.membership.confirming import take_over
@@ -87,11 +88,14 @@ def new_site(
 def read_membership(path: Path) -> Membership:
     """Read a ``membership.toml``; raises :class:`ConfigurationError`."""
     try:
-        return Membership.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        found = Membership.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError) as error:
         raise ConfigurationError(
             f"{path}: {error}", "a site's membership.toml", "have the site run `srflm site new`"
         ) from error
+    # Here, as the file may have been edited, or written by a version that did not look.
+    check_own_address(found.address, f"{path} with address")
+    return found
 
 
 def check_own_keys(identity: Path, member: Member) -> None:

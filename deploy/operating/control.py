@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -89,6 +88,7 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
         logs=layout.logs,
         notes=layout.up,
         lock=layout.lock,
+        daily=tuple(python_module("deploy.doctor.process", str(site.folder))),
     )
     path = layout.config("supervisor")
     write_durably(path, config.model_dump_json().encode(), private=True)
@@ -121,18 +121,6 @@ def _require_deployed(site: DeployedSite) -> None:
             "a federation file for a deployment",
             "have the consortium assemble one (docs/how-to/site.md), or try `srflm poc up`",
         )
-
-
-def unresolved(site: DeployedSite) -> list[str]:
-    """Return the peers whose address does not resolve at the moment."""
-    names = []
-    for member in site.federation.vendors:
-        host, port = (member.address or ":").rsplit(":", 1)
-        try:
-            socket.getaddrinfo(host.strip("[]"), int(port or 0))
-        except (OSError, ValueError):
-            names.append(f"{member.name} ({member.address})")
-    return names
 
 
 def start_detached(config: Path, folder: Path) -> ProcessTable:

@@ -14,8 +14,9 @@ import psutil
 from pydantic import Field
 
 from clients.files.lines import complete_lines, size_of
-from deploy.identity.checks import HOW_TO_RENEW, expires_within
+from deploy.identity.checks import HOW_TO_RENEW, WARNING_DAYS, expires_within
 from deploy.membership.roster import describe_roster
+from deploy.operating.diagnosis import Diagnosis, last_diagnosis
 from deploy.operating.running import read_notes
 from deploy.processes.config import Strict
 from deploy.serving.own_superlink import nodes_at
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from deploy.operating.own_spending import OwnSpending
 
 TAIL_BYTES = 65_536
-WARNING_DAYS = 30
-"""So long before a certificate expires the status says so."""
 
 
 class PeerStatus(Strict):
@@ -91,7 +90,7 @@ class SiteStatus(Strict):
     privacy_ledger: Path | None = None
     """The ledger of the data's owner, in a private federation."""
     expiring: tuple[Expiry, ...] = ()
-    """The site's certificates that expire within 30 days, the first one first."""
+    """The site's certificates that expire within 60 days, the first one first."""
     silent: str | None = None
     """Why the site does not vote at the moment."""
     yielded: tuple[str, ...] = ()
@@ -100,6 +99,8 @@ class SiteStatus(Strict):
     """Terms of which two records are committed, with the vendors that have signed both."""
     evidence: tuple[str, ...] = ()
     """Vendors of the deciding edition that have signed two votes which contradict each other."""
+    examined: Diagnosis | None = None
+    """What `srflm doctor` has found last, with its time."""
 
 
 def site_status(site: SiteOnDisk) -> SiteStatus:
@@ -143,6 +144,7 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         yielded=tuple(_yielded(each, site.vendor) for each in ledger.yielded(term) if running),
         contradictions=tuple(str(each) for each in contradictions(ledger)),
         evidence=tuple(_charge(each) for each in evidence(ledger, view.federation)),
+        examined=last_diagnosis(site.settings.state),
     )
 
 
@@ -152,8 +154,8 @@ def _yielded(lost: Absence, own: str) -> str:
     if lost.vendor != own:
         return what
     return (
-        f"{what}; state/site.log says why; this site tries again after the other vendors, or after"
-        " `srflm down`, `srflm up`"
+        f"{what}; `srflm doctor` and state/site.log say why; this site tries again after the other"
+        " vendors, or after `srflm down`, `srflm up`"
     )
 
 
@@ -200,7 +202,7 @@ def _own_spending(site: SiteOnDisk) -> OwnSpending | None:
 
 
 def expiring(identity: Path, now: datetime) -> tuple[Expiry, ...]:
-    """Return the certificates in a site's folder of keys that expire within 30 days."""
+    """Return the certificates in a site's folder of keys that expire within 60 days."""
     found: dict[str, datetime] = {}
     # A certificate that cannot be read is no reason to show no status; srflm up refuses it.
     with suppress(IdentityError):

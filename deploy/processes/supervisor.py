@@ -23,6 +23,7 @@ from clients.files.event_log import EventLog
 from clients.files.locks import AlreadyLocked, locked
 from deploy.processes.children import Child
 from deploy.processes.config import Strict, load_config
+from deploy.processes.daily import Daily
 from deploy.processes.family import ProcessFamily, process_family
 from deploy.processes.keeping import KeptChildren
 from deploy.processes.notify import ServiceManager
@@ -55,6 +56,8 @@ class SupervisorConfig(Strict):
     """File with the :class:`ProcessTable`, for ``srflm status`` and ``srflm down``."""
     lock: Path
     """Lock that keeps a second supervisor from this site."""
+    daily: tuple[str, ...] = ()
+    """Command that is run every day: the examination of the site."""
 
 
 class ProcessTable(Strict):
@@ -72,6 +75,10 @@ def python_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
+def _mortal(command: Sequence[str]) -> list[str]:
+    return python_module("deploy.processes.mortal", str(os.getpid()), *command)
+
+
 @dataclass
 class Supervisor:
     """Starts the programs, and restarts those that end, until :attr:`stopping`."""
@@ -87,6 +94,7 @@ class Supervisor:
         """Run until :attr:`stopping` or :attr:`roster_changed`."""
         children = KeptChildren(self.config.programs, self._start, self._note_end)
         manager, is_up = ServiceManager.of(), False
+        daily = Daily(self._start_daily)
         while not self.stopping and not self.roster_changed:
             if children.tend():
                 self._write_notes(children)
@@ -94,13 +102,20 @@ class Supervisor:
                 manager.ready()
                 is_up = True
             manager.alive()
+            if self.config.daily:
+                daily.tend()
             time.sleep(LOOK_SECONDS)
 
     def _start(self, name: str) -> Child:
         config, log = self.config, self.config.logs / f"{name}.log"
         # Its end is asked for by the kernel too, if this process and the watchdog are both killed.
-        command = python_module("deploy.processes.mortal", str(os.getpid()), *config.programs[name])
+        command = _mortal(config.programs[name])
         return self.members.start(command, config.environment, log, config.folder)
+
+    def _start_daily(self) -> Child:
+        config = self.config
+        log = config.logs / "doctor.log"
+        return self.members.start(_mortal(config.daily), config.environment, log, config.folder)
 
     def _note_end(self, name: str, code: int, wait: float) -> None:
         self.roster_changed |= code == ROSTER_CHANGED

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.edge.machines import is_ip
 from deploy.processes.port_claims import claim
 from deploy.site.settings import SiteSettings
 from strategies.errors import ConfigurationError
@@ -99,7 +100,7 @@ def choose_ports(vendor: str, roster: tuple[str, ...], first: int | None = None)
     peers = [peer for peer in roster if peer != vendor]
     count = 1 + len(roster) + len(peers)
     start = first if first is not None else free_block(count)
-    if first is not None and not _all_free(range(first, first + count)):
+    if first is not None and not all_free(range(first, first + count)):
         raise ConfigurationError(
             f"a port between {first} and {first + count - 1} that is in use",
             f"{count} free loopback ports from {first} on",
@@ -119,7 +120,7 @@ def free_block(count: int) -> int:
     for _ in range(200):
         start = chooser.randrange(FIRST_PORT, LAST_PORT - count)
         ports = range(start, start + count)
-        if _all_free(ports) and claim(ports):
+        if all_free(ports) and claim(ports):
             return start
     raise ConfigurationError(
         f"no {count} free ports in a row", "a machine with free ports", "end some programs"
@@ -128,20 +129,34 @@ def free_block(count: int) -> int:
 
 def require_free(address: str) -> None:
     """Raise :class:`ConfigurationError` when ``host:port`` cannot be listened on."""
-    host, port = address.rsplit(":", 1)
-    try:
-        with socket.create_server((host.strip("[]"), int(port))):
-            return
-    except OSError as error:
+    reason = why_not_free(address)
+    if reason is not None:
         raise ConfigurationError(
-            f"listen = {address!r}, on which nothing can listen ({os.strerror(error.errno or 0)})",
+            f"listen = {address!r}, on which nothing can listen ({reason})",
             "an address of this machine and a free port",
             "end the program that uses it, or change `listen` in site.toml and, with the others,"
             " the address in federation.toml",
-        ) from error
+        )
 
 
-def _all_free(ports: range) -> bool:
+def why_not_free(address: str) -> str | None:
+    """Return why ``ip:port`` cannot be listened on, or None if it can."""
+    host, _, port = address.rpartition(":")
+    plain = host.strip("[]")
+    if not is_ip(plain):  # nginx would take a name; a site says on which address it listens
+        return "no ip:port"
+    try:
+        family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+        with socket.create_server((plain, int(port)), family=family):
+            return None
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
+    except (ValueError, OverflowError):
+        return "no ip:port"
+
+
+def all_free(ports: range) -> bool:
+    """Return whether nobody uses any of these loopback ports."""
     with ExitStack() as held:
         for port in ports:
             probe = held.enter_context(socket.socket())

@@ -50,13 +50,14 @@ def count_examples(federation: Federation) -> dict[str, Counts]:
     for vendor in federation.roster:
         data = load_vendor_data(federation.data_plan(), vendor)
         sizes = len(data.train), len(data.validation), len(data.test)
-        by_class = _by_class(data.train, federation.task)
+        by_class = count_by_class(data.train, federation.task)
         counts[vendor] = Counts(*sizes, by_class, size_of(data))
         forget_cached_data()  # so that only one vendor's data is in memory at a time
     return counts
 
 
-def _by_class(train: Records, task: TaskSettings) -> tuple[int, ...]:
+def count_by_class(train: Records, task: TaskSettings) -> tuple[int, ...]:
+    """Return the records of each class, or those with a pixel of it; nothing without classes."""
     if train.classes is not None and isinstance(task, ClassificationSettings):
         return tuple(train.classes.bincount(minlength=len(task.classes)).tolist())
     if isinstance(task, SegmentationSettings):

@@ -226,7 +226,7 @@ def test_up_twice_and_a_peer_whose_address_does_not_resolve(site: Path) -> None:
     try:
         first = run([SRFLM, "up", "--detach"], cwd=site)
         assert first.returncode == 0, first.stdout + first.stderr
-        warning = "The address of c (nowhere.invalid:8443) does not resolve at the moment."
+        warning = "peer.name c: nowhere.invalid:8443: the name does not resolve"
         assert warning in first.stdout and "Up (process" in first.stdout
         text = fails(site, DeploymentError.UP, 1, "up", "--detach")
         assert "the site of a is up already (process " in text and "srflm down" in text

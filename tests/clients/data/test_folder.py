@@ -95,7 +95,7 @@ def test_hidden_files_are_ignored(tmp_path: Path) -> None:
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
     error = refused(tmp_path / "none")
     assert error.code == DataError.MISSING
-    assert "correct the vendor's path" in error.mend
+    assert "`data` in site.toml" in error.mend
 
 
 def test_folder_of_an_unknown_class_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from deploy.identity.checks import check_identity
 from deploy.identity.identity import make_identity
 from deploy.identity.keys import public_line
 from deploy.membership.consortium import assemble, assemble_change
-from deploy.membership.joining import join, new_site
+from deploy.membership.joining import join, new_site, read_membership
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from srflm_flower.federation.successor import check_successor, difference
 from strategies.errors import ConfigurationError
@@ -224,3 +224,10 @@ def test_weights_of_frozen_features_travel_beside_the_file_too(tmp_path: Path) -
         assert str(tmp_path) not in (answer / "federation.toml").read_text()
         join(tmp_path / vendor, answer)
         assert (tmp_path / vendor / "public.safetensors").read_bytes() == b"weights"
+
+
+def test_membership_with_a_wrong_address_is_named_as_such(tmp_path: Path) -> None:
+    file = new_site(tmp_path / "a", "a", ("a", "b"), "127.0.0.1:9443", "a.example.org")
+    with pytest.raises(ConfigurationError) as caught:
+        read_membership(file)
+    assert "membership.toml with address 'a.example.org', without a port" in caught.value.found

@@ -25,6 +25,7 @@ PROGRAMS = (
     "deploy.flower.worker",
     "deploy.serving.launcher",
     "deploy.operating.roster_switch",
+    "deploy.doctor.process",
 )
 
 
@@ -48,6 +49,7 @@ def test_program_of_a_site_begins_with_a_private_umask(
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO()))  # the watchdog's parent is gone
     monkeypatch.setattr(os, "execv", lambda path, words: None)  # what edge and switch become
+    monkeypatch.setattr(os, "nice", lambda by: by)  # the tests themselves go on as they were
     nothing = str(tmp_path / "nothing")
     monkeypatch.setattr(sys, "argv", [module, nothing, nothing, nothing])
     with suppress(SystemExit):  # without a configuration it ends at once

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.processes.port_claims import CLAIM_SECONDS, claim
 from deploy.site import layout as site_layout
-from deploy.site.layout import choose_ports, free_block, require_free
+from deploy.site.layout import choose_ports, free_block, require_free, why_not_free
 from strategies.errors import ConfigurationError
 
 ROSTER = ("a", "b", "c")
@@ -51,6 +51,24 @@ def test_many_sites_that_start_at_once_do_not_meet(
         ports = choose_ports("b", ROSTER)
         chosen += [ports.superlink, *ports.supernode.values(), *ports.outbound.values()]
     assert len(set(chosen)) == len(chosen)
+
+
+def test_address_that_can_be_listened_on_is_free_in_either_family() -> None:
+    for host in ("127.0.0.1", "[::1]"):
+        family = socket.AF_INET6 if "[" in host else socket.AF_INET
+        try:
+            probe = socket.create_server((host.strip("[]"), 0), family=family)
+        except OSError:  # a machine without IPv6
+            continue
+        with probe:
+            address = f"{host}:{probe.getsockname()[1]}"
+            assert "in use" in str(why_not_free(address))
+        assert why_not_free(address) is None
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:8443", "localhost:8443", "8443", "x:y", ""])
+def test_address_that_cannot_be_listened_on_has_a_reason(address: str) -> None:
+    assert why_not_free(address)
 
 
 def test_port_in_use_is_refused_with_what_to_do() -> None:
