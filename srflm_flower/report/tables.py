@@ -14,7 +14,8 @@ from srflm_flower.report.wording import (
     metric_in_full,
     number,
 )
-from srflm_flower.results.summary import RunSummary, VendorSummary, mean_over_vendors, spans
+from srflm_flower.results.spans import spans
+from srflm_flower.results.summary import RunSummary, VendorSummary, mean_over_vendors
 from strategies.phases import PHASES, phase_in_full
 from strategies.protocol.records import Metrics, PhaseCost, TermRecord
 
