@@ -26,7 +26,7 @@ ROOMS = {
         *("results", "privacy", "networks", "learner", "models", "bundles", "case_pictures"),
     ),
     "srflm_flower": (
-        *("federation", "privacy", "results", "report", "site", "run"),
+        *("federation", "privacy", "results", "report", "package", "site", "run"),
         *("client_app", "server_app", "comparison", "attacks"),
     ),
     "deploy": (

@@ -58,8 +58,9 @@ class ModelFile:
                 return (side,) * self.task.spatial_dims
         return None
 
-    def write(self, path: Path) -> None:
-        """Write the file durably."""
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file; equal models give equal bytes."""
         metadata = {
             "format": _FORMAT,
             # Not where the training began: the file names a path of the machine that wrote it.
@@ -71,7 +72,24 @@ class ModelFile:
         }
         # safetensors stores the raw memory, in whatever order it is.
         arrays = {name: np.asarray(array, order="C") for name, array in self.weights.items()}
-        write_durably(path, save(arrays, metadata=metadata))
+        return _in_order(save(arrays, metadata=metadata))
+
+    def write(self, path: Path) -> None:
+        """Write the file durably."""
+        write_durably(path, self.content)
+
+
+def _in_order(data: bytes) -> bytes:
+    """Return a safetensors file with its notes in alphabetical order.
+
+    The library writes them in an order of its own, another one each time.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    notes = dict(sorted(header.pop("__metadata__").items()))
+    text = json.dumps({"__metadata__": notes, **header}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def marked(noiseless: bool) -> dict[str, Any]:

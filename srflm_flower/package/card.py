@@ -211,9 +211,7 @@ def _validation(
         having = {vendor: each[name] for vendor, each in told.items() if name in each}
         values = [*having.values()]
         mean = sum(values) / len(values)
-        found[name] = Spread(
-            by_vendor=having, mean=mean, lowest=min(values), highest=max(values)
-        )
+        found[name] = Spread(by_vendor=having, mean=mean, lowest=min(values), highest=max(values))
     return found
 
 

@@ -41,7 +41,9 @@ class Outcome(NamedTuple):
         parts = [f"{self.done} of {self.planned} {noun}{extra}"]
         parts += [f"{vendor} missed {terms(numbers)}" for vendor, numbers in self.missed.items()]
         if self.stood_in:
-            parts.append(f"another vendor stood in for the elected server in {terms(self.stood_in)}")
+            parts.append(
+                f"another vendor stood in for the elected server in {terms(self.stood_in)}"
+            )
         return "; ".join(parts)
 
 
