@@ -6,7 +6,7 @@ The models, the ledger, and the report are for the site itself; the package is t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,7 @@ from clients.networks.features.records import FeatureRecords
 from deploy.processes.private import private_files
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.package import Material, Package, write_package
-from srflm_flower.federation.federation import Federation
-from srflm_flower.federation.loading import with_changes
+from deploy.site.planned import planned as planned_of
 from srflm_flower.package.about import AboutSettings
 from srflm_flower.package.card import OwnScore, OwnTest
 from srflm_flower.report import write_cases
@@ -33,7 +32,7 @@ from srflm_flower.results.release import Release, averaged_through
 from srflm_flower.results.summary import summarise
 from srflm_flower.site.released_so_far import released_so_far
 from strategies.errors import RunFolderError
-from strategies.protocol.records import Metrics, TermRecord
+from strategies.protocol.records import Metrics
 from strategies.weights import Weights
 
 CASES = "cases.html"
@@ -115,7 +114,7 @@ def export_site(
     write_durably(folder / "ledger.jsonl", ("\n".join(lines) + "\n").encode())
     # No noise covers exact test metrics, and a report is handed on.
     hidden = federation.privacy.private and federation.privacy.metrics != "exact"
-    planned = _planned(site, records)
+    planned = planned_of(site, records)
     own = {} if hidden else {site.vendor: test}
     summary = summarise(planned, records, 0.0, own, {}, asked=())
     page = report_page(planned, records, summary).encode()
@@ -139,13 +138,6 @@ def export_site(
         material = Material(planned, files["global"], release, committed, page, own_test)
         package = write_package(site, folder, material, about or AboutSettings())
     return Export(release, found is not None, test, advice, noiseless, pictures, package)
-
-
-def _planned(site: DeployedSite, records: Sequence[TermRecord]) -> Federation:
-    """Return the federation with the rounds that were ordered: what is missing of them shows."""
-    order, per_term = site.state.ledger.order(), site.federation.rounds_per_term
-    ordered = max(order.rounds if order is not None else 0, records[-1].round)
-    return with_changes(site.federation, run__rounds=-(-ordered // per_term) * per_term)
 
 
 def _own_test(site: DeployedSite, model: Weights, metrics: Metrics) -> OwnTest:

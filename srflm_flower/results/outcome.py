@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from srflm_flower.federation.federation import Federation
 from srflm_flower.results.spans import terms
+from strategies.election import ranking_after
 from strategies.protocol.records import TermRecord
 from strategies.protocol.roster_change import Editions
 
@@ -54,13 +55,30 @@ def outcome_of(federation: Federation, records: Sequence[TermRecord]) -> Outcome
     # Terms of a run that was resumed may be shorter than the plan: count those that are done.
     planned = len(records) + math.ceil(ahead / federation.rounds_per_term)
     missed = {vendor: terms_missed(federation, records, vendor) for vendor in federation.roster}
+    elected = elected_in(federation, records)
     return Outcome(
         len(records),
         planned,
         rounds,
         {vendor: numbers for vendor, numbers in missed.items() if numbers},
-        tuple(record.term for record in records if record.attempt > 0),  # 0: the elected server
+        tuple(record.term for record in records if record.server != elected[record.term]),
     )
+
+
+def elected_in(federation: Federation, records: Sequence[TermRecord]) -> dict[int, str]:
+    """Return the vendor that was elected for each term; another may have stood in for it.
+
+    Of a vendor that was silent as the server no record says anything but the ranking before.
+    """
+    first, editions = federation.first_ranking, Editions(federation.first_edition)
+    elected, head = dict[int, str](), None
+    for record in records:
+        editions = editions.recovered_by(record)
+        ranking = ranking_after(head, first, editions.at(record.term).roster)
+        # Attempt 0 belongs to the elected vendor, whatever a record made by hand says before it.
+        elected[record.term] = record.server if record.attempt == 0 else ranking[0]
+        editions, head = editions.after(record), record
+    return elected
 
 
 def terms_missed(

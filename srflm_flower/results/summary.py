@@ -139,6 +139,11 @@ def what_happened(
     return "; ".join(parts)
 
 
+def vendors_with(summary: RunSummary) -> tuple[str, ...]:
+    """Return the vendors of which the summary has figures on test data."""
+    return tuple(v for v, each in summary.vendors.items() if each.personalised | each.released)
+
+
 def mean_over_vendors(metrics: Sequence[Metrics]) -> Metrics:
     """Return the unweighted mean of every metric over the vendors that have it."""
     # "examples" is the size of a split, not a metric of the model.
