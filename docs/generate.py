@@ -57,7 +57,7 @@ from srflm_flower.package.about import AboutSettings, ProjectSettings, Requester
 from srflm_flower.site.policy import SitePolicy
 from strategies import errors
 from strategies.protocol.records import Edition
-from strategies.settings import AggregationSettings, ElectionSettings
+from strategies.settings import AggregationSettings, ElectionSettings, EntrySettings
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code; change the code, then `make reference`. -->"
@@ -83,6 +83,7 @@ FEDERATION_SECTIONS: Sections = (
     ("`[model]`", ModelSettings),
     ("`[model.initial-weights]`", InitialWeights),
     ("`[model.features]`", FeatureSettings),
+    ("`[model.entry]`, `[aggregation.entry]`, `[election.entry]`", EntrySettings),
     ("`[training]`", TrainingSettings),
     ("`[election]`", ElectionSettings),
     ("`[aggregation]`", AggregationSettings),

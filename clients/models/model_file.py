@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from clients.files.durable import write_durably
+from clients.networks.told import not_told
 from clients.preparation.settings import PrepareSettings
 from clients.settings import ModelSettings
 from clients.tasks.settings import TaskSettings, read_task
@@ -65,7 +66,7 @@ class ModelFile:
             "format": _FORMAT,
             # Not where the training began: the file names a path of the machine that wrote it.
             "model": _at(self.model, None).model_dump_json(
-                by_alias=True, exclude={"initial_weights"}
+                by_alias=True, exclude=not_told(self.model)
             ),
             "task": self.task.model_dump_json(by_alias=True),
             "notes": json.dumps(self.notes),
@@ -144,8 +145,9 @@ def load_model(path: str | Path) -> nn.Module:
     try:
         network = build_network(_at(file.model, Path(path).parent), file.task, file.image_shape)
     except ConfigurationError as error:
-        # The file is right; a package, or the file with the frozen features, is missing.
-        if isinstance(error.__cause__, ImportError) or file.model.features is not None:
+        # The file is right; a package, the agreed extension, or the frozen features are missing.
+        others = file.model.features is not None or file.model.entry is not None
+        if isinstance(error.__cause__, ImportError) or others:
             raise
         raise _not_a_model(path, error.found) from error
     try:
