@@ -36,3 +36,11 @@ def mixed_precision(device: torch.device, wanted: bool) -> AbstractContextManage
     if wanted and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
+
+
+def gpus_for(device: str) -> int:
+    """Return the number of GPUs of which a simulation's engine must know for this setting.
+
+    Else the engine hides them from the vendors' processes; Apple's MPS needs no such permission.
+    """
+    return torch.cuda.device_count() if device in ("auto", "cuda") else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, Strict, ValidationInfo, field_validator
@@ -17,7 +16,7 @@ from clients.partition_settings import (
 from clients.paths import DataPath
 from clients.preparation.augment_settings import AugmentSettings
 from clients.preparation.settings import PrepareSettings
-from strategies.settings import Settings
+from strategies.settings import ENTRY, EntrySettings, Settings, check_entry, is_plain
 
 Network = Literal["small-cnn", "resnet18", "densenet121", "efficientnet-b0"]
 """The classifiers with names of their own; every other network is a class that has arguments."""
@@ -249,13 +248,13 @@ class ModelSettings(Settings):
         default="small-cnn",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$",
         description='Network by name: "small-cnn", "resnet18", "densenet121", "efficientnet-b0",'
-        ' "linear" (on [model.features]), "dncnn", or a class of monai.networks.nets, such as'
-        ' "DenseNet169" or "UNet".',
+        ' "linear" (on [model.features]), "dncnn", "entry" (of [model.entry]), or a class of'
+        ' monai.networks.nets, such as "DenseNet169" or "UNet".',
     )
     arguments: dict[str, Any] = Field(
         default={},
-        description='Arguments of a class of MONAI, or of "dncnn", under the names that they have'
-        " there: numbers, texts, true or false, and arrays of these.",
+        description='Arguments of a class of MONAI, of "dncnn", or of an entry, under the names'
+        " that they have there: numbers, texts, true or false, and arrays of these.",
     )
     norm: Literal["batch", "group"] = Field(
         default="batch", description='Normalisation of "small-cnn".'
@@ -281,11 +280,21 @@ class ModelSettings(Settings):
         default=None,
         description="Weights with which all members begin; left out, they follow from the seed.",
     )
+    entry: EntrySettings | None = ENTRY
     features: FeatureSettings | None = Field(
         default=None,
         description='Frozen features on which network "linear" is trained; left out, the whole'
         " network is.",
     )
+
+    @field_validator("entry")
+    @classmethod
+    def _entry_goes_with_network(
+        cls, entry: EntrySettings | None, info: ValidationInfo
+    ) -> EntrySettings | None:
+        if entry is not None and entry.options:
+            raise ValueError("expected no options for a network; write them into model.arguments")
+        return check_entry(entry, info.data.get("network"), "network")
 
     @field_validator("arguments")
     @classmethod
@@ -295,19 +304,11 @@ class ModelSettings(Settings):
             raise ValueError(f"expected none with network {network!r}; remove them")
         # Names are checked where networks are built: this file must not import MONAI.
         for name, value in arguments.items():
-            if not _is_plain(value):
+            if not is_plain(value):
                 raise ValueError(
                     f"expected numbers, texts, true or false, and arrays of these; correct {name!r}"
                 )
         return arguments
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return isinstance(value, bool | int | str) or (
-        isinstance(value, float) and math.isfinite(value)
-    )
 
 
 class TrainingSettings(Settings):

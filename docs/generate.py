@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -54,10 +55,11 @@ from srflm_flower.federation.federation import (
 )
 from srflm_flower.federation.member import Member
 from srflm_flower.federation.personalised import OwnModelSettings, PersonalisedSettings
+from srflm_flower.package.about import AboutSettings, ProjectSettings, RequesterSettings
 from srflm_flower.site.policy import SitePolicy
 from strategies import errors
 from strategies.protocol.records import Edition
-from strategies.settings import AggregationSettings, ElectionSettings
+from strategies.settings import AggregationSettings, ElectionSettings, EntrySettings
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -82,6 +84,7 @@ FEDERATION_SECTIONS: Sections = (
     ("`[model]`", ModelSettings),
     ("`[model.initial-weights]`", InitialWeights),
     ("`[model.features]`", FeatureSettings),
+    ("`[model.entry]`, `[aggregation.entry]`, `[election.entry]`", EntrySettings),
     ("`[training]`", TrainingSettings),
     ("`[election]`", ElectionSettings),
     ("`[aggregation]`", AggregationSettings),
@@ -102,6 +105,24 @@ SITE_SECTIONS: Sections = (
     ("The file that `credentials` in `[pacs]` names", Credentials),
 )
 QUERY_SECTIONS: Sections = (("Settings", Query),)
+ABOUT_SECTIONS: Sections = (
+    ("Top of the file", AboutSettings),
+    ("`[requester]`", RequesterSettings),
+    ("`[project]`", ProjectSettings),
+)
+
+SITE_INTRO = (
+    "What one site's IT team decides. Nobody else reads it, and no federation file overrides"
+    " it. A change takes effect when the site is started again (`srflm down`, then `srflm up`)."
+)
+QUERY_INTRO = (
+    "A file that says which series `srflm data pull` fetches from a site's PACS; any name will"
+    " do. It stays at the site. [Images from a PACS](../how-to/pacs.md) has an example."
+)
+ABOUT_INTRO = (
+    "What only people can state about a model, for its [package](../how-to/model-package.md);"
+    " any name will do. Without it the card says that nobody has stated it."
+)
 
 # ---- settings ----------------------------------------------------------------------------------
 
@@ -118,22 +139,9 @@ def federation_page() -> str:
     return page("federation.toml", intro, _sections(FEDERATION_SECTIONS))
 
 
-def site_page() -> str:
-    """Return the page about ``site.toml``."""
-    intro = (
-        "What one site's IT team decides. Nobody else reads it, and no federation file overrides"
-        " it. A change takes effect when the site is started again (`srflm down`, then `srflm up`)."
-    )
-    return page("site.toml", intro, _sections(SITE_SECTIONS))
-
-
-def query_page() -> str:
-    """Return the page about the query files of ``srflm data pull``."""
-    intro = (
-        "A file that says which series `srflm data pull` fetches from a site's PACS; any name will"
-        " do. It stays at the site. [Images from a PACS](../how-to/pacs.md) has an example."
-    )
-    return page("query.toml", intro, _sections(QUERY_SECTIONS))
+def settings_page(title: str, sections: Sections, intro: str) -> str:
+    """Return the page about a small file of settings."""
+    return page(title, intro, _sections(sections))
 
 
 def _sections(sections: Sections) -> Iterator[str]:
@@ -308,8 +316,9 @@ def documented_codes() -> Iterator[tuple[str, str, str, str]]:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "federation-toml.md": federation_page,
-    "site-toml.md": site_page,
-    "query-toml.md": query_page,
+    "site-toml.md": partial(settings_page, "site.toml", SITE_SECTIONS, SITE_INTRO),
+    "query-toml.md": partial(settings_page, "query.toml", QUERY_SECTIONS, QUERY_INTRO),
+    "about-toml.md": partial(settings_page, "about.toml", ABOUT_SECTIONS, ABOUT_INTRO),
     "command-line.md": command_line_page,
     "error-codes.md": error_page,
     "doctor.md": doctor_page,

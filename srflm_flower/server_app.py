@@ -14,7 +14,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from srflm_flower.federation.network_trial import check_network
 from srflm_flower.results.summary import term_line
-from srflm_flower.run.conduct import Run
+from srflm_flower.run.conduct import ConductedRun
 from srflm_flower.run.folder import RunFolder, create_run_folder
 from srflm_flower.run.simulated_site import folder_note
 from strategies.errors import ConfigurationError
@@ -41,7 +41,7 @@ def _conduct(grid: Grid, folder: RunFolder) -> None:
         federation = folder.federation()
         folder.require_counted(federation)
         observer = _Logged(EventLog(folder.events), federation.task.metric)
-        summary = Run(folder, federation, observer).conduct(grid)
+        summary = ConductedRun(folder, federation, observer).conduct(grid)
         log(INFO, "%s", summary.what_happened)
         log(INFO, "Report: %s", folder.report)
 

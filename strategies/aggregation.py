@@ -1,4 +1,4 @@
-"""Aggregate the vendors' updates with Flower's own strategies, by one of four rules.
+"""Aggregate the vendors' updates: by one of four rules of Flower's own, or by an agreed entry.
 
 * ``mean``: the unweighted mean of docs/explanation/method.md, step 2.
 * ``weighted-mean``: FedAvg, weighted by examples (McMahan et al., AISTATS 2017).
@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from flwr.app import Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedTrimmedAvg, Krum
 
+from strategies.errors import ConfigurationError
+from strategies.extensions import AGGREGATIONS, load_entry
 from strategies.flower_private import message_without_superlink
 from strategies.settings import AggregationSettings
-from strategies.weights import Weights, from_arrays, to_arrays
+from strategies.weights import Weights, check_like, from_arrays, to_arrays
 
 _WEIGHT = "weight"
 
@@ -36,6 +39,8 @@ def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> W
     """
     if not updates:
         raise ValueError("there is nothing to aggregate: found no update, expected at least one")
+    if settings.rule == "entry":
+        return _by_entry(updates, settings)
     # Equal weights turn Flower's weighted mean into the unweighted one.
     weighted = settings.rule == "weighted-mean"
     replies = [_as_reply(update, update.examples if weighted else 1) for update in updates.values()]
@@ -69,6 +74,24 @@ def joined(
     return aggregate(both, AggregationSettings(rule="weighted-mean"))
 
 
+def _by_entry(updates: Mapping[str, Update], settings: AggregationSettings) -> Weights:
+    """Return what code of others makes of the updates, if it is a model like them."""
+    assert settings.entry is not None  # AggregationSettings checks it
+    rule, name = load_entry(AGGREGATIONS, settings.entry), settings.entry.name
+    like = next(iter(updates.values())).weights
+    try:
+        found = rule(dict(updates), **settings.entry.options)
+        made = {each: np.asarray(array) for each, array in dict(found).items()}
+    except Exception as error:  # code of others raises anything
+        raise ConfigurationError(
+            f"the aggregation {name!r}, which failed ({type(error).__name__})",
+            "a rule that takes every set of usable updates",
+            "ask who has written it, or choose another aggregation.rule",
+        ) from error
+    check_like(made, like)
+    return {each: made[each] for each in like}  # in the order of the network
+
+
 def _flower_rule(settings: AggregationSettings) -> FedAvg:
     match settings.rule:
         case "mean" | "weighted-mean":
@@ -77,6 +100,8 @@ def _flower_rule(settings: AggregationSettings) -> FedAvg:
             return FedTrimmedAvg(weighted_by_key=_WEIGHT, beta=settings.trim)
         case "krum":
             return Krum(weighted_by_key=_WEIGHT, num_malicious_nodes=settings.faulty)
+        case "entry":
+            raise ValueError("an entry is no rule of Flower's")
 
 
 def _as_reply(update: Update, weight: float) -> Message:

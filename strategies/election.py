@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from strategies.errors import ConfigurationError
+from strategies.extensions import ELECTIONS, load_entry
 from strategies.protocol.records import Ballot, TermRecord
 from strategies.settings import ElectionSettings
 
@@ -191,6 +193,25 @@ class Fixed:
         return (self.server, *(v for v in election.roster if v != self.server))
 
 
+@dataclass(frozen=True)
+class ByEntry:
+    """A policy of another distribution; its ranking must have every vendor of the roster once."""
+
+    name: str
+    policy: ElectionPolicy
+
+    def rank(self, election: Election) -> Ranking:
+        """Return the policy's ranking; raises :class:`ConfigurationError` if it is none."""
+        ranking = tuple(self.policy.rank(election))
+        if sorted(ranking) != sorted(election.roster):
+            raise ConfigurationError(
+                f"the election policy {self.name!r}, whose ranking does not name each vendor once",
+                f"{', '.join(election.roster)}, in any order",
+                "ask who has written it, or choose another election.policy",
+            )
+        return ranking
+
+
 def election_policy(settings: ElectionSettings, seed: int) -> ElectionPolicy:
     """Return the policy that ``settings`` name."""
     match settings.policy:
@@ -205,6 +226,10 @@ def election_policy(settings: ElectionSettings, seed: int) -> ElectionPolicy:
         case "fixed":
             assert settings.server is not None  # ElectionSettings checks it
             return Fixed(settings.server)
+        case "entry":
+            assert settings.entry is not None  # ElectionSettings checks it
+            make = load_entry(ELECTIONS, settings.entry)
+            return ByEntry(settings.entry.name, make(seed, **settings.entry.options))
 
 
 def first_ranking(policy: ElectionPolicy, roster: Sequence[str]) -> Ranking:

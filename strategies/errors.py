@@ -15,6 +15,7 @@
     ├── RunFolderError             SRFLM-R…   the run's folder is in use, missing, or not writable
     ├── DeploymentError            SRFLM-E…   a site cannot be brought up, down, or reached
     ├── PacsError                  SRFLM-W…   a site's own PACS does not answer as it should
+    ├── PackageError               SRFLM-K…   a model package is not what its site has signed
     ├── SimulationError            SRFLM-S1   Flower's simulation did not start or broke off
     └── IdentityError              SRFLM-I…   a site's keys or certificates are missing or wrong
 
@@ -156,18 +157,6 @@ class MessageRefused(SrflmError):
     HARMFUL: Final = "SRFLM-P20"
     """The proposed model is worse on this site's validation data than aggregation.guard allows.
     Nothing needs to be done: the next vendor serves.  If all fail, see docs/how-to/guard.md."""
-
-
-MENDED_BY_OPENING: Final = frozenset(
-    {
-        MessageRefused.TERM,
-        MessageRefused.ATTEMPT,
-        MessageRefused.SERVER,
-        MessageRefused.PARENT,
-        MessageRefused.NO_ORDER,
-    }
-)
-"""Codes of refusals that may end once the server has opened the term and updated the sites."""
 
 
 class BundleRefused(SrflmError):
@@ -315,6 +304,19 @@ class PacsError(SrflmError):
     """The PACS did not take a result.  Ask its operators, with the number that the message has."""
 
 
+class PackageError(SrflmError):
+    """A model package is not what its site has signed; ``found`` names all that does not fit."""
+
+    NO_PACKAGE: Final = "SRFLM-K1"
+    """The file or folder is no model package.  Name one that `srflm export` has made."""
+    CHANGED: Final = "SRFLM-K2"
+    """Files of the package are missing, changed, or not listed.  Get it again from its site."""
+    NOT_SIGNED: Final = "SRFLM-K3"
+    """The package is not signed by its vendor, or is of another federation.  Ask its site."""
+    CONTRADICTS: Final = "SRFLM-K4"
+    """The package's card or model is not what its ledger says.  Ask the site that has signed it."""
+
+
 class SimulationError(SrflmError):
     """Flower's simulation did not start, or broke off without a summary of the run."""
 
@@ -338,8 +340,7 @@ class IdentityError(SrflmError):
 
 
 INTERNAL_ERROR: Final = "SRFLM-X1"
-"""The site met an exception that is not in this tree.  Read state/site.log at that site; the text
-never leaves it."""
+"""The site met an exception that is not in this tree.  Read its state/site.log, which stays."""
 
 NO_REPLY: Final = "SRFLM-X2"
 """The vendor did not answer within the deadline.  See whether its site is up and reachable; raise

@@ -22,11 +22,12 @@ from flwr.serverapp.strategy import Result
 
 from strategies.aggregation import Update, aggregate, joined
 from strategies.election import ElectionPolicy, Ranking, first_ranking, ranking_after
-from strategies.errors import MENDED_BY_OPENING, UpdateRejected
+from strategies.errors import UpdateRejected
 from strategies.own_loop import OwnLoop
 from strategies.protocol import messages as wire
 from strategies.protocol.messages import Answer
 from strategies.protocol.records import Absence, Proposal, RunOrder, TermRecord
+from strategies.protocol.yielding import MENDED_BY_OPENING
 from strategies.settings import AggregationSettings
 from strategies.term.answers import checked_update, mean_metrics, signed_evaluations, signed_work
 from strategies.term.attempt import Attempt, ServerLost, nobody_served

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -32,14 +33,73 @@ class Settings(BaseModel):
     )
 
 
+def is_plain(value: object) -> bool:
+    """Return whether a value of a file is a number, a text, true or false, or an array of these."""
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    return isinstance(value, bool | int | str) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
+
+
+class EntrySettings(Settings):
+    """Code of another distribution, by entry point; ``srflm config entry`` prints this table."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
+        description="Name of the entry point in its group: srflm.networks, srflm.aggregations, or"
+        " srflm.elections.",
+    )
+    distribution: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
+        description="Name of the distribution, as pip installs it.",
+    )
+    version: str = Field(min_length=1, description="Its version; a site refuses every other.")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 (hexadecimal) of its installed files; a site refuses every other.",
+    )
+    options: dict[str, Any] = Field(
+        default={},
+        description="Arguments for an aggregation or an election, under the names that it gives"
+        " them; a network has model.arguments.",
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            if not is_plain(value):
+                raise ValueError(
+                    f"expected numbers, texts, true or false, and arrays of these; correct {name!r}"
+                )
+        return options
+
+
+def check_entry(entry: EntrySettings | None, chosen: object, setting: str) -> EntrySettings | None:
+    """Return ``entry``; raises ``ValueError`` unless it stands with ``setting = "entry"``."""
+    if chosen == "entry" and entry is None:
+        raise ValueError(f'expected this table, as {setting} is "entry"; add it')
+    if chosen not in ("entry", None) and entry is not None:
+        raise ValueError(f'expected it with {setting} = "entry" only; remove it, or set this')
+    return entry
+
+
+ENTRY: Any = Field(
+    default=None,
+    validate_default=True,
+    description="The code of another distribution that is used; left out without it.",
+)
+
+
 class ElectionSettings(Settings):
     """How the next provisional server is elected (SRFLM, step 5)."""
 
-    policy: Literal["cycle", "score", "round-robin", "random", "fixed"] = Field(
+    policy: Literal["cycle", "score", "round-robin", "random", "fixed", "entry"] = Field(
         default="cycle",
         description="Who serves next: the highest score among those that have not served in this"
         ' cycle ("cycle"), the highest score of all ("score", the paper\'s demo), by turn, at'
-        " random, or always the same vendor.",
+        ' random, always the same vendor, or whom [election.entry] says ("entry").',
     )
     loss_weight: float = Field(
         default=0.5,
@@ -56,6 +116,14 @@ class ElectionSettings(Settings):
         validate_default=True,
         description='Vendor that always serves; only with policy "fixed".',
     )
+    entry: EntrySettings | None = ENTRY
+
+    @field_validator("entry")
+    @classmethod
+    def _entry_goes_with_policy(
+        cls, entry: EntrySettings | None, info: ValidationInfo
+    ) -> EntrySettings | None:
+        return check_entry(entry, info.data.get("policy"), "policy")
 
     @field_validator("server")
     @classmethod
@@ -73,11 +141,11 @@ class ElectionSettings(Settings):
 class AggregationSettings(Settings):
     """How the server averages the vendors' models (SRFLM, step 2)."""
 
-    rule: Literal["mean", "weighted-mean", "trimmed-mean", "krum"] = Field(
+    rule: Literal["mean", "weighted-mean", "trimmed-mean", "krum", "entry"] = Field(
         default="mean",
         description="Rule that makes one model of the clients' models: the plain mean, the mean"
-        " weighted by training examples, the mean without the extremes, or the model that is"
-        " closest to its neighbours.",
+        " weighted by training examples, the mean without the extremes, the model that is"
+        ' closest to its neighbours, or what [aggregation.entry] makes of them ("entry").',
     )
     fine_tuned: Literal["replaces", "joins"] = Field(
         default="joins",
@@ -132,6 +200,14 @@ class AggregationSettings(Settings):
         " committed before it, in task.metric on a vendor's own validation data, before this"
         " vendor's site refuses the term; left out, no site refuses any.",
     )
+    entry: EntrySettings | None = ENTRY
+
+    @field_validator("entry")
+    @classmethod
+    def _entry_goes_with_rule(
+        cls, entry: EntrySettings | None, info: ValidationInfo
+    ) -> EntrySettings | None:
+        return check_entry(entry, info.data.get("rule"), "rule")
 
     @property
     def recalls_server(self) -> bool:

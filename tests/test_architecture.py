@@ -15,7 +15,16 @@ ORDER = ("strategies", "clients", "srflm_flower", "deploy", "benchmarks")
 
 ROOMS = {
     "strategies": (
-        *("coded_error", "errors", "settings", "flower_private", "own_loop", "weights", "protocol"),
+        *(
+            "coded_error",
+            "errors",
+            "settings",
+            "extensions",
+            "flower_private",
+            "own_loop",
+            "weights",
+            "protocol",
+        ),
         *("aggregation", "election", "eligibility", "secure_aggregation", "phases"),
         *("term", "server_rotating", "baselines"),
     ),
@@ -26,7 +35,7 @@ ROOMS = {
         *("results", "privacy", "networks", "learner", "models", "bundles", "case_pictures"),
     ),
     "srflm_flower": (
-        *("federation", "privacy", "results", "report", "site", "run"),
+        *("federation", "privacy", "results", "report", "package", "site", "run"),
         *("client_app", "server_app", "comparison", "attacks"),
     ),
     "deploy": (

@@ -20,6 +20,7 @@ from clients.bundles.agreed_network import NAME, agreed_network
 from clients.networks.build import shapes_of
 from clients.networks.by_name import OWN, complete_arguments
 from clients.networks.shapes import Size
+from clients.networks.told import not_told
 from clients.settings import LINEAR, STOCK_NETWORKS, ModelSettings
 from clients.tasks.settings import TaskSettings
 from strategies.errors import ConfigurationError
@@ -63,7 +64,7 @@ def network_entry(
     if needs_us:
         definition = {
             "_target_": NAME,
-            "model": model.model_dump(mode="json", by_alias=True, exclude={"initial_weights"}),
+            "model": model.model_dump(mode="json", by_alias=True, exclude=not_told(model)),
             "task": task.model_dump(mode="json", by_alias=True),
             "size": list(size) if size else None,
         }
@@ -80,7 +81,7 @@ def _by_monai(
     """Return the entry by MONAI's classes alone, empty if there is none, and whether it pads."""
     shapes = shapes_of(task)
     dims, channels, outputs = shapes.spatial_dims, shapes.in_channels, shapes.outputs
-    if model.dp_ready or model.weight_standardisation or model.network in (*OWN, LINEAR):
+    if model.dp_ready or model.weight_standardisation or model.network in (*OWN, LINEAR, "entry"):
         return {}, False
     match model.network:
         case "resnet18":

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from clients.files.durable import write_durably
+from clients.networks.told import not_told
 from clients.preparation.settings import PrepareSettings
 from clients.settings import ModelSettings
 from clients.tasks.settings import TaskSettings, read_task
@@ -58,20 +59,38 @@ class ModelFile:
                 return (side,) * self.task.spatial_dims
         return None
 
-    def write(self, path: Path) -> None:
-        """Write the file durably."""
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file; equal models give equal bytes."""
         metadata = {
             "format": _FORMAT,
             # Not where the training began: the file names a path of the machine that wrote it.
             "model": _at(self.model, None).model_dump_json(
-                by_alias=True, exclude={"initial_weights"}
+                by_alias=True, exclude=not_told(self.model)
             ),
             "task": self.task.model_dump_json(by_alias=True),
             "notes": json.dumps(self.notes),
         }
         # safetensors stores the raw memory, in whatever order it is.
         arrays = {name: np.asarray(array, order="C") for name, array in self.weights.items()}
-        write_durably(path, save(arrays, metadata=metadata))
+        return _in_order(save(arrays, metadata=metadata))
+
+    def write(self, path: Path) -> None:
+        """Write the file durably."""
+        write_durably(path, self.content)
+
+
+def _in_order(data: bytes) -> bytes:
+    """Return a safetensors file with its notes in alphabetical order.
+
+    The library writes them in an order of its own, another one each time.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    notes = dict(sorted(header.pop("__metadata__").items()))
+    text = json.dumps({"__metadata__": notes, **header}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def marked(noiseless: bool) -> dict[str, Any]:
@@ -126,8 +145,9 @@ def load_model(path: str | Path) -> nn.Module:
     try:
         network = build_network(_at(file.model, Path(path).parent), file.task, file.image_shape)
     except ConfigurationError as error:
-        # The file is right; a package, or the file with the frozen features, is missing.
-        if isinstance(error.__cause__, ImportError) or file.model.features is not None:
+        # The file is right; a package, the agreed extension, or the frozen features are missing.
+        others = file.model.features is not None or file.model.entry is not None
+        if isinstance(error.__cause__, ImportError) or others:
             raise
         raise _not_a_model(path, error.found) from error
     try:

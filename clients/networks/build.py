@@ -110,6 +110,7 @@ def _plain(model: ModelSettings, task: TaskSettings, size: Size | None) -> nn.Mo
         shapes.image_to_image,
         size,
         keeps_intensity=restores,
+        entry=model.entry,
     )
     return Residual(network) if restores and model.network not in OWN else network
 

@@ -18,6 +18,8 @@ from clients.networks.residual import without_instance_norm
 from clients.networks.shapes import Shapes, Size
 from clients.settings import STOCK_NETWORKS
 from strategies.errors import ConfigurationError
+from strategies.extensions import NETWORKS, load_entry
+from strategies.settings import EntrySettings
 
 OWN: Mapping[str, type[nn.Module]] = {"dncnn": DnCNN}
 FETCHING = frozenset({"Transchex"})
@@ -47,6 +49,7 @@ def named_network(
     image_to_image: bool,
     size: Size | None = None,
     keeps_intensity: bool = False,
+    entry: EntrySettings | None = None,
 ) -> nn.Module:
     """Return the network ``name`` for images (B, in_channels, *space), with random weights.
 
@@ -54,14 +57,14 @@ def named_network(
     kind is right: :func:`clients.networks.trial.trial` shows it.  ``size`` is that of the images in
     pixels, one side a dimension; some networks cannot do without.  Where ``keeps_intensity``, a
     normalisation of each image by itself is left out unless it is asked for.  Nothing is ever
-    downloaded.
+    downloaded.  With ``entry``, the class is that of another distribution.
 
     Raises :class:`ConfigurationError` for an unknown name, for arguments that are unknown, missing,
     of a wrong kind, or refused by the network, and for a network of other dimensions.
     """
     shapes = Shapes(spatial_dims, in_channels, outputs, image_to_image)
-    chosen = network_class(name, shapes)
-    complete = complete_arguments(name, arguments, shapes, size, keeps_intensity)
+    chosen = network_class(name, shapes, entry)
+    complete = _complete(name, chosen, arguments, shapes, size, keeps_intensity)
     try:
         network = chosen(**complete)
     except ImportError as error:
@@ -87,7 +90,19 @@ def complete_arguments(
 
     Raises :class:`ConfigurationError` as :func:`named_network` does before the class is called.
     """
-    known = parameters_of(network_class(name, shapes))
+    chosen = network_class(name, shapes)
+    return _complete(name, chosen, arguments, shapes, size, keeps_intensity)
+
+
+def _complete(
+    name: str,
+    chosen: type[nn.Module],
+    arguments: Mapping[str, Any],
+    shapes: Shapes,
+    size: Size | None,
+    keeps_intensity: bool,
+) -> dict[str, Any]:
+    known = parameters_of(chosen)
     given = check_arguments(name, known, arguments)
     decided = {
         each.name: _decided(name, each, shapes, size) for each in known.values() if is_decided(each)
@@ -96,8 +111,13 @@ def complete_arguments(
     return {**decided, **defaults, **given}
 
 
-def network_class(name: str, shapes: Shapes) -> type[nn.Module]:
-    """Return the class with this name; raises :class:`ConfigurationError` if there is none."""
+def network_class(name: str, shapes: Shapes, entry: EntrySettings | None = None) -> type[nn.Module]:
+    """Return the class with this name, or that of ``entry``.
+
+    Raises :class:`ConfigurationError` if there is none.
+    """
+    if entry is not None:
+        return _class_of(entry)
     names = names_of_networks()
     if name not in names:
         near = nearest(name, {*names, *STOCK_NETWORKS})
@@ -114,6 +134,17 @@ def network_class(name: str, shapes: Shapes) -> type[nn.Module]:
         )
     found: type[nn.Module] = OWN[name] if name in OWN else getattr(nets, name)
     return found
+
+
+def _class_of(entry: EntrySettings) -> type[nn.Module]:
+    loaded = load_entry(NETWORKS, entry)
+    if inspect.isclass(loaded) and issubclass(loaded, nn.Module):
+        return loaded
+    raise ConfigurationError(
+        f"the entry point {entry.name!r} of {entry.distribution}, which is no class of a network",
+        "a subclass of torch.nn.Module",
+        "name another entry point in [model.entry]",
+    )
 
 
 def _decided(name: str, parameter: inspect.Parameter, shapes: Shapes, size: Size | None) -> Any:

@@ -23,6 +23,7 @@ from deploy.cli import (
     poc,
     predict,
     privacy,
+    report,
     roster,
     run,
     simulate,
@@ -49,6 +50,7 @@ app.command("run")(run.run)
 app.command("stop")(run.stop)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("report")(report.report)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(poc.app, name="poc")

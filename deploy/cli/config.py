@@ -25,6 +25,7 @@ def check(federation_file: FederationFile = None) -> None:
 
     Shows the network's size, and the numbers of examples by split and class.
     """
+    from srflm_flower.federation.entries import check_entries
     from srflm_flower.federation.left_over import about_left_over
     from srflm_flower.federation.network_trial import check_initial_weights, try_network_of
     from srflm_flower.federation.preflight import count_examples
@@ -34,6 +35,7 @@ def check(federation_file: FederationFile = None) -> None:
     facts = try_network_of(federation)
     console.print(about_network(facts, federation))
     check_initial_weights(federation)
+    check_entries(federation)
     if (initial := federation.model.initial_weights) is not None:
         # escape: "[…]" in a file's name is no markup.
         name = escape(initial.file.name)
@@ -94,6 +96,20 @@ def about_network(facts: NetworkFacts, federation: Federation) -> str:
         f" sends {facts.sent:,} bytes a round. {batch} It was tried on made-up images of {sides}"
         f" pixels{guessed}."
     )
+
+
+@app.command()
+def entry(
+    distribution: Annotated[str, typer.Argument(help="name of an installed distribution")],
+) -> None:
+    """Print the tables by which a federation agrees on code of an installed distribution.
+
+    One for each entry point in srflm.networks, srflm.aggregations, and srflm.elections. Every
+    member installs the same build: the hash is of the installed files.
+    """
+    from deploy.cli.entry_tables import entry_tables
+
+    typer.echo(entry_tables(distribution), nl=False)
 
 
 @app.command()

@@ -33,6 +33,7 @@ def simulate(
     cpus: Annotated[int | None, typer.Option(help="CPUs to use; all by default", min=1)] = None,
 ) -> None:
     """Run a federation on this machine; exit with 0 only when every round was committed."""
+    from clients.device import gpus_for
     from deploy.cli.progress import Progress
     from deploy.simulation.simulation import simulate as run_simulation
     from srflm_flower.federation.left_over import about_left_over
@@ -52,7 +53,7 @@ def simulate(
     console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
     try:
         with _display(progress, console) as forward:
-            summary = run_simulation(folder, forward, cpus, gpus=_gpus(federation.run.device))
+            summary = run_simulation(folder, forward, cpus, gpus=gpus_for(federation.run.device))
     except KeyboardInterrupt:
         console.print("Interrupted; everything committed is kept.")
         _print_resume(folder, console)
@@ -89,14 +90,6 @@ def _folder(
     folder.require_counted(federation)
     check_before_simulation(federation)
     return folder
-
-
-def _gpus(device: str) -> int:
-    # Flower's engine must know of GPUs, or it hides them from the vendors' processes. Apple's MPS
-    # needs no such permission.
-    import torch
-
-    return torch.cuda.device_count() if device in ("auto", "cuda") else 0
 
 
 class _display:  # noqa: N801 — a context manager, used like a function

@@ -1,33 +1,90 @@
-"""``srflm verify``: check all links and signatures of sites' ledgers, and compare the ledgers."""
+"""``srflm verify``: check sites' ledgers and compare them, and check model packages."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.cli.site_options import HERE
 from deploy.processes.private import private_files
-from strategies.errors import LedgerError
+from strategies.errors import ConfigurationError, LedgerError
 
 
 @private_files()
 def verify(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="one site's folder, or several to compare")
+        list[Path] | None,
+        typer.Argument(help="sites' folders, which are compared, or packages of `srflm export`"),
+    ] = None,
+    federation: Annotated[
+        str | None,
+        typer.Option(help="of packages: the federation's hash, as a member has told it"),
     ] = None,
 ) -> None:
     """Verify chain, signatures, elections, model, and audit of each site; compare the ledgers.
 
     The audit of each site is compared with what the site has signed in all these ledgers.
+
+    A package, a folder or a .zip file, is verified on any machine: its site's signature, the hash
+    of every file, the ledger in it, and that card and model are those that the ledger names.
     """
+    from deploy.site.package_files import is_package
+
+    packages = [each for each in folders or () if is_package(each)]
+    if packages:
+        _verify_packages(packages, federation)
+    at_sites = [each for each in folders or [HERE] if each not in packages]
+    if at_sites:
+        _verify_sites(at_sites)
+
+
+def _verify_packages(packages: list[Path], federation: str | None) -> None:
+    from deploy.site.package_check import check_package
+
+    console = Console(highlight=False, soft_wrap=True)
+    expected = _digits(federation) if federation is not None else None
+    for path in packages:
+        found = check_package(path, expected)
+        manifest, card = found.manifest, found.card
+        console.print(escape(f"{path}: signed by {manifest.vendor}, {len(manifest.files)} files"))
+        console.print(escape(f"  {card.federation}: {card.outcome}"))
+        console.print(
+            f"  {len(found.ledger.hashes)} terms, every link and every signature of a quorum valid"
+        )
+        console.print(
+            f"  {card.kind} model of term {card.term}, {card.weights[:12]}…, "
+            + ("not named by the ledger" if card.kind == "moving-average" else "as in the ledger")
+        )
+        console.print(f"  federation {manifest.federation}")
+        if expected is None:
+            console.print(
+                "  Compare this hash with one that a member has told you: the keys are in that file"
+            )
+
+
+def _digits(told: str) -> str:
+    """Return the hash that was told, without blanks; raises for too few digits."""
+    digits = "".join(told.split()).lower()
+    if re.fullmatch(r"[0-9a-f]{32,64}", digits) is None:
+        raise ConfigurationError(
+            f"--federation {told!r}",
+            "32 to 64 hexadecimal digits of the federation's hash",
+            "ask a member for it: `srflm site join` and `srflm export` print it",
+        )
+    return digits
+
+
+def _verify_sites(folders: list[Path]) -> None:
     from deploy.site.site_on_disk import site_on_disk
     from deploy.site.verification import compare_log, verify_site
 
     console = Console(highlight=False, soft_wrap=True)
-    sites = [site_on_disk(folder.resolve()) for folder in folders or [HERE]]
+    sites = [site_on_disk(folder.resolve()) for folder in folders]
     verified = {}
     for site in sites:
         found = verified[site.vendor] = verify_site(site)

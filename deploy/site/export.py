@@ -1,10 +1,16 @@
-"""Export a deployed site's results: its models as files, the ledger, and the report of the run."""
+"""Export a deployed site's results: its models as files, the ledger, the report, and a package.
+
+The models, the ledger, and the report are for the site itself; the package is to be handed on.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from clients.bundles.writing import write_bundle
 from clients.case_pictures import case_pictures
@@ -13,10 +19,14 @@ from clients.models.model_file import ModelFile, marked
 from clients.networks.features.records import FeatureRecords
 from deploy.processes.private import private_files
 from deploy.site.deployed_site import DeployedSite
-from srflm_flower.federation.loading import with_changes
-from srflm_flower.report import write_cases, write_report
+from deploy.site.package import Material, Package, write_package
+from deploy.site.planned import planned as planned_of
+from srflm_flower.package.about import AboutSettings
+from srflm_flower.package.card import OwnScore, OwnTest
+from srflm_flower.report import write_cases
+from srflm_flower.report.page import report_page
 from srflm_flower.report.pictures import NO_PICTURES, SHOWN, Pictures, pictures_of, side_for
-from srflm_flower.results.advice import Advice, Name, advise
+from srflm_flower.results.advice import Advice, Name, advise, interval
 from srflm_flower.results.bundle_record import record_of
 from srflm_flower.results.release import Release, averaged_through
 from srflm_flower.results.summary import summarise
@@ -35,7 +45,7 @@ class Export:
     ``test`` holds the metrics of ``global`` and ``personalised`` on the site's own test images.
     ``advice`` says which model this site should use, ``noiseless`` that no ε covers the
     personalised one.  ``pictures`` is the page with pictures of its own validation cases, None
-    without both models.
+    without both models.  ``package`` is what may be handed on, None without the released model.
     """
 
     release: Release
@@ -44,13 +54,20 @@ class Export:
     advice: Advice | None = None
     noiseless: bool = False
     pictures: Path | None = None
+    package: Package | None = None
 
 
-def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) -> Export:
+def export_site(
+    site: DeployedSite,
+    folder: Path,
+    bundle: Path | None = None,
+    about: AboutSettings | None = None,
+) -> Export:
     """Write ``global.safetensors``, ``personalised.safetensors``, ledger, and report to ``folder``.
 
     Pictures of the site's own validation cases stay in its state folder.  The released model is
-    written into the folder ``bundle`` too, if that is given, as a MONAI bundle.
+    written into the folder ``bundle`` too, if that is given, as a MONAI bundle, and into a signed
+    package with what people state ``about`` it (:mod:`deploy.site.package`).
 
     Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable; for
     a bundle also if the site lacks the model, and as :func:`clients.bundles.writing.write_bundle`
@@ -74,27 +91,34 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
     if best is not None:
         models["personalised"] = best.weights
     with private_files():
-        test = {name: site.site.learner.evaluate(each, "test") for name, each in models.items()}
+        size = float(len(site.site.learner.data.test))
+        test = {
+            name: {**site.site.learner.evaluate(each, "test"), "examples": size}
+            for name, each in models.items()
+        }
         cases = _cases(site, models)
         advice = _advice(site, models)
     # From here on with the user's own umask: an export is made to be handed on.
     noiseless = best is not None and best.noiseless
     notes = {"vendor": site.vendor, **federation.model_notes()}
+    files: dict[str, ModelFile] = {}
     for name, weights in models.items():
         if site.first.at_home:
             notes["normalisation"] = site.vendor
         own = marked(name == "personalised" and noiseless)
-        file = ModelFile(
+        files[name] = ModelFile(
             federation.network_settings, federation.task, weights, {**notes, "kind": name, **own}
         )
-        file.write(folder / f"{name}.safetensors")
+        files[name].write(folder / f"{name}.safetensors")
     lines = [record.model_dump_json() for record in records]
     write_durably(folder / "ledger.jsonl", ("\n".join(lines) + "\n").encode())
-    planned = with_changes(federation, run__rounds=records[-1].round)
     # No noise covers exact test metrics, and a report is handed on.
     hidden = federation.privacy.private and federation.privacy.metrics != "exact"
-    summary = summarise(planned, records, 0.0, {} if hidden else {site.vendor: test}, {})
-    write_report(folder / "report.html", federation, records, summary)
+    planned = planned_of(site, records)
+    own = {} if hidden else {site.vendor: test}
+    summary = summarise(planned, records, 0.0, own, {}, asked=())
+    page = report_page(planned, records, summary).encode()
+    write_durably(folder / "report.html", page)
     pictures = site.settings.state / CASES if cases.cases else None
     if pictures is not None:  # not in the export, which may be handed on: they are of patients
         write_cases(pictures, federation, cases)
@@ -107,7 +131,26 @@ def export_site(site: DeployedSite, folder: Path, bundle: Path | None = None) ->
                 RunFolderError.NOT_A_RUN,
             )
         write_bundle(folder / "global.safetensors", bundle, record_of(federation, records))
-    return Export(release, found is not None, test, advice, noiseless, pictures)
+    package = None
+    if found is not None:
+        own_test = None if hidden else _own_test(site, models["global"], test["global"])
+        committed = list(ledger.committed())[: len(records)]
+        material = Material(planned, files["global"], release, committed, page, own_test)
+        package = write_package(site, folder, material, about or AboutSettings())
+    return Export(release, found is not None, test, advice, noiseless, pictures, package)
+
+
+def _own_test(site: DeployedSite, model: Weights, metrics: Metrics) -> OwnTest:
+    """Return the figures of the released model on the site's own test images."""
+    learner = site.site.learner
+    scores = learner.patient_scores(learner.measure(model, "test"), "test")
+    score = None
+    if len(scores) > 1:
+        found = interval(np.asarray(scores, np.float64))
+        score = OwnScore(mean=found.mean, low=found.low, high=found.high, patients=len(scores))
+    # A metric that is undefined on the data at hand is left out.
+    defined = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return OwnTest(vendor=site.vendor, metrics=defined, score=score)
 
 
 def _advice(site: DeployedSite, models: Mapping[str, Weights]) -> Advice | None:

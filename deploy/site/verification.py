@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.site.site_on_disk import SiteOnDisk
+from srflm_flower.federation.federation import Federation
 from srflm_flower.site.evidence.signed_votes import evidence
 from strategies.election import first_ranking, ranking_after
 from strategies.errors import LedgerError
@@ -15,6 +16,7 @@ from strategies.protocol.evidence_nouns import Evidence
 from strategies.protocol.records import Committed, Edition, LogAnchor, Recovery, TermRecord
 from strategies.protocol.recovery import check_recovery
 from strategies.protocol.roster_change import Editions, check_decided
+from strategies.protocol.signatures import Keys
 from strategies.protocol.signed_answers import check_signed_answers
 from strategies.term.record_of_term import next_term
 
@@ -66,8 +68,30 @@ def verify_site(site: SiteOnDisk) -> Verified:
 def verify_history(site: SiteOnDisk) -> Verified:
     """Check every link and every certificate of a site's ledger; raises as :func:`verify_site`."""
     committed = site.state.ledger.committed()
+    found, editions = verify_committed(site.federation, committed, site.keys)
+    pending = site.state.ledger.recovery(len(committed))
+    recovered = found.recovered
+    if pending is not None:  # no record has followed it yet
+        check_recovery(pending, editions.last, site.keys)
+        recovered = (*recovered, pending)
+    return replace(
+        found,
+        head_model=found.head_model or site.initial_model,
+        recovered=recovered,
+        evidence=_genuine_evidence(site, editions),
+    )
+
+
+def verify_committed(
+    federation: Federation, committed: Sequence[Committed], keys: Keys
+) -> tuple[Verified, Editions]:
+    """Check every link and every certificate of a ledger, wherever it comes from.
+
+    ``keys`` verify for any edition.  Return also the editions that decided it.  Raises as
+    :func:`verify_site` does.
+    """
     records = [each.record for each in committed]
-    first = site.federation.first_edition
+    first = federation.first_edition
     check_chain(records, first.federation)
     editions = Editions(first)
     elected = 0
@@ -75,26 +99,21 @@ def verify_history(site: SiteOnDisk) -> Verified:
     logs = set[SignedLog]()
     for number, each in enumerate(committed):
         if each.record.recovery is not None:
-            check_recovery(each.record.recovery, editions.last, site.keys)
+            check_recovery(each.record.recovery, editions.last, keys)
             recovered.append(each.record.recovery)
         editions = editions.recovered_by(each.record)
-        check_decided(each, editions.last, site.keys)
+        check_decided(each, editions.last, keys)
         logs.update(_signed_logs(each))
         # A record without signatures after one with them is no record of an older version.
         if each.record.signed is not None or elected:
-            _check_elected(site, records[: number + 1], editions.last)
+            _check_elected(federation, keys, records[: number + 1], editions.last)
             elected += 1
         editions = editions.after(each.record)
-    pending = site.state.ledger.recovery(len(records))
-    if pending is not None:  # no record has followed it yet
-        check_recovery(pending, editions.last, site.keys)
-        recovered.append(pending)
     newest = records[-1].model if records else None
     changes = tuple(each.term for each in records if each.roster_change is not None)
-    head = newest or site.initial_model
     hashes = tuple(record.hash for record in records)
-    found = _genuine_evidence(site, editions)
-    return Verified(hashes, head, 0, changes, elected, tuple(recovered), found, frozenset(logs))
+    found = Verified(hashes, newest, 0, changes, elected, tuple(recovered), (), frozenset(logs))
+    return found, editions
 
 
 def _genuine_evidence(site: SiteOnDisk, editions: Editions) -> tuple[Evidence, ...]:
@@ -147,13 +166,15 @@ def compare_log(site: SiteOnDisk, found: Collection[Verified]) -> OtherLog | Non
     return OtherLog(site.vendor, tuple(dict.fromkeys(missing)), bool(known) and not known[-1])
 
 
-def _check_elected(site: SiteOnDisk, records: Sequence[TermRecord], edition: Edition) -> None:
+def _check_elected(
+    federation: Federation, keys: Keys, records: Sequence[TermRecord], edition: Edition
+) -> None:
     """Check the figures and the election of the last of ``records``, which ``edition`` decides."""
     *history, record = records
     head = history[-1] if history else None
-    plan, policy = site.federation.term_plan(), site.federation.election_policy()
+    plan, policy = federation.term_plan(), federation.election_policy()
     ranking = ranking_after(head, first_ranking(policy, edition.roster), edition.roster)
-    check_signed_answers(record, head, ranking, site.keys.at(edition))
+    check_signed_answers(record, head, ranking, keys.at(edition))
     # Another edition may have another least number of clients, which decides the end alone.
     elected, _ = next_term(record, history, replace(plan, roster=edition.roster), policy)
     if elected != record.ranking:

@@ -10,7 +10,7 @@ from srflm_flower.comparison.scoring import Outcome, released_by, sites_of
 from srflm_flower.comparison.step_budget import StepBudget, budget_of
 from srflm_flower.comparison.tampering import Tampering
 from srflm_flower.federation.federation import Federation
-from srflm_flower.run.conduct import Run
+from srflm_flower.run.conduct import ConductedRun
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.ledger import Ledger
 from srflm_flower.run.memory_grid import MemoryGrid
@@ -36,7 +36,7 @@ def run_rotating(
     meter = Meter(not_to_itself(federation.roster))
     grid = MemoryGrid(client_app.app, len(federation.roster), run.path, meter.deliver)
     try:
-        Run(run, federation, meter.observe, steps).conduct(grid)
+        ConductedRun(run, federation, meter.observe, steps).conduct(grid)
     except FederationStopped as error:
         if tampering is None:
             raise

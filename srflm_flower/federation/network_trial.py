@@ -7,6 +7,7 @@ from clients.networks.build import initial_network, shapes_of, try_network
 from clients.networks.facts import NetworkFacts
 from clients.networks.shapes import Size
 from clients.settings import STOCK_NETWORKS
+from srflm_flower.federation.entries import check_entries
 from srflm_flower.federation.federation import Federation
 
 
@@ -27,8 +28,9 @@ def try_network_of(federation: Federation, size: Size | None = None) -> NetworkF
 
 def check_network(federation: Federation, size: Size | None = None) -> None:
     """Try the network before a run, unless it is known to be right; arguments and errors as
-    :func:`try_network_of` has them.  Agreed initial weights are tried too.
+    :func:`try_network_of` has them.  Agreed initial weights and code of others are tried too.
     """
+    check_entries(federation)
     # The four of old classify images of any size, so that their runs start at once.
     known = federation.model.network in STOCK_NETWORKS
     if not known or shapes_of(federation.task).image_to_image:

@@ -76,8 +76,8 @@ def in_kebab_case(value: Any, respelled: dict[Location, str], at: Location = ())
         here = (*at, kebab(key))
         if here[-1] != key:
             respelled[here] = key
-        # The keys of these tables are vendors' names and MONAI's: keep their spelling.
-        if key in ("node-keys", "arguments"):
+        # The keys of these tables are names of vendors and of arguments: keep their spelling.
+        if key in ("node-keys", "arguments", "options"):
             tree[key] = each
         # If both spellings are there, the one with "-" counts; the other is reported.
         elif here[-1] == key or here[-1] not in value:

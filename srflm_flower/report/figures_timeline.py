@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 from matplotlib.artist import Artist
@@ -37,22 +38,33 @@ MARKS = {
 """Part → label, marker, face and edge colour, and size as a fraction of a row."""
 
 
-def part_of(vendor: str, record: TermRecord) -> Part:
-    """Return the part that ``vendor`` played in a term.
+def part_of(vendor: str, record: TermRecord, elected: str | None = None) -> Part:
+    """Return the part that ``vendor`` played in a term for which ``elected`` was to serve.
 
-    A vendor has failed as server if its absence belongs to an attempt before the committed one.  It
-    may have trained as a client later in the same term, but still counts as failed.
+    A vendor has failed as server if it was elected and another has served, or if its absence
+    belongs to an attempt before the committed one.  It may have trained as a client later in the
+    same term, but still counts as failed.
     """
     if vendor == record.server:
         return "served"
+    # Of one that was silent as the server the record has no absence: only the election tells it.
+    if vendor == elected:
+        return "failed"
     if any(a.vendor == vendor and a.attempt < record.attempt for a in record.absences):
         return "failed"
     return "trained" if vendor in record.ballots else "missed"
 
 
 @house_style()
-def timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Figure:
-    """Draw vendors as rows and terms as columns, with a shape and a colour for each part."""
+def timeline(
+    roster: Sequence[str],
+    records: Sequence[TermRecord],
+    elected: Mapping[int, str] = MappingProxyType({}),
+) -> Figure:
+    """Draw vendors as rows and terms as columns, with a shape and a colour for each part.
+
+    ``elected`` has the vendor that was to serve each term.
+    """
     figure = new_figure(0.95 + ROW * len(roster))
     axes = figure.subplots()
     label_terms(axes, len(records))
@@ -64,7 +76,7 @@ def timeline(roster: Sequence[str], records: Sequence[TermRecord]) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.hlines(range(len(roster)), 0.5, len(records) + 0.5, color=GRID, lw=0.8, zorder=0)
     cells = [
-        (part_of(vendor, record), record.term, row)
+        (part_of(vendor, record, elected.get(record.term)), record.term, row)
         for row, vendor in enumerate(roster)
         for record in records
     ]

@@ -25,8 +25,9 @@ from srflm_flower.report.tables import (
 )
 from srflm_flower.report.wording import NOTHING, meaning_of, metric_in_full, model_in_full, number
 from srflm_flower.results.advice import advice_line
+from srflm_flower.results.outcome import outcome_of
 from srflm_flower.results.release import Release, released
-from srflm_flower.results.summary import RunSummary
+from srflm_flower.results.summary import RunSummary, vendors_with
 from strategies.protocol.records import TermRecord
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ def _texts(
         "records": records,
         "summary": summary,
         "metric": metric,
+        "outcome": outcome_of(federation, records),
+        "heading": heading_of(federation, records, summary),
+        "measured": measured_by(summary),
         "served": sum(vendor in summary.servers for vendor in federation.roster),
         "best": _best(records, summary),
         "not_private": NOT_PRIVATE,
@@ -137,6 +141,22 @@ def _tables(
     }
 
 
+def heading_of(federation: Federation, records: Sequence[TermRecord], summary: RunSummary) -> str:
+    """Return how the run ended, in a few words that promise no more than its outcome does."""
+    outcome = outcome_of(federation, records)
+    if summary.status == "stopped":
+        return f"Stopped early, code {summary.code}"
+    if outcome.done < outcome.planned:
+        return "Not all planned terms are done"
+    return "Completed" if outcome.whole else "Completed, but not all vendors took part in all terms"
+
+
+def measured_by(summary: RunSummary) -> str:
+    """Return whose test data the figures in the summary are of."""
+    having = vendors_with(summary)
+    return f"test data of {having[0]} alone" if len(having) == 1 else "mean over vendors, test"
+
+
 def _best(records: Sequence[TermRecord], summary: RunSummary) -> Release | None:
     """Return the released model, if there is one with a finite mean metric."""
     if summary.released_kind is None:
@@ -153,7 +173,7 @@ def _how_to_read_results(summary: RunSummary) -> str:
     if not any(vendor.personalised for vendor in summary.vendors.values()):
         text += " The personalised models, and how well they do, stayed at the vendors."
     pooled = summary.pooled_released.get(summary.metric)
-    if pooled is not None:
+    if pooled is not None and len(vendors_with(summary)) > 1:
         name = metric_in_full(summary.metric).lower()
         text += f" On all vendors' test examples together the released model's {name} is"
         text += f" {number(pooled)}."

@@ -14,7 +14,8 @@ from srflm_flower.report.wording import (
     metric_in_full,
     number,
 )
-from srflm_flower.results.summary import RunSummary, VendorSummary, mean_over_vendors, spans
+from srflm_flower.results.spans import spans
+from srflm_flower.results.summary import RunSummary, VendorSummary, mean_over_vendors, vendors_with
 from strategies.phases import PHASES, phase_in_full
 from strategies.protocol.records import Metrics, PhaseCost, TermRecord
 
@@ -49,7 +50,10 @@ def results_table(federation: Federation, summary: RunSummary) -> Table:
     ]
     means = [summary.mean_personalised, summary.mean_released]
     footer = ["Mean over vendors", *[""] * 4, *(number(m.get(summary.metric)) for m in means)]
-    return Table(f"{metric} on each vendor's own test split", columns, rows, footer)
+    having = vendors_with(summary)
+    whose = f"the test split of {having[0]}" if len(having) == 1 else "each vendor's own test split"
+    # The mean of one vendor's figures would look like one over all.
+    return Table(f"{metric} on {whose}", columns, rows, footer if len(having) > 1 else ())
 
 
 def all_metrics_table(federation: Federation, summary: RunSummary, which: str) -> Table:
@@ -63,12 +67,13 @@ def all_metrics_table(federation: Federation, summary: RunSummary, which: str) -
     names = [n for n in known if n in found] + sorted(found - set(known))
     columns = [Column("Vendor"), *(Column(metric_in_full(n), numeric=True) for n in names)]
     means = mean_over_vendors(list(having.values()))
+    several = sum(map(bool, having.values())) > 1
     title = {"personalised": "Personalised models", "released": "Released global model"}[which]
     return Table(
         f"{title}: all metrics on each vendor's own test split",
         columns,
         [[v, *(number(m.get(n)) for n in names)] for v, m in having.items()],
-        ["Mean over vendors", *(number(means.get(n)) for n in names)],
+        ["Mean over vendors", *(number(means.get(n)) for n in names)] if several else (),
     )
 
 

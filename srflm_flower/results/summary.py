@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.statement import exclusions, promise, spent_line
 from srflm_flower.results.advice import Advice
+from srflm_flower.results.outcome import outcome_of, terms_missed
 from srflm_flower.results.release import Release, released
 from strategies.protocol.records import Metrics, TermRecord, VendorPrivacy
-from strategies.protocol.roster_change import Editions
 
 
 class VendorSummary(BaseModel):
@@ -69,14 +69,13 @@ def summarise(
     cross: dict[str, dict[str, Metrics]],
     stopped: tuple[str, str] | None = None,
     advice: Mapping[str, Advice] = MappingProxyType({}),
+    asked: Collection[str] | None = None,
 ) -> RunSummary:
     """Return the summary of a run; ``stopped`` is (code, text) of the error that stopped it.
 
     ``test`` is vendor → model → metrics on the vendor's test split, ``cross`` the matrix.
+    ``asked`` are the vendors whose figures were asked for, by default all: a site has its own only.
     """
-    editions = Editions(federation.first_edition)
-    for record in records:
-        editions = editions.after(record)
     average = federation.aggregation.moving_average > 0
     best: Release | None = released(records, federation.task.metric, average)
     vendors = {
@@ -85,12 +84,7 @@ def summarise(
                 (r.ballots[vendor].examples for r in reversed(records) if vendor in r.ballots), None
             ),
             terms_served=tuple(r.term for r in records if r.server == vendor),
-            terms_missed=tuple(
-                r.term
-                for r in records
-                # A vendor cannot miss a term before it joined or after it left.
-                if vendor in editions.at(r.term).roster and vendor not in r.ballots
-            ),
+            terms_missed=terms_missed(federation, records, vendor),
             personalised=test.get(vendor, {}).get("personalised", {}),
             released=test.get(vendor, {}).get("global", {}),
             privacy=records[-1].privacy.get(vendor) if records else None,
@@ -101,7 +95,9 @@ def summarise(
     rounds = records[-1].round if records else 0
     return RunSummary(
         status="stopped" if stopped else "completed",
-        what_happened=what_happened(federation, records, vendors, stopped),
+        what_happened=what_happened(
+            federation, records, vendors, stopped, federation.roster if asked is None else asked
+        ),
         code=stopped[0] if stopped else "",
         name=federation.name,
         federation=federation.hash,
@@ -124,20 +120,14 @@ def summarise(
 def what_happened(
     federation: Federation,
     records: Sequence[TermRecord],
-    vendors: dict[str, VendorSummary],
+    vendors: Mapping[str, VendorSummary],
     stopped: tuple[str, str] | None,
+    asked: Collection[str],
 ) -> str:
-    """Return a sentence on the course of the run: rounds, missed terms, fallbacks, and its end."""
+    """Return a sentence on the course of the run: its outcome, missing figures, and its end."""
     rounds = records[-1].round if records else 0
-    noun = "term" if len(records) == 1 else "terms"
-    parts = [f"{rounds} of {federation.run.rounds} rounds in {len(records)} {noun}"]
-    for vendor, summary in vendors.items():
-        if summary.terms_missed:
-            parts.append(f"{vendor} missed {terms(summary.terms_missed)}")
-    stood_in = [record.term for record in records if record.attempt > 0]  # 0: the elected server
-    if stood_in:
-        parts.append(f"another vendor stood in for the elected server in {terms(stood_in)}")
-    silent = [v for v, summary in vendors.items() if not summary.personalised | summary.released]
+    parts = [outcome_of(federation, records).sentence]
+    silent = [v for v in asked if not vendors[v].personalised | vendors[v].released]
     if silent and not stopped:
         parts.append(f"no final figures from {', '.join(silent)}")
     # A server that ends a run early puts the reason into the last record.
@@ -149,20 +139,9 @@ def what_happened(
     return "; ".join(parts)
 
 
-def terms(numbers: Sequence[int]) -> str:
-    """Write term numbers with their noun: ``term 4``, ``terms 1, 4–6``."""
-    return f"term{'s' if len(numbers) > 1 else ''} {spans(numbers)}"
-
-
-def spans(numbers: Sequence[int]) -> str:
-    """Write ascending numbers as spans: ``1, 4–6``."""
-    groups: list[list[int]] = []
-    for number in numbers:
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}–{g[-1]}" for g in groups)
+def vendors_with(summary: RunSummary) -> tuple[str, ...]:
+    """Return the vendors of which the summary has figures on test data."""
+    return tuple(v for v, each in summary.vendors.items() if each.personalised | each.released)
 
 
 def mean_over_vendors(metrics: Sequence[Metrics]) -> Metrics:

@@ -34,7 +34,7 @@ MAX_VENDORS_IN_MATRIX = 12
 
 
 @dataclass(frozen=True)
-class Run:
+class ConductedRun:
     """A run in a folder, ready to be conducted or resumed."""
 
     folder: RunFolder

@@ -30,6 +30,7 @@ from clients.privacy.ledger.place import LedgerPlace, owners_ledger
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.privacy.own_data import is_own_data
+from srflm_flower.results.summary import RunSummary
 from strategies.errors import PrivacyError, RunFolderError
 
 ELSEWHERE = "free space, or choose another folder with --out"
@@ -139,6 +140,23 @@ class RunFolder:
     def federation(self) -> Federation:
         """Return the run's federation."""
         return load_federation(self.federation_file)
+
+    def read_summary(self) -> RunSummary | None:
+        """Return the summary, or None of a run that has written none yet.
+
+        Raises :class:`RunFolderError` for one that cannot be read.
+        """
+        try:
+            return RunSummary.model_validate_json(self.summary.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:  # pydantic's error is a ValueError
+            raise RunFolderError(
+                f"{self.summary}, which cannot be read as a summary",
+                "the summary that this version has written",
+                f"resume the run, which writes it again: `srflm simulate --resume {self.path}`",
+                RunFolderError.NOT_A_RUN,
+            ) from error
 
     def data_plan(self) -> DataPlan:
         """Return the settings that determine the data of the run's vendors."""

@@ -8,11 +8,11 @@ has no function for this kind of message, so Flower answers with an error and th
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
-from strategies.errors import CODE, MENDED_BY_OPENING, NO_REPLY
+from strategies.errors import CODE, NO_REPLY, MessageRefused
 from strategies.protocol.admission import View, check_envelope
 from strategies.protocol.messages import Envelope, Request
 from strategies.protocol.records import Absence
@@ -21,6 +21,17 @@ from strategies.protocol.signed_answers import failure_statement
 
 YIELD = "query.yield"
 KINDS = (YIELD,)
+
+MENDED_BY_OPENING: Final = frozenset(
+    {
+        MessageRefused.TERM,
+        MessageRefused.ATTEMPT,
+        MessageRefused.SERVER,
+        MessageRefused.PARENT,
+        MessageRefused.NO_ORDER,
+    }
+)
+"""Codes of refusals that may end once the server has opened the term and updated the sites."""
 
 
 class YieldAttempt(Request):

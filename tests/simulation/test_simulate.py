@@ -61,7 +61,7 @@ def test_simulation_leaves_everything_it_promises(simulated: tuple[RunFolder, st
     names = {path.name for path in folder.models.iterdir()}
     assert names == {f"{name}.safetensors" for name in ("a", "b", "c", "d", "global")}
     assert folder.report.exists() and folder.summary.exists()
-    assert str(folder.report) in output and "completed: 3 of 3 rounds" in output
+    assert str(folder.report) in output and "completed: 3 of 3 terms" in output
 
 
 def test_simulation_leaves_no_process_behind(simulated: tuple[RunFolder, str]) -> None:
@@ -118,7 +118,7 @@ def test_run_that_stops_has_an_exit_code_and_says_why(tmp_path: Path) -> None:
     path = write_federation(tmp_path, aggregation__min_clients=3, training__learning_rate=1e30)
     result = run([SRFLM, "simulate", path, "--out", "run"], tmp_path)
     assert result.returncode == 1
-    assert "stopped: 0 of 3 rounds" in result.stdout
+    assert "stopped: 0 of 3 terms" in result.stdout
     assert "usable client updates" in result.stdout
     assert "SRFLM-T1" in result.stdout and "learning-rate" in result.stdout
     assert "srflm simulate --resume" in result.stdout

@@ -68,22 +68,22 @@ def test_too_few_clients_stop_the_run(tmp_path: Path) -> None:
 
 def test_federation_larger_than_the_simulation_is_refused(tmp_path: Path) -> None:
     from srflm_flower.client_app import app
-    from srflm_flower.run.conduct import Run
+    from srflm_flower.run.conduct import ConductedRun
     from srflm_flower.run.memory_grid import MemoryGrid
 
     run = run_in(tmp_path)
     with pytest.raises(FederationStopped, match="num-supernodes=4") as stopped:
-        Run(run, run.federation()).conduct(MemoryGrid(app, 2, run.path))
+        ConductedRun(run, run.federation()).conduct(MemoryGrid(app, 2, run.path))
     assert stopped.value.code == FederationStopped.WRONG_SIZE
 
 
 def test_nodes_beyond_the_roster_stay_idle(tmp_path: Path) -> None:
     from srflm_flower.client_app import app
-    from srflm_flower.run.conduct import Run
+    from srflm_flower.run.conduct import ConductedRun
     from srflm_flower.run.memory_grid import MemoryGrid
 
     run = run_in(tmp_path)
-    Run(run, run.federation()).conduct(MemoryGrid(app, 7, run.path))
+    ConductedRun(run, run.federation()).conduct(MemoryGrid(app, 7, run.path))
     assert set(records_of(run)[-1].ballots) == set(VENDORS)
 
 

@@ -11,7 +11,7 @@ from srflm_flower.client_app import app
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import RunSummary
-from srflm_flower.run.conduct import Run
+from srflm_flower.run.conduct import ConductedRun
 from srflm_flower.run.folder import RunFolder, create_run_folder
 from srflm_flower.run.ledger import Ledger
 from srflm_flower.run.memory_grid import Fault, MemoryGrid, no_fault
@@ -94,7 +94,7 @@ def conduct(folder: RunFolder, fault: Fault = no_fault, observer: Observer = sil
     SimulatedSite.forget(folder.path)
     federation = folder.federation()
     grid = MemoryGrid(app, len(federation.roster), folder.path, fault)
-    return Run(folder, federation, observer).conduct(grid)
+    return ConductedRun(folder, federation, observer).conduct(grid)
 
 
 def records_of(folder: RunFolder, vendor: str | None = None) -> list[TermRecord]:

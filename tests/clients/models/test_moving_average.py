@@ -118,10 +118,10 @@ def test_site_tries_the_average_as_its_personalised_model(tmp_path: Path) -> Non
 
         site.state.keep_if_chosen = note  # type: ignore[method-assign]
     from srflm_flower.client_app import app
-    from srflm_flower.run.conduct import Run
+    from srflm_flower.run.conduct import ConductedRun
     from srflm_flower.run.memory_grid import MemoryGrid
 
-    Run(run, federation).conduct(MemoryGrid(app, 4, run.path))
+    ConductedRun(run, federation).conduct(MemoryGrid(app, 4, run.path))
     assert tried.count("average") == 4 * 3
     clients_a_round, vendors = 3, 4
     assert tried.count("local") == 3 * clients_a_round

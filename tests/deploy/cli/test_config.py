@@ -96,7 +96,7 @@ def test_every_setting_has_its_description_above_it() -> None:
 
 def test_choices_are_listed() -> None:
     assert above(show(), "policy = ")[-1] == (
-        '# One of "cycle", "score", "round-robin", "random", "fixed".'
+        '# One of "cycle", "score", "round-robin", "random", "fixed", "entry".'
     )
 
 

@@ -42,7 +42,9 @@ def test_site_exports_the_best_model_of_all_terms_and_its_own(tmp_path: Path) ->
         assert export.pictures is not None and not export.pictures.is_relative_to(out)
         page = export.pictures.read_text(encoding="utf-8")
         assert f"Validation cases of {vendor}<" in page and page.count("<table") == 1
-        assert not any(b"image/png" in path.read_bytes() for path in out.iterdir())
+        assert not any(
+            b"image/png" in path.read_bytes() for path in out.rglob("*") if path.is_file()
+        )
         assert stat.S_IMODE(export.pictures.stat().st_mode) == 0o600
     readme = (tmp_path / "bundle" / "docs" / "README.md").read_text()
     assert f"the {best.kind} model of term {best.term}" in readme and best.model in readme

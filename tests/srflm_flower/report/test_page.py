@@ -176,7 +176,7 @@ def test_final_table_has_every_vendor_and_the_means() -> None:
         assert re.search(rf"{vendor} 1,240 80 \S+ none 0\.812 0\.812", words)
     assert "Mean over vendors 0.812 0.812" in words
     assert "No differential privacy in this run." in words
-    assert "3 of 3 rounds in 3 terms" in words
+    assert "3 of 3 terms" in words
 
 
 def test_stopped_run_says_so_with_its_code_and_how_to_resume() -> None:

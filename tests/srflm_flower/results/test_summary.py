@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes
-from srflm_flower.results.summary import RunSummary, mean_over_vendors, pooled, spans, summarise
+from srflm_flower.results.spans import spans
+from srflm_flower.results.summary import RunSummary, mean_over_vendors, pooled, summarise
 from strategies.protocol.records import TermRecord
 from tests.support.records import make_ballots, make_chain, make_record
 
@@ -49,13 +50,13 @@ def test_spans_name_exactly_the_numbers(numbers: list[int]) -> None:
 def test_complete_run_says_how_many_rounds() -> None:
     summary = summary_of(make_chain(4))
     assert summary.status == "completed"
-    assert summary.what_happened == "4 of 4 rounds in 4 terms"
+    assert summary.what_happened == "4 of 4 terms"
     assert (summary.rounds, summary.rounds_planned, summary.code) == (4, 4, "")
 
 
 def test_single_term_is_named_in_the_singular() -> None:
     records = [make_record(1), make_record(2, attempt=1, ballots=make_ballots(a=1.0))]
-    assert summary_of(records[:1]).what_happened == "1 of 4 rounds in 1 term"
+    assert summary_of(records[:1]).what_happened == "1 of 4 terms"
     text = summary_of(records).what_happened
     assert "b missed term 2;" in text
     assert text.endswith("stood in for the elected server in term 2")
@@ -69,20 +70,20 @@ def test_absence_and_standing_in_are_named() -> None:
         make_record(4, attempt=2),
     ]
     text = summary_of(records).what_happened
-    assert "b missed terms 2–3" in text
-    assert "another vendor stood in for the elected server in terms 2, 4" in text
+    assert "b missed terms 2 and 3" in text
+    assert "another vendor stood in for the elected server in terms 2 and 4" in text
     assert "a missed" not in text
 
 
 def test_run_that_was_stopped_says_why_and_keeps_what_was_committed() -> None:
     summary = summary_of(make_chain(2), ("SRFLM-F1", "1 of 2 vendors answered"))
     assert (summary.status, summary.code) == ("stopped", "SRFLM-F1")
-    assert summary.what_happened == "2 of 4 rounds in 2 terms; stopped: 1 of 2 vendors answered"
+    assert summary.what_happened == "2 of 4 terms; stopped: 1 of 2 vendors answered"
 
 
 def test_run_that_was_stopped_before_its_first_term_has_a_summary() -> None:
     summary = summary_of([], ("SRFLM-F1", "nobody answered"))
-    assert summary.what_happened.startswith("0 of 4 rounds in 0 terms")
+    assert summary.what_happened.startswith("0 of 4 terms")
     assert (summary.servers, summary.released_term) == ((), None)
     assert all(vendor.examples is None for vendor in summary.vendors.values())
 

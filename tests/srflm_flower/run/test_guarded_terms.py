@@ -11,7 +11,7 @@ from srflm_flower.attacks.lying_sites import TakenOver
 from srflm_flower.attacks.poisoning import Attack
 from srflm_flower.client_app import app
 from srflm_flower.results.summary import RunSummary
-from srflm_flower.run.conduct import Run
+from srflm_flower.run.conduct import ConductedRun
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import MemoryGrid
 from srflm_flower.run.simulated_site import SimulatedSite
@@ -51,7 +51,7 @@ def sites_of(run: RunFolder) -> list[Site]:
 def go_on(run: RunFolder) -> RunSummary:
     """Conduct a run with the sites that are in memory."""
     federation = run.federation()
-    return Run(run, federation).conduct(MemoryGrid(app, len(VENDORS), run.path))
+    return ConductedRun(run, federation).conduct(MemoryGrid(app, len(VENDORS), run.path))
 
 
 def test_honest_run_is_the_same_with_a_guard_bit_for_bit(tmp_path: Path) -> None:

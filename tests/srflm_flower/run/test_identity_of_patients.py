@@ -28,7 +28,7 @@ from clients.data.sources import forget_cached_data
 from deploy.cli import app
 from srflm_flower import client_app
 from srflm_flower.federation.loading import load_federation
-from srflm_flower.run.conduct import Run
+from srflm_flower.run.conduct import ConductedRun
 from srflm_flower.run.folder import create_run_folder
 from srflm_flower.run.memory_grid import Deliver, MemoryGrid
 from strategies.errors import DataError, SrflmError
@@ -162,7 +162,7 @@ def test_site_that_stops_shows_no_patient(
     federation = load_federation(file)
     run = create_run_folder(federation, hidden / "run", hidden, alone=True)
     with caplog.at_level(logging.DEBUG), pytest.raises(SrflmError) as caught:
-        Run(run, federation).conduct(MemoryGrid(client_app.app, 2, run.path))
+        ConductedRun(run, federation).conduct(MemoryGrid(client_app.app, 2, run.path))
     texts = [str(caught.value), *(record.getMessage() for record in caplog.records)]
     texts += capfd.readouterr()
     texts.append(CliRunner().invoke(app, ["config", "check", str(file)]).output)
@@ -195,7 +195,7 @@ def test_run_shows_no_patient(
     run = create_run_folder(federation, hidden / "run", hidden, alone=True)
     with caplog.at_level(logging.DEBUG):
         grid = MemoryGrid(client_app.app, 2, run.path, listening)
-        Run(run, federation).conduct(grid)
+        ConductedRun(run, federation).conduct(grid)
     printed = said("data", "preview", file, "--out", hidden / "run" / "preview.png")
     printed += said("config", "check", file)
     records = [record.getMessage() + str(record.exc_text or "") for record in caplog.records]

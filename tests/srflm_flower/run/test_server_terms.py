@@ -24,7 +24,7 @@ def test_run_ends_when_every_vendor_has_served_as_often_as_agreed(tmp_path: Path
     summary = conduct(folder, observer=lambda event, **fields: events.append((event, fields)))
     assert sorted(record.server for record in records_of(folder)) == ["a", "b", "c"]
     assert summary.status == "completed" and summary.rounds == 3
-    assert "3 of 6 rounds" in summary.what_happened
+    assert "3 of 6 terms" in summary.what_happened
     assert "ended: no vendor may serve another term" in summary.what_happened
     assert [event for event, _ in events if event in ("ended", "closing", "finished")] == [
         "ended",

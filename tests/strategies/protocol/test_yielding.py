@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from strategies.errors import (
     INTERNAL_ERROR,
-    MENDED_BY_OPENING,
     NO_REPLY,
     DataError,
     MessageRefused,
@@ -20,7 +19,13 @@ from strategies.protocol.quorum import NONE_SEEN
 from strategies.protocol.records import Absence
 from strategies.protocol.signatures import VendorKeys
 from strategies.protocol.signed_answers import is_possible
-from strategies.protocol.yielding import YieldAttempt, check_yield, must_yield, signed_yield
+from strategies.protocol.yielding import (
+    MENDED_BY_OPENING,
+    YieldAttempt,
+    check_yield,
+    must_yield,
+    signed_yield,
+)
 
 ROSTER = ("a", "b", "c")
 PRIVATE = {vendor: Ed25519PrivateKey.generate() for vendor in ROSTER}

@@ -11,7 +11,7 @@ from flwr.app import Message
 
 from srflm_flower.client_app import app
 from srflm_flower.run import conduct
-from srflm_flower.run.conduct import Run
+from srflm_flower.run.conduct import ConductedRun
 from srflm_flower.run.folder import RunFolder
 from srflm_flower.run.memory_grid import Fault, MemoryGrid, no_fault
 from srflm_flower.run.simulated_site import SimulatedSite
@@ -63,7 +63,7 @@ def slow_to_start(folder: Path) -> RunFolder:
 
 def conduct_on(grid: MemoryGrid, run: RunFolder) -> None:
     SimulatedSite.forget(run.path)
-    Run(run, run.federation()).conduct(grid)
+    ConductedRun(run, run.federation()).conduct(grid)
 
 
 def test_nodes_that_start_slowly_are_waited_for(tmp_path: Path, clock: FakeClock) -> None:
