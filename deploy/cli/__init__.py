@@ -19,6 +19,7 @@ from deploy.cli import (
     data,
     down,
     export,
+    page,
     poc,
     predict,
     privacy,
@@ -43,6 +44,7 @@ app.command("predict")(predict.predict)
 app.command("up")(up.up)
 app.command("down")(down.down)
 app.command("status")(status.status)
+app.command("page")(page.page)
 app.command("run")(run.run)
 app.command("stop")(run.stop)
 app.command("verify")(verify.verify)

@@ -74,6 +74,8 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
     table.add_row("last problem", escape(found.last_problem or "none"))
     console.print(table)
+    if found.page is not None:  # below the table, which would break it: it is to be copied
+        console.print(f"Page: {escape(found.page)}")
 
 
 def _expiry(found: Expiry, now: datetime) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.cli.site_options import HERE, SiteFolder
 from deploy.processes.private import private_files
@@ -23,12 +24,14 @@ def up(
         ),
     ] = False,
 ) -> None:
-    """Check the site, then run its SuperLink, SuperNodes, worker, launcher, and edge.
+    """Check the site, then run its SuperLink, SuperNodes, worker, launcher, edge, and page.
 
     Without --detach it stays in the foreground, as systemd wants it; Ctrl-C stops the site.
     """
     from deploy.operating.control import prepare, start_detached, supervise_here, unresolved
+    from deploy.page.starting import address_of
     from deploy.site.deployed_site import site_at
+    from deploy.site.layout import Layout
 
     console = Console(highlight=False, soft_wrap=True)
     config = prepare(folder, restored)
@@ -39,6 +42,11 @@ def up(
     console.print(
         f"{site.vendor} of federation {site.federation.name}, listening on {site.settings.listen}"
     )
+    address = address_of(Layout.of(site.settings)) if site.settings.page.show else None
+    if address is not None:
+        # Only to a person: the journal of a service is for other eyes, too.
+        shown = address.entrance if console.is_terminal or detach else address.url
+        console.print(f"Page: {escape(shown)}")
     if not detach:
         supervise_here(config)  # it does not return
     notes = start_detached(config, folder)

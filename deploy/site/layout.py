@@ -141,6 +141,11 @@ def require_free(address: str) -> None:
         ) from error
 
 
+def is_free(port: int) -> bool:
+    """Return whether a program could listen on a loopback port."""
+    return _all_free(range(port, port + 1))
+
+
 def _all_free(ports: range) -> bool:
     with ExitStack() as held:
         for port in ports:
