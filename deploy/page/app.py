@@ -32,6 +32,7 @@ from deploy.page.watching import Watcher
 
 FRESH_SECONDS = 0.3
 """A page is made of a look that is no older."""
+READING_SECONDS = 3.0
 ENTER = "/enter"
 ASSETS = "/assets/"
 
@@ -76,8 +77,9 @@ def page_app(watcher: Watcher, token: str, clock: Callable[[], float] = time.tim
 
     @asynccontextmanager
     async def reading(_: Starlette) -> AsyncIterator[None]:
-        await run_in_threadpool(watcher.look)
         rest = asyncio.ensure_future(run_in_threadpool(watcher.look_at_all))
+        # The page of a long ledger is there before all of it is checked, and says so.
+        await asyncio.wait({rest}, timeout=READING_SECONDS)
         yield
         rest.cancel()
 

@@ -23,6 +23,8 @@ class Files(Strict):
     """The supervisor's notes: process ids of the site's programs."""
     lock: Path
     """Held while the site is up."""
+    training: Path
+    """A lock, too: held while the site trains."""
 
 
 class PrivacyPlan(Strict):

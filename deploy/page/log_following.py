@@ -59,6 +59,6 @@ def _event(line: bytes) -> list[dict[str, Any]]:
     """Return the event in a line, as a list of one; an empty list for a line that has none."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # the last for very deep JSON
         return []
     return [event] if isinstance(event, dict) else []

@@ -81,6 +81,8 @@ class Snapshot:
     rounds_trained: Mapping[str, int] = field(default_factory=dict)
     invalid: int | None = None
     attempt: int = -1
+    training_since: float | None = None
+    """When the training that goes on was begun; None while the site does not train."""
     rounds_ordered: int | None = None
     audit: tuple[Event, ...] = ()
     events: tuple[Event, ...] = ()

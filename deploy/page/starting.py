@@ -109,6 +109,7 @@ def page_config(site: SiteOnDisk, layout: Layout, port: int) -> PageConfig:
             identity=layout.identity,
             notes=layout.up,
             lock=layout.lock,
+            training=layout.state / "training.lock",
         ),
         token=layout.state / TOKEN,
         port=port,

@@ -15,6 +15,8 @@ from typing import Any
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from strategies.errors import SrflmError
+
 MOST_STREAMS = 32
 """More are answered with 503: a stream is cheap, but file handles and patience are not endless."""
 LOOK_SECONDS = 1.0
@@ -90,7 +92,10 @@ class Streams:
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(self.look_seconds)
-            version = await self.look()
+            try:
+                version = await self.look()
+            except (OSError, SrflmError):  # a full or lost disk: the next look may go well
+                continue
             if version != self._version:
                 async with self._changed:
                     self._version = version

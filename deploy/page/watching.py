@@ -132,6 +132,7 @@ class Watcher:
             outgoing_bytes=self._contacts.outgoing,
             certificates=self._certificates(),
             doctor=self._doctor(),
+            training_since=self._training_since() if notes is not None else None,
             has_cases=self.config.files.cases.is_file(),
         )
 
@@ -141,6 +142,14 @@ class Watcher:
             notes = ProcessTable.model_validate_json(files.notes.read_bytes())
             return notes if is_held(files.lock) else None
         except (OSError, ValueError, SrflmError):
+            return None
+
+    def _training_since(self) -> float | None:
+        lock = self.config.files.training
+        try:
+            # The process that takes the lock writes its id into it.
+            return lock.stat().st_mtime if is_held(lock) else None
+        except (OSError, SrflmError):
             return None
 
     def _certificates(self) -> dict[str, datetime]:
@@ -162,7 +171,7 @@ class Watcher:
                 DoctorLine(*(str(line.get(name, "")) for name in names)) for line in told["lines"]
             ]
             return DoctorSeen(float(told["time"]), tuple(lines))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def _version(self, found: Snapshot) -> str:
@@ -172,7 +181,14 @@ class Watcher:
         newest = found.events[-1].get("time") if found.events else None
         parts = (
             *(found.up, found.programs, found.terms_known, len(found.terms), found.attempt),
-            *(found.rounds_ordered, last, newest, found.problems[-1:], len(found.refusals)),
+            *(
+                found.rounds_ordered,
+                found.training_since,
+                last,
+                newest,
+                found.problems[-1:],
+                len(found.refusals),
+            ),
             *(found.doctor, found.has_cases, found.unread, self._history.head, found.invalid),
             sorted((peer, each.failed > each.good) for peer, each in found.peers.items()),
         )

@@ -35,7 +35,8 @@ class Live:
 
     ``server`` serves the open term, or is elected for it if it is not ``opened`` yet.  ``since`` is
     when the phase began, ``expected`` its probable seconds, ``left`` those until the term is over.
-    ``answered`` counts the vendors that have answered in the phase, where this site serves.
+    ``trains`` says that this site computes itself; ``answered`` are the vendors whose answers have
+    come in the phase, where this site serves.
     """
 
     up: bool
@@ -48,6 +49,7 @@ class Live:
     server: str
     elected: str
     own: bool
+    trains: bool
     steps: tuple[Step, ...]
     since: float | None
     expected: float | None
@@ -68,7 +70,7 @@ class Live:
 
 def live(config: PageConfig, seen: Snapshot) -> Live:
     """Return what goes on at the site now."""
-    roster = (seen.edition or config.first).roster
+    roster = _roster(config, seen)
     ranking = ranking_after(seen.last, config.first_ranking, roster)
     opened = seen.running and seen.attempt >= 0
     server = owner(seen.attempt, ranking) if opened else ranking[0]
@@ -98,6 +100,7 @@ def live(config: PageConfig, seen: Snapshot) -> Live:
         server=server,
         elected=ranking[0],
         own=own,
+        trains=opened and seen.training_since is not None,
         steps=steps,
         since=since,
         expected=expected,
@@ -105,6 +108,10 @@ def live(config: PageConfig, seen: Snapshot) -> Live:
         answered=_answered(seen.events, seen.term, phase) if own and phase is not None else (),
         vendors=len(roster),
     )
+
+
+def _roster(config: PageConfig, seen: Snapshot) -> tuple[str, ...]:
+    return (seen.edition or config.first).roster
 
 
 def usual_seconds(terms: Sequence[Term]) -> dict[str, float]:
@@ -121,11 +128,19 @@ def _standing(position: int, now: int) -> Standing:
 
 
 def _phase(config: PageConfig, seen: Snapshot) -> tuple[str | None, float | None]:
-    """Return the phase of the last message of the open term, and when its first one came."""
+    """Return the phase of the open term, and since when, as far as this site knows.
+
+    The message log has what the site has answered; while it trains, its lock tells.
+    """
+    if seen.training_since is not None:
+        ranking = ranking_after(seen.last, config.first_ranking, _roster(config, seen))
+        serves = owner(seen.attempt, ranking) == config.vendor
+        return ("finetune" if serves else "train"), seen.training_since
     phase, since = None, None
     for event in seen.audit:
         found = config.phases.get(str(event.get("type")))
-        if event.get("term") != seen.term or event.get("attempt") != seen.attempt or not found:
+        of_now = event.get("term") == seen.term and event.get("attempt") == seen.attempt
+        if not of_now or not found or event.get("outcome") != "done":
             continue
         if found != phase:
             phase, since = found, time_of(event)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from clients.files.locks import locked
 from deploy.page.config import Files, PageConfig, PrivacyPlan
+from deploy.processes.supervisor import ProcessTable
 from srflm_flower.site.ledger_file import SCHEMA
 from strategies.election import Cycle, Election, first_ranking
 from strategies.phases import PHASE_OF, PHASES
@@ -169,6 +172,7 @@ class WatchedSite:
             identity=self.folder / "identity",
             notes=self.folder / "run" / "up.json",
             lock=self.folder / "run" / "site.lock",
+            training=self.folder / "state" / "training.lock",
         )
         plan = PrivacyPlan(epsilon=8.0, delta=1e-5, unit="patient", limit=6.0)
         plain: dict[str, Any] = {
@@ -216,6 +220,22 @@ class WatchedSite:
             term = db.execute("SELECT COALESCE(MAX(term), 0) + 1 FROM records").fetchone()[0]
             db.execute("INSERT OR REPLACE INTO votes VALUES (?, ?, NULL, NULL)", (term, attempt))
             db.commit()
+
+    @contextmanager
+    def up(self, **programs: int) -> Iterator[None]:
+        """Keep the site up, as far as its files tell; ``programs`` have ids of processes."""
+        own = os.getpid()
+        table = ProcessTable(
+            supervisor=own,
+            programs=programs or {"edge": own, "page": own},
+            restarts={},
+            since=time.time() - 7000,
+        )
+        notes = self.folder / "run" / "up.json"
+        notes.write_text(table.model_dump_json())
+        with locked(self.folder / "run" / "site.lock"):
+            yield
+        notes.unlink()
 
     def note(self, kind: str, ago: float = 0.0, **fields: Any) -> None:
         """Append a message to the site's message log."""
