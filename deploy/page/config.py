@@ -39,16 +39,16 @@ class PrivacyPlan(Strict):
 class PageConfig(Strict):
     """The configuration of ``deploy.page.program``.
 
-    ``own`` is the edition with which the site runs, ``first`` the one of the first term, which goes
-    by ``first_ranking``.  ``phases`` has the phase of each type of message, ``in_full`` the
-    description of each phase, ``fields`` what each field of an answer holds, and what protects it.
+    ``first`` is the edition of the first term, which goes by ``first_ranking``; ``edition`` is the
+    number of the one with which the site runs.  ``phases`` has the phase of each type of message,
+    ``in_full`` the description of each phase, ``fields`` what each field of an answer holds, and
+    what protects it.
     """
 
     vendor: str
     name: str
     edition: int
     first: Edition
-    own: Edition
     first_ranking: tuple[str, ...]
     election: ElectionSettings
     server_terms: int | None

@@ -84,7 +84,6 @@ def page_config(site: SiteOnDisk, layout: Layout, port: int) -> PageConfig:
         name=federation.name,
         edition=federation.edition,
         first=federation.first_edition,
-        own=federation.as_edition,
         first_ranking=federation.first_ranking,
         election=federation.election,
         server_terms=federation.server_terms,

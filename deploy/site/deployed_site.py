@@ -96,7 +96,9 @@ class DeployedSite(SiteOnDisk):
         # What has left the site, by name and size: its operator may look, and nobody else can.
         left: dict[str, object] = {}
         if reply is not None:
-            left = {"sent": wire.payload_bytes(reply), "fields": list(fields_in(reply))}
+            left["sent"] = wire.payload_bytes(reply)
+            with contextlib.suppress(ValueError):  # what is no answer has no fields
+                left["fields"] = list(fields_in(reply))
         self.audit.note(
             vendor=sender,
             type=message.metadata.message_type,

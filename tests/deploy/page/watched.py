@@ -180,7 +180,6 @@ class WatchedSite:
             "name": "nodules",
             "edition": 1,
             "first": self.federation.edition,
-            "own": self.federation.edition,
             "first_ranking": self.federation.first,
             "election": ElectionSettings(by_turn_rounds=len(self.federation.vendors)),
             "server_terms": None,
