@@ -44,7 +44,7 @@ from deploy.cli import app
 from deploy.pacs.credentials import Credentials
 from deploy.pacs.query import Query
 from deploy.site.pacs_settings import PacsSettings
-from deploy.site.settings import SiteSettings, TimeoutSettings
+from deploy.site.settings import PageSettings, SiteSettings, TimeoutSettings
 from docs.doctor_page import doctor_page
 from docs.markdown import page, summary, table
 from srflm_flower.federation.federation import (
@@ -101,6 +101,7 @@ SITE_SECTIONS: Sections = (
     ("`[policy]`", SitePolicy),
     ("`[privacy]`", PrivacyPolicy),
     ("`[timeouts]`", TimeoutSettings),
+    ("`[page]`", PageSettings),
     ("`[pacs]`", PacsSettings),
     ("The file that `credentials` in `[pacs]` names", Credentials),
 )

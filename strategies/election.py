@@ -9,7 +9,7 @@ score and the turn-taking of the first rounds are those of the SRFLM paper and i
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -152,10 +152,18 @@ def served_in_cycle(election: Election) -> frozenset[str]:
         terms.append(({election.server, *election.lost_servers}, set(election.ballots)))
     served: frozenset[str] = frozenset()
     for servers, present in terms:
-        served |= servers
-        if served >= present:
-            served = frozenset()
+        served = cycle_after(served, servers, present)
     return served
+
+
+def cycle_after(served: Set[str], servers: Set[str], present: Set[str]) -> frozenset[str]:
+    """Return the vendors that have served in the cycle once another term is over.
+
+    ``served`` are those before the term, ``servers`` its server and those that were elected in it
+    and failed, ``present`` the vendors with a ballot in it.
+    """
+    now = frozenset(served | servers)
+    return frozenset() if now >= present else now
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from deploy.cli import (
     doctor,
     down,
     export,
+    page,
     poc,
     predict,
     privacy,
@@ -46,6 +47,7 @@ app.command("doctor")(doctor.doctor)
 app.command("up")(up.up)
 app.command("down")(down.down)
 app.command("status")(status.status)
+app.command("page")(page.page)
 app.command("run")(run.run)
 app.command("stop")(run.stop)
 app.command("verify")(verify.verify)

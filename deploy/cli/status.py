@@ -78,6 +78,8 @@ def show_status(found: SiteStatus, console: Console) -> None:
     _add_examination(found, table)
     table.add_row("last problem", escape(found.last_problem or "none"))
     console.print(table)
+    if found.page is not None:  # below the table, which would break it: it is to be copied
+        console.print(f"Page: {escape(found.page)}")
 
 
 def _add_examination(found: SiteStatus, table: Table) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.cli.doctor import in_short, show_lines
 from deploy.cli.site_options import HERE, SiteFolder
@@ -39,7 +40,7 @@ def up(
         ),
     ] = False,
 ) -> None:
-    """Examine the site, then run its SuperLink, SuperNodes, worker, launcher, and edge.
+    """Examine the site, then run its SuperLink, SuperNodes, worker, launcher, edge, and page.
 
     Errors of the examination stop it; `srflm doctor` looks at more. Without --detach it stays in
     the foreground, as systemd wants it; Ctrl-C stops the site. With --install it writes a service
@@ -50,7 +51,9 @@ def up(
         _install(folder, units)
         return
     from deploy.operating.control import prepare, start_detached, supervise_here
+    from deploy.page.starting import address_of
     from deploy.site.deployed_site import site_at
+    from deploy.site.layout import Layout
 
     console = Console(highlight=False, soft_wrap=True)
     if skip_doctor:
@@ -62,6 +65,11 @@ def up(
     console.print(
         f"{site.vendor} of federation {site.federation.name}, listening on {site.settings.listen}"
     )
+    address = address_of(Layout.of(site.settings)) if site.settings.page.show else None
+    if address is not None:
+        # Only to a person: the journal of a service is for other eyes, too.
+        shown = address.entrance if console.is_terminal or detach else address.url
+        console.print(f"Page: {escape(shown)}")
     if not detach:
         supervise_here(config)  # it does not return
     notes = start_detached(config, folder)

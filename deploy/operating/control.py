@@ -20,6 +20,7 @@ from deploy.membership.confirming import require_confirmed
 from deploy.membership.roster import take_up_edition
 from deploy.operating.programs import SitePrograms
 from deploy.operating.running import kept_down, read_notes
+from deploy.page.starting import require_port
 from deploy.processes.family import kill_all
 from deploy.processes.private import make_private, private_files
 from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
@@ -70,6 +71,7 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
     if adopted is not None:
         site.log(f"the privacy ledger is in its owner's now; its file is kept: {adopted}")
     require_free(site.settings.listen)
+    require_port(site.settings.page.port)
     ports = choose_ports(site.vendor, federation.roster, site.settings.ports)
     site.begin(restored)
     programs = SitePrograms(site, layout, ports).write()

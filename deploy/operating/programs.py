@@ -21,6 +21,7 @@ from deploy.flower.internals import bundle_of
 from deploy.flower.programs import program
 from deploy.flower.supernodes_config import Link, SupernodesConfig, Tls
 from deploy.flower.worker import Source, WorkerConfig
+from deploy.page.starting import page_program
 from deploy.processes.supervisor import Program, python_module
 from deploy.serving.own_superlink import LauncherConfig
 from deploy.site.deployed_site import DeployedSite
@@ -59,7 +60,9 @@ class SitePrograms:
         programs = [self._superlink(), self._edge(), self._supernodes(agreed)]
         if self.warm:
             programs.append(self._worker(agreed))
-        return [*programs, self._launcher(bundle_file)]
+        programs.append(self._launcher(bundle_file))
+        page = page_program(self.site, self.layout)
+        return [*programs, page] if page is not None else programs
 
     def _clear(self) -> None:
         """Remove the files of an earlier start: nothing in ``run`` must last."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +17,12 @@ from deploy.identity.checks import HOW_TO_RENEW, WARNING_DAYS, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.diagnosis import Diagnosis, last_diagnosis
 from deploy.operating.running import read_notes
+from deploy.page.starting import PROGRAM, address_of
 from deploy.processes.config import Strict
+from deploy.processes.supervisor import ProcessTable
 from deploy.serving.own_superlink import nodes_at
 from deploy.site.layout import Layout
+from deploy.site.problems import problems_in
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
@@ -80,6 +82,8 @@ class SiteStatus(Strict):
     phase: str | None = None
     peers: dict[str, PeerStatus] = Field(default_factory=dict)
     last_problem: str | None = None
+    page: str | None = None
+    """Address of the page with the token that opens it; None while no page is served."""
     what_happened: str
     privacy: VendorPrivacy | None = None
     """The privacy that this vendor reports, as of the last committed term: by the agreed plan."""
@@ -139,6 +143,7 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         privacy=summary.vendors[site.vendor].privacy,
         epsilon_at_home=own.epsilon if own is not None else None,
         privacy_ledger=own.ledger if own is not None else None,
+        page=_page(layout, notes),
         expiring=expiring(site.settings.identity, datetime.now(UTC)),
         silent=why_silent(ledger, term),
         yielded=tuple(_yielded(each, site.vendor) for each in ledger.yielded(term) if running),
@@ -146,6 +151,13 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         evidence=tuple(_charge(each) for each in evidence(ledger, view.federation)),
         examined=last_diagnosis(site.settings.state),
     )
+
+
+def _page(layout: Layout, notes: ProcessTable | None) -> str | None:
+    """Return the address of the page that a site serves, if it is up."""
+    served = notes is not None and PROGRAM in notes.programs
+    address = address_of(layout) if served else None
+    return address.entrance if address is not None else None
 
 
 def _yielded(lost: Absence, own: str) -> str:
@@ -244,28 +256,13 @@ def _peers(
 
 def _last_problem(layout: Layout, audit: list[dict[str, Any]]) -> str | None:
     """Return the latest problem that the site's programs noted, with its time."""
-    found: deque[tuple[float, str]] = deque(maxlen=1)
     events = [*tail(layout.logs / "launcher.jsonl"), *tail(layout.logs / "supervisor.jsonl")]
-    events += tail(layout.logs / "refusals.jsonl")
-    for event in sorted(events, key=lambda each: float(each.get("time", 0))):
-        match event.get("event"):
-            case "failed":
-                found.append((event["time"], str(event["problem"])))
-            case "program-ended":
-                found.append((event["time"], f"{event['program']} ended ({event['code']})"))
-            case "bundle-refused":
-                text = f"{event['peer']} sent another app bundle: refused"
-                found.append((event["time"], text))
-            case "message-too-large":
-                text = f"{event['peer']} sent a message of more than {event['found']} bytes"
-                found.append((event["time"], text))
-            case "problem" | "clock":
-                found.append((event["time"], str(event["text"])))
+    found = problems_in([*events, *tail(layout.logs / "refusals.jsonl")])
     refused = [each for each in audit if each.get("outcome") != "done"]
-    if refused and (not found or refused[-1]["time"] > found[0][0]):
+    if refused and (not found or refused[-1]["time"] > found[-1][0]):
         last = refused[-1]
         text = f"refused {last['type']} of {last['vendor']}: {last['outcome']}"
         found.append((last["time"], text))
     if not found:
         return None
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found[0][0]))} {found[0][1]}"
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found[-1][0]))} {found[-1][1]}"

@@ -21,6 +21,7 @@ from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk
 from deploy.site.starts import begin_start
 from srflm_flower.federation.first_model import FirstModel, first_model
 from srflm_flower.federation.network_trial import check_network
+from srflm_flower.site.outgoing import fields_in
 from srflm_flower.site.own_data.learner import vendor_learner
 from srflm_flower.site.privacy import PrivacyAccount
 from srflm_flower.site.site import Site
@@ -74,7 +75,7 @@ class DeployedSite(SiteOnDisk):
         Raises :class:`SrflmError` when the message is refused or its answer fails.
         """
         outcome = INTERNAL_ERROR
-        head = len(self.state.ledger)
+        head, reply = len(self.state.ledger), None
         try:
             reply = self.site.answer(message, sender)
             outcome = "done"
@@ -83,13 +84,21 @@ class DeployedSite(SiteOnDisk):
             outcome = error.code
             raise
         finally:
-            self._note(message, sender, outcome)
+            self._note(message, sender, outcome, reply)
             awaited = message.metadata.message_type in (wire.ORDER, YIELD)
             if len(self.state.ledger) != head or awaited:
                 self.tell_next()
 
-    def _note(self, message: Message, sender: str | None, outcome: str) -> None:
+    def _note(
+        self, message: Message, sender: str | None, outcome: str, reply: RecordDict | None
+    ) -> None:
         envelope = wire.envelope_of(message)
+        # What has left the site, by name and size: its operator may look, and nobody else can.
+        left: dict[str, object] = {}
+        if reply is not None:
+            left["sent"] = wire.payload_bytes(reply)
+            with contextlib.suppress(ValueError):  # what is no answer has no fields
+                left["fields"] = list(fields_in(reply))
         self.audit.note(
             vendor=sender,
             type=message.metadata.message_type,
@@ -97,6 +106,7 @@ class DeployedSite(SiteOnDisk):
             attempt=envelope.attempt if envelope else None,
             bytes=wire.payload_bytes(message.content),
             outcome=outcome,
+            **left,
         )
 
     # ---- bells: wake those who wait at this site -------------------------------------------------

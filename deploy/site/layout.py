@@ -155,6 +155,11 @@ def why_not_free(address: str) -> str | None:
         return "no ip:port"
 
 
+def is_free(port: int) -> bool:
+    """Return whether a program could listen on a loopback port."""
+    return all_free(range(port, port + 1))
+
+
 def all_free(ports: range) -> bool:
     """Return whether nobody uses any of these loopback ports."""
     with ExitStack() as held:

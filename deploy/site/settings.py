@@ -38,6 +38,22 @@ class TimeoutSettings(Settings):
     )
 
 
+class PageSettings(Settings):
+    """The page on which this site's operators watch it in a browser, on this machine alone."""
+
+    show: bool = Field(
+        default=True,
+        description="Whether `srflm up` also serves the page, and the figures for Prometheus.",
+    )
+    port: int | None = Field(
+        default=None,
+        ge=1024,
+        le=65535,
+        description="Loopback port of the page; left out, the site chooses a free one at every"
+        " start.",
+    )
+
+
 class SiteSettings(Settings):
     """One vendor's site.  Relative paths start at the folder of ``site.toml``."""
 
@@ -100,6 +116,9 @@ class SiteSettings(Settings):
     )
     pacs: PacsSettings | None = Field(
         default=None, description="This site's own PACS; left out, it has none."
+    )
+    page: PageSettings = Field(
+        default=PageSettings(), description="The page on which this site is watched."
     )
 
     def load_federation(self) -> Federation:

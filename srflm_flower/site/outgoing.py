@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from srflm_flower.federation.federation import Federation
 from strategies.errors import PrivacyError
 from strategies.protocol import messages as wire
-from strategies.protocol.memory import NOUN, memories_in, with_memories
+from strategies.protocol.memory import NOUN, PARTS, memories_in, with_memories
 from strategies.secure_aggregation.messages import MASKED_UPDATE, is_masked
 from strategies.weights import Weights
 
@@ -67,6 +67,21 @@ DECLARED: Mapping[str, Declared] = {
 }
 """Fields of :class:`strategies.protocol.messages.Reply`.  The weights are DP-SGD's output.  The
 fact that a site answers, the time of the answer, and its duration are not covered."""
+
+
+WEIGHTS = "weights"
+"""The name of attached models in :func:`fields_in`."""
+
+
+def fields_in(content: RecordDict) -> tuple[str, ...]:
+    """Return which fields of :data:`DECLARED` an answer has, with ``WEIGHTS`` for its models.
+
+    Raises ValueError for content that is no answer.
+    """
+    reply = wire.noun_in(content, wire.Reply).model_dump(exclude_defaults=True)
+    # check_outgoing lets nothing else out than the noun, memories, and models.
+    models = {*content, *content.config_records[NOUN]} - {NOUN, "json", *PARTS}
+    return (*reply, *((WEIGHTS,) if models else ()))
 
 
 def check_outgoing(
