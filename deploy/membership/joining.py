@@ -21,6 +21,7 @@ from deploy.membership.weights_beside import copy_weights
 from deploy.processes.config import Strict
 from deploy.processes.private import private_files
 from deploy.site.settings import SITE_FILE, load_site
+from deploy.site.site_file import site_toml
 from deploy.site.site_on_disk import SiteOnDisk
 from deploy.site.starts import found_ledger
 from srflm_flower.federation.federation import Federation
@@ -67,7 +68,7 @@ def new_site(
     with private_files():
         if not (folder / SITE_FILE).exists():
             own = {"vendor": vendor, "listen": listen, **settings}
-            write_durably(folder / SITE_FILE, tomlkit.dumps(own).encode())
+            write_durably(folder / SITE_FILE, site_toml(own).encode())
         identity = load_site(folder).identity
         public = make_identity(identity, vendor, roster)
     membership = Membership(
