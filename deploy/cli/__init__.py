@@ -19,6 +19,7 @@ from deploy.cli import (
     data,
     down,
     export,
+    federation,
     poc,
     predict,
     privacy,
@@ -51,6 +52,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(poc.app, name="poc")
 app.add_typer(site.app, name="site")
+app.add_typer(federation.app, name="federation")
 app.add_typer(roster.app, name="roster")
 app.add_typer(consortium.app, name="consortium")
 app.add_typer(config.app, name="config")

@@ -47,8 +47,9 @@ def check(federation_file: FederationFile = None) -> None:
         try_network_of(federation, size)
     unknown = without_path(federation)
     if unknown:
+        names = ", ".join(unknown) if _has_roster(federation_file) else "its vendors, none yet"
         console.print(
-            f"Not checked: the data of {', '.join(unknown)}, of which the file names no path. That"
+            f"Not checked: the data of {names}, of which the file names no path. That"
             " is right for a file that sites agree on: each site names its own in site.toml, and"
             " checks it itself. A simulation needs the paths.",
             soft_wrap=True,
@@ -63,6 +64,12 @@ def check(federation_file: FederationFile = None) -> None:
         console.print(table)
     console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
     console.print(f"The federation file is valid; its identity is {federation.hash[:12]}.")
+
+
+def _has_roster(file: Path | None) -> bool:
+    from srflm_flower.federation.reading import read
+
+    return file is not None and bool(read(file).get("vendors"))
 
 
 @app.command("from-bundle")

@@ -6,17 +6,16 @@ Only public parts leave the site (``membership.toml``).  The consortium's side i
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import tomlkit
-from pydantic import ValidationError
 
 from clients.files.durable import write_durably
 from deploy.identity.identity import install_certificate, make_identity
 from deploy.identity.keys import public_line, read_signing_key
 from deploy.membership.confirming import take_over
+from deploy.membership.toml_file import read_toml
 from deploy.membership.weights_beside import copy_weights
 from deploy.processes.config import Strict
 from deploy.processes.private import private_files
@@ -87,12 +86,9 @@ def new_site(
 
 def read_membership(path: Path) -> Membership:
     """Read a ``membership.toml``; raises :class:`ConfigurationError`."""
-    try:
-        return Membership.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
-        raise ConfigurationError(
-            f"{path}: {error}", "a site's membership.toml", "have the site run `srflm site new`"
-        ) from error
+    return read_toml(
+        Membership, path, "a site's membership.toml", "have the site run `srflm site new`"
+    )
 
 
 def check_own_keys(identity: Path, member: Member) -> None:
@@ -119,7 +115,7 @@ def check_own_keys(identity: Path, member: Member) -> None:
         raise ConfigurationError(
             f"a federation file with keys of {member.name} that are not this site's:"
             f" {', '.join(wrong)}",
-            "those in its membership.toml",
+            "those in its request or membership.toml",
             "ask the consortium by telephone who changed them; if nobody did, send it the"
             " membership.toml that `srflm site new` writes with this roster",
         )

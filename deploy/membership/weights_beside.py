@@ -43,6 +43,17 @@ def copy_weights(federation: Federation, folder: Path) -> None:
         write_durably(folder / given.file.name, data)
 
 
+def bring_weights(federation: Federation, source: Path) -> None:
+    """Put the agreed files of weights that lie in ``source`` where the federation has them.
+
+    Raises :class:`strategies.errors.ConfigurationError` if one is missing or not the agreed one.
+    """
+    for given in _given(federation):
+        sent = source / given.file.name
+        data = agreed_bytes(sent, given.sha256, f"model.{given.table}")
+        write_durably(given.file, data)
+
+
 def _given(federation: Federation) -> list[_Given]:
     initial, features = federation.model.initial_weights, federation.model.features
     found = []
