@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -38,6 +39,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they can show local variables, and so paths and names
     help="Server-rotating federated learning for medical imaging on Flower.",
 )
+
+
+def _version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from deploy.cli.version import about_version
+
+    typer.echo(about_version())
+    raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="versions of this program, Flower, and Python, and the hash of the code",
+        ),
+    ] = False,
+) -> None:
+    """Server-rotating federated learning for medical imaging on Flower."""
+
+
 app.command("simulate")(simulate.simulate)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)

@@ -63,7 +63,7 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row(name, ("runs" if runs else "[red]does not run[/]") + note)
     for peer, each in found.peers.items():
         heard = f", its server heard {each.heard:.0f} s ago" if each.heard is not None else ""
-        table.add_row(f"peer {peer}", f"{each.node}{heard}")
+        table.add_row(f"peer {peer}", f"{node_in_words(each.node)}{heard}")
     if found.privacy is not None:
         table.add_row("privacy, as reported", spent_line({found.vendor: found.privacy}))
     if found.epsilon_at_home is not None:
@@ -72,8 +72,28 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row("privacy ledger", escape(str(found.privacy_ledger)))
     for expiry in found.expiring:
         table.add_row(f"[red]{expiry.certificate}[/]", _expiry(expiry, datetime.now(UTC)))
-    table.add_row("last problem", escape(found.last_problem or "none"))
+    table.add_row("last problem", escape(_problem(found)))
     console.print(table)
+
+
+NODES = {
+    "online": "connected",
+    "offline": "not connected now, but was since this site came up",
+    "registered": "not connected yet since this site came up",
+    "unknown": "not known: this site is down, or its SuperLink does not answer",
+}
+"""What Flower calls a peer's SuperNode → what it means."""
+
+
+def node_in_words(node: str) -> str:
+    """Return what the state of a peer's SuperNode means."""
+    return NODES.get(node, node)
+
+
+def _problem(found: SiteStatus) -> str:
+    if found.last_problem is not None or found.past_problem is None:
+        return found.last_problem or "none"
+    return f"none since the last term was committed; before it, {found.past_problem}"
 
 
 def _expiry(found: Expiry, now: datetime) -> str:

@@ -61,6 +61,23 @@ def _spread(site: SiteOnDisk, task: ServerJob, patience: float) -> int:
     )
 
 
+def about_replaced(before: RunOrder | None, order: RunOrder, done: int) -> str:
+    """Return a line about the order that ``order`` replaces while it was open; "" if none was.
+
+    ``done`` are the rounds that were committed when the new order was given.
+    """
+    if before is None or before.number >= order.number:
+        return ""
+    more = order.rounds - before.rounds
+    noun = "round" if abs(more) == 1 else "rounds"
+    change = f"{abs(more)} {noun} {'more' if more > 0 else 'fewer'}" if more else "the same end"
+    return (
+        f"It replaces order {before.number} of {before.vendor}, which had {done} of"
+        f" {before.rounds} rounds done: {change}. Whoever watches that one goes on to watch this"
+        " one.\n"
+    )
+
+
 def follow(
     site: SiteOnDisk, order: RunOrder, seen: int, on_record: Callable[[TermRecord], None]
 ) -> RunOrder:

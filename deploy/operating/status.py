@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import Field
 from clients.files.lines import complete_lines, size_of
 from deploy.identity.checks import HOW_TO_RENEW, expires_within
 from deploy.membership.roster import describe_roster
+from deploy.operating.problems import Problem, last_problem
 from deploy.operating.running import read_notes
 from deploy.processes.config import Strict
 from deploy.serving.own_superlink import nodes_at
@@ -81,6 +81,9 @@ class SiteStatus(Strict):
     phase: str | None = None
     peers: dict[str, PeerStatus] = Field(default_factory=dict)
     last_problem: str | None = None
+    """The latest problem and how long ago it was, unless a term was committed since."""
+    past_problem: str | None = None
+    """The latest problem, if a term was committed since."""
     what_happened: str
     privacy: VendorPrivacy | None = None
     """The privacy that this vendor reports, as of the last committed term: by the agreed plan."""
@@ -110,7 +113,10 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
     running = ledger.open_order() is not None
     opened = running and view.attempt >= 0
     audit = tail(site.settings.state / "audit.jsonl")
+    problem = _problem(layout, audit)
     rounds = order.rounds if order is not None else site.federation.run.rounds
+    # A later order may end a run below the rounds that are done: they all count as planned.
+    rounds = max(rounds, ledger.rounds())
     planned = with_changes(site.federation, run__rounds=max(1, rounds))
     own = _own_spending(site)
     summary = summarise(planned, ledger.records(), 0.0, {}, {}, ("", "") if running else None)
@@ -133,7 +139,8 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         server_next=view.ranking[0],
         phase=_phase(audit, term) if opened else None,
         peers=_peers(site, layout, audit, notes is not None),
-        last_problem=_last_problem(layout, audit),
+        last_problem=problem.told(time.time()) if problem and not problem.past else None,
+        past_problem=problem.told(time.time()) if problem and problem.past else None,
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
         epsilon_at_home=own.epsilon if own is not None else None,
@@ -240,30 +247,7 @@ def _peers(
     }
 
 
-def _last_problem(layout: Layout, audit: list[dict[str, Any]]) -> str | None:
-    """Return the latest problem that the site's programs noted, with its time."""
-    found: deque[tuple[float, str]] = deque(maxlen=1)
-    events = [*tail(layout.logs / "launcher.jsonl"), *tail(layout.logs / "supervisor.jsonl")]
-    events += tail(layout.logs / "refusals.jsonl")
-    for event in sorted(events, key=lambda each: float(each.get("time", 0))):
-        match event.get("event"):
-            case "failed":
-                found.append((event["time"], str(event["problem"])))
-            case "program-ended":
-                found.append((event["time"], f"{event['program']} ended ({event['code']})"))
-            case "bundle-refused":
-                text = f"{event['peer']} sent another app bundle: refused"
-                found.append((event["time"], text))
-            case "message-too-large":
-                text = f"{event['peer']} sent a message of more than {event['found']} bytes"
-                found.append((event["time"], text))
-            case "problem" | "clock":
-                found.append((event["time"], str(event["text"])))
-    refused = [each for each in audit if each.get("outcome") != "done"]
-    if refused and (not found or refused[-1]["time"] > found[0][0]):
-        last = refused[-1]
-        text = f"refused {last['type']} of {last['vendor']}: {last['outcome']}"
-        found.append((last["time"], text))
-    if not found:
-        return None
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found[0][0]))} {found[0][1]}"
+def _problem(layout: Layout, audit: list[dict[str, Any]]) -> Problem | None:
+    """Return the latest problem that the site's programs noted."""
+    names = ("launcher", "supervisor", "refusals")
+    return last_problem([e for name in names for e in tail(layout.logs / f"{name}.jsonl")], audit)

@@ -100,7 +100,8 @@ class Consortium:
 
     def begin(self, *vendors: str) -> None:
         """Let all of these become the first members, and sign."""
-        self.create()
+        if not self.office.agreed.exists():
+            self.create()
         for vendor in vendors:
             self.init(vendor)
         self.admit(*vendors)
