@@ -60,9 +60,8 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
             f"srflm-flower {version('srflm-flower')} with Flower {version('flwr')}, whose code has"
             f" the bundle {found}",
             f"the code that the federation has agreed on, with the bundle {federation.bundle}",
-            "compare what `srflm --version` prints with the other members, and"
-            " install the version that they use, unchanged; new software is a new federation: see Upgrades in"
-            " docs/how-to/site.md",
+            "compare what `srflm --version` prints with the other members, and install the version"
+            " that they use, unchanged; new software is a new federation: docs/how-to/site.md",
         )
     require_confirmed(site)
     end_leftovers(site, layout)

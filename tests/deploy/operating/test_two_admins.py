@@ -40,7 +40,7 @@ def test_never_more_rounds_than_planned(tmp_path: Path) -> None:
         sites.clear()
         sites.order("a", rounds=3)
         sites.run_to(3)
-        sites.order("b", rounds=2)
+        sites.order("b", rounds=2, number=2)
         found = site_status(sites.site("a"))
         assert found.rounds == 3
         told = re.search(r"(\d+) of (\d+) rounds", found.what_happened)
