@@ -112,6 +112,10 @@ def admit(
 def publish(
     folder: Folder,
     leaves: Annotated[str, typer.Option(help="members that leave, commas between")] = "",
+    instead: Annotated[
+        bool,
+        typer.Option("--instead", help="in place of the last edition, which is not approved"),
+    ] = False,
 ) -> None:
     """Make the next edition, renew certificates that end soon, and write one answer for all.
 
@@ -121,8 +125,10 @@ def publish(
     from deploy.membership.publishing import publish as make
 
     names = [name.strip() for name in leaves.split(",") if name.strip()]
-    made = make(FederationFolder(folder), names)
-    show_publication(made, Console(highlight=False, soft_wrap=True))
+    place, console = FederationFolder(folder), Console(highlight=False, soft_wrap=True)
+    if instead:
+        console.print(f"Edition {place.withdraw()} is withdrawn.")
+    show_publication(make(place, names), console)
 
 
 @app.command()

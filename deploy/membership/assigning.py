@@ -40,11 +40,15 @@ def membership_of(
 
 
 def memberships_for(
-    requests: Mapping[str, Request], roster: Sequence[str], editions: Sequence[Federation]
+    requests: Mapping[str, Request],
+    roster: Sequence[str],
+    editions: Sequence[Federation],
+    withdrawn: Sequence[Federation] = (),
 ) -> dict[str, Membership]:
     """Return the memberships of all vendors of ``roster`` that differ from the last edition.
 
     ``editions`` are all editions so far, the oldest first; with none, all memberships are new.
+    ``withdrawn`` were published, so that sites may have taken the keys in them for a member.
 
     Raises :class:`ConfigurationError` when a request is missing, or has too few spare keys.
     """
@@ -64,7 +68,7 @@ def memberships_for(
         # A site with new keys has none of the old ones.
         keys = (member.node_keys or {}) if same and member is not None else {}
         held = {peer: _plain(key) for peer, key in keys.items() if peer in roster}
-        made = membership_of(request, roster, held, _used(vendor, editions))
+        made = membership_of(request, roster, held, _used(vendor, (*editions, *withdrawn)))
         if member is None or _differs(member.address, keys, request, made, member.site_key):
             found[vendor] = made
     return found

@@ -7,6 +7,7 @@
                 requests/<vendor>.toml        admitted requests
                 certificates/<vendor>.crt     certificates that were issued
                 editions/<number>/            federation.toml, answer.toml, and files of weights
+                editions/withdrawn-…/         editions that the members did not approve
 """
 
 from __future__ import annotations
@@ -61,6 +62,24 @@ class FederationFolder:
         while (file := self.edition(len(found) + 1) / "federation.toml").exists():
             found.append(load_federation(file))
         return found
+
+    def withdrawn(self) -> list[Federation]:
+        """Return the editions that were published and then withdrawn, in no order."""
+        files = (self.root / "editions").glob("withdrawn-*/federation.toml")
+        return [load_federation(file) for file in sorted(files)]
+
+    def withdraw(self) -> int:
+        """Put the last edition aside, as the members have not approved it; return its number.
+
+        Raises :class:`ConfigurationError` when there is none.
+        """
+        editions = self.editions()
+        if not editions:
+            raise ConfigurationError("no edition", "one to withdraw", "publish one")
+        last = editions[-1]
+        aside = self.root / "editions" / f"withdrawn-{last.edition}-{last.hash[:12]}"
+        self.edition(last.edition).rename(aside)
+        return last.edition
 
 
 @dataclass(frozen=True)

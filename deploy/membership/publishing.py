@@ -85,7 +85,7 @@ def plan(folder: FederationFolder, leaves: Sequence[str] = ()) -> tuple[Federati
             raise _nobody()
         base = load_federation(folder.agreed, tuple(requests))
         check_network(base)
-        made = memberships_for(requests, base.roster, ())
+        made = memberships_for(requests, base.roster, (), folder.withdrawn())
         return beside(first_edition(base, made)), True
     last = editions[-1]
     # A vendor that has left has lost its request, so it does not come back by itself.
@@ -93,7 +93,7 @@ def plan(folder: FederationFolder, leaves: Sequence[str] = ()) -> tuple[Federati
     joins = [vendor for vendor in requests if vendor not in last.roster and vendor not in leaves]
     base = load_federation(folder.agreed, (*stays, *joins))
     _require_same_settings(last, base)
-    made = memberships_for(requests, (*stays, *joins), editions)
+    made = memberships_for(requests, (*stays, *joins), editions, folder.withdrawn())
     if not made and not leaves:
         return last, False
     return beside(next_edition(last, made, leaves, base)), True

@@ -132,6 +132,27 @@ def test_key_of_one_that_has_left_is_given_to_nobody_else(consortium: Consortium
     assert keys[0]["cygnus"] not in keys[1].values()
 
 
+def test_edition_that_nobody_approves_is_replaced(consortium: Consortium) -> None:
+    """Its keys are for nobody else: a site may have taken them for the one who does not join."""
+    consortium.init("draco")
+    consortium.admit("draco")
+    consortium.publish()
+    site = consortium.site_folder("aster")
+    consortium.srflm("roster", "approve", site, consortium.answer("aster"))
+    consortium.srflm("roster", "withdraw", site)
+    refused = consortium.office.editions()[-1]
+    consortium.office.request("draco").unlink()
+    consortium.init("eos")
+    consortium.admit("eos")
+    assert "Edition 2 is withdrawn" in consortium.publish("--instead")
+    first, second = consortium.office.editions()
+    check_successor(first, second)
+    assert second.roster == (*FIRST, "eos")
+    keys = [(each.member("aster").node_keys or {}) for each in (refused, second)]
+    assert keys[0]["draco"] not in keys[1].values()
+    consortium.srflm("roster", "approve", site, consortium.answer("aster"))
+
+
 def test_member_that_moves_keeps_its_keys(consortium: Consortium) -> None:
     site = consortium.site_folder("aster")
     options = ("--vendor", "aster", "--address", "localhost:9999", "--data", "")
