@@ -9,7 +9,7 @@ from collections.abc import Callable
 from deploy.operating.own_job import LOOK_SECONDS, perform, require_up
 from deploy.serving.job import ServerJob
 from deploy.site.site_on_disk import SiteOnDisk
-from strategies.errors import FederationStopped
+from strategies.errors import ConfigurationError, FederationStopped
 from strategies.protocol.records import RunOrder, TermRecord
 from strategies.protocol.signatures import sign_order
 
@@ -58,6 +58,22 @@ def _spread(site: SiteOnDisk, task: ServerJob, patience: float) -> int:
         "a quorum of sites that are up and follow this vendor's orders",
         "see `srflm status` at the sites, then order again",
         outcome.code if outcome.code in FederationStopped.codes else None,
+    )
+
+
+def require_no_cut(before: RunOrder | None, vendor: str, rounds: int) -> None:
+    """Check that an order of ``vendor`` until round ``rounds`` does not cut another vendor's.
+
+    ``before`` is the order that is open.  Raises :class:`ConfigurationError`.
+    """
+    if before is None or before.vendor == vendor or before.rounds <= rounds:
+        return
+    raise ConfigurationError(
+        f"an order until round {rounds}, where order {before.number} of {before.vendor} goes on"
+        f" until round {before.rounds}",
+        "an order that does not end another vendor's run early",
+        f"nothing, if {before.rounds} rounds are enough; or order more rounds with --rounds; to end"
+        " that run after the open term: `srflm stop`",
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.operating.run_orders import about_replaced
+from deploy.operating.run_orders import about_replaced, require_no_cut
 from deploy.operating.status import site_status
+from strategies.errors import ConfigurationError
 from strategies.protocol.records import RunOrder
 from tests.support.quick_sites import quick_federation
 
@@ -27,6 +28,14 @@ def test_order_says_whose_it_replaces_and_what_changes(rounds: int, change: str)
     text = about_replaced(order(2, 7, "borealis"), order(3, rounds, "aster"), done=5)
     assert "replaces order 2 of borealis, which had 5 of 7 rounds done" in text
     assert change in text
+
+
+def test_run_of_another_vendor_is_not_cut_by_a_new_order() -> None:
+    with pytest.raises(ConfigurationError, match=r"order 2 of borealis goes on until round 32"):
+        require_no_cut(order(2, 32, "borealis"), "aster", 3)
+    require_no_cut(order(2, 32, "borealis"), "aster", 32)
+    require_no_cut(order(2, 32, "borealis"), "borealis", 3)
+    require_no_cut(None, "aster", 3)
 
 
 def test_first_order_replaces_nothing() -> None:
