@@ -145,8 +145,8 @@ class VendorSettings(Settings):
     )
     path: DataPath | None = Field(
         default=None,
-        description='This vendor\'s data file or folder; only with data source "files", where a'
-        " deployed site may name another in site.toml.",
+        description='This vendor\'s data file or folder; only with data source "files", for a'
+        " simulation; left out in the file that sites agree on: each names its own in site.toml.",
     )
     classes: Annotated[tuple[int, ...], Strict(False)] | None = Field(
         default=None,

@@ -13,6 +13,7 @@ from clients.files.event_log import EventLog
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from srflm_flower.federation.network_trial import check_network
+from srflm_flower.federation.preflight import require_paths
 from srflm_flower.results.summary import term_line
 from srflm_flower.run.conduct import ConductedRun
 from srflm_flower.run.folder import RunFolder, create_run_folder
@@ -67,6 +68,7 @@ def _folder(grid: Grid, context: Context) -> RunFolder:
         _refuse_changes(context, Path(out))
         return RunFolder(Path(out))
     federation = _federation(grid, context)
+    require_paths(federation)
     check_network(federation)  # before the folder is made, to leave no empty one
     folder = create_run_folder(federation, Path(out) if out else None, Path.cwd() / "runs")
     if not out:  # the nodes get the run configuration as it was, so they read the note

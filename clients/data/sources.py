@@ -240,8 +240,9 @@ def _read_own(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
     if vendor.path is None:
         raise ConfigurationError(
             f"no path for vendor {vendor.name!r}",
-            'path = "…" in its [[vendors]] table, for data.source = "files"',
-            "name its .npz file or its folder of class folders",
+            "its folder or file of images",
+            'name it: data = "…" in the site\'s site.toml, or, for a simulation, path = "…" in its'
+            " [[vendors]] table",
         )
     prepare = data.prepare
     if vendor.path.suffix == ".npz" or vendor.path.is_file():

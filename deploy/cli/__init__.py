@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -20,6 +21,7 @@ from deploy.cli import (
     doctor,
     down,
     export,
+    federation,
     page,
     poc,
     predict,
@@ -40,6 +42,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they can show local variables, and so paths and names
     help="Server-rotating federated learning for medical imaging on Flower.",
 )
+
+
+def _version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from deploy.cli.version import about_version
+
+    typer.echo(about_version())
+    raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="versions of this program, Flower, and Python, and the hash of the code",
+        ),
+    ] = False,
+) -> None:
+    """Server-rotating federated learning for medical imaging on Flower."""
+
+
 app.command("simulate")(simulate.simulate)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
@@ -57,6 +85,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(poc.app, name="poc")
 app.add_typer(site.app, name="site")
+app.add_typer(federation.app, name="federation")
 app.add_typer(roster.app, name="roster")
 app.add_typer(consortium.app, name="consortium")
 app.add_typer(config.app, name="config")

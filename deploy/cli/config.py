@@ -21,14 +21,14 @@ app = typer.Typer(no_args_is_help=True, help="Check and show federation files.")
 
 @app.command()
 def check(federation_file: FederationFile = None) -> None:
-    """Check the file, its network and every vendor's data.
+    """Check the file, its network, and the data of every vendor that has a path in it.
 
     Shows the network's size, and the numbers of examples by split and class.
     """
     from srflm_flower.federation.entries import check_entries
     from srflm_flower.federation.left_over import about_left_over
     from srflm_flower.federation.network_trial import check_initial_weights, try_network_of
-    from srflm_flower.federation.preflight import count_examples
+    from srflm_flower.federation.preflight import count_examples, without_path
 
     federation, console = chosen_federation(federation_file), Console()
     # First, as it needs no data: who has none yet learns whether the network is right.
@@ -47,15 +47,31 @@ def check(federation_file: FederationFile = None) -> None:
     counts = count_examples(federation)
     for size in sorted({count.size for count in counts.values()} - {facts.size}):
         try_network_of(federation, size)
+    unknown = without_path(federation)
+    if unknown:
+        names = ", ".join(unknown) if _has_roster(federation_file) else "its vendors, none yet"
+        console.print(
+            f"Not checked: the data of {names}, of which the file names no path. That"
+            " is right for a file that sites agree on: each site names its own in site.toml, and"
+            " checks it itself. A simulation needs the paths.",
+            soft_wrap=True,
+        )
     table = Table(title=f"{federation.name}: {len(federation.roster)} vendors")
     for heading in ("vendor", "training", "validation", "test", "training examples by class"):
         table.add_column(heading, justify="left" if heading.startswith("vendor") else "right")
     for vendor, count in counts.items():
         by_class = " ".join(str(number) for number in count.by_class)
         table.add_row(vendor, str(count.train), str(count.validation), str(count.test), by_class)
-    console.print(table)
+    if counts:
+        console.print(table)
     console.print(about_left_over(federation), end="", markup=False, soft_wrap=True)
     console.print(f"The federation file is valid; its identity is {federation.hash[:12]}.")
+
+
+def _has_roster(file: Path | None) -> bool:
+    from srflm_flower.federation.reading import read
+
+    return file is not None and bool(read(file).get("vendors"))
 
 
 @app.command("from-bundle")
@@ -115,6 +131,6 @@ def entry(
 @app.command()
 def show(federation_file: FederationFile = None) -> None:
     """Print the federation as TOML, with all settings and their meanings."""
-    from deploy.cli.commented_toml import commented_toml
+    from deploy.site.commented_toml import commented_toml
 
     typer.echo(commented_toml(chosen_federation(federation_file)), nl=False)

@@ -18,15 +18,27 @@ app = typer.Typer(no_args_is_help=True, help="Let members join and leave between
 @private_files()
 def approve(
     folder: Annotated[Path, typer.Argument(help="the site's folder, with its site.toml")],
-    file: Annotated[Path, typer.Argument(help="the new federation.toml")],
+    file: Annotated[
+        Path, typer.Argument(help="the consortium's new answer.toml, or its federation.toml")
+    ],
 ) -> None:
-    """Approve a new roster; it holds after the next term in which a quorum has approved it."""
+    """Approve a new roster; it holds after the next term in which a quorum has approved it.
+
+    Example: srflm roster approve site answer.toml
+    """
+    from deploy.membership.answer import is_answer
+    from deploy.membership.confirming import confirmations_beside
+    from deploy.membership.entering import approve_answer
     from deploy.membership.roster import approve as sign
-    from deploy.membership.roster import describe_roster, signatures_of
+    from deploy.membership.roster import describe_roster
     from deploy.site.site_on_disk import site_on_disk
+    from srflm_flower.federation.loading import load_federation
 
     site = site_on_disk(folder.resolve())
-    changes = sign(site, file)
+    if is_answer(file):
+        changes, new = approve_answer(site, file)
+    else:
+        changes, new = sign(site, file), load_federation(file)
     console = Console(highlight=False, soft_wrap=True)
     for what, vendors in (
         ("Joins", changes.joins),
@@ -36,8 +48,11 @@ def approve(
         if vendors:
             console.print(f"{what}: {', '.join(vendors)}")
     console.print(f"Roster: {describe_roster(site)}")
-    if changes.joins:
-        console.print(f"Send {signatures_of(site, file)} to the consortium, for those that join.")
+    if changes.joins and site.vendor in new.roster:
+        own = confirmations_beside(site.settings.federation, new.hash)
+        console.print(f"Send {own} to {', '.join(changes.joins)} (or to the consortium).")
+    if site.state.ledger.open_order() is None:
+        console.print("It is decided in a term: if no run is under way, order one (`srflm run`).")
 
 
 @app.command()

@@ -29,7 +29,12 @@ def run(
 
     Ctrl-C stops watching, not the run. Exit code 1 means fewer rounds than ordered.
     """
-    from deploy.operating.run_orders import follow, order_rounds
+    from deploy.operating.run_orders import (
+        about_replaced,
+        follow,
+        order_rounds,
+        require_no_cut,
+    )
     from deploy.operating.status import site_status
     from deploy.site.site_on_disk import site_on_disk
     from srflm_flower.results.summary import term_line
@@ -39,8 +44,12 @@ def run(
     # An order names the last round, not a number of rounds: spreading it again adds nothing.
     # A quick term may be committed before the order's answer is here: it is shown all the same.
     done, seen = site.state.ledger.rounds(), len(site.state.ledger)
-    order = order_rounds(site, done + (rounds or site.federation.run.rounds))
+    before = site.state.ledger.open_order()
+    last = done + (rounds or site.federation.run.rounds)
+    require_no_cut(before, site.vendor, last)
+    order = order_rounds(site, last)
     console.print(f"A quorum follows order {order.number}: until round {order.rounds}.")
+    console.print(about_replaced(before, order, done), end="")
     if detach:
         return
 

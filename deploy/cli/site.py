@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from srflm_flower.federation.federation import Federation
+
 app = typer.Typer(no_args_is_help=True, help="Make a site, and let it join a consortium.")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="the site's folder")],
+    vendor: Annotated[str | None, typer.Option(help="this vendor's name")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="host:port at which the others reach this site")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help='folder or file of images; "" where they are made up')
+    ] = None,
+    listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "0.0.0.0:8443",
+) -> None:
+    """Make a site's keys, its site.toml, and the request to send to the consortium.
+
+    Asks for what is left out. Called again it keeps keys and site.toml, and makes a new request.
+    Example: srflm site init site --vendor aster --address aster.example.org:8443 --data images
+    """
+    from deploy.identity.words import in_lines
+    from deploy.membership.request import check_name_and_address, init_site, read_request
+
+    vendor = _asked(vendor, "--vendor", "Name of this vendor, as the others will see it")
+    check_name_and_address(vendor, "localhost:8443")  # before the next question
+    address = _asked(address, "--address", "host:port at which the others reach this site")
+    check_name_and_address(vendor, address)
+    data = _asked(data, "--data", "Folder or file of this vendor's images (empty: made up)", "")
+    path = init_site(folder, vendor, address, listen, Path(data).expanduser() if data else None)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Private keys are in {folder / 'identity'} and stay there.")
+    console.print(f"Settings are in {folder / 'site.toml'}, each with a comment.")
+    console.print(f"Send the request {path} to the consortium: it has public parts only.")
+    console.print("Then read its fingerprint, twelve words (132 bits), over the telephone:")
+    console.print(in_lines(read_request(path).fingerprint))
+    console.print(f"Next, with the file that comes back:  srflm site join {folder} answer.toml")
+
+
+def _asked(given: str | None, option: str, question: str, default: str | None = None) -> str:
+    """Return an option's value, or the answer of the person at the terminal."""
+    from strategies.errors import ConfigurationError
+
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"no {option}, and no terminal to ask at", question, f"give it: {option} …"
+        )
+    return str(typer.prompt(question, default=default, show_default=False)).strip()
 
 
 @app.command()
@@ -34,30 +86,83 @@ def new(
 @app.command()
 def join(
     folder: Annotated[Path, typer.Argument(help="the site's folder")],
-    answer: Annotated[Path, typer.Argument(help="the folder that the consortium sent back")],
+    answer: Annotated[
+        Path, typer.Argument(help="the consortium's answer.toml, or the folder that it sent back")
+    ],
+    signed: Annotated[
+        list[Path] | None, typer.Argument(help="signatures.*.toml that members have sent")
+    ] = None,
+    heard: Annotated[
+        str | None,
+        typer.Option(help='"twelve words" as another member has read them to you: sign the file'),
+    ] = None,
 ) -> None:
-    """Install the certificate and the federation file that the consortium sent back."""
-    from deploy.membership.confirming import unsigned
+    """Install the certificate and the federation file that the consortium sent back.
+
+    Called again it adds signatures and a renewed certificate. Example: srflm site join site
+    answer.toml --heard "twelve words"
+    """
+    from deploy.membership.answer import is_answer
+    from deploy.membership.confirming import take_over_files
+    from deploy.membership.entering import join_by_answer
     from deploy.membership.joining import join as install
+    from deploy.site.settings import load_site
+
+    if is_answer(answer):
+        federation = join_by_answer(folder, answer, signed or ())
+    else:
+        federation = install(folder, answer)
+        take_over_files(load_site(folder).federation, federation, signed or ())
+    _show_joined(folder, federation)
+    if heard is not None:
+        confirm(folder, heard)
+    _show_next(folder, federation, answer)
+
+
+def _show_joined(folder: Path, federation: Federation) -> None:
+    from deploy.identity.words import in_lines, words_of
     from deploy.site.privacy_files import ledger_if_private
     from deploy.site.settings import load_site
 
-    federation = install(folder, answer)
     console = Console(highlight=False, soft_wrap=True)
     edition = f", edition {federation.edition}" if federation.edition > 1 else ""
     console.print(f"Member of {federation.name}{edition}. The federation file has the hash")
     console.print(f"  {federation.hash}")
     console.print("Compare this by telephone with the other members: it covers all their keys.")
+    console.print("In twelve words (its first 132 bits):")
+    console.print(in_lines(words_of(federation.hash)))
     settings = load_site(folder)
     ledger = ledger_if_private(settings, settings.load_federation())
     if ledger is not None:
         console.print(f"Uses of the data count in {ledger}, for all federations of its owner.")
+
+
+def _show_next(folder: Path, federation: Federation, answer: Path) -> None:
+    """Print what is still to be done before the site can come up."""
+    from deploy.membership.confirming import confirmations_beside, may_come_up, unsigned
+    from deploy.site.settings import load_site
+
+    console = Console(highlight=False, soft_wrap=True)
+    settings = load_site(folder)
     missing = unsigned(settings.federation, federation)
-    if missing:
-        console.print(f"Not signed yet: {', '.join(missing)}. Next, with the hash as you hear it:")
-        console.print(f"  srflm site confirm {folder} HASH")
-    else:
+    if not missing:
         console.print(f"All members have signed it. Next:  srflm up {folder}")
+    elif settings.vendor in missing:
+        console.print(
+            f"Not signed yet: {', '.join(missing)}. Next, with the words as you hear them:"
+        )
+        console.print(f'  srflm site confirm {folder} "TWELVE WORDS"')
+    elif may_come_up(settings.vendor, settings.federation, federation):
+        console.print(f"As many members as decide have signed it. Next:  srflm up {folder}")
+        console.print("It takes part once a term that a quorum has approved it in is committed:")
+        console.print("any member orders a run (`srflm run`) if none is under way.")
+    else:
+        own = confirmations_beside(settings.federation, federation.hash)
+        console.print(
+            f"Not signed yet: {', '.join(missing)}. Each sends you its file of signatures"
+        )
+        console.print(f"({own.name} in its site's folder), and you send yours ({own}). Next:")
+        console.print(f"  srflm site join {folder} {answer} SIGNATURES …")
 
 
 @app.command()
@@ -65,7 +170,10 @@ def confirm(
     folder: Annotated[Path, typer.Argument(help="the site's folder")],
     heard: Annotated[
         str,
-        typer.Argument(metavar="HASH", help="the hash that another member has read to you"),
+        typer.Argument(
+            metavar="HASH",
+            help="the twelve words, or the hash, that another member has read to you",
+        ),
     ],
 ) -> None:
     """Sign the federation file, after its hash was compared with the other members by telephone."""
@@ -74,4 +182,4 @@ def confirm(
 
     path = sign(site_on_disk(folder.resolve()), heard)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Signed. Send {path} to the consortium; its next answer has all signatures.")
+    console.print(f"Signed. Send {path} to the consortium, or to the members that come up.")

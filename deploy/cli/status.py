@@ -64,7 +64,7 @@ def show_status(found: SiteStatus, console: Console) -> None:
         table.add_row(name, ("runs" if runs else "[red]does not run[/]") + note)
     for peer, each in found.peers.items():
         heard = f", its server heard {each.heard:.0f} s ago" if each.heard is not None else ""
-        table.add_row(f"peer {peer}", f"{each.node}{heard}")
+        table.add_row(f"peer {peer}", f"{node_in_words(each.node)}{heard}")
     if found.privacy is not None:
         table.add_row("privacy, as reported", spent_line({found.vendor: found.privacy}))
     if found.epsilon_at_home is not None:
@@ -76,7 +76,7 @@ def show_status(found: SiteStatus, console: Console) -> None:
         colour = "red" if (expiry.until - now).days <= ERROR_DAYS else "yellow"
         table.add_row(f"[{colour}]{expiry.certificate}[/]", _expiry(expiry, now))
     _add_examination(found, table)
-    table.add_row("last problem", escape(found.last_problem or "none"))
+    table.add_row("last problem", escape(_problem(found)))
     console.print(table)
     if found.page is not None:  # below the table, which would break it: it is to be copied
         console.print(f"Page: {escape(found.page)}")
@@ -96,6 +96,26 @@ def _add_examination(found: SiteStatus, table: Table) -> None:
         about = f" {line.about}" if line.about else ""
         text = f"{line.code}{about}: {line.finding}; to mend it: {line.mend}"
         table.add_row(f"[{colour}]{line.severity}[/]", escape(text))
+
+
+NODES = {
+    "online": "connected",
+    "offline": "not connected now, but was since this site came up",
+    "registered": "not connected yet since this site came up",
+    "unknown": "not known: this site is down, or its SuperLink does not answer",
+}
+"""What Flower calls a peer's SuperNode → what it means."""
+
+
+def node_in_words(node: str) -> str:
+    """Return what the state of a peer's SuperNode means."""
+    return NODES.get(node, node)
+
+
+def _problem(found: SiteStatus) -> str:
+    if found.last_problem is not None or found.past_problem is None:
+        return found.last_problem or "none"
+    return f"none since the last term was committed; before it, {found.past_problem}"
 
 
 def _expiry(found: Expiry, now: datetime) -> str:

@@ -28,8 +28,8 @@ WARNING_DAYS: Final = 60
 ERROR_DAYS: Final = 14
 """So long before a certificate expires the operator is warned, and warned in earnest."""
 HOW_TO_RENEW: Final = {
-    "site.crt": "send membership.toml to the consortium, which signs it with srflm consortium"
-    " assemble; srflm down, srflm site join with its answer, then srflm up",
+    "site.crt": "have the consortium run srflm federation publish (or consortium assemble with your"
+    " membership.toml); srflm site join with its answer, srflm down, then srflm up",
     "consortium-ca.crt": "ask the consortium for its new CA; all members need new certificates",
     "loopback.crt": _NEW_LOOPBACK,
     "loopback-ca.crt": _NEW_LOOPBACK,

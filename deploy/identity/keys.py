@@ -74,7 +74,7 @@ def read(path: Path) -> bytes:
 
 
 def read_key(path: Path) -> PrivateKey:
-    """Read a private key: OpenSSH in a file named ``node-…``, else PKCS8.
+    """Read a private key: OpenSSH in a file named ``node-…`` or ``spare-…``, else PKCS8.
 
     Raises :class:`IdentityError` for a key that others can read, or of a kind that is not used.
     """
@@ -87,7 +87,7 @@ def read_key(path: Path) -> PrivateKey:
             IdentityError.KEY,
         )
     try:
-        ssh = path.name.startswith("node-")
+        ssh = path.name.startswith(("node-", "spare-"))
         key = load_ssh_private_key(data, None) if ssh else load_pem_private_key(data, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _not_a_key(path, str(error)) from error

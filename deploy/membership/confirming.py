@@ -7,14 +7,14 @@ the comparison shows, as the consortium writes the keys into the file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import tomlkit
-from pydantic import ValidationError
 
 from clients.files.durable import write_durably
+from deploy.identity.words import are_words_of, words_of
+from deploy.membership.toml_file import read_toml
 from deploy.processes.config import Strict
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.federation import Federation
@@ -41,29 +41,25 @@ def confirmations_beside(federation: Path, hash_: str) -> Path:
 
 def read_confirmations(path: Path) -> Confirmations:
     """Read a file of signatures; raises :class:`ConfigurationError`."""
-    try:
-        return Confirmations.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
-        raise ConfigurationError(
-            f"{path}: {error}",
-            "a file of signatures",
-            "have the member run `srflm site confirm`",
-        ) from error
+    mend = "have the member run `srflm site confirm`"
+    return read_toml(Confirmations, path, "a file of signatures", mend)
 
 
 def confirm(site: SiteOnDisk, heard: str) -> Path:
     """Sign the site's federation file; return the file of signatures, to send to the consortium.
 
-    ``heard`` is the hash that another member has read out, or the beginning of it.  Raises
-    :class:`ConfigurationError` if that is another hash, or too short.
+    ``heard`` is what another member has read out: the twelve words of the hash, or the hash or the
+    beginning of it.  Raises :class:`ConfigurationError` if that is another hash, or too short.
     """
     found = site.federation
-    heard = "".join(heard.split()).lower()
-    if len(heard) < HEARD_DIGITS or not found.hash.startswith(heard):
+    digits = "".join(heard.split()).lower()
+    enough = len(digits) >= HEARD_DIGITS and found.hash.startswith(digits)
+    if not enough and not are_words_of(heard, found.hash):
         raise ConfigurationError(
-            f"the hash {heard}, where {site.settings.federation} has {found.hash}",
-            f"the same hash at all members, at least {HEARD_DIGITS} digits of it",
-            "if another member has read out other digits, do not come up: ask the consortium why it"
+            f"{heard!r}, where {site.settings.federation} has the hash {found.hash}, in words"
+            f" {words_of(found.hash)!r}",
+            f"the same twelve words at all members, or at least {HEARD_DIGITS} digits of the hash",
+            "if another member has read out others, do not come up: ask the consortium why it"
             " has sent out two files",
         )
     return sign_file(site, found)
@@ -95,11 +91,8 @@ def collect(folder: Path, files: Sequence[Path]) -> tuple[str, ...]:
             "compare the files by telephone: somebody has another one",
         )
     federation = next(iter(agreed.values()))
-    for path, each in told.items():
-        _check(path, each, federation)
     for file in agreed:
-        for each in told.values():
-            _add(confirmations_beside(file, federation.hash), each)
+        take_over_files(file, federation, files)
     return unsigned(file, federation)
 
 
@@ -111,8 +104,20 @@ def take_over(file: Path, federation: Federation, answer: Path) -> None:
     sent = confirmations_beside(answer / "federation.toml", federation.hash)
     if sent.exists():
         told = read_confirmations(sent)
-        _check(sent, told, federation)
+        check_signatures(sent, told, federation)
         _add(confirmations_beside(file, federation.hash), told)
+
+
+def take_over_files(file: Path, federation: Federation, files: Sequence[Path]) -> None:
+    """Add members' files of signatures to those beside a federation file.
+
+    Raises :class:`ConfigurationError` for a signature that is false, or under another hash.
+    """
+    told = {path: read_confirmations(path) for path in files}
+    for path, each in told.items():
+        check_signatures(path, each, federation)
+    for each in told.values():
+        _add(confirmations_beside(file, federation.hash), each)
 
 
 def unsigned(file: Path, federation: Federation) -> tuple[str, ...]:
@@ -124,7 +129,7 @@ def unsigned(file: Path, federation: Federation) -> tuple[str, ...]:
     if not path.exists():
         return federation.roster
     told = read_confirmations(path)
-    _check(path, told, federation)
+    check_signatures(path, told, federation)
     return tuple(vendor for vendor in federation.roster if vendor not in told.signatures)
 
 
@@ -162,25 +167,34 @@ def _has_come_up_with(site: SiteOnDisk) -> bool:
     return known.exists() and known.read_text().strip() == site.federation.hash
 
 
-def _require_signed(site: SiteOnDisk) -> None:
-    federation = site.federation
-    missing = unsigned(site.settings.federation, federation)
-    signed = [vendor for vendor in federation.roster if vendor not in missing]
+def may_come_up(vendor: str, file: Path, federation: Federation) -> bool:
+    """Return whether so many members have signed ``file`` that a new site comes up with it.
+
+    Raises :class:`ConfigurationError` for a signature that is false.
+    """
+    missing = unsigned(file, federation)
+    signed = [each for each in federation.roster if each not in missing]
     # A quorum decides on every later edition, so a member that is away must not keep others out.
     later = federation.edition > 1
     enough = later and has_quorum(signed, federation.roster, federation.protocol.quorum)
-    if site.vendor in missing or (missing and not enough):
+    return vendor not in missing and (not missing or enough)
+
+
+def _require_signed(site: SiteOnDisk) -> None:
+    federation, later = site.federation, site.federation.edition > 1
+    if not may_come_up(site.vendor, site.settings.federation, federation):
+        missing = unsigned(site.settings.federation, federation)
         raise ConfigurationError(
             f"a federation file ({federation.hash[:12]}…) that {', '.join(missing)} did not sign",
             "the signatures of "
             + ("as many members as decide, this one too" if later else "all its members"),
             "compare the hash by telephone; each member signs by `srflm site confirm`, or `srflm"
-            " roster approve`; the consortium sends out what `srflm consortium collect` makes of"
-            f" it; then `srflm site join {site.folder} FOLDER-FROM-THE-CONSORTIUM`",
+            " roster approve`, and sends its file of signatures; then `srflm site join"
+            f" {site.folder} ANSWER SIGNATURES …`",
         )
 
 
-def _check(path: Path, told: Confirmations, federation: Federation) -> None:
+def check_signatures(path: Path, told: Confirmations, federation: Federation) -> None:
     """Raise :class:`ConfigurationError` unless members have signed this file."""
     public = {m.name: m.signing_key for m in federation.vendors if m.signing_key}
     keys = VendorKeys(None, public)

@@ -42,7 +42,7 @@ def assemble(folder: Path, base: Federation, files: Sequence[Path]) -> dict[str,
             f"one each of {', '.join(base.roster)}",
             "collect the missing ones, or change [[vendors]] in the federation file",
         )
-    return _hand_out(folder, _deployed(base, memberships), memberships)
+    return _hand_out(folder, first_edition(base, memberships), memberships)
 
 
 def assemble_change(
@@ -62,11 +62,28 @@ def assemble_change(
     cannot be signed.
     """
     memberships = {each.vendor: each for each in map(read_membership, files)}
-    strange = [vendor for vendor in leaves if vendor not in old.roster or vendor in memberships]
-    if strange or len(memberships) != len(files):
+    if len(memberships) != len(files):
         raise ConfigurationError(
-            f"{', '.join(strange) or 'two memberships of one vendor'}",
-            f"members that leave out of {', '.join(old.roster)}, one membership a vendor",
+            "two memberships of one vendor", "one membership a vendor", "leave files out"
+        )
+    new = next_edition(old, memberships, leaves, base)
+    write_durably(folder / "federation.toml", beside(new).to_toml().encode())
+    copy_weights(new, folder)
+    return _hand_out(folder, new, memberships)
+
+
+def next_edition(
+    old: Federation,
+    memberships: Mapping[str, Membership],
+    leaves: Sequence[str] = (),
+    base: Federation | None = None,
+) -> Federation:
+    """Return the edition after ``old``; the arguments and errors are :func:`assemble_change`'s."""
+    strange = [vendor for vendor in leaves if vendor not in old.roster or vendor in memberships]
+    if strange:
+        raise ConfigurationError(
+            f"{', '.join(strange)}, to leave",
+            f"members that leave out of {', '.join(old.roster)}",
             "correct --leaves, or leave files out",
         )
     stay = [member for member in old.vendors if member.name not in leaves]
@@ -82,10 +99,7 @@ def assemble_change(
         _renewed(each, memberships.get(each.name), roster, pinned) for each in (*stay, *newcomers)
     ]
     chosen = base.aggregation.min_clients if base is not None else None
-    new = successor(old, members, chosen)
-    write_durably(folder / "federation.toml", beside(new).to_toml().encode())
-    copy_weights(new, folder)
-    return _hand_out(folder, new, memberships)
+    return successor(old, members, chosen)
 
 
 def _renewed(
@@ -130,7 +144,7 @@ def _hand_out(
     return answers
 
 
-def _deployed(base: Federation, memberships: Mapping[str, Membership]) -> Federation:
+def first_edition(base: Federation, memberships: Mapping[str, Membership]) -> Federation:
     """Return ``base`` with every member's address and public keys, and the bundle's hash."""
     with TemporaryDirectory(prefix="srflm-") as folder:
         bundle = installed_bundle(Path(folder))

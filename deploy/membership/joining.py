@@ -6,22 +6,22 @@ Only public parts leave the site (``membership.toml``).  The consortium's side i
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import tomlkit
-from pydantic import ValidationError
 
 from clients.files.durable import write_durably
 from deploy.edge.addresses import check_own_address
 from deploy.identity.identity import install_certificate, make_identity
 from deploy.identity.keys import public_line, read_signing_key
 from deploy.membership.confirming import take_over
+from deploy.membership.toml_file import read_toml
 from deploy.membership.weights_beside import copy_weights
 from deploy.processes.config import Strict
 from deploy.processes.private import private_files
 from deploy.site.settings import SITE_FILE, load_site
+from deploy.site.site_file import site_toml
 from deploy.site.site_on_disk import SiteOnDisk
 from deploy.site.starts import found_ledger
 from srflm_flower.federation.federation import Federation
@@ -68,7 +68,7 @@ def new_site(
     with private_files():
         if not (folder / SITE_FILE).exists():
             own = {"vendor": vendor, "listen": listen, **settings}
-            write_durably(folder / SITE_FILE, tomlkit.dumps(own).encode())
+            write_durably(folder / SITE_FILE, site_toml(own).encode())
         identity = load_site(folder).identity
         public = make_identity(identity, vendor, roster)
     membership = Membership(
@@ -87,12 +87,9 @@ def new_site(
 
 def read_membership(path: Path) -> Membership:
     """Read a ``membership.toml``; raises :class:`ConfigurationError`."""
-    try:
-        found = Membership.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
-        raise ConfigurationError(
-            f"{path}: {error}", "a site's membership.toml", "have the site run `srflm site new`"
-        ) from error
+    found = read_toml(
+        Membership, path, "a site's membership.toml", "have the site run `srflm site new`"
+    )
     # Here, as the file may have been edited, or written by a version that did not look.
     check_own_address(found.address, f"{path} with address")
     return found
@@ -122,7 +119,7 @@ def check_own_keys(identity: Path, member: Member) -> None:
         raise ConfigurationError(
             f"a federation file with keys of {member.name} that are not this site's:"
             f" {', '.join(wrong)}",
-            "those in its membership.toml",
+            "those in its request or membership.toml",
             "ask the consortium by telephone who changed them; if nobody did, send it the"
             " membership.toml that `srflm site new` writes with this roster",
         )

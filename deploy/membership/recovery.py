@@ -41,7 +41,7 @@ def read_recovery(path: Path) -> RecoveryFile:
         return RecoveryFile.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise ConfigurationError(
-            f"{path}: {error}",
+            f"{path}, which is no such file, or cannot be read",
             "the file of a recovery",
             "have one operator begin it: `srflm roster recover SITE FILE --head <term>:<hash>`",
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clients.files.durable import write_durably
 from deploy.identity.checks import check_identity
-from deploy.membership.confirming import confirmations_beside, sign_file
+from deploy.membership.confirming import sign_file
 from deploy.membership.joining import check_own_keys
 from deploy.site.layout import edition_beside
 from deploy.site.site_on_disk import SiteOnDisk
@@ -84,7 +84,10 @@ def describe_roster(site: SiteOnDisk) -> str:
         return f"{names} since term {since}; {what}"
     if held is not None and held.previous == deciding.federation:
         new = ", ".join(held.edition.roster)
-        return f"{names}; approved here, waiting for a quorum: {new}"
+        waits = "waiting for a term in which a quorum has approved it"
+        # Nothing is decided without a term, and no term comes without an order.
+        waits += "" if site.state.ledger.open_order() is not None else ": order one (`srflm run`)"
+        return f"{names}; approved here: {new}; {waits}"
     vendors, liars = len(deciding.roster), liars_withstood(len(deciding.roster), deciding.quorum)
     if liars:
         needed = quorum_size(vendors, deciding.quorum)
@@ -109,11 +112,6 @@ def take_up_edition(site: SiteOnDisk) -> bool:
     write_durably(site.settings.federation, file.read_bytes())
     file.unlink()
     return True
-
-
-def signatures_of(site: SiteOnDisk, file: Path) -> Path:
-    """Return where the site keeps its signature under a new edition."""
-    return confirmations_beside(site.settings.federation, load_federation(file).hash)
 
 
 def left(site: SiteOnDisk, standing: Standing) -> DeploymentError:

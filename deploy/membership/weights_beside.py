@@ -20,7 +20,7 @@ class _Given(NamedTuple):
 
 
 def beside(federation: Federation) -> Federation:
-    """Return the federation with the names of its files of weights alone.
+    """Return the federation without vendors' paths, and with the names of its files of weights.
 
     No path of this machine goes to the other members.
     """
@@ -28,6 +28,8 @@ def beside(federation: Federation) -> Federation:
         f"model__{given.table.replace('-', '_')}__file": given.file.name
         for given in _given(federation)
     }
+    if any(vendor.path is not None for vendor in federation.vendors):
+        changes["vendors"] = [each.model_copy(update={"path": None}) for each in federation.vendors]
     return with_changes(federation, **changes) if changes else federation
 
 
@@ -39,6 +41,17 @@ def copy_weights(federation: Federation, folder: Path) -> None:
     for given in _given(federation):
         data = agreed_bytes(given.file, given.sha256, f"model.{given.table}")
         write_durably(folder / given.file.name, data)
+
+
+def bring_weights(federation: Federation, source: Path) -> None:
+    """Put the agreed files of weights that lie in ``source`` where the federation has them.
+
+    Raises :class:`strategies.errors.ConfigurationError` if one is missing or not the agreed one.
+    """
+    for given in _given(federation):
+        sent = source / given.file.name
+        data = agreed_bytes(sent, given.sha256, f"model.{given.table}")
+        write_durably(given.file, data)
 
 
 def _given(federation: Federation) -> list[_Given]:

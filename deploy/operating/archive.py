@@ -31,7 +31,7 @@ OWN = tuple(
 """The site's own models, which nobody else has, and how the best one was measured."""
 HASH = re.compile("[0-9a-f]{64}")
 _KEYS = rf"signing\.key|site\.(key|csr|crt)|consortium-ca\.crt|node-{VENDOR.pattern}\.(key|pub)"
-IDENTITY = re.compile(rf"{_KEYS}|loopback\.(key|crt)|loopback-ca\.crt")
+IDENTITY = re.compile(rf"{_KEYS}|spare-[0-9]{{3}}\.key|loopback\.(key|crt)|loopback-ca\.crt")
 """Names of the files in ``identity/`` that an archive has: keys, certificates, requests."""
 SIGNATURES = re.compile(r"signatures\.[0-9a-f]{12}\.toml")
 """Names of the files with members' signatures under an edition, which lie beside it."""

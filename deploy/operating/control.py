@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -56,10 +57,11 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
     found = installed_bundle(layout.app)
     if found != federation.bundle:
         raise ConfigurationError(
-            f"installed code whose bundle is {found[:12]}…",
-            f"the one that the federation has agreed on, {str(federation.bundle)[:12]}…",
-            "install the version of srflm-flower that the others use, unchanged; or agree on the"
-            " new one: change `bundle` in federation.toml at every site",
+            f"srflm-flower {version('srflm-flower')} with Flower {version('flwr')}, whose code has"
+            f" the bundle {found}",
+            f"the code that the federation has agreed on, with the bundle {federation.bundle}",
+            "compare what `srflm --version` prints with the other members, and install the version"
+            " that they use, unchanged; new software is a new federation: docs/how-to/site.md",
         )
     require_confirmed(site)
     end_leftovers(site, layout)

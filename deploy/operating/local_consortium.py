@@ -69,8 +69,13 @@ def make_local_sites(
     settings |= {"privacy": {"ledger": f"owner/{LEDGER_FILE}"}}
     authority, roster = folder / "consortium", federation.roster
     sites = {vendor: folder / "sites" / vendor for vendor in roster}
+    # The agreed file has no paths: every site names its own data, as on a machine of its own.
+    own: dict[str, dict[str, object]] = {
+        each.name: ({"data": str(each.path)} if each.path else {}) | settings
+        for each in federation.vendors
+    }
     files = [
-        new_site(site, vendor, roster, addresses[vendor], addresses[vendor], **settings)
+        new_site(site, vendor, roster, addresses[vendor], addresses[vendor], **own[vendor])
         for vendor, site in sites.items()
     ]
     answers = assemble(authority, federation, files)

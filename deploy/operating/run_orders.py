@@ -9,7 +9,7 @@ from collections.abc import Callable
 from deploy.operating.own_job import LOOK_SECONDS, perform, require_up
 from deploy.serving.job import ServerJob
 from deploy.site.site_on_disk import SiteOnDisk
-from strategies.errors import FederationStopped
+from strategies.errors import ConfigurationError, FederationStopped
 from strategies.protocol.records import RunOrder, TermRecord
 from strategies.protocol.signatures import sign_order
 
@@ -58,6 +58,39 @@ def _spread(site: SiteOnDisk, task: ServerJob, patience: float) -> int:
         "a quorum of sites that are up and follow this vendor's orders",
         "see `srflm status` at the sites, then order again",
         outcome.code if outcome.code in FederationStopped.codes else None,
+    )
+
+
+def require_no_cut(before: RunOrder | None, vendor: str, rounds: int) -> None:
+    """Check that an order of ``vendor`` until round ``rounds`` does not cut another vendor's.
+
+    ``before`` is the order that is open.  Raises :class:`ConfigurationError`.
+    """
+    if before is None or before.vendor == vendor or before.rounds <= rounds:
+        return
+    raise ConfigurationError(
+        f"an order until round {rounds}, where order {before.number} of {before.vendor} goes on"
+        f" until round {before.rounds}",
+        "an order that does not end another vendor's run early",
+        f"nothing, if {before.rounds} rounds are enough; or order more rounds with --rounds; to end"
+        " that run after the open term: `srflm stop`",
+    )
+
+
+def about_replaced(before: RunOrder | None, order: RunOrder, done: int) -> str:
+    """Return a line about the order that ``order`` replaces while it was open; "" if none was.
+
+    ``done`` are the rounds that were committed when the new order was given.
+    """
+    if before is None or before.number >= order.number:
+        return ""
+    more = order.rounds - before.rounds
+    noun = "round" if abs(more) == 1 else "rounds"
+    change = f"{abs(more)} {noun} {'more' if more > 0 else 'fewer'}" if more else "the same end"
+    return (
+        f"It replaces order {before.number} of {before.vendor}, which had {done} of"
+        f" {before.rounds} rounds done: {change}. Whoever watches that one goes on to watch this"
+        " one.\n"
     )
 
 

@@ -16,13 +16,13 @@ from clients.files.lines import complete_lines, size_of
 from deploy.identity.checks import HOW_TO_RENEW, WARNING_DAYS, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.diagnosis import Diagnosis, last_diagnosis
+from deploy.operating.problems import Problem, last_problem
 from deploy.operating.running import read_notes
 from deploy.page.starting import PROGRAM, address_of
 from deploy.processes.config import Strict
 from deploy.processes.supervisor import ProcessTable
 from deploy.serving.own_superlink import nodes_at
 from deploy.site.layout import Layout
-from deploy.site.problems import problems_in
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.results.summary import summarise
@@ -84,6 +84,9 @@ class SiteStatus(Strict):
     last_problem: str | None = None
     page: str | None = None
     """Address of the page with the token that opens it; None while no page is served."""
+    """The latest problem and how long ago it was, unless a term was committed since."""
+    past_problem: str | None = None
+    """The latest problem, if a term was committed since."""
     what_happened: str
     privacy: VendorPrivacy | None = None
     """The privacy that this vendor reports, as of the last committed term: by the agreed plan."""
@@ -115,7 +118,10 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
     running = ledger.open_order() is not None
     opened = running and view.attempt >= 0
     audit = tail(site.settings.state / "audit.jsonl")
+    problem = _problem(layout, audit)
     rounds = order.rounds if order is not None else site.federation.run.rounds
+    # A later order may end a run below the rounds that are done: they all count as planned.
+    rounds = max(rounds, ledger.rounds())
     planned = with_changes(site.federation, run__rounds=max(1, rounds))
     own = _own_spending(site)
     summary = summarise(planned, ledger.records(), 0.0, {}, {}, ("", "") if running else None)
@@ -138,7 +144,8 @@ def site_status(site: SiteOnDisk) -> SiteStatus:
         server_next=view.ranking[0],
         phase=_phase(audit, term) if opened else None,
         peers=_peers(site, layout, audit, notes is not None),
-        last_problem=_last_problem(layout, audit),
+        last_problem=problem.told(time.time()) if problem and not problem.past else None,
+        past_problem=problem.told(time.time()) if problem and problem.past else None,
         what_happened=summary.what_happened.removesuffix("; stopped: ").split("; no final")[0],
         privacy=summary.vendors[site.vendor].privacy,
         epsilon_at_home=own.epsilon if own is not None else None,
@@ -254,15 +261,7 @@ def _peers(
     }
 
 
-def _last_problem(layout: Layout, audit: list[dict[str, Any]]) -> str | None:
-    """Return the latest problem that the site's programs noted, with its time."""
-    events = [*tail(layout.logs / "launcher.jsonl"), *tail(layout.logs / "supervisor.jsonl")]
-    found = problems_in([*events, *tail(layout.logs / "refusals.jsonl")])
-    refused = [each for each in audit if each.get("outcome") != "done"]
-    if refused and (not found or refused[-1]["time"] > found[-1][0]):
-        last = refused[-1]
-        text = f"refused {last['type']} of {last['vendor']}: {last['outcome']}"
-        found.append((last["time"], text))
-    if not found:
-        return None
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found[-1][0]))} {found[-1][1]}"
+def _problem(layout: Layout, audit: list[dict[str, Any]]) -> Problem | None:
+    """Return the latest problem that the site's programs noted."""
+    names = ("launcher", "supervisor", "refusals")
+    return last_problem([e for name in names for e in tail(layout.logs / f"{name}.jsonl")], audit)

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from deploy.processes.supervisor import ROSTER_CHANGED
+
 
 def problem_in(event: Mapping[str, Any]) -> str | None:
     """Return the problem that an event of a log tells of, or None if it tells of none."""
     match event.get("event"):
         case "failed":
             return str(event.get("problem", ""))
-        case "program-ended":
+        # The launcher ends so that the site starts again with a new edition: nothing has failed.
+        case "program-ended" if event.get("code") != ROSTER_CHANGED:
             return f"{event.get('program')} ended ({event.get('code')})"
         case "bundle-refused":
             return f"{event.get('peer')} sent another app bundle: refused"

@@ -87,8 +87,10 @@ class SiteSettings(Settings):
     )
     data: SitePath | None = Field(
         default=None,
-        description="This vendor's own data file or folder, in place of the path in the federation"
-        " file; a relative path starts at the site's folder.",
+        description="This vendor's own images: a folder with a manifest.csv (`srflm data index`"
+        " writes it), a folder with a sub-folder per class, or one .npz file; a relative path"
+        " starts at the folder of site.toml; a change needs `srflm down` and `srflm up`; left out"
+        " where the federation uses phantoms.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto",

@@ -21,12 +21,18 @@ from srflm_flower.federation.reading import array, from_folder, in_kebab_case, m
 from strategies.errors import ConfigurationError
 
 
-def load_federation(path: Path) -> Federation:
+def load_federation(path: Path, members: Sequence[str] = ()) -> Federation:
     """Read a federation file; relative paths in it are resolved against its folder.
+
+    ``members`` are further vendors, which need no ``[[vendors]]`` table in the file.
 
     Raises :class:`ConfigurationError` with all problems of the first pass that finds one.
     """
     tree = read(path)
+    if members:
+        tables = array(tree.get("vendors"))
+        named = [table.get("name") for table in tables if isinstance(table, dict)]
+        tree["vendors"] = [*tables, *({"name": name} for name in members if name not in named)]
     for table in [tree.get("data"), *array(tree.get("vendors"))]:
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = from_folder(path.parent, table["path"])

@@ -14,7 +14,7 @@ from clients.data.records import Records
 from clients.data.sources import forget_cached_data, load_vendor_data
 from clients.data.vendor_data import Split, VendorData, check_vendor_data
 from clients.device import choose_device
-from clients.settings import PhantomData
+from clients.settings import FileData, PhantomData
 from clients.tasks.registry import task_of
 from clients.tasks.settings import (
     ClassificationSettings,
@@ -23,6 +23,7 @@ from clients.tasks.settings import (
 )
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.network_trial import check_network, size_of
+from strategies.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class Counts:
 
 
 def count_examples(federation: Federation) -> dict[str, Counts]:
-    """Read every vendor's data and count the examples.
+    """Read the data of every vendor that has a path, and count the examples.
 
     Raises :class:`strategies.errors.DataError` for the first vendor whose data cannot be used.
     """
-    counts = {}
-    for vendor in federation.roster:
+    counts, unknown = {}, without_path(federation)
+    for vendor in (each for each in federation.roster if each not in unknown):
         data = load_vendor_data(federation.data_plan(), vendor)
         sizes = len(data.train), len(data.validation), len(data.test)
         by_class = count_by_class(data.train, federation.task)
@@ -68,9 +69,31 @@ def count_by_class(train: Records, task: TaskSettings) -> tuple[int, ...]:
     return ()
 
 
+def without_path(federation: Federation) -> tuple[str, ...]:
+    """Return the vendors whose data nothing in the file names: their sites name it themselves."""
+    data = federation.data
+    if not isinstance(data, FileData) or data.partition is not None:
+        return ()
+    return tuple(vendor.name for vendor in federation.vendors if vendor.path is None)
+
+
+def require_paths(federation: Federation) -> None:
+    """Raise :class:`ConfigurationError` unless the file names every vendor's data."""
+    missing = without_path(federation)
+    if missing:
+        raise ConfigurationError(
+            f"{len(missing)} problem(s) in the federation file:\n"
+            + "\n".join(f"  - vendors.{name}.path: found nothing" for name in missing),
+            "every vendor's file or folder, as one machine plays all vendors here",
+            'add path = "…" to each of their [[vendors]] tables; at a deployed site, `data` in'
+            " site.toml names that site's",
+        )
+
+
 def check_before_simulation(federation: Federation) -> None:
     """Raise the errors of the device, the data and the network that would stop the run anyway."""
     choose_device(federation.run.device)
+    require_paths(federation)
     if isinstance(federation.data, PhantomData):  # generating the images would take too long
         _check_phantom(federation, federation.data)
         check_network(federation)

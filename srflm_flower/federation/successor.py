@@ -119,11 +119,9 @@ def check_successor(old: Federation, new: Federation) -> None:
         problems.append(f"previous: found {_short(new.previous)}; expected {old.hash[:12]}…")
     if new.first != old.first_edition:
         problems.append("[first]: found other values; expected those of this federation")
-    before, after = _agreed(old), _agreed(new)
     problems += [
         f"{table}: found another value than edition {old.edition} has; expected the same"
-        for table in before
-        if before[table] != after[table]
+        for table in changed_settings(old, new)
     ]
     numbers = _numbers(old)
     problems += [
@@ -141,8 +139,14 @@ def check_successor(old: Federation, new: Federation) -> None:
             f"{len(problems)} problem(s) in the new edition:\n"
             + "\n".join(f"  - {problem}" for problem in problems),
             f"the edition after {old.edition} of federation {old.name}, with another roster only",
-            "have the consortium make it: `srflm consortium assemble --change`",
+            "have the consortium make it: `srflm federation publish`",
         )
+
+
+def changed_settings(old: Federation, new: Federation) -> list[str]:
+    """Return the tables and keys that no edition may change, and that differ all the same."""
+    before, after = _agreed(old), _agreed(new)
+    return [table for table in before if before[table] != after[table]]
 
 
 def _agreed(federation: Federation) -> dict[str, Any]:

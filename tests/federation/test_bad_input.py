@@ -127,9 +127,11 @@ def test_two_vendors_with_one_node_key(site: Path) -> None:
 def test_other_version_of_the_package(site: Path) -> None:
     change(site / "federation.toml", '^bundle = ".*"$', f'bundle = "{"0" * 64}"')
     text = up_fails(site)
-    assert "000000000000…" in text
-    assert "install the version of srflm-flower that the others use" in text
-    assert "change `bundle` in federation.toml at every site" in text
+    assert f"with the bundle {'0' * 64}" in text
+    assert re.search(
+        r"srflm-flower \S+ with Flower \S+, whose code has the bundle [0-9a-f]{64}", text
+    )
+    assert "`srflm --version`" in text and "install the version that they use" in text
 
 
 def test_sites_with_different_federation_files(

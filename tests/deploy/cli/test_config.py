@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from clients.networks.build import initial_network
 from deploy.cli import app
-from deploy.cli.commented_toml import commented_toml
+from deploy.site.commented_toml import commented_toml
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from strategies.errors import ConfigurationError

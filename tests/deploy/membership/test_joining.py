@@ -177,7 +177,7 @@ def change_by_the_commands_of_the_readme(tmp_path: Path) -> None:
     approved = run([SRFLM, "roster", "approve", "aster", "consortium/federation.toml"], tmp_path)
     assert approved.returncode == 0, approved.stderr
     assert "Joins: cygnus" in approved.stdout
-    waiting = "aster, borealis; approved here, waiting for a quorum: aster, borealis, cygnus"
+    waiting = "aster, borealis; approved here: aster, borealis, cygnus; waiting for a term in which"
     assert waiting in approved.stdout
     assert waiting in run([SRFLM, "status", "aster"], tmp_path).stdout
     withdrawn = run([SRFLM, "roster", "withdraw", "aster"], tmp_path)

@@ -99,10 +99,6 @@ BY_CLASS = {"source": "npz", "path": "x", "partition": {"kind": "by-class"}}
             "run.rounds: found 12; expected a multiple of rounds-per-term (5);",
         ),
         (
-            {"data": {"source": "files"}, "vendors": [{"name": "a"}, {"name": "b", "path": "b"}]},
-            "vendors.a.path: found nothing; expected this vendor's file or folder",
-        ),
-        (
             {"data": BY_CLASS, "vendors": [{"name": "a"}, {"name": "b", "classes": [0, 1]}]},
             "vendors.a.classes: found nothing; expected this vendor's labels",
         ),

@@ -38,7 +38,7 @@ def _lines(table: BaseModel, path: tuple[str, ...], explained: set[type]) -> Ite
     # is last, because it is long.
     for key in sorted(tables, key=lambda key: isinstance(values[key], list)):
         if explain:
-            yield from ("", *_comment(type(table).model_fields[named[key]]))
+            yield from ("", *comment_lines(type(table).model_fields[named[key]]))
         yield from _tables(getattr(table, named[key]), (*path, key), explained)
 
 
@@ -50,7 +50,7 @@ def _is_table(value: object) -> bool:
 def _setting(key: str, value: Any, field: FieldInfo | None) -> Iterator[str]:
     """Yield the lines of one setting, with a comment if ``field`` describes it."""
     if field is not None:
-        yield from _comment(field)
+        yield from comment_lines(field)
     if value is not None:  # TOML has no null
         yield tomlkit.dumps({key: value}).rstrip("\n")
     elif field is not None:
@@ -70,7 +70,7 @@ def _tables(value: Any, path: tuple[str, ...], explained: set[type]) -> Iterator
         yield from _lines(each, path, explained)
 
 
-def _comment(field: FieldInfo) -> list[str]:
+def comment_lines(field: FieldInfo) -> list[str]:
     """Return a setting's description as comment lines, with its possible values if it has few."""
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     allowed = ", ".join(json.dumps(choice) for choice in choices)
