@@ -56,7 +56,9 @@ class Watcher:
     def look(self) -> Snapshot:
         """Read what is new; return what is known now."""
         with self._alone:
-            for event in self._audit.look():
+            new = self._audit.look()
+            # A counter begins when its program does: the first look finds what was there before.
+            for event in new if self.seen.version else ():
                 if event.get("outcome", "done") != "done":
                     self._refused[str(event["outcome"])] += 1
             for log in (self._events, *self._logs.values()):

@@ -34,7 +34,10 @@ def samples(tmp_path: Path) -> dict[str, list[tuple[dict[str, str], float]]]:
     site.note("train.local", ago=5.0)
     site.note("query.open", outcome="SRFLM-P2", vendor="c")
     config = site.config()
-    seen = Watcher(config).look_at_all()
+    watcher = Watcher(config)
+    assert watcher.look_at_all().refused == {}, "a counter begins with its program"
+    site.note("query.open", outcome="SRFLM-P2", vendor="c")
+    seen = watcher.look()
     whole: dict[str, Any] = {
         "up": True,
         "since": seen.now - 100,
