@@ -69,7 +69,7 @@ def _manifest(path: Path, files: Mapping[str, bytes]) -> Manifest:
     except ValidationError as error:
         raise no_package(path, f"a {MANIFEST} that cannot be read") from error
     needed = {f"{PAYLOAD}{name}" for name in (MODEL, CARD_DATA, LEDGER, FEDERATION, METADATA)}
-    missing = sorted(needed - manifest.files.keys())
+    missing = sorted((needed | tag_files({}, "", "").keys()) - manifest.files.keys())
     if missing:
         raise no_package(path, f"a {MANIFEST} without {', '.join(missing)}")
     return manifest

@@ -181,6 +181,17 @@ def test_manifest_that_another_has_signed_is_refused(
     assert manifest["vendor"] == "a"
 
 
+def test_manifest_that_lists_too_little_is_refused(package: Path) -> None:
+    path = package / "manifest.json"
+    told = json.loads(path.read_text())
+    for name in ("bagit.txt", "data/certified-ledger.jsonl"):
+        less = {**told, "files": {n: each for n, each in told["files"].items() if n != name}}
+        path.write_text(json.dumps(less))
+        with pytest.raises(PackageError, match=f"without {name}") as raised:
+            check_package(package)
+        assert raised.value.code == PackageError.NO_PACKAGE
+
+
 def rewrite_tags(package: Path) -> None:
     """Write the list of the bag's own files anew, as somebody would who has changed one."""
     from srflm_flower.package.bag import TAGS, tag_manifest
