@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from deploy.cli.options import FederationFile, Rounds, chosen_federation
+from deploy.cli.parts.options import FederationFile, Rounds, chosen_federation
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.cli.options import FederationFile, chosen_federation
+from deploy.cli.parts.options import FederationFile, chosen_federation
 
 if TYPE_CHECKING:
     from clients.networks.facts import NetworkFacts
@@ -123,7 +123,7 @@ def entry(
     One for each entry point in srflm.networks, srflm.aggregations, and srflm.elections. Every
     member installs the same build: the hash is of the installed files.
     """
-    from deploy.cli.entry_tables import entry_tables
+    from deploy.cli.parts.entry_tables import entry_tables
 
     typer.echo(entry_tables(distribution), nl=False)
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from deploy.cli.site_options import HERE, SiteFolder
+from deploy.cli.parts.site_options import HERE, SiteFolder
 from deploy.processes.private import private_files
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from deploy.cli.site_options import HERE, SiteFolder
+from deploy.cli.parts.site_options import HERE, SiteFolder
 from deploy.processes.private import private_files
 
 

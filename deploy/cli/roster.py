@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.cli.site_options import HERE, SiteFolder
+from deploy.cli.parts.site_options import HERE, SiteFolder
 from deploy.processes.private import private_files
 
 app = typer.Typer(no_args_is_help=True, help="Let members join and leave between terms.")

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.cli.options import FederationFile, Rounds, Seed, chosen_federation
+from deploy.cli.parts.options import FederationFile, Rounds, Seed, chosen_federation
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from deploy.cli.progress import Progress
+    from deploy.cli.parts.progress import Progress
     from srflm_flower.results.summary import RunSummary
     from srflm_flower.run.folder import RunFolder
 
@@ -34,7 +34,7 @@ def simulate(
 ) -> None:
     """Run a federation on this machine; exit with 0 only when every round was committed."""
     from clients.device import gpus_for
-    from deploy.cli.progress import Progress
+    from deploy.cli.parts.progress import Progress
     from deploy.simulation.simulation import simulate as run_simulation
     from srflm_flower.federation.left_over import about_left_over
     from srflm_flower.run.ledger import Ledger

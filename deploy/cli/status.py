@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.cli.site_options import HERE, SiteFolder
+from deploy.cli.parts.site_options import HERE, SiteFolder
 from deploy.processes.private import private_files
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from deploy.cli.site_options import HERE
+from deploy.cli.parts.site_options import HERE
 from deploy.processes.private import private_files
 from strategies.errors import ConfigurationError, LedgerError
 

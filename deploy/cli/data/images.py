@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.options import FederationFile, chosen_federation
+from deploy.cli.parts.options import FederationFile, chosen_federation
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.site_options import HERE
+from deploy.cli.parts.site_options import HERE
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:

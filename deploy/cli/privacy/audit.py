@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clients.files.durable import write_durably
-from deploy.cli.options import FederationFile, chosen_federation
+from deploy.cli.parts.options import FederationFile, chosen_federation
 from strategies.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clients.files.durable import write_durably
-from deploy.cli.options import Rounds, chosen_federation
+from deploy.cli.parts.options import Rounds, chosen_federation
 
 if TYPE_CHECKING:
     from srflm_flower.privacy.plan import FederationPlan

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.cli.site_options import HERE
+from deploy.cli.parts.site_options import HERE
 from deploy.processes.private import private_files
 
 

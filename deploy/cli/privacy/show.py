@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cli.site_options import HERE
+from deploy.cli.parts.site_options import HERE
 
 if TYPE_CHECKING:
     from clients.privacy.ledger.rows import Books

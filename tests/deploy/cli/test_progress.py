@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from deploy.cli.progress import Progress
+from deploy.cli.parts.progress import Progress
 from tests.support.tiny import conduct, new_run, tiny_federation
 
 

@@ -16,7 +16,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 import srflm_flower
 from clients.networks.build import build_network
-from deploy.cli.entry_tables import entry_tables
+from deploy.cli.parts.entry_tables import entry_tables
 from deploy.site.verification import verify_site
 from srflm_flower.federation.entries import check_entries
 from srflm_flower.federation.federation import Federation

@@ -1,0 +1,1 @@
+"""Parts that several commands share: options, lines of progress, tables; they import no command."""
