@@ -107,3 +107,20 @@ def test_newcomer_is_a_member_after_five_commands_and_an_approval(consortium: Co
     gone = site_anew(consortium.site_folder("borealis"))
     wait_until(lambda: processes_about(gone.folder) == [], "the site that left still runs")
     assert describe_roster(gone).startswith("no longer a member since term ")
+
+
+def test_four_local_sites_run_after_two_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seconds are printed, not checked: the machine may be busy."""
+    monkeypatch.chdir(tmp_path)
+    machine, began = Consortium(tmp_path), time.monotonic()
+    try:
+        assert "does not see" not in machine.srflm("poc", "up", "--vendors", "4").output
+        print(f"four sites after {time.monotonic() - began:.1f} s")
+        told = machine.srflm("run", tmp_path / "poc" / "sites" / "aster", "--rounds", "1").output
+        assert "1 of 1 rounds" in told
+    finally:
+        machine.srflm("poc", "down")
+    assert len(machine.commands) == 3  # the third one stops them
+    wait_until(lambda: processes_about(tmp_path) == [], "processes are left")
