@@ -24,7 +24,7 @@ def check_own_address(address: str, where: str = "--address") -> None:
         raise ConfigurationError(
             f"{where} {address!r}, {mistake}",
             EXAMPLE,
-            "give the address at which the other members reach the site: `srflm site new`",
+            "give the address at which the other members reach the site",
         )
 
 

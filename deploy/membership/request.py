@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from pydantic import Field
 
 from clients.files.durable import write_durably
+from deploy.edge.addresses import check_own_address
 from deploy.edge.nginx import split_address
 from deploy.identity.certificates import key_of_request
 from deploy.identity.identity import make_identity
@@ -93,6 +94,7 @@ def check_name_and_address(vendor: str, address: str) -> None:
             "1 to 40 lower-case letters, digits, '_', '-' or '.', the first a letter or digit",
             "choose such a name; the others will see it",
         )
+    check_own_address(address, "the address")
     alternative_name(split_address(address)[0])
 
 

@@ -163,7 +163,7 @@ def load_site(folder: Path) -> SiteSettings:
         raise ConfigurationError(
             f"{file} cannot be read ({error.strerror})",
             f"the folder of a site, with its {SITE_FILE}",
-            "correct the path; `srflm site new` makes one, `srflm poc up` several to try",
+            "correct the path; `srflm site init` makes one, `srflm poc up` several to try",
         ) from error
 
 
