@@ -123,9 +123,9 @@ def test_site_tries_the_average_as_its_personalised_model(tmp_path: Path) -> Non
 
     ConductedRun(run, federation).conduct(MemoryGrid(app, 4, run.path))
     assert tried.count("average") == 4 * 3
-    clients_a_round, vendors = 3, 4
-    assert tried.count("local") == 3 * clients_a_round
-    assert tried.count("local-average") == 3 * clients_a_round - vendors  # the first is no average
+    vendors, rounds = 4, 3  # a vendor trains once a round, as a client or as the server
+    assert tried.count("local") == rounds * vendors
+    assert tried.count("local-average") == (rounds - 1) * vendors  # the first is no average
     SimulatedSite.forget(run.path)
 
 

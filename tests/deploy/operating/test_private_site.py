@@ -81,5 +81,6 @@ def test_export_is_made_for_others_and_leaves_the_site_closed(tmp_path: Path) ->
         sites.turn()
     assert runner.invoke(app, ["export", str(folder), "--out", str(out)]).exit_code == 0
     assert open_to_others(folder) == {"membership.toml"}
-    exported = {stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()}
+    files = [path for path in out.rglob("*") if path.is_file()]  # those of the package, too
+    exported = {stat.S_IMODE(path.stat().st_mode) for path in files}
     assert exported == {0o666}, "the user's own umask, here 0"
