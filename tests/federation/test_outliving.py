@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the watchdog ends a site"),
 ]
-LAST = ("superlink", "supernodes", "supernode", "worker", "launcher", "edge")
+LAST = ("superlink", "supernodes", "supernode", "worker", "launcher", "edge", "page")
 
 
 def everything_of(site: DeployedSite) -> set[psutil.Process]:

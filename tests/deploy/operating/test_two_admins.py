@@ -52,5 +52,5 @@ def test_never_more_rounds_than_planned(tmp_path: Path) -> None:
         sites.order("b", rounds=2, number=2)
         found = site_status(sites.site("a"))
         assert found.rounds == 3
-        told = re.search(r"(\d+) of (\d+) rounds", found.what_happened)
+        told = re.search(r"(\d+) of (\d+) terms", found.what_happened)
         assert told is not None and int(told[1]) <= int(told[2])

@@ -26,6 +26,7 @@ PROGRAMS = (
     "deploy.serving.launcher",
     "deploy.operating.roster_switch",
     "deploy.doctor.process",
+    "deploy.page.program",
 )
 
 
