@@ -68,7 +68,7 @@ def test_honest_run_that_stops_is_an_error_and_has_no_result(
     def stop(*_: object) -> None:
         raise FederationStopped("no server", "one", "", FederationStopped.NO_SERVER)
 
-    monkeypatch.setattr("srflm_flower.comparison.rotating.Run.conduct", stop)
+    monkeypatch.setattr("srflm_flower.comparison.rotating.ConductedRun.conduct", stop)
     with pytest.raises(FederationStopped):
         run_srflm(federation, tmp_path / "run")
 

@@ -160,7 +160,7 @@ CHANGES: list[dict[str, Any]] = [
     {"personalised__own": {"epochs": 1}},
     {"aggregation__normalisation": "at-home"},
     {"aggregation__guard": 0.1},
-    {"aggregation__fine_tuned": "joins"},
+    {"aggregation__fine_tuned": "replaces"},
 ]
 
 
