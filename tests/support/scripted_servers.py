@@ -23,8 +23,8 @@ from tests.support.quick_sites import InstantLearner, quick_federation
 
 FOUNDERS = ("aster", "borealis", "cygnus")
 NEWCOMER = "draco"
-SCORED = {"election__by_turn_rounds": 0}
-"""The score elects from the first term on."""
+SCORED = {"election__by_turn_rounds": 0, "aggregation__fine_tuned": "replaces"}
+"""The score elects from the first term on; by the paper's rule the server's last update counts."""
 
 
 @dataclass(eq=False)

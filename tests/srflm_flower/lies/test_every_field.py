@@ -67,7 +67,9 @@ def lie_through_a_term(folder: Path, term: Term, seed: int | None) -> set[Free]:
 
     Returns which entries of the table were needed.
     """
-    with quick_federation(folder, tuple("abcd"), NotingFederation, **term.settings) as sites:
+    # A server that joins recalls no update: with the paper's rule a site hears every message.
+    settings = {"aggregation__fine_tuned": "replaces", **term.settings}
+    with quick_federation(folder, tuple("abcd"), NotingFederation, **settings) as sites:
         assert isinstance(sites, NotingFederation)
         barrage = prepared(sites, folder, term, seed)
         liar, used = barrage.liar, set[Free]()
