@@ -155,8 +155,8 @@ class AggregationSettings(Settings):
     include_stale_server: Literal["never", "once-trained", "always"] = Field(
         default="once-trained",
         description="Whether the server's own model from the last round in which it was a client"
-        ' counts in the mean, where fine-tuned = "replaces"; "always", as in the paper\'s demo, takes'
-        " the initial weights when it never was a client.",
+        ' counts in the mean, where fine-tuned = "replaces"; "always", as in the paper\'s demo,'
+        " takes the initial weights when it never was a client.",
     )
     trim: float = Field(
         default=0.2,

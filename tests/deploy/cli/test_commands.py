@@ -253,7 +253,7 @@ def test_compare_gives_every_method_the_same_number_of_gradient_steps(tmp_path: 
     data = json.loads((tmp_path / "cmp" / "comparison.json").read_text())
     for seed in (65, 66):
         steps = {each["method"]: each["steps"] for each in data["results"] if each["seed"] == seed}
-        assert len(steps) == 13
+        assert len(steps) == 14
         assert len(set(steps.values())) == 1
     assert set(data["table"]["local"]) == {"personalised"}
     assert (tmp_path / "cmp" / "comparison.png").stat().st_size > 5000
