@@ -13,7 +13,7 @@ from deploy.cli.parts.site_options import HERE, SiteFolder
 from deploy.processes.private import private_files
 
 if TYPE_CHECKING:
-    from deploy.operating.diagnosis import Diagnosis, Line, Severity
+    from deploy.site.diagnosis import Diagnosis, Line, Severity
 
 MARKS: dict[Severity, tuple[str, str]] = {
     "ok": ("✓", "green"),

@@ -36,7 +36,7 @@ from deploy.doctor.rules.privacy import privacy_lines
 from deploy.doctor.rules.programs import version_lines
 from deploy.membership.confirming import check_confirmed
 from deploy.membership.joining import check_own_keys
-from deploy.operating.diagnosis import Diagnosis, Line, keep_diagnosis
+from deploy.site.diagnosis import Diagnosis, Line, keep_diagnosis
 from deploy.site.layout import Layout
 from deploy.site.settings import SiteSettings, load_site
 from deploy.site.site_on_disk import SiteOnDisk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.doctor.codes.table import CHECKS
-from deploy.operating.diagnosis import Diagnosis, Line
+from deploy.site.diagnosis import Diagnosis, Line
 from strategies.errors import DeploymentError
 
 

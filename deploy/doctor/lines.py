@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.doctor.codes.table import CHECKS
-from deploy.operating.diagnosis import Line, Severity
+from deploy.site.diagnosis import Line, Severity
 from strategies.coded_error import SrflmError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clients.files.durable import write_durably
-from deploy.operating.diagnosis import Diagnosis
+from deploy.site.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
     from markupsafe import Markup

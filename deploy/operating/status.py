@@ -15,13 +15,13 @@ from pydantic import Field
 from clients.files.lines import complete_lines, size_of
 from deploy.identity.checks import HOW_TO_RENEW, WARNING_DAYS, expires_within
 from deploy.membership.roster import describe_roster
-from deploy.operating.diagnosis import Diagnosis, last_diagnosis
 from deploy.operating.problems import Problem, last_problem
 from deploy.operating.running import read_notes
 from deploy.page.starting import PROGRAM, address_of
 from deploy.processes.config import Strict
 from deploy.processes.supervisor import ProcessTable
 from deploy.serving.own_superlink import nodes_at
+from deploy.site.diagnosis import Diagnosis, last_diagnosis
 from deploy.site.layout import Layout
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.loading import with_changes

@@ -16,6 +16,7 @@ from deploy.page.snapshot import ProgramSeen, Snapshot
 from deploy.page.views.budget import budget
 from deploy.page.views.health import certificates, peer
 from deploy.page.views.live import live
+from deploy.site.diagnosis import SEVERITIES
 from deploy.site.problems import time_of
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -172,11 +173,11 @@ class Figures(Collector):
             lines = GaugeMetricFamily(
                 "srflm_doctor_lines", "Lines of the last srflm doctor.", labels=["level"]
             )
-            for level in ("ok", "warning", "error"):
-                lines.add_metric([level], sum(line.level == level for line in doctor.lines))
+            for level in SEVERITIES:
+                lines.add_metric([level], len(doctor.of(level)))
             yield lines
             text = "When srflm doctor last looked."
-            yield _gauge("srflm_doctor_timestamp_seconds", text, doctor.time)
+            yield _gauge("srflm_doctor_timestamp_seconds", text, doctor.time.timestamp())
         yield from _programs(self._seen.programs)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from deploy.page.history import Term
+from deploy.site.diagnosis import Diagnosis
 from strategies.protocol.records import Edition, TermRecord
 
 Event = Mapping[str, Any]
@@ -37,24 +38,6 @@ class PeerSeen:
     heard: float = 0.0
     good: float = 0.0
     failed: float = 0.0
-
-
-@dataclass(frozen=True)
-class DoctorLine:
-    """A finding of ``srflm doctor``; ``level`` is ok, warning, or error."""
-
-    code: str
-    level: str
-    found: str
-    mend: str
-
-
-@dataclass(frozen=True)
-class DoctorSeen:
-    """The last findings of ``srflm doctor``, and when it made them."""
-
-    time: float
-    lines: tuple[DoctorLine, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +77,7 @@ class Snapshot:
     outgoing_bytes: int = 0
     """Bytes that the site's edge has sent to other sites since the page's program was started."""
     certificates: Mapping[str, datetime] = field(default_factory=dict)
-    doctor: DoctorSeen | None = None
+    doctor: Diagnosis | None = None
     has_cases: bool = False
     unread: str | None = None
     """Why the ledger cannot be read."""

@@ -16,6 +16,7 @@ from deploy.page.config import Files, PageConfig, PrivacyPlan
 from deploy.page.tokens import keep_token, read_token
 from deploy.processes.config import load_config
 from deploy.processes.supervisor import Program, python_module
+from deploy.site.diagnosis import diagnosis_file
 from deploy.site.layout import LOOPBACK, Layout, free_block, is_free
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.site.outgoing import DECLARED, WEIGHTS
@@ -102,7 +103,7 @@ def page_config(site: SiteOnDisk, layout: Layout, port: int) -> PageConfig:
             ledger=layout.state / "ledger.sqlite",
             audit=layout.state / "audit.jsonl",
             cases=layout.state / "cases.html",
-            doctor=layout.state / "doctor.json",
+            doctor=diagnosis_file(layout.state),
             logs=layout.logs,
             edge_logs=layout.edge / "logs",
             identity=layout.identity,

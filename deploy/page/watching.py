@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections import Counter
@@ -20,8 +19,9 @@ from deploy.page.contacts import Contacts
 from deploy.page.history import History
 from deploy.page.ledger_glance import LedgerGlance
 from deploy.page.log_following import FollowedLog
-from deploy.page.snapshot import DoctorLine, DoctorSeen, ProgramSeen, Snapshot
+from deploy.page.snapshot import ProgramSeen, Snapshot
 from deploy.processes.supervisor import ProcessTable
+from deploy.site.diagnosis import read_diagnosis
 from deploy.site.problems import problems_in
 from strategies.errors import SrflmError
 from strategies.protocol.quorum import NONE_SEEN
@@ -133,7 +133,7 @@ class Watcher:
             peers=self._contacts.peers(self._audit.events),
             outgoing_bytes=self._contacts.outgoing,
             certificates=self._certificates(),
-            doctor=self._doctor(),
+            doctor=read_diagnosis(self.config.files.doctor),
             training_since=self._training_since() if notes is not None else None,
             has_cases=self.config.files.cases.is_file(),
         )
@@ -164,17 +164,6 @@ class Watcher:
             except SrflmError:  # `srflm up` refuses it; a page is for what can be seen
                 continue
         return found
-
-    def _doctor(self) -> DoctorSeen | None:
-        try:
-            told = json.loads(self.config.files.doctor.read_bytes())
-            names = ("code", "level", "found", "mend")
-            lines = [
-                DoctorLine(*(str(line.get(name, "")) for name in names)) for line in told["lines"]
-            ]
-            return DoctorSeen(float(told["time"]), tuple(lines))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None
 
     def _version(self, found: Snapshot) -> str:
         """Return a short text that changes when what a page shows does."""

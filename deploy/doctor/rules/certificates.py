@@ -8,7 +8,7 @@ from datetime import datetime
 from deploy.doctor.facts import CertificateFacts
 from deploy.doctor.lines import error, of_error, ok, warning
 from deploy.identity.checks import ERROR_DAYS, WARNING_DAYS
-from deploy.operating.diagnosis import Line
+from deploy.site.diagnosis import Line
 
 
 def certificate_lines(

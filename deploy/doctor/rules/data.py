@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from deploy.doctor.facts import DataFacts
 from deploy.doctor.lines import error, of_error, ok, warning
 from deploy.doctor.rules.machine import size
-from deploy.operating.diagnosis import Line
+from deploy.site.diagnosis import Line
 
 MADE_UP = "phantom"
 

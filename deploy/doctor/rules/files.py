@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from deploy.doctor.facts import FileFacts, RunningFacts
 from deploy.doctor.lines import error, ok, warning
-from deploy.operating.diagnosis import Line
+from deploy.site.diagnosis import Line
 
 ROOT = 0
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from deploy.doctor.facts import MachineFacts
 from deploy.doctor.lines import error, ok, warning
-from deploy.operating.diagnosis import Line
+from deploy.site.diagnosis import Line
 
 MODELS_KEPT: Final = 12
 """Models on the disk at a time: two last terms, open and released one, own, best, updates, and the

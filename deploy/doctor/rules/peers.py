@@ -12,7 +12,7 @@ from deploy.doctor.rules.machine import size
 from deploy.edge.clock_check import TOLERATED_SECONDS
 from deploy.edge.machines import is_ip
 from deploy.edge.nginx import split_address
-from deploy.operating.diagnosis import Line
+from deploy.site.diagnosis import Line
 from strategies.errors import ConfigurationError
 
 FLOWER_SECONDS: Final = 300.0

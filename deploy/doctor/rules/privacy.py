@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from deploy.doctor.facts import PrivacyFacts
 from deploy.doctor.lines import error, of_error, ok, warning
-from deploy.operating.diagnosis import Line
+from deploy.site.diagnosis import Line
 
 
 def privacy_lines(facts: PrivacyFacts) -> Iterator[Line]:

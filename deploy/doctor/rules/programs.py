@@ -8,7 +8,7 @@ from typing import Final
 
 from deploy.doctor.facts import VersionFacts
 from deploy.doctor.lines import error, ok
-from deploy.operating.diagnosis import Line
+from deploy.site.diagnosis import Line
 
 OLDEST_NGINX: Final = (1, 20)
 DIGITS: Final = 12

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from deploy.identity.checks import ERROR_DAYS, WARNING_DAYS
 from deploy.page.config import PageConfig
-from deploy.page.snapshot import DoctorLine, PeerSeen, Snapshot
+from deploy.page.snapshot import PeerSeen, Snapshot
 from deploy.page.views.ring import is_down
-
-Level = Literal["ok", "warning", "error"]
-WARNING_DAYS, ERROR_DAYS = 60, 14
-ORDER = {"error": 0, "warning": 1, "ok": 2}
+from deploy.site.diagnosis import SEVERITIES, Line, Severity
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Certificate:
     name: str
     until: str
     days: int
-    level: Level
+    level: Severity
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,13 @@ class Health:
     peers: tuple[Peer, ...]
     certificates: tuple[Certificate, ...]
     problems: tuple[tuple[float, str], ...]
-    doctor: tuple[DoctorLine, ...]
+    doctor: tuple[Line, ...]
     doctor_time: float | None
 
     @property
     def doctor_counts(self) -> Mapping[str, int]:
-        """How many of doctor's lines have each level."""
-        return {
-            level: sum(line.level == level for line in self.doctor) for level in reversed(ORDER)
-        }
+        """How many of doctor's lines have each severity."""
+        return {each: sum(line.severity == each for line in self.doctor) for each in SEVERITIES}
 
 
 def health(config: PageConfig, seen: Snapshot) -> Health:
@@ -61,8 +57,8 @@ def health(config: PageConfig, seen: Snapshot) -> Health:
         tuple(peer(vendor, seen) for vendor in roster if vendor != config.vendor),
         certificates(seen),
         tuple(reversed(seen.problems[-5:])),
-        tuple(sorted(doctor, key=lambda line: ORDER.get(line.level, 0))),
-        seen.doctor.time if seen.doctor is not None else None,
+        tuple(sorted(doctor, key=lambda line: SEVERITIES.index(line.severity), reverse=True)),
+        seen.doctor.time.timestamp() if seen.doctor is not None else None,
     )
 
 
@@ -84,6 +80,8 @@ def certificates(seen: Snapshot) -> tuple[Certificate, ...]:
     found = []
     for name, until in sorted(seen.certificates.items(), key=lambda each: each[1]):
         days = (until - now).days
-        level: Level = "error" if days < ERROR_DAYS else "warning" if days < WARNING_DAYS else "ok"
+        level: Severity = (
+            "error" if days < ERROR_DAYS else "warning" if days < WARNING_DAYS else "ok"
+        )
         found.append(Certificate(name, f"{until:%Y-%m-%d}", days, level))
     return tuple(found)

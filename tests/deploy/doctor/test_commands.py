@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deploy.cli import app
-from deploy.operating.diagnosis import Diagnosis, diagnosis_file, last_diagnosis
+from deploy.site.diagnosis import Diagnosis, diagnosis_file, last_diagnosis
 from strategies.errors import DeploymentError
 from tests.deploy.doctor.examined_site import DATA, ExaminedSite
 from tests.support.commands import SRFLM, run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deploy.doctor.codes.table import CHECKS
-from deploy.operating.diagnosis import Severity
+from deploy.site.diagnosis import Severity
 from tests.deploy.doctor import faults_at_home as at_home
 from tests.deploy.doctor import faults_with_others as with_others
 from tests.deploy.doctor.examined_site import ExaminedSite, flagged

@@ -12,7 +12,7 @@ from clients.privacy.accounting.mechanism import Mechanism
 from clients.privacy.ledger.manifest import Manifest
 from clients.privacy.ledger.policy import budget
 from clients.privacy.ledger.rows import Use
-from deploy.operating.diagnosis import Diagnosis, Severity
+from deploy.site.diagnosis import Diagnosis, Severity
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
 from tests.deploy.doctor.examined_site import ExaminedSite, flagged, make_sites, opened

@@ -28,7 +28,7 @@ from deploy.doctor.rules.machine import machine_lines, size
 from deploy.doctor.rules.peers import address_line, peer_lines, round_line
 from deploy.doctor.rules.privacy import privacy_lines
 from deploy.doctor.rules.programs import version_lines
-from deploy.operating.diagnosis import SEVERITIES, Line, Severity
+from deploy.site.diagnosis import SEVERITIES, Line, Severity
 
 NOW = datetime(2026, 5, 17, tzinfo=UTC)
 GiB = 2**30

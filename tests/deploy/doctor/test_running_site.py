@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from deploy.doctor.examination import examine
-from deploy.operating.diagnosis import last_diagnosis
 from deploy.operating.running import bring_down
 from deploy.processes.supervisor import python_module
+from deploy.site.diagnosis import last_diagnosis
 from strategies.errors import DeploymentError
 from tests.deploy.doctor.examined_site import flagged
 from tests.support.commands import SRFLM, run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.doctor.lines import error, of_error, ok, warning
 from deploy.doctor.page import page_of, with_code, write_page
-from deploy.operating.diagnosis import Diagnosis
+from deploy.site.diagnosis import Diagnosis
 from strategies.errors import DataError
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'

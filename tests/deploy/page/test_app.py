@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from pathlib import Path
@@ -13,9 +12,10 @@ from deploy.page.app import page_app
 from deploy.page.guard import HEADERS
 from deploy.page.tokens import cookie_name
 from deploy.page.watching import Watcher
+from deploy.site.diagnosis import Line, keep_diagnosis
 from strategies.protocol.records import Absence
 from tests.deploy.page.asking import Asker
-from tests.deploy.page.watched import Federation, WatchedSite
+from tests.deploy.page.watched import Federation, WatchedSite, diagnosis
 
 TOKEN = "t" * 43
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -184,8 +184,8 @@ def test_markup_in_what_others_say_is_shown_as_text(tmp_path: Path) -> None:
     site.note(MARKUP, vendor=MARKUP, fields=[MARKUP], sent=1, term=5)
     site.append("logs/launcher.jsonl", {"time": 1.0, "event": "failed", "problem": MARKUP})
     site.append("logs/refusals.jsonl", {"time": 1.0, "event": "bundle-refused", "peer": MARKUP})
-    line = {"code": MARKUP, "level": MARKUP, "found": f"`{MARKUP}`", "mend": MARKUP}
-    (site.folder / "state" / "doctor.json").write_text(json.dumps({"time": 1, "lines": [line]}))
+    about = {"code": MARKUP, "about": MARKUP, "finding": f"`{MARKUP}`", "mend": MARKUP}
+    keep_diagnosis(site.folder / "state", diagnosis(Line(severity="error", **about)))
     watcher = Watcher(site.config(name=MARKUP, metric_title=MARKUP))
     watcher.look_at_all()
     client = Asker(page_app(watcher, TOKEN), HOST)
@@ -195,6 +195,25 @@ def test_markup_in_what_others_say_is_shown_as_text(tmp_path: Path) -> None:
     assert "<script>alert" not in text and "<img" not in text
     assert re.findall(r"<script[^>]*>", text) == ['<script src="/assets/page.js" defer>']
     assert metrics.status_code == 200 and "\n<script" not in metrics.text
+
+
+def test_page_shows_what_the_doctor_has_kept(tmp_path: Path) -> None:
+    site = WatchedSite(tmp_path / "site", Federation())
+    found = diagnosis(
+        Line(code="data.path", severity="error", finding="not there", mend="correct `data`"),
+        Line(code="clock.peers", severity="warning", about="draco", finding="9 s off"),
+        Line(code="site.file", severity="ok", finding="valid"),
+    )
+    keep_diagnosis(site.folder / "state", found)
+    watcher = Watcher(site.config())
+    assert watcher.look_at_all().doctor == found
+    client = Asker(page_app(watcher, TOKEN), HOST)
+    text = " ".join(client.get("/", headers=BEARER).text.split())
+    assert "1 ok, 1 warning, 1 error." in text
+    assert "not there" in text and "To mend it: correct <code>data</code>" in text
+    assert "draco: 9 s off" in text and "valid" not in text.partition('id="health"')[2]
+    metrics = client.get("/metrics", headers=BEARER).text
+    assert 'srflm_doctor_lines{level="error"} 1.0' in metrics
 
 
 STRANGE = (

@@ -15,9 +15,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.page.metrics import metrics_text
-from deploy.page.snapshot import DoctorLine, DoctorSeen, PeerSeen, ProgramSeen, Snapshot
+from deploy.page.snapshot import PeerSeen, ProgramSeen, Snapshot
 from deploy.page.watching import Watcher
-from tests.deploy.page.watched import Federation, WatchedSite
+from deploy.site.diagnosis import Line
+from tests.deploy.page.watched import Federation, WatchedSite, diagnosis
 
 MONITORING = Path(__file__).parents[3] / "deploy" / "monitoring"
 NAME = re.compile(r"\bsrflm_[a-z_]+")
@@ -44,7 +45,7 @@ def samples(tmp_path: Path) -> dict[str, list[tuple[dict[str, str], float]]]:
         "programs": (ProgramSeen("worker", True, 2, 1), ProgramSeen("edge", False)),
         "peers": {"b": PeerSeen(seen.now - 9), "c": PeerSeen(seen.now - 50, failed=seen.now - 1)},
         "certificates": {"site.crt": datetime.fromtimestamp(seen.now, UTC) + timedelta(days=20)},
-        "doctor": DoctorSeen(seen.now - 60, (DoctorLine("D", "error", "found", "mend"),)),
+        "doctor": diagnosis(Line(code="D", severity="error", finding="found", mend="mend")),
         "outgoing_bytes": 1234,
     }
     text = metrics_text(config, Snapshot(**{**vars(seen), **whole})).decode()

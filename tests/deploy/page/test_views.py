@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.page.history import History
-from deploy.page.snapshot import DoctorLine, DoctorSeen, PeerSeen, Snapshot
+from deploy.page.snapshot import PeerSeen, Snapshot
 from deploy.page.views.budget import budget
 from deploy.page.views.curves import MOST_PANELS, MOST_POINTS, curves
 from deploy.page.views.health import health, peer
@@ -23,8 +23,9 @@ from deploy.page.views.matrix import matrix
 from deploy.page.views.messages import outgoing, refused
 from deploy.page.views.ring import ring
 from deploy.page.watching import Watcher
+from deploy.site.diagnosis import Line, Severity
 from tests.deploy.page.seen import ROSTER, opened, seen_at, term
-from tests.deploy.page.watched import NOW, Federation, WatchedSite
+from tests.deploy.page.watched import NOW, Federation, WatchedSite, diagnosis
 
 # ---- pictures ------------------------------------------------------------------------------------
 
@@ -185,7 +186,8 @@ def _texts(row: Sequence[Any]) -> list[str]:
 
 def test_health_has_the_worst_of_doctor_first(tmp_path: Path) -> None:
     config, seen = seen_at(tmp_path, 1)
-    lines = tuple(DoctorLine(level, level, "", "") for level in ("ok", "warning", "error", "ok"))
-    found = health(config, replace(seen, doctor=DoctorSeen(NOW, lines)))
-    assert [line.level for line in found.doctor] == ["error", "warning", "ok", "ok"]
+    levels: tuple[Severity, ...] = ("ok", "warning", "error", "ok")
+    lines = [Line(code=level, severity=level, finding="") for level in levels]
+    found = health(config, replace(seen, doctor=diagnosis(*lines)))
+    assert [line.severity for line in found.doctor] == ["error", "warning", "ok", "ok"]
     assert found.doctor_counts == {"ok": 2, "warning": 1, "error": 1}

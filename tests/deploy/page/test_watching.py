@@ -14,9 +14,10 @@ from deploy.page.ledger_glance import LedgerGlance
 from deploy.page.log_following import FollowedLog
 from deploy.page.starting import page_config
 from deploy.page.watching import AT_ONCE, Watcher
+from deploy.site.diagnosis import keep_diagnosis
 from deploy.site.layout import Layout
 from strategies.errors import LedgerError
-from tests.deploy.page.watched import Federation, WatchedSite
+from tests.deploy.page.watched import Federation, WatchedSite, diagnosis
 from tests.support.quick_sites import quick_federation
 
 ROSTER = ("a", "b", "c")
@@ -187,7 +188,7 @@ def test_version_changes_with_what_is_shown_and_not_with_the_time(site: WatchedS
         lambda: site.grant(0),
         lambda: site.note("train.local"),
         lambda: site.append("logs/launcher.jsonl", {"time": 1, "event": "failed", "problem": "x"}),
-        lambda: (site.folder / "state" / "doctor.json").write_text('{"time": 1, "lines": []}'),
+        lambda: keep_diagnosis(site.folder / "state", diagnosis()),
     ):
         change()
         seen.add(watcher.look().version)

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from clients.files.locks import locked
 from deploy.page.config import Files, PageConfig, PrivacyPlan
 from deploy.processes.supervisor import ProcessTable
+from deploy.site.diagnosis import Diagnosis, Line, diagnosis_file
 from srflm_flower.site.ledger_file import SCHEMA
 from strategies.election import Cycle, Election, first_ranking
 from strategies.phases import PHASE_OF, PHASES
@@ -166,7 +168,7 @@ class WatchedSite:
             ledger=self.ledger,
             audit=self.folder / "state" / "audit.jsonl",
             cases=self.folder / "state" / "cases.html",
-            doctor=self.folder / "state" / "doctor.json",
+            doctor=diagnosis_file(self.folder / "state"),
             logs=self.folder / "logs",
             edge_logs=self.folder / "run" / "edge" / "logs",
             identity=self.folder / "identity",
@@ -247,3 +249,9 @@ class WatchedSite:
         """Append a line to one of the site's files."""
         with (self.folder / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
+
+
+def diagnosis(*lines: Line) -> Diagnosis:
+    """Return what ``srflm doctor`` has found at :data:`NOW`."""
+    when = datetime.fromtimestamp(NOW, UTC)
+    return Diagnosis(vendor="aster", version="1", time=when, quick=True, lines=lines)

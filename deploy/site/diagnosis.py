@@ -1,4 +1,4 @@
-"""What ``srflm doctor`` has found, and its last result, which a site keeps for ``srflm status``.
+"""What ``srflm doctor`` has found; a site keeps the last result for ``srflm status`` and its page.
 
 The file ``state/doctor.json`` has no path, no name of a case, and no text of an exception.
 """
@@ -81,8 +81,13 @@ def keep_diagnosis(state: Path, found: Diagnosis) -> None:
 
 
 def last_diagnosis(state: Path) -> Diagnosis | None:
-    """Return the last result; None if there is none that this version can read."""
+    """Return the last result in a site's ``state``, if there is one."""
+    return read_diagnosis(diagnosis_file(state))
+
+
+def read_diagnosis(file: Path) -> Diagnosis | None:
+    """Return the result in a file; None if there is none that this version can read."""
     try:
-        return Diagnosis.model_validate_json(diagnosis_file(state).read_bytes())
+        return Diagnosis.model_validate_json(file.read_bytes())
     except (OSError, ValueError):
         return None
