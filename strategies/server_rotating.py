@@ -311,8 +311,8 @@ class ServerRotating(OwnLoop):
         """Return the fine-tuned model, or the mean of the steps that its own has joined."""
         if self.aggregation.fine_tuned == "replaces":
             return finetuned
-        clients = [term.ballots[vendor].examples for vendor in term.clients]
-        server = term.ballots[term.server].examples
+        clients = [term.examples_of(vendor) for vendor in term.clients]
+        server = term.examples_of(term.server)
         weighted = self.aggregation.rule == "weighted-mean"
         models = start.weights, averaged.weights, finetuned.weights
         return Model.of(joined(*models, clients, server, weighted))

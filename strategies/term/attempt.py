@@ -155,6 +155,11 @@ class Attempt:
             )
             self._note_signed(vendor, work=(work,))
 
+    def examples_of(self, vendor: str) -> int:
+        """Return a vendor's training examples; 1 for one that has told none of its work."""
+        ballot = self.ballots.get(vendor)
+        return ballot.examples if ballot is not None else 1
+
     def note_evaluation(self, reply: Reply, averaged: bool) -> None:
         """Note a vendor's metrics and its report on privacy; ``averaged`` as in the record."""
         vendor = reply.vendor

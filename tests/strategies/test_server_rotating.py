@@ -83,6 +83,25 @@ def test_message_delivered_twice_changes_nothing(tmp_path: Path, unbroken: RunFo
     same_outcome(run, unbroken)
 
 
+@pytest.mark.parametrize("told", [{"ballot": None}, {"steps": 0}], ids=str)
+@pytest.mark.parametrize("kind", [wire.TRAIN, wire.FINETUNE])
+@pytest.mark.parametrize("rule", ["mean", "weighted-mean"])
+def test_vendor_that_tells_nothing_of_its_work_stops_no_term(
+    tmp_path: Path, told: dict[str, object], kind: str, rule: str
+) -> None:
+    run = run_in(tmp_path, run__rounds=2, aggregation__rule=rule)
+
+    def untold(message: Message, deliver: Deliver) -> Message | None:
+        reply = deliver(message)
+        if at("b", [kind])(message) and reply is not None:
+            silent = wire.unpack(reply, wire.Reply).model_copy(update=told)
+            reply.content = wire.pack(silent, wire.models_in(reply.content).values())
+        return reply
+
+    assert conduct(run, untold).status == "completed"
+    assert [record.term for record in records_of(run)] == [1, 2]
+
+
 # ---- a site need not obey --------------------------------------------------------------------
 
 
