@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from clients.files.durable import write_durably
+from clients.files.templates import templates
 from deploy.edge.nginx import split_address
 from deploy.site.privacy_files import ledger_place
 from deploy.site.settings import SiteSettings, load_site
@@ -36,7 +37,8 @@ def unit_text(settings: SiteSettings, folder: Path, user: str, programs: Path) -
     character that a unit cannot have.
     """
     _, port = split_address(settings.listen)
-    return _fill(
+    found = templates(Path(__file__).parent, html=False, quoted=quoted)
+    return found.get_template(TEMPLATE).render(
         vendor=settings.vendor,
         user=user,
         path=f"{programs}:{SYSTEM_PATH}",
@@ -61,20 +63,6 @@ def _written_to(settings: SiteSettings, folder: Path) -> list[Path]:
         if not any(each.is_relative_to(known) for known in found):
             found.append(each)
     return found
-
-
-def _fill(**values: object) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # slow to import
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=False,  # a unit is not HTML
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["quoted"] = quoted
-    return environment.get_template(TEMPLATE).render(values)
 
 
 def quoted(text: str) -> str:

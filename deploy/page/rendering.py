@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment
 
 import srflm_flower.report
+from clients.files.templates import templates
 from deploy.page.config import PageConfig
+from deploy.page.markup import coded
 from deploy.page.snapshot import Snapshot
 from deploy.page.views.curves import NAMES
 from deploy.page.views.messages import Field
@@ -21,7 +21,6 @@ from srflm_flower.report.wording import duration, megabytes, number
 
 HERE = Path(__file__).parent
 REPORT = Path(srflm_flower.report.__file__).parent
-COMMAND = re.compile("`([^`]+)`")
 TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 """The files that the page is made of besides its HTML, with their types."""
 
@@ -37,17 +36,17 @@ def asset(name: str) -> bytes:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader([HERE / "templates", REPORT]),
-        autoescape=True,  # other sites' names and codes are on the page
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return templates(
+        HERE / "templates",
+        REPORT,
+        html=True,
+        number=number,
+        megabytes=megabytes,
+        seconds=duration,
+        clock=clock,
+        iso=iso,
+        coded=coded,
     )
-    environment.filters.update(
-        number=number, megabytes=megabytes, seconds=duration, clock=clock, iso=iso, coded=coded
-    )
-    return environment
 
 
 def page(config: PageConfig, seen: Snapshot, ledger_page: int = 1) -> str:
@@ -61,11 +60,6 @@ def page(config: PageConfig, seen: Snapshot, ledger_page: int = 1) -> str:
 def not_signed_in() -> str:
     """Return the page for those who have not shown the token."""
     return _environment().get_template("refused.html.j2").render()
-
-
-def coded(text: str) -> Markup:
-    """Return a text with what stands between backticks as code; all of it is escaped."""
-    return Markup(COMMAND.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def clock(seconds: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clients.files.durable import write_durably
+from clients.files.templates import templates
 from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.statement import NOT_PRIVATE, exclusions, promise
 from srflm_flower.privacy.update_level import update_level_statement
@@ -81,19 +82,14 @@ def report_page(
 
 
 def _environment() -> Environment:
-    # jinja2 and matplotlib take up to a second to import, so only a report imports them.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # names in a federation file may contain markup
-        undefined=StrictUndefined,  # a misspelt name is an error, not an empty place
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return templates(
+        Path(__file__).parent,
+        html=True,
+        number=number,
+        meaning=meaning_of,
+        model=model_in_full,
+        url=as_url,
     )
-    environment.filters.update(number=number, meaning=meaning_of, model=model_in_full, url=as_url)
-    return environment
 
 
 def _texts(

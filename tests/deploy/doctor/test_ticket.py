@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from deploy.doctor.lines import error, of_error, ok, warning
-from deploy.doctor.page import page_of, with_code, write_page
+from deploy.doctor.page import page_of, write_page
+from deploy.page.markup import coded
 from deploy.site.diagnosis import Diagnosis
 from strategies.errors import DataError
 
@@ -65,8 +66,8 @@ def test_page_needs_nothing_from_elsewhere_and_executes_nothing() -> None:
 
 
 def test_code_in_a_text_is_marked_and_escaped() -> None:
-    assert with_code("set `a<b` in <x>") == "set <code>a&lt;b</code> in &lt;x&gt;"
-    assert with_code("one ` alone") == "one ` alone"
+    assert coded("set `a<b` in <x>") == "set <code>a&lt;b</code> in &lt;x&gt;"
+    assert coded("one ` alone") == "one ` alone"
 
 
 def test_page_is_light_and_dark() -> None:
