@@ -6,14 +6,14 @@ Only public parts leave the site (``membership.toml``).  The consortium's side i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tomlkit
 
 from clients.files.durable import write_durably
 from deploy.edge.addresses import check_own_address
-from deploy.identity.identity import install_certificate, make_identity
+from deploy.identity.identity import PublicIdentity, install_certificate, make_identity
 from deploy.identity.keys import public_line, read_signing_key
 from deploy.membership.confirming import take_over
 from deploy.membership.toml_file import read_toml
@@ -65,12 +65,7 @@ def new_site(
             "a roster with all members, this one too",
             "name all of them with --roster",
         )
-    with private_files():
-        if not (folder / SITE_FILE).exists():
-            own = {"vendor": vendor, "listen": listen, **settings}
-            write_durably(folder / SITE_FILE, site_toml(own).encode())
-        identity = load_site(folder).identity
-        public = make_identity(identity, vendor, roster)
+    identity, public = begin_site(folder, {"listen": listen, **settings}, vendor, roster)
     membership = Membership(
         vendor=vendor,
         address=address,
@@ -83,6 +78,20 @@ def new_site(
     path = folder / MEMBERSHIP
     write_durably(path, tomlkit.dumps(membership.model_dump()).encode())
     return path
+
+
+@private_files()
+def begin_site(
+    folder: Path, settings: Mapping[str, object], vendor: str, roster: Sequence[str]
+) -> tuple[Path, PublicIdentity]:
+    """Make a site's ``site.toml`` and keys, as far as they are missing.
+
+    Return the folder of its keys, and their public parts.
+    """
+    if not (folder / SITE_FILE).exists():
+        write_durably(folder / SITE_FILE, site_toml({"vendor": vendor, **settings}).encode())
+    identity = load_site(folder).identity
+    return identity, make_identity(identity, vendor, roster)
 
 
 def read_membership(path: Path) -> Membership:

@@ -21,16 +21,14 @@ from clients.files.durable import write_durably
 from deploy.edge.addresses import check_own_address
 from deploy.edge.nginx import split_address
 from deploy.identity.certificates import key_of_request
-from deploy.identity.identity import make_identity
 from deploy.identity.keys import openssh_line, read_signing_key
 from deploy.identity.names import VENDOR, alternative_name
 from deploy.identity.spare_keys import make_spare_keys
 from deploy.identity.words import words_of
+from deploy.membership.joining import begin_site
 from deploy.membership.toml_file import read_toml
 from deploy.processes.config import Strict
 from deploy.processes.private import private_files
-from deploy.site.settings import SITE_FILE, load_site
-from deploy.site.site_file import site_toml
 from strategies.errors import ConfigurationError
 from strategies.protocol.records import canonical_json
 from strategies.protocol.signatures import VendorKeys
@@ -116,13 +114,9 @@ def init_site(folder: Path, vendor: str, address: str, listen: str, data: Path |
             "this vendor's folder or file of images",
             "correct the path",
         )
+    own = {"listen": listen} | ({"data": str(data.resolve())} if data is not None else {})
+    identity, public = begin_site(folder, own, vendor, (vendor,))
     with private_files():
-        if not (folder / SITE_FILE).exists():
-            own = {"vendor": vendor, "listen": listen}
-            own |= {"data": str(data.resolve())} if data is not None else {}
-            write_durably(folder / SITE_FILE, site_toml(own).encode())
-        identity = load_site(folder).identity
-        public = make_identity(identity, vendor, (vendor,))
         spares = make_spare_keys(identity)
     request = Request(
         schema_version=1,
