@@ -22,7 +22,7 @@ from deploy.identity.authority import (
     sign_site_certificate,
 )
 from deploy.identity.certificates import read_certificate
-from deploy.identity.checks import check_issuer
+from deploy.identity.checks import WARNING_DAYS, check_issuer
 from deploy.identity.keys import openssh_line
 from deploy.identity.names import alternative_name
 from deploy.membership.answer import Answer, read_answer, write_answer
@@ -38,8 +38,8 @@ from srflm_flower.federation.network_trial import check_network
 from srflm_flower.federation.successor import Difference, changed_settings, difference
 from strategies.errors import ConfigurationError, IdentityError
 
-RENEW_DAYS: Final = 60
-"""A certificate that ends sooner is renewed."""
+RENEW_DAYS: Final = WARNING_DAYS
+"""A certificate that ends sooner is renewed: from the day on which its site is warned."""
 
 
 @dataclass(frozen=True)
