@@ -51,26 +51,16 @@ def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> W
 
 
 def joined(
-    start: Weights,
-    averaged: Weights,
-    fine_tuned: Weights,
-    clients: Sequence[int],
-    server: int,
-    weighted: bool,
+    averaged: Weights, fine_tuned: Weights, clients: Sequence[int], server: int, weighted: bool
 ) -> Weights:
-    """Return ``start`` moved by the mean of all vendors' steps, the server's among them.
+    """Return the mean of the clients' models and the one that the server has fine-tuned.
 
-    A client's step leads from ``start`` to its model; the clients' mean is ``averaged``.  The
-    server's step leads from there to ``fine_tuned``.  ``clients`` and ``server`` are numbers of
-    training examples; without ``weighted`` each vendor counts the same.  With m clients this is
-    W + (m·(W̄ − W) + (W_s − W̄)) / (m + 1).
+    ``averaged`` is the clients' mean; ``clients`` and ``server`` are numbers of training examples.
+    Without ``weighted`` each vendor counts the same: with m clients the result is
+    (m·W̄ + W_s) / (m + 1).
     """
     behind, own = (sum(clients), server) if weighted else (len(clients), 1)
-    # With a share of at most a half the result is a mean of the three: statistics of variance stay
-    # positive.
-    own = min(own, behind)
-    moved: Weights = {name: start[name] + fine_tuned[name] - averaged[name] for name in averaged}
-    both = {"averaged": Update(averaged, behind), "fine-tuned": Update(moved, own)}
+    both = {"averaged": Update(averaged, behind), "fine-tuned": Update(fine_tuned, own)}
     return aggregate(both, AggregationSettings(rule="weighted-mean"))
 
 

@@ -198,7 +198,7 @@ class ServerRotating(OwnLoop):
         for round_number in range(term.first_round, last_round + 1):
             averaged = self._train(term, round_number, model, grid)
             finetuned = self._finetune(term, round_number, averaged)
-            model = self._model_of_round(term, model, averaged, finetuned)
+            model = self._model_of_round(term, averaged, finetuned)
         models = {"averaged": averaged, "finetuned": model}
         evaluated = models if self.plan.evaluate_averaged else {"finetuned": model}
         replies = self._ask(term, evaluation_requests(term, evaluated), "evaluate", models.values())
@@ -305,17 +305,14 @@ class ServerRotating(OwnLoop):
         term.note_work(answer.reply, round_number, "server")
         return finetuned
 
-    def _model_of_round(
-        self, term: Attempt, start: Model, averaged: Model, finetuned: Model
-    ) -> Model:
-        """Return the fine-tuned model, or the mean of the steps that its own has joined."""
+    def _model_of_round(self, term: Attempt, averaged: Model, finetuned: Model) -> Model:
+        """Return the fine-tuned model, or the mean of the clients' models that it has joined."""
         if self.aggregation.fine_tuned == "replaces":
             return finetuned
         clients = [term.examples_of(vendor) for vendor in term.clients]
         server = term.examples_of(term.server)
         weighted = self.aggregation.rule == "weighted-mean"
-        models = start.weights, averaged.weights, finetuned.weights
-        return Model.of(joined(*models, clients, server, weighted))
+        return Model.of(joined(averaged.weights, finetuned.weights, clients, server, weighted))
 
     # ---- commit -----------------------------------------------------------------------------
 

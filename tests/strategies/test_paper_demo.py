@@ -98,7 +98,7 @@ def with_state(network: nn.Module, state: State) -> nn.Module:
 def compute_demo(federation: Federation, fine_tuned: str) -> tuple[list[str], list[State]]:
     """Return the sequence of servers and the global model after every round.
 
-    A server that "joins" counts with the step of its fine-tuning, and with no earlier model.
+    A server that "joins" counts with the model that it has fine-tuned, and with no earlier one.
     """
     vendors = [DemoVendor(federation, name) for name in federation.roster]
     network = initial_network(federation.network_settings, federation.task, federation.seed)
@@ -119,15 +119,13 @@ def compute_demo(federation: Federation, fine_tuned: str) -> tuple[list[str], li
             if position != server or fine_tuned == "replaces"
         ]
         mean = {name: np.mean([each[name] for each in averaged], axis=0) for name in averaged[0]}
-        start = state_of(network)
         network, losses[server] = vendors[server].train(
             with_state(network, mean), rate, SERVER_EPOCHS, "server", round_number
         )
         if fine_tuned == "joins":
             tuned = state_of(network)
             clients = len(vendors) - 1
-            steps = {n: clients * (mean[n] - start[n]) + tuned[n] - mean[n] for n in mean}
-            joined = {n: start[n] + steps[n] / len(vendors) for n in mean}
+            joined = {n: (clients * mean[n] + tuned[n]) / len(vendors) for n in mean}
             network = with_state(network, joined)
         models.append(state_of(network))
         rate *= DECAY
