@@ -57,8 +57,8 @@ class ServerRotating(OwnLoop):
     :meth:`start` has the signature and the result of any Flower strategy.  A term has more phases
     than Flower's rounds, so it runs a loop of its own.
 
-    ``order`` is the run order to follow, if any.  ``everyone`` (vendor → node) is set if all are
-    known to be reachable.  ``peers`` are the vendors behind the nodes.
+    ``order`` is the run order to follow, if any.  ``everyone`` (vendor → node) is set if it is
+    known who can be reached; a vendor that is not in it cannot.  ``peers`` are those behind nodes.
     ``clock`` and ``sleep`` are parameters so that tests need not wait.
     """
 
@@ -233,6 +233,9 @@ class ServerRotating(OwnLoop):
         # Attempt 0 needs no votes, so with every node known the opening can be skipped.
         if everyone and attempt == 0:
             term.node_of = everyone
+            for vendor in self.plan.roster:
+                if vendor not in everyone:
+                    term.note_failure(vendor, "open", None)
         else:
             plan, self._next_opening = self._next_opening, self.plan
             open_term(term, self._conversation(term), grid, plan, self.journal, self.order)

@@ -100,15 +100,15 @@ def _add_examination(found: SiteStatus, table: Table) -> None:
 
 NODES = {
     "online": "connected",
-    "offline": "not connected now, but was since this site came up",
-    "registered": "not connected yet since this site came up",
+    "reachable": "answers, and connects when it is needed",
+    "silent": "does not answer: its site, or the way to it, is down",
     "unknown": "not known: this site is down, or its SuperLink does not answer",
 }
-"""What Flower calls a peer's SuperNode → what it means."""
+"""The state of a peer → what it means."""
 
 
 def node_in_words(node: str) -> str:
-    """Return what the state of a peer's SuperNode means."""
+    """Return what the state of a peer means."""
     return NODES.get(node, node)
 
 

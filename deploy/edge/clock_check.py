@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 TOLERATED_SECONDS = 60.0  # a warning long before Flower's limit of 300 s
 PATIENCE_SECONDS = 5.0
+CLOCKS_AFTER_SECONDS, CLOCKS_EVERY_SECONDS = 20.0, 3600.0
 CALL = "/v1/fleet/send-node-heartbeat"
 
 
@@ -48,6 +49,17 @@ def ahead_of(date: str | None, before: float, after: float) -> float | None:
         return parsedate_to_datetime(date).timestamp() - (before + after) / 2 if date else None
     except ValueError:
         return None
+
+
+def watch_clocks(
+    ports: Mapping[str, int], root_certificate: Path, log: Callable[..., None]
+) -> None:
+    """Log clocks that disagree, soon after the start and then every hour; never return."""
+    time.sleep(CLOCKS_AFTER_SECONDS)
+    while True:
+        for text in clock_problems(ports, root_certificate).values():
+            log("clock", text=text)
+        time.sleep(CLOCKS_EVERY_SECONDS)
 
 
 def clock_problems(ports: Mapping[str, int], root_certificate: Path) -> dict[str, str]:

@@ -60,6 +60,10 @@ FLEET_CALLS: Final = (
     "confirm-message-received",
 )
 
+# Calls that the edge itself answers: whether somebody is at home, and a peer's wish that this
+# site's SuperNode connects to it, which rings that peer's bell (:mod:`deploy.edge.door`).
+DOOR: Final = {"alive": "/v1/door/alive", "knock": "/v1/door/knock"}
+
 # Flower's server closes idle connections after 5 s. The edge must close them earlier, or it sends
 # calls into closing connections.
 SUPERLINK_IDLE_SECONDS: Final = 3
@@ -140,9 +144,18 @@ class Edge:
         )
         limits = (self.rate, self.burst, self.connections)
         _require(min(limits) > 0, f"the limits {limits}", "positive numbers")
-        for path in (self.prefix, self.identity):  # they are between quotes in the configuration
+        for path in (
+            self.prefix,
+            self.identity,
+            self.bells,
+        ):  # they are between quotes in the configuration
             strange = re.search(r'["\\$\x00-\x1f]', str(path))
             _require(not strange, f"the path {str(path)!r}", 'a path without " \\ $')
+
+    @property
+    def bells(self) -> Path:
+        """The folder of the site's bells, beside the prefix."""
+        return self.prefix.absolute().parent / "bells"
 
     @property
     def pinned(self) -> bool:
@@ -226,6 +239,8 @@ def nginx_configuration(
         routes=routes,
         nameservers=nameservers(resolv_conf),
         fleet_calls=FLEET_CALLS,
+        door=DOOR,
+        bells=edge.bells,
         superlink_idle_seconds=SUPERLINK_IDLE_SECONDS,
         peer_idle_seconds=PEER_IDLE_SECONDS,
     )
@@ -286,7 +301,7 @@ def find_nginx() -> str:
 
 def write_configuration(edge: Edge) -> Path:
     """Write nginx.conf with its folders under the edge's prefix; return the file's path."""
-    for folder in (edge.prefix, edge.prefix / "logs", edge.prefix / "tmp"):
+    for folder in (edge.prefix, edge.prefix / "logs", edge.prefix / "tmp", edge.bells):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if edge.pinned:
         write_durably(edge.shown, shown_certificate(edge.identity, edge.vendor))

@@ -1,13 +1,15 @@
 """Run all SuperNodes of a site: ``python -P -m deploy.flower.supernodes CONFIG.json``.
 
-There is one child process per peer, with the stock SuperNode behind the guard of
-:mod:`deploy.flower.internals`. A child that ends is started again; all end with this process.
+There is one child process for each peer that is wanted (:mod:`deploy.processes.company`), with the
+stock SuperNode behind the guard of :mod:`deploy.flower.internals`. A child whose peer is no longer
+wanted ends by itself; another that ends is started again; all end with this process.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import os
 import signal
 import sys
 import time
@@ -22,7 +24,14 @@ from deploy.flower.pins import require_supported
 from deploy.flower.size_guard import SizeGuard
 from deploy.flower.supernodes_config import LOOPBACK, WORKER_BELL, Link, SupernodesConfig
 from deploy.processes.bell import Bell
-from deploy.processes.children import Forked, end_children, fork_child, importing_without_threads
+from deploy.processes.children import (
+    GOODBYE_SECONDS,
+    Forked,
+    end_children,
+    fork_child,
+    importing_without_threads,
+)
+from deploy.processes.company import Company
 from deploy.processes.config import load_config
 from deploy.processes.keeping import KeptChildren
 from deploy.processes.pace import pause, rest
@@ -39,23 +48,25 @@ NEEDED_BY_ALL = (
     "uvicorn.protocols.http.auto",
     "uvicorn.lifespan.on",
 )
-LOOK_SECONDS = 0.25  # between two looks for ended children
+LOOK_SECONDS = 0.1  # between two looks for ended children
 MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
 
 
 @dataclass
 class Keeper:
-    """Keeps one child per link alive."""
+    """Keeps one child alive for each link that is wanted."""
 
     config: SupernodesConfig
     stopping: bool = False
 
     def keep(self) -> None:
-        """Start all children, and restart those that end, until :attr:`stopping`; then end all."""
+        """Start wanted children, and restart those that end, until :attr:`stopping`; end all."""
         links = {link.peer: link for link in self.config.links}
-        children = KeptChildren(links, lambda peer: self._start(links[peer]), _print_end)
+        company = Company(self.config.bells)
+        children = KeptChildren((), lambda peer: self._start(links[peer]), _print_end)
         try:
             while not self.stopping:
+                children.names = [peer for peer in links if company.wants(peer)]
                 children.tend()
                 time.sleep(LOOK_SECONDS)
         finally:
@@ -64,6 +75,7 @@ class Keeper:
     def _start(self, link: Link) -> Forked:
         child = fork_child(partial(serve, self.config, link), link.log)
         print(f"supernode for {link.peer}: process {child.pid}", flush=True)
+        Bell(self.config.bells / WORKER_BELL).ring()  # which takes longer to start
         return child
 
 
@@ -94,6 +106,7 @@ def hooks(config: SupernodesConfig, link: Link) -> Hooks:
     # The site rings a peer's bell when that peer is about to serve, so that a SuperNode need not
     # poll often in between.
     own, worker = Bell(config.bells / link.peer), Bell(config.bells / WORKER_BELL)
+    company = Company(config.bells)
     last_message = asked = time.time()
 
     def on_message() -> None:
@@ -103,6 +116,9 @@ def hooks(config: SupernodesConfig, link: Link) -> Hooks:
 
     def idle() -> None:
         heard = own.last_rung()
+        if not company.wants(link.peer, last_message):
+            os.kill(os.getpid(), signal.SIGTERM)  # Flower signs off from the SuperLink, and ends
+            time.sleep(GOODBYE_SECONDS)
         seconds = pause(time.time() - max(last_message, heard))
         rest(seconds, lambda: own.rung_since(heard))
 

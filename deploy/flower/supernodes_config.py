@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from deploy.processes.company import FILE as WANTED
 from deploy.processes.config import Strict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -16,8 +17,8 @@ WORKER_BELL = "worker"
 
 
 def _no_other_bell(name: str) -> str:
-    if name == WORKER_BELL:
-        raise ValueError(f"{WORKER_BELL!r} is the name of the worker's bell")
+    if name in (WORKER_BELL, WANTED):
+        raise ValueError(f"{name!r} is the name of another file among the bells")
     return name
 
 

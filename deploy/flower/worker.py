@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from deploy.processes.children import (
     take_ended,
     threads,
 )
+from deploy.processes.company import Company
 from deploy.processes.config import Strict, load_config
 from deploy.processes.pace import MIN_SECONDS, pause, rest
 from deploy.processes.private import keep_private
@@ -79,15 +81,16 @@ class Worker:
     log: EventLog
     agreed: str
     before_task: Callable[[], None]
+    needed: Callable[[], bool] = lambda: True
     stopping: bool = False
     _running: dict[tuple[RuntimeApi, FlowerTask, float], Child] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
     _active: float = field(default_factory=time.time)
 
     def work(self) -> None:
-        """Serve until :attr:`stopping`, then end the children."""
+        """Serve until :attr:`stopping` or not needed any more, then end the children."""
         try:
-            while not self.stopping:
+            while not self.stopping and (self._running or self.needed()):
                 heard = self.bell.last_rung()
                 taken = [self._take(source) for source in self.sources]
                 if not any(taken):
@@ -207,7 +210,9 @@ def main() -> None:
         for each in config.sources
     ]
     bell, log = Bell(config.bells / WORKER_BELL), EventLog(config.log)
-    worker = Worker(sources, bell, log, config.agreed_bundle, before_task)
+    company = Company(config.bells)
+    needed = partial(company.needs, WORKER_BELL)
+    worker = Worker(sources, bell, log, config.agreed_bundle, before_task, needed)
 
     def stop(_number: int, _frame: object) -> None:
         worker.stopping = True

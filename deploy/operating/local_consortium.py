@@ -12,7 +12,7 @@ from deploy.membership.confirming import collect, confirm
 from deploy.membership.consortium import assemble
 from deploy.membership.joining import join, new_site
 from deploy.operating.control import prepare, start_detached
-from deploy.serving.own_superlink import nodes_at
+from deploy.serving.own_superlink import peers_at
 from deploy.site.deployed_site import DeployedSite, site_at
 from deploy.site.layout import LOOPBACK, Layout, free_block
 from deploy.site.site_on_disk import site_on_disk
@@ -107,6 +107,7 @@ def bring_up_all(
 
 
 def unseen(site: DeployedSite) -> list[str]:
-    """Return the vendors whose SuperNode is not online at a site's SuperLink."""
-    nodes = nodes_at(Layout.of(site.settings))
-    return [vendor for vendor in site.federation.roster if nodes.get(vendor) != "online"]
+    """Return the vendors whose sites do not answer this one; all, while it is starting itself."""
+    peers = [vendor for vendor in site.federation.roster if vendor != site.vendor]
+    states = peers_at(Layout.of(site.settings), peers)
+    return [peer for peer in peers if states.get(peer) not in ("online", "reachable")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clients.files.durable import write_durably
@@ -182,7 +182,9 @@ class SitePrograms:
             prepare=PREPARE,
             threads=self.site.settings.threads,
         )
-        return self._module("deploy.flower.worker", config.model_dump_json())
+        worker = self._module("deploy.flower.worker", config.model_dump_json())
+        # It has torch in memory, which an idle site gives back.
+        return replace(worker, on_demand=True)
 
     def _launcher(self, bundle: Path) -> Program:
         site, vendor = self.site, self.site.vendor

@@ -20,7 +20,7 @@ from deploy.operating.running import read_notes
 from deploy.page.starting import PROGRAM, address_of
 from deploy.processes.config import Strict
 from deploy.processes.supervisor import ProcessTable
-from deploy.serving.own_superlink import nodes_at
+from deploy.serving.own_superlink import peers_at
 from deploy.site.diagnosis import Diagnosis, last_diagnosis
 from deploy.site.layout import Layout
 from deploy.site.site_on_disk import SiteOnDisk
@@ -45,8 +45,9 @@ TAIL_BYTES = 65_536
 class PeerStatus(Strict):
     """Another member as this site sees it.
 
-    ``node`` is its SuperNode at this site's SuperLink (``online``, ``offline``, ``registered``, or
-    ``unknown``).  ``heard`` is the seconds since the last message of its server, None if there was
+    ``node`` is ``online`` if its SuperNode is connected to this site's SuperLink, ``reachable`` if
+    its edge answers, ``silent`` if not, and ``unknown`` while this site is down.  ``heard`` is the
+    seconds since the last message of its server, None if there was
     none.
     """
 
@@ -250,14 +251,14 @@ def _peers(
     site: SiteOnDisk, layout: Layout, audit: list[dict[str, Any]], up: bool
 ) -> dict[str, PeerStatus]:
     heard = {each.get("vendor"): time.time() - each["time"] for each in audit}
-    nodes = nodes_at(layout) if up else {}
+    peers = [peer for peer in site.federation.roster if peer != site.vendor]
+    states = peers_at(layout, peers) if up else {}
     return {
         peer: PeerStatus(
-            node=nodes.get(peer, "unknown"),
+            node=states.get(peer, "unknown"),
             heard=round(heard[peer], 1) if peer in heard else None,
         )
-        for peer in site.federation.roster
-        if peer != site.vendor
+        for peer in peers
     }
 
 

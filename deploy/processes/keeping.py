@@ -12,9 +12,10 @@ from deploy.processes.children import Child, take_ended
 
 @dataclass
 class KeptChildren:
-    """One child for each name, which ``start`` starts.
+    """One child for each of ``names``, which may change; ``start`` starts it.
 
     Each end is told to ``ended``: the name, the exit code, and the seconds until the next start.
+    The end of a child that is not in ``names`` any more is no failure, and is told to nobody.
     """
 
     names: Collection[str]
@@ -41,6 +42,8 @@ class KeptChildren:
         """Note the children that have ended; return whether there are any."""
         ends = take_ended(self.running)
         for name, code in ends:
+            if name not in self.names:
+                continue
             now = self.clock()
             wait = self._backoffs.setdefault(name, Backoff()).after(now - self._born[name])
             self._due[name] = now + wait

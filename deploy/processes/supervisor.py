@@ -22,6 +22,7 @@ from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import AlreadyLocked, locked
 from deploy.processes.children import Child
+from deploy.processes.company import Company
 from deploy.processes.config import Strict, load_config
 from deploy.processes.daily import Daily
 from deploy.processes.family import ProcessFamily, process_family
@@ -41,6 +42,8 @@ class Program:
 
     name: str
     command: Sequence[str]
+    on_demand: bool = False
+    """Whether it runs only while it is needed (:mod:`deploy.processes.company`)."""
 
 
 class SupervisorConfig(Strict):
@@ -58,6 +61,10 @@ class SupervisorConfig(Strict):
     """Lock that keeps a second supervisor from this site."""
     daily: tuple[str, ...] = ()
     """Command that is run every day: the examination of the site."""
+    on_demand: tuple[str, ...] = ()
+    """Programs that run only while they are needed, and end by themselves."""
+    bells: Path | None = None
+    """Folder of bells, by which these are known to be needed."""
 
 
 class ProcessTable(Strict):
@@ -92,10 +99,11 @@ class Supervisor:
 
     def supervise(self) -> None:
         """Run until :attr:`stopping` or :attr:`roster_changed`."""
-        children = KeptChildren(self.config.programs, self._start, self._note_end)
+        children = KeptChildren(self._needed(), self._start, self._note_end)
         manager, is_up = ServiceManager.of(), False
         daily = Daily(self._start_daily)
         while not self.stopping and not self.roster_changed:
+            children.names = self._needed()
             if children.tend():
                 self._write_notes(children)
             if not is_up:
@@ -105,6 +113,15 @@ class Supervisor:
             if self.config.daily:
                 daily.tend()
             time.sleep(LOOK_SECONDS)
+
+    def _needed(self) -> list[str]:
+        config = self.config
+        company = Company(config.bells) if config.bells is not None else None
+        return [
+            name
+            for name in config.programs
+            if name not in config.on_demand or company is None or company.needs(name)
+        ]
 
     def _start(self, name: str) -> Child:
         config, log = self.config, self.config.logs / f"{name}.log"

@@ -23,6 +23,9 @@ class ServerJob(Noun):
     missed terms after a start and, if the site has lost its state, learn when it may vote again.
     ``ask``: ask who answers and could vote.
 
+    ``expected`` are the vendors that were asked to connect: the ServerApp waits some seconds for
+    them.  Nobody asks those in ``gone``.  An ``early`` attempt is made before its time, as the
+    named vendor, for which all wait, cannot be reached.
     ``nodes`` maps each vendor to its SuperNode's id on this SuperLink if all members are online,
     and is empty otherwise.  ``registered`` maps all vendors to these ids, and decides in whose name
     a node may answer.
@@ -32,6 +35,9 @@ class ServerJob(Noun):
     kind: Literal["serve", "order", "sync", "ask"]
     attempt: int = 0
     order: RunOrder | None = None
+    expected: Many[str] = ()
+    gone: Many[str] = ()
+    early: str = ""
     nodes: ByName[int] = Field(default_factory=dict)
     registered: ByName[int] = Field(default_factory=dict)
 

@@ -16,25 +16,30 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from clients.files.event_log import EventLog
-from deploy.edge.clock_check import clock_problems
+from deploy.edge.clock_check import watch_clocks
+from deploy.edge.door import Sign
 from deploy.processes.backoff import Backoff
 from deploy.processes.bell import Bell
+from deploy.processes.company import NEXT_SERVERS, Company
 from deploy.processes.config import load_config
 from deploy.processes.private import keep_private
 from deploy.processes.supervisor import ROSTER_CHANGED
 from deploy.serving.job import JobOutcome, ServerJob
+from deploy.serving.lookout import Doubts, Lookout
 from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.serving.quiet import Quiet
 from deploy.serving.roster_watch import Duty, RosterWatch
+from deploy.serving.runs import Runs, Serving
 from deploy.site.layout import edition_beside
+from deploy.site.unreached import unreached_file
 from srflm_flower.site.evidence.signed_votes import not_obeyed
 from srflm_flower.site.ledger import TermLedger
-from strategies.election import ranking_after
+from strategies.election import Ranking, ranking_after
 from strategies.errors import SrflmError
-from strategies.protocol.quorum import Votes
+from strategies.protocol.quorum import Votes, owner
+from strategies.protocol.records import RunOrder, TermRecord
 from strategies.protocol.succession import (
     RECENT_TERMS,
     Seen,
@@ -50,38 +55,7 @@ TICK_SECONDS = 0.05
 LOOK_SECONDS = 1.0  # between two looks at the ledger, if the bell does not ring earlier
 # Seconds between two looks for a run's outcome file, and between two questions to the SuperLink.
 FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
-CLOCKS_AFTER_SECONDS, CLOCKS_EVERY_SECONDS = 20.0, 3600.0
 MIN_RETRY, MAX_RETRY, MAX_SYNC_RETRY = 1.0, 15.0, 3.0  # seconds
-
-
-class Runs(Protocol):
-    """The site's own SuperLink, which runs the ServerApps."""
-
-    def start(self, task: ServerJob) -> int:
-        """Start a run of the ServerApp with ``task``; return its id."""
-        ...
-
-    def ended(self, run: int, task: str) -> bool:
-        """Return whether a run has ended, for any reason, or its process is gone."""
-        ...
-
-    def stop(self, run: int) -> None:
-        """End a run."""
-        ...
-
-    def outcome(self, task: str) -> JobOutcome | None:
-        """Return the outcome of a task, or None if there is none yet."""
-        ...
-
-
-@dataclass(frozen=True)
-class Serving:
-    """A run of the ServerApp, started by this launcher."""
-
-    task: ServerJob
-    run: int
-    term: int
-    since: float
 
 
 @dataclass
@@ -102,6 +76,9 @@ class Launcher:
     clock: Callable[[], float] = time.monotonic
     roster: RosterWatch | None = None
     quiet: Quiet = field(default_factory=Quiet)
+    company: Company | None = None
+    lookout: Lookout | None = None
+    doubts: Doubts = field(default_factory=Doubts)
     over: bool = False
     serving: Serving | None = None
     problem: str = ""
@@ -112,6 +89,7 @@ class Launcher:
     _over_since: float | None = None
     _asked: float = -ASK_SECONDS
     _yielded: dict[str, Yielded] = field(default_factory=dict)
+    _early: str = ""
 
     def step(self) -> Turn | None:
         """Look at the ledger once and act on it; return this vendor's next turn, if any."""
@@ -131,14 +109,16 @@ class Launcher:
         # Without a watch the roster stays that of term 1.
         roster = self.roster.own.roster if self.roster is not None else self.first_ranking
         ranking = ranking_after(head, self.first_ranking, roster)
+        self._look_after_peers(ranking, votes, order)
         turn = self._turn(ranking, votes, now) if order else None
         if turn is not None and now >= max(turn.due, self._retry_at):
             if self.serving is not None and self.serving.task.kind == "sync":
                 self.runs.stop(self.serving.run)  # a turn does not wait for it
                 self.serving = None
             if self.serving is None:
-                task = ServerJob(name=uuid.uuid4().hex, kind="serve", attempt=turn.attempt)
-                self._start(task, term, now)
+                name, attempt = uuid.uuid4().hex, turn.attempt
+                task = ServerJob(name=name, kind="serve", attempt=attempt, early=self._early)
+                self._start(task, term, now, self._missed_by(head, ranking, attempt))
         # The site may have missed a commit or an order, and nobody would tell it.
         elif (
             self.serving is None
@@ -158,7 +138,32 @@ class Launcher:
         if self.roster is not None:
             liars = not_obeyed(self.ledger, self.roster.own.federation)
         self._yielded = newly_heard(self.ledger.yielded(votes.term), self._yielded, now)
-        return next_turn(self.vendor, ranking, seen, self.timeouts(), liars, self._yielded)
+        waits = self.timeouts()
+        turn = next_turn(self.vendor, ranking, seen, waits, liars, self._yielded)
+        self._early, gone = "", self.lookout.unreached() if self.lookout is not None else ()
+        if gone and turn.due > now:  # nobody need wait for a vendor that most cannot reach
+            sooner = next_turn(self.vendor, ranking, seen, waits, liars | gone, self._yielded)
+            if sooner.due < turn.due:
+                (self._early,), turn = gone, sooner
+        return turn
+
+    def _look_after_peers(self, ranking: Ranking, votes: Votes, order: RunOrder | None) -> None:
+        """Say which peers the site is to be connected to, and which one it waits for."""
+        serving = owner(max(votes.granted, 0), ranking)
+        if self.company is not None:
+            wanted = {*ranking[:NEXT_SERVERS], serving} if order is not None else ()
+            self.company.want(tuple(wanted))
+        if self.lookout is not None:
+            held = self.ledger.order()
+            self.lookout.own = Sign(votes.term - 1, held.number if held is not None else 0)
+            awaits = order is not None and serving != self.vendor and self.serving is None
+            self.lookout.awaited = serving if awaits else None
+
+    def _missed_by(self, head: TermRecord | None, ranking: Ranking, attempt: int) -> frozenset[str]:
+        """Return the vendors missed in the last term, or as earlier servers of this one."""
+        absent = {each.vendor for each in head.absences} if head is not None else set[str]()
+        earlier = {owner(each, ranking) for each in range(attempt)}
+        return frozenset((absent | earlier) - {self.vendor})
 
     def _duty(self, now: float) -> Duty:
         """Return the duty under the current roster; log a problem with the roster once."""
@@ -181,9 +186,11 @@ class Launcher:
             self._seen = (term, Seen(granted, now))
         return self._seen[1]
 
-    def _start(self, task: ServerJob, term: int, now: float) -> None:
+    def _start(
+        self, task: ServerJob, term: int, now: float, missed: frozenset[str] = frozenset()
+    ) -> None:
         try:
-            run = self.runs.start(task)
+            run = self.runs.start(task, self.doubts.about(missed, now))
         except (SrflmError, OSError, RuntimeError) as error:
             self._failed(now, f"the ServerApp could not be started ({type(error).__name__})")
             return
@@ -283,15 +290,6 @@ def watch(
         time.sleep(TICK_SECONDS)
 
 
-def _watch_clocks(config: LauncherConfig, log: EventLog) -> None:
-    """Log clocks that disagree, soon after the start and then every hour."""
-    time.sleep(CLOCKS_AFTER_SECONDS)
-    while True:
-        for text in clock_problems(config.ways_out, config.root_certificate).values():
-            log("clock", text=text)
-        time.sleep(CLOCKS_EVERY_SECONDS)
-
-
 def main() -> None:
     """Serve the site in the configuration until SIGTERM."""
     keep_private()
@@ -317,7 +315,8 @@ def main() -> None:
             config.commit_timeout,
         )
 
-    threading.Thread(target=_watch_clocks, args=(config, log), daemon=True).start()
+    clocks = config.ways_out, config.root_certificate, log
+    threading.Thread(target=watch_clocks, args=clocks, daemon=True).start()
     launcher = Launcher(config.vendor, ledger, config.first_ranking, superlink, timeouts, log)
     launcher.roster = RosterWatch(
         config.vendor,
@@ -326,7 +325,12 @@ def main() -> None:
         config.own,
         lambda edition: edition_beside(config.federation, edition),
     )
-    launcher.quiet = Quiet(superlink.online)
+    launcher.company = Company(config.bells)
+    launcher.lookout = lookout = Lookout(
+        superlink.door.look, tuple(config.ways_out), unreached_file(config.run)
+    )
+    launcher.quiet = Quiet(lookout.take_news)
+    lookout.keep_looking()
     log("launcher-ready", vendor=config.vendor)
 
     def prepare_anew() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import httpx
 
+from deploy.edge.door import Door
 from deploy.flower.control import Control
 from deploy.flower.supernodes_config import WORKER_BELL
 from deploy.processes.bell import Bell
@@ -48,12 +49,13 @@ class LauncherConfig(Strict):
 
 
 class OwnSuperLink:
-    """Implements :class:`deploy.serving.launcher.Runs` on the local Control API."""
+    """Implements :class:`deploy.serving.runs.Runs` on the local Control API."""
 
     def __init__(self, config: LauncherConfig) -> None:
         self._config = config
         self._control = Control(config.superlink, config.root_certificate)
         self._bundle = config.bundle.read_bytes()
+        self.door = Door(config.ways_out, config.root_certificate)
         self._process: int | None = None
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
@@ -95,21 +97,35 @@ class OwnSuperLink:
         for vendor, key in self._config.node_keys.items():
             self._control.register_node(key, vendor)
 
-    def start(self, task: ServerJob) -> int:
-        """Start a run of the ServerApp with ``task``; raise RuntimeError if that fails."""
+    def start(self, task: ServerJob, doubted: Collection[str] = ()) -> int:
+        """Start a run of the ServerApp with ``task``; raise RuntimeError if that fails.
+
+        The others are asked to connect, where they are not connected or are ``doubted``.
+        """
         try:
             registered, online = self._control.node_ids()
-            # With all nodes' ids in its task, an elected server can train at once, without a round
-            # of questions.
-            everyone = self._config.node_keys.keys() <= online.keys()
-            known = everyone and task.kind == "serve" and task.attempt == 0
-            nodes = online if known else {}
-            task = task.model_copy(update={"registered": registered, "nodes": nodes})
+            members = self._config.node_keys.keys()
+            everyone = members <= online.keys() and not doubted
+            update: dict[str, object] = {"registered": registered}
+            if everyone and task.kind == "serve" and task.attempt == 0:
+                # With all nodes' ids in its task, an elected server can train at once, without a
+                # round of questions.
+                update["nodes"] = online
+            elif not everyone or task.kind != "serve":
+                update |= self._gather(members, doubted)
+            task = task.model_copy(update=update)
             run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
         except (httpx.HTTPError, SrflmError) as error:
             raise RuntimeError(str(error)) from error
         Bell(self._config.bells / WORKER_BELL).ring()  # otherwise the worker polls up to 2 s later
         return run
+
+    def _gather(self, members: Collection[str], doubted: Collection[str]) -> dict[str, object]:
+        """Ask all sites to connect; return whom to expect, and whom to leave out, for a task."""
+        own = self._config.vendor
+        Bell(self._config.bells / own).ring()  # the own SuperNode, which passes no edge
+        reached = self.door.knock([member for member in members if member != own])
+        return {"expected": (own, *sorted(reached)), "gone": tuple(sorted({*doubted} - reached))}
 
     def ended(self, run: int, task: str) -> bool:
         """Return whether a run has ended, for any reason, or its process is gone."""
@@ -135,13 +151,6 @@ class OwnSuperLink:
         """Return the outcome of a task, or None if there is none yet."""
         return read_outcome(self._config.run, task)
 
-    def online(self) -> frozenset[str]:
-        """Return the vendors whose SuperNodes are online here; none when it does not answer."""
-        try:
-            return frozenset(self._control.node_ids()[1])
-        except httpx.HTTPError:
-            return frozenset()
-
     def nodes(self) -> dict[str, str]:
         """Return vendor → status of its SuperNode; raise httpx.HTTPError without an answer."""
         return self._control.nodes()
@@ -155,9 +164,16 @@ def own_superlink(layout: Layout) -> OwnSuperLink:
     return OwnSuperLink(load_config(LauncherConfig, layout.config("launcher")))
 
 
-def nodes_at(layout: Layout) -> dict[str, str]:
-    """Return vendor → status of its SuperNode; empty if the SuperLink does not answer."""
+def peers_at(layout: Layout, peers: Collection[str]) -> dict[str, str]:
+    """Return peer → ``online``, ``reachable``, or ``silent``; empty if the site is not whole yet.
+
+    A peer need not be connected: it connects when it may be needed soon.
+    """
     try:
-        return own_superlink(layout).nodes()
+        superlink = own_superlink(layout)
+        nodes = superlink.nodes()
     except (httpx.HTTPError, SrflmError, OSError):
         return {}
+    reached = superlink.door.look_at(peers)
+    answers = {True: "reachable", False: "silent"}
+    return {p: "online" if nodes.get(p) == "online" else answers[p in reached] for p in peers}

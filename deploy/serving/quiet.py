@@ -5,42 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-FIRST_SECONDS, MAX_SECONDS = 30.0, 600.0
-PEERS_SECONDS = 5.0
-
-
-def nobody() -> frozenset[str]:
-    """Return no peers."""
-    return frozenset()
+LEAST_SECONDS = 5.0
+FIRST_SECONDS, MAX_SECONDS = 3600.0, 6 * 3600.0
 
 
 @dataclass
 class Quiet:
-    """How long a site has heard nothing new; ``online`` returns the peers at its SuperLink."""
+    """How long a site has heard nothing new.
 
-    online: Callable[[], frozenset[str]] = nobody
+    ``news`` returns once whether a peer is back, or shows that it is further
+    (:mod:`deploy.serving.lookout`).
+    """
+
+    news: Callable[[], bool] = lambda: False
     _heard: Hashable = None
-    _since: float = 0.0
+    _since: float | None = None
     _asked: float = 0.0
-    _peers: frozenset[str] | None = None
-    _looked: float = 0.0
 
     def is_due(self, heard: Hashable, now: float) -> bool:
         """Return whether to ask, and note it; ``heard`` is what the others have told so far.
 
-        It is time 30 s after anything new, when a peer comes online, and then ever more rarely.
+        It is time when there is news, and else ever more rarely: asking wakes all the others.
         """
-        if self._peers is None or heard != self._heard:
+        if self._since is None or heard != self._heard:
             self._heard, self._since, self._asked = heard, now, now
-        came = False
-        # A look costs as much as a message: it is for a site to which nobody speaks.
-        if self._peers is None or now - max(self._looked, self._since) >= PEERS_SECONDS:
-            peers, self._looked = self.online(), now
-            came = self._peers is not None and not peers <= self._peers
-            self._peers = peers
-        # Each question is a run on the own SuperLink, which keeps all runs in its memory.
+        if now - self._asked < LEAST_SECONDS:
+            return False
         wait = min(max(FIRST_SECONDS, (now - self._since) / 10), MAX_SECONDS)
-        due = came or now - self._asked >= wait
+        due = now - self._asked >= wait or self.news()
         if due:
             self._asked = now
         return due

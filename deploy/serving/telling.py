@@ -43,6 +43,18 @@ class Told:
                 FederationStopped.NO_QUORUM,
             )
 
+    def require_unreached(self, vendor: str) -> None:
+        """Raise :class:`FederationStopped` unless a quorum cannot reach ``vendor`` either."""
+        agree = [each for each, votes in self.votes.items() if vendor in votes.unreached]
+        if not has_quorum(agree, self.roster, self.quorum):
+            raise FederationStopped(
+                f"{len(agree)} of {len(self.roster)} vendors that cannot reach {vendor}, which is"
+                " to serve",
+                f"{quorum_size(len(self.roster), self.quorum)}, for an attempt before its time",
+                f"nothing: {vendor} keeps its turn until the usual time-out",
+                FederationStopped.NO_QUORUM,
+            )
+
     def known_order(self) -> int:
         """Return the order number up to which a quorum knows the orders; 0 without one."""
         # Not the highest: one site that lies must not make the others follow any number.

@@ -19,11 +19,13 @@ from flwr.serverapp import Grid
 from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import locked
+from deploy.serving.gathering import gathered, nodes_present
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, names_in, outcome_path
 from deploy.serving.telling import FIRST_POLL_SECONDS, Told, ask_all, compare_heads, learn_orders
 from deploy.serving.yielding import yield_attempt
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.starts import take_over
+from srflm_flower.site.edition_standing import Standing
 from srflm_flower.site.journal import SiteJournal
 from strategies.errors import INTERNAL_ERROR, FederationStopped, MessageRefused, SrflmError
 from strategies.protocol import messages as wire
@@ -53,7 +55,7 @@ def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
 def _perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     try:
-        return TASKS[task.kind](site, task, grid)
+        return TASKS[task.kind](site, task, gathered(task, grid))
     except SrflmError as error:
         site.log(f"{task.kind}: {error}")
         return JobOutcome(task=task.name, result="failed", code=error.code, text=str(error))
@@ -99,7 +101,7 @@ def _serve(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
         order,
         # Known ids save the opening questions. A site that approves a change of the roster asks all
         # the same, to collect the other approvals; one without the head's model, to catch up.
-        task.nodes if standing.approved is None and _has_head_model(site) else {},
+        nodes_present(task, grid, federation.roster) if _may_skip_opening(site, standing) else {},
         peers_of(site, task),
     )
     try:
@@ -132,8 +134,11 @@ def _require_voters(site: DeployedSite, task: ServerJob, grid: Grid) -> None:
     # An opening makes sites promise: without a quorum, two servers that take turns would raise
     # the attempts without end.  These questions bind nobody.
     told = ask_all(site, grid, peers_of(site, task), hurry=True)
-    if all(votes.term <= told.term.envelope.term for votes in told.votes.values()):
-        told.require_quorum()
+    if any(votes.term > told.term.envelope.term for votes in told.votes.values()):
+        return
+    told.require_quorum()
+    if task.early:
+        told.require_unreached(task.early)
 
 
 def _sync(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
@@ -194,6 +199,10 @@ def _catch_up(site: DeployedSite, told: Told, others: dict[str, wire.VotesTold])
             "bring more sites up",
             FederationStopped.NO_QUORUM,
         )
+
+
+def _may_skip_opening(site: DeployedSite, standing: Standing) -> bool:
+    return standing.approved is None and _has_head_model(site)
 
 
 def _has_head_model(site: DeployedSite) -> bool:

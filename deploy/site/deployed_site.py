@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from flwr.app import Message, RecordDict
 
+from deploy.edge.door import Sign, sign_file
 from deploy.processes.bell import Bell
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
 from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk
 from deploy.site.starts import begin_start
+from deploy.site.unreached import read_unreached, unreached_file
 from srflm_flower.federation.first_model import FirstModel, first_model
 from srflm_flower.federation.network_trial import check_network
 from srflm_flower.site.outgoing import fields_in
@@ -58,7 +60,7 @@ class DeployedSite(SiteOnDisk):
     def site(self) -> Site:
         """The site that answers messages; its data is read when it is first needed."""
         federation = self.federation
-        return Site(
+        site = Site(
             self.vendor,
             federation,
             lambda: vendor_learner(federation, self.vendor, self.first.network, self.account),
@@ -68,6 +70,9 @@ class DeployedSite(SiteOnDisk):
             self.keys,
             self.settings.policy,
         )
+        unreached = partial(read_unreached, unreached_file(self.settings.run))
+        site.participant = replace(site.participant, unreached=unreached)
+        return site
 
     def answer(self, message: Message, sender: str | None = None) -> RecordDict:
         """Answer a message from ``sender``'s SuperLink, and note it in the audit.
@@ -117,7 +122,14 @@ class DeployedSite(SiteOnDisk):
         return self.settings.run / "bells"
 
     def tell_next(self) -> None:
-        """Wake the launcher, and the SuperNode for the vendor that serves next."""
+        """Wake the launcher, and the SuperNode for the vendor that serves next; show how far it is.
+
+        Whoever looks at this site's door sees that.
+        """
+        order, term = self.state.ledger.order(), len(self.state.ledger)
+        with contextlib.suppress(SrflmError):
+            sign = Sign(term, order.number if order is not None else 0)
+            sign.show(sign_file(self.settings.run))
         for name in ("launcher", self.view().ranking[0]):
             with contextlib.suppress(OSError):
                 Bell(self.bells / name).ring()

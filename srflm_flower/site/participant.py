@@ -70,6 +70,8 @@ class Participant:
     own: Edition
     obeys: tuple[str, ...] | None = None
     needs_order: bool = False
+    unreached: Callable[[], tuple[str, ...]] = tuple
+    """Returns the vendors whose sites do not answer; a deployed site looks at their doors."""
 
     # ---- whom it obeys -----------------------------------------------------------------------
 
@@ -310,6 +312,7 @@ class Participant:
             edition=len(changes) + 1,
             head=head.hash if head is not None else "",
             order=self.ledger.order(),
+            unreached=self.unreached(),
         )
         return self._done(head_term=votes.term - 1, votes=told, evidence=self.witness().told())
 

@@ -87,8 +87,7 @@ class OpenAttempt(Request):
 class Train(Request):
     """Phases 2 and 3: train ``model`` on the site's own data, in ``round`` of the agreed plan.
 
-    The site takes learning rate and epochs from its own plan.  Only a comparison of methods in a
-    simulation counts work in gradient ``steps``.
+    The site's own plan has learning rate and epochs.  Only a comparison counts work in ``steps``.
     """
 
     round: Ordinal
@@ -158,6 +157,7 @@ class VotesTold(Noun):
 
     ``head`` is the hash of its last committed record; a ``forgetful`` site has lost its state.
     ``edition`` is the number of the edition that decides the open term, ``order`` that in force.
+    The sites of the vendors in ``unreached`` do not answer this one.
     """
 
     term: Ordinal
@@ -166,6 +166,7 @@ class VotesTold(Noun):
     edition: Ordinal = 1
     head: str = ""
     order: RunOrder | None = None
+    unreached: Many[str] = ()
 
 
 class OrderRun(Request):

@@ -26,6 +26,6 @@ def test_version_has_all_that_must_be_equal(tmp_path: Path) -> None:
 
 
 def test_state_of_a_peer_is_told_in_plain_words() -> None:
-    assert {"online", "offline", "registered", "unknown"} == NODES.keys()
-    assert node_in_words("registered") == "not connected yet since this site came up"
-    assert node_in_words("something new of Flower") == "something new of Flower"
+    assert {"online", "reachable", "silent", "unknown"} == NODES.keys()
+    assert node_in_words("reachable") == "answers, and connects when it is needed"
+    assert node_in_words("something new") == "something new"

@@ -47,7 +47,7 @@ def test_everything_lies_under_the_prefix(sites: Sites) -> None:
     for line in (sites.a.prefix / "nginx.conf").read_text().splitlines():
         for word in line.split('"')[1::2]:
             if word.startswith("/"):
-                assert word.startswith((mine, str(sites.a.identity))), line
+                assert word.startswith((mine, str(sites.a.identity), str(sites.a.bells))), line
 
 
 def test_missing_nginx_is_named_with_the_command_that_installs_it(

@@ -95,7 +95,7 @@ def test_status_prints_the_address_of_a_site_that_is_up(
     page_program(site, layout)
     table = ProcessTable(supervisor=1, programs={"page": 1}, restarts={}, since=1.0)
     monkeypatch.setattr("deploy.operating.status.read_notes", lambda layout: table)
-    monkeypatch.setattr("deploy.operating.status.nodes_at", lambda layout: {})
+    monkeypatch.setattr("deploy.operating.status.peers_at", lambda *_: {})
     shown = CliRunner(env={"COLUMNS": "60"}).invoke(app, ["status", str(site.folder)])
     found = address_of(layout)
     assert found is not None

@@ -8,84 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.serving.job import JobOutcome, ServerJob
-from deploy.serving.launcher import Launcher
-from deploy.serving.quiet import Quiet
 from srflm_flower.site.lapses import ALL_TERMS, FORGETFUL
-from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.quorum import grant
-from strategies.protocol.records import Absence, RunOrder
+from strategies.protocol.records import Absence
 from strategies.protocol.succession import Timeouts
-from tests.support.records import FEDERATION, make_committed, make_record
+from tests.deploy.serving.launcher_bench import Bench
+from tests.support.records import make_committed, make_record
 
 ROOT = Path(__file__).parents[3]
-
-RANKING = ("a", "b", "c")
-
-
-class FakeRuns:
-    """A SuperLink that starts everything and lets the test say how it ends."""
-
-    def __init__(self) -> None:
-        self.started: list[ServerJob] = []
-        self.stopped: list[int] = []
-        self.over: set[str] = set()
-        self.outcomes: dict[str, JobOutcome] = {}
-        self.refuses = False
-
-    def start(self, task: ServerJob) -> int:
-        if self.refuses:
-            raise RuntimeError("no SuperLink")
-        self.started.append(task)
-        return len(self.started)
-
-    def ended(self, run: int, task: str) -> bool:
-        return task in self.over
-
-    def stop(self, run: int) -> None:
-        self.stopped.append(run)
-
-    def outcome(self, task: str) -> JobOutcome | None:
-        return self.outcomes.get(task)
-
-    def end(self, result: str, **fields: object) -> None:
-        task = self.started[-1].name
-        self.outcomes[task] = JobOutcome.model_validate({"task": task, "result": result} | fields)
-
-
-class Bench:
-    """A launcher for one vendor, its ledger, and a clock that the test moves."""
-
-    def __init__(self, folder: Path, vendor: str) -> None:
-        self.now = 0.0
-        self.events: list[str] = []
-        self.ledger = TermLedger(folder / "ledger.sqlite", FEDERATION)
-        self.runs = FakeRuns()
-        self.launcher = Launcher(
-            vendor,
-            self.ledger,
-            RANKING,
-            self.runs,
-            lambda: Timeouts(open=5.0, commit=20.0),
-            lambda event, **fields: self.events.append(event),
-            lambda: self.now,
-        )
-
-    def sync(self) -> None:
-        self.launcher.step()
-        assert self.runs.started[-1].kind == "sync"
-        self.runs.end("synced")
-        self.launcher.step()
-
-    def order(self, rounds: int, number: int = 1) -> None:
-        order = RunOrder(number=number, federation=FEDERATION, rounds=rounds, vendor="a")
-        self.ledger.keep_order(order)
-
-    def at(self, now: float) -> list[int]:
-        """Step at a time; return the attempts that were served so far."""
-        self.now = now
-        self.launcher.step()
-        return [task.attempt for task in self.runs.started if task.kind == "serve"]
 
 
 @pytest.fixture
@@ -274,31 +204,18 @@ def syncs(bench: Bench, until: float, since: float = 0.0, pace: float = 1.0) -> 
     return found
 
 
-def test_idle_site_asks_every_half_minute_what_it_has_missed(elected: Bench) -> None:
-    assert syncs(elected, 100.0) == [30.0, 60.0, 90.0]
-    assert len(syncs(elected, 86400.0, 101.0, 100.0)) < 200, "and more rarely when nothing happens"
-    elected.ledger.append(make_committed(make_record(1)))
-    assert syncs(elected, 86431.0, 86401.0)[-1] == 86431.0
+def test_idle_site_asks_rarely_as_asking_wakes_all_others(elected: Bench) -> None:
+    assert syncs(elected, 7300.0, 0.0, 10.0) == [3600.0, 7200.0]
+    assert len(syncs(elected, 10 * 86400.0, 7400.0, 100.0)) < 60, "and more rarely later"
 
 
-def test_idle_site_asks_when_a_peer_comes_online(elected: Bench) -> None:
-    peers = {"a"}
-    elected.launcher.quiet.online = lambda: frozenset(peers)
-    syncs(elected, 7200.0, 0.0, 60.0)
-    peers.add("b")
-    (first, *_) = syncs(elected, 7210.0, 7201.0)
-    assert first <= 7206.0
-    peers.remove("b")
-    assert syncs(elected, 7230.0, 7211.0) == []
-
-
-def test_site_that_has_just_heard_something_looks_for_no_peers() -> None:
-    looks = list[float]()
-    quiet = Quiet(lambda: looks.append(now) or frozenset())  # type: ignore[func-returns-value]
-    for now in map(float, range(60)):  # a new term every third second, for half a minute
-        quiet.is_due(min(now, 30.0) // 3, now)
-    assert [look for look in looks if 0 < look < 35] == []
-    assert looks[1] == 35.0
+def test_idle_site_asks_when_a_peer_has_news(elected: Bench) -> None:
+    news = [False]
+    elected.launcher.quiet.news = lambda: news[0]
+    syncs(elected, 60.0)
+    news[0] = True
+    assert syncs(elected, 62.0, 61.0)[0] == 61.0
+    assert len(syncs(elected, 80.0, 63.0)) <= 4, "a peer that tells lies moves it now and then only"
 
 
 def test_site_that_missed_the_last_commit_of_a_run_asks_before_its_turn_comes(
@@ -308,11 +225,13 @@ def test_site_that_missed_the_last_commit_of_a_run_asks_before_its_turn_comes(
     next_in_line.launcher.timeouts = lambda: Timeouts(open=60.0, commit=3600.0)
     with next_in_line.ledger.deciding() as db:
         next_in_line.ledger.keep_votes(db, grant(next_in_line.ledger.votes_in(db, 1), 0))
-    assert syncs(next_in_line, 35.0) == [30.0]
+    next_in_line.launcher.quiet.news = lambda: next_in_line.now >= 20.0
+    assert syncs(next_in_line, 24.0) == [20.0]
 
 
 def test_turn_does_not_wait_for_a_sync(next_in_line: Bench) -> None:
     next_in_line.at(1.0)
+    next_in_line.launcher.quiet.news = lambda: True
     next_in_line.at(31.0)
     assert next_in_line.launcher.serving is not None
     next_in_line.order(3)
@@ -322,6 +241,7 @@ def test_turn_does_not_wait_for_a_sync(next_in_line: Bench) -> None:
 
 
 def test_sync_that_fails_delays_no_turn(elected: Bench) -> None:
+    elected.launcher.quiet.news = lambda: True
     elected.at(31.0)
     elected.at(62.0)
     elected.runs.end("failed", code="SRFLM-F1", text="no majority")

@@ -1,0 +1,103 @@
+"""The door between two edges: look whether a peer is there, or ask its site to connect.
+
+At its door a site shows how far it is, in a file that the edge gives to every member that looks.
+
+A site keeps connections only towards the vendors that may serve next.  Whoever needs the others at
+its SuperLink *knocks*: the peer's edge rings the bell of the vendor that its certificate names, and
+the peer's SuperNode for that vendor connects (:mod:`deploy.processes.company`).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from clients.files.durable import write_durably
+from deploy.edge.nginx import DOOR
+
+PATIENCE_SECONDS = 2.0
+SIGN_BYTES = 200
+MOST = 2**53
+TOGETHER = 8
+"""Calls at a time: a peer that does not answer must not make the others wait."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """How far a site is: its last committed term, and the number of the run order in force."""
+
+    term: int = 0
+    order: int = 0
+
+    def is_ahead_of(self, other: Sign) -> bool:
+        """Return whether it has a term or an order that the other lacks."""
+        return self.term > other.term or self.order > other.order
+
+    def show(self, file: Path) -> None:
+        """Write it for whoever looks; raises :class:`strategies.errors.RunFolderError`."""
+        write_durably(file, json.dumps({"term": self.term, "order": self.order}).encode())
+
+
+def sign_file(run: Path) -> Path:
+    """Return the file in a site's folder ``run`` that its edge shows to whoever looks."""
+    return run / "edge" / "sign.json"
+
+
+def _sign_in(answer: bytes) -> Sign:
+    """Return the sign in a peer's answer; a peer may write anything there."""
+    try:
+        found = json.loads(answer)
+        return Sign(min(int(found["term"]), MOST), min(int(found["order"]), MOST))
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return Sign()
+
+
+@dataclass(frozen=True)
+class Door:
+    """The way to the peers' edges; ``ways_out`` are this edge's loopback ports, by peer."""
+
+    ways_out: Mapping[str, int]
+    root_certificate: Path
+
+    def knock(self, peers: Collection[str]) -> frozenset[str]:
+        """Ask the sites of ``peers`` to connect; return those whose edges have answered."""
+        return self._answering(peers, "knock")
+
+    def look(self, peer: str) -> Sign | None:
+        """Return the sign at a peer's door, or None if nobody answers; nothing happens there."""
+        answer = self._call(peer, DOOR["alive"])
+        return _sign_in(answer) if answer is not None else None
+
+    def look_at(self, peers: Collection[str]) -> frozenset[str]:
+        """Return those of ``peers`` whose edges answer; nothing happens there."""
+        return self._answering(peers, "alive")
+
+    def _answering(self, peers: Collection[str], call: str) -> frozenset[str]:
+        known = [peer for peer in peers if peer in self.ways_out]
+        if not known:
+            return frozenset()
+        with ThreadPoolExecutor(min(TOGETHER, len(known))) as pool:
+            answers = zip(known, pool.map(partial(self._call, path=DOOR[call]), known), strict=True)
+            return frozenset(peer for peer, answer in answers if answer is not None)
+
+    def _call(self, peer: str, path: str) -> bytes | None:
+        """Return the peer's answer, at most its first bytes, or None without one."""
+        context = ssl.create_default_context(cafile=str(self.root_certificate))
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.ways_out[peer], timeout=PATIENCE_SECONDS, context=context
+        )
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            # From 500 on it is this site's own edge, which cannot reach the peer.
+            return answer.read(SIGN_BYTES) if answer.status < 500 else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
