@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,12 +55,16 @@ class Choice:
         }
 
 
-CHOSEN: Final[Mapping[float, Choice]] = {8.0: Choice(10.0, 256, 25), 1.0: Choice(5.0, 256, 10)}
+CHOSEN: Final[Mapping[float, Choice]] = {8.0: Choice(30.0, 256, 40), 1.0: Choice(10.0, 256, 10)}
 """ε → the settings that were chosen on validation images."""
 
 TRIED: Final[Mapping[float, tuple[Choice, ...]]] = {
-    8.0: tuple(Choice(*each) for each in product((5.0, 10.0, 20.0), (256,), (10, 25))),
-    1.0: tuple(Choice(*each) for each in product((2.5, 5.0, 10.0), (256,), (5, 10))),
+    8.0: (
+        *(Choice(rate, 256, 25) for rate in (10.0, 20.0, 40.0)),
+        *(Choice(rate, 512, 25) for rate in (10.0, 40.0)),
+        *(Choice(rate, 256, 40) for rate in (30.0, 60.0)),
+    ),
+    1.0: (*(Choice(rate, 256, 10) for rate in (5.0, 10.0, 20.0)), Choice(10.0, 512, 10)),
 }
 
 

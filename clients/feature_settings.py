@@ -13,9 +13,9 @@ from strategies.settings import Settings
 class FeatureSettings(Settings):
     """Features of an image that nobody trains; only a linear layer on them is trained and sent."""
 
-    kind: Literal["scattering", "efficientnet-lite0"] = Field(
-        description='What computes the features: "scattering", wavelets without any weights, or'
-        ' "efficientnet-lite0", whose public weights are in file.'
+    kind: Literal["scattering", "efficientnet-lite0", "both"] = Field(
+        description='What computes the features: "scattering", wavelets without any weights,'
+        ' "efficientnet-lite0", whose public weights are in file, or "both" side by side.'
     )
     side: int = Field(
         default=96,
@@ -24,6 +24,13 @@ class FeatureSettings(Settings):
         multiple_of=16,
         description="Side in pixels to which images are resized before the features; 32 does for"
         ' "scattering" of small images.',
+    )
+    scattering_side: int = Field(
+        default=32,
+        ge=16,
+        le=512,
+        multiple_of=16,
+        description='The side for the wavelets of "both"; side is for the other features then.',
     )
     scales: int = Field(
         default=2,

@@ -132,7 +132,7 @@ def _ranking(found: Results, value: Callable[[MethodResult], float | None]) -> R
             if numbers:
                 table.setdefault(method, {})[name] = mean(numbers)
     # A method that cannot run a task would take that task from all.
-    whole = [m for m in METHODS if len(table.get(m, ())) == len(found)]
+    whole = [m for m in METHODS if m in table and len(table[m]) == len(found)]
     return rank_methods({method: table[method] for method in whole})
 
 

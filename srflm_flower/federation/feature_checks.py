@@ -46,7 +46,7 @@ def _file_problems(features: FeatureSettings) -> Iterator[str]:
         if features.kind != "scattering" and value is None:
             yield (
                 f"model.features.{name}: found nothing; expected the file with the public weights"
-                f" of {features.kind}, and its SHA-256; add {name} = …"
+                " of efficientnet-lite0, and its SHA-256; add {name} = …"
             )
 
 

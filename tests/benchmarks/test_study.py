@@ -81,8 +81,8 @@ def test_study_runs_goes_on_and_leaves_out_what_has_no_data(tmp_path: Path) -> N
     (tmp_path / "missing.toml").write_text(missing)
     (tmp_path / "study.toml").write_text(
         'methods = ["srflm", "fedavg", "local"]\nseeds = 2\n'
-        '[[tasks]]\nname = "one"\nfederation = "tiny.toml"\n'
         '[[tasks]]\nname = "none"\nfederation = "missing.toml"\n'
+        '[[tasks]]\nname = "one"\nfederation = "tiny.toml"\n'
         '[[tasks]]\nname = "two"\nfederation = "tiny.toml"\nseeds = 1\n'
         'changes = { "training.learning-rate" = 0.01 }\n'
     )

@@ -86,35 +86,55 @@ class Extractor(nn.Module):
 
     def __init__(self, settings: FeatureSettings, channels: int) -> None:
         super().__init__()
-        self.side = settings.side
-        self.source = _source(settings)
+        sources = _sources(settings)
+        self.sources = nn.ModuleList(sources)
         # Known to all before any patient's image: nothing has to be measured, and so protected.
         with torch.no_grad():
-            public = self._raw(dead_leaves(PUBLIC_IMAGES, channels, settings.side))
-        self.features = public.shape[1]
-        deviation = public.std(0)
-        scale = deviation.clamp(min=1e-3 * float(deviation.mean())) * self.features**0.5
-        self.register_buffer("mean", public.mean(0))
-        self.register_buffer("scale", scale)
+            public = [s(dead_leaves(PUBLIC_IMAGES, channels, s.side)) for s in sources]
+        self.features = sum(each.shape[1] for each in public)
+        self.register_buffer("mean", torch.cat([each.mean(0) for each in public]))
+        # Each source has the same length, however many features it has.
+        self.register_buffer("scale", torch.cat([_scale(each) for each in public]))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the features of images (B, channels, *space)."""
+        raw = torch.cat([each(images) for each in self.sources], dim=1)
+        return torch.as_tensor((raw - self.mean) / self.scale)
+
+
+class Source(nn.Module):
+    """Features (B, D) of images (B, channels, *space), which are resized to ``side``² pixels."""
+
+    def __init__(self, inner: nn.Module, side: int) -> None:
+        super().__init__()
+        self.inner, self.side = inner, side
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the features as they are; maps of them as means over a grid of cells."""
         size = (self.side, self.side)
         if tuple(images.shape[2:]) != size:
             images = functional.interpolate(images, size, mode="bilinear", antialias=True)
-        return torch.as_tensor((self._raw(images) - self.mean) / self.scale)
-
-    def _raw(self, images: torch.Tensor) -> torch.Tensor:
-        found = self.source(images)
+        found = self.inner(images)
         if found.ndim == 4:
             found = functional.adaptive_avg_pool2d(found, CELLS).flatten(1)
         return torch.as_tensor(found)
 
 
-def _source(settings: FeatureSettings) -> nn.Module:
-    if settings.kind == "scattering":
-        return Scattering((settings.side, settings.side), settings.scales, settings.angles)
-    return Lite(settings)
+def _sources(settings: FeatureSettings) -> list[Source]:
+    found = []
+    if settings.kind != "scattering":
+        found.append(Source(Lite(settings), settings.side))
+    if settings.kind != "efficientnet-lite0":
+        side = settings.scattering_side if settings.kind == "both" else settings.side
+        scattering = Scattering((side, side), settings.scales, settings.angles)
+        found.append(Source(scattering, side))
+    return found
+
+
+def _scale(public: torch.Tensor) -> torch.Tensor:
+    deviation = public.std(0)
+    clamped = deviation.clamp(min=1e-3 * float(deviation.mean()))
+    return torch.as_tensor(clamped * public.shape[1] ** 0.5)
 
 
 class _Away(torch.autograd.Function):

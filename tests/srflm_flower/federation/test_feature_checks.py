@@ -26,6 +26,7 @@ LITE = {"kind": "efficientnet-lite0", "file": "a.safetensors", "sha256": "0" * 6
         ({"model__network": "resnet18"}, "model.network: found 'resnet18' with [model.features]"),
         ({"model__features": {**LITE, "file": None}}, "model.features.file: found nothing"),
         ({"model__features": {**LITE, "sha256": None}}, "model.features.sha256: found nothing"),
+        ({"model__features": {"kind": "both"}}, "model.features.file: found nothing"),
         ({"model__features": {**LITE, "sha256": "0"}}, "model.features.sha256: found '0'"),
         ({"model__features": {**LITE, "kind": "scattering"}}, "wavelets have no weights"),
         ({"model__features": {"kind": "resnet"}}, "model.features.kind: found 'resnet'"),

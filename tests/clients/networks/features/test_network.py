@@ -40,15 +40,32 @@ def lite(folder: Path) -> ModelSettings:
     return ModelSettings(network="linear", features=FeatureSettings(**table))
 
 
-@pytest.mark.parametrize("kind", ["scattering", "efficientnet-lite0"])
+def both(folder: Path) -> ModelSettings:
+    table = write_public(folder / "public.safetensors") | {"kind": "both", "scattering_side": 16}
+    return ModelSettings(network="linear", features=FeatureSettings(**table))
+
+
+MODELS = {"scattering": lambda _: WAVELETS, "efficientnet-lite0": lite, "both": both}
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_only_layer_and_centre_are_weights(kind: str, tmp_path: Path) -> None:
-    built = network(WAVELETS if kind == "scattering" else lite(tmp_path))
+    built = network(MODELS[kind](tmp_path))
     names = {"centre", "layer.weight", "layer.bias"}
     assert get_weights(built).keys() == names
     assert {name for name, _ in built.named_parameters()} == names
-    facts = try_network(WAVELETS if kind == "scattering" else lite(tmp_path), TASK, None, 1)
+    facts = try_network(MODELS[kind](tmp_path), TASK, None, 1)
     assert facts.sent == 4 * sum(array.size for array in get_weights(built).values())
     assert not facts.over_batch
+
+
+def test_both_are_the_two_side_by_side_each_as_long_as_the_other(tmp_path: Path) -> None:
+    found, parts = network(both(tmp_path)), [network(lite(tmp_path)), network(WAVELETS)]
+    features = found.features_of(IMAGES)
+    torch.testing.assert_close(features, torch.cat([p.features_of(IMAGES) for p in parts], dim=1))
+    split = parts[0].extractor.features
+    lengths = [part.square().sum(1).mean() for part in features.tensor_split((split,), dim=1)]
+    assert 0.1 < lengths[0] / lengths[1] < 10
 
 
 def test_training_leaves_the_features_as_they_are(tmp_path: Path) -> None:
