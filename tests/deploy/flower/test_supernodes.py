@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from deploy.flower.supernodes import hooks, options
 from deploy.flower.supernodes_config import SupernodesConfig
 from deploy.processes.bell import Bell
+from deploy.processes.company import Company
 from deploy.processes.config import load_config
 from deploy.processes.pace import MAX_SECONDS
 from strategies.errors import ConfigurationError
@@ -79,3 +81,21 @@ def test_message_rings_the_worker_and_quickens_the_pace(
     assert Bell(tmp_path / "worker").last_rung() > 0
     found.idle()
     assert rests[-1] < MAX_SECONDS, "a rest without a message takes the longest"
+
+
+def test_supernode_that_nobody_wants_asks_itself_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr("deploy.flower.supernodes.os.kill", lambda _, number: ends.append(number))
+    monkeypatch.setattr("deploy.flower.supernodes.time.sleep", lambda _: None)
+    monkeypatch.setattr("deploy.flower.supernodes.rest", lambda *_: None)
+    monkeypatch.setattr("deploy.processes.company.LINGER_SECONDS", 0.0)
+    whole = config(tmp_path)
+    found = hooks(whole, whole.links[0])
+    Company(tmp_path).want(["b"])
+    found.idle()
+    assert ends == []
+    Company(tmp_path).want(["c"])
+    found.idle()
+    assert ends == [signal.SIGTERM]

@@ -89,3 +89,16 @@ def test_child_that_lived_long_comes_back_quickly() -> None:
         nursery.tend_at(now)
         nursery.tend_at(now + 30.0)
     assert [wait for _, _, wait in nursery.ends] == [0.5, 0.5]
+
+
+def test_child_that_is_not_wanted_any_more_ends_without_a_word_and_comes_back_at_once() -> None:
+    nursery = Nursery()
+    nursery.tend_at(0.0)
+    nursery.kept.names = ("b",)
+    assert not nursery.tend_at(1.0), "it ends by itself, in its own time"
+    nursery.children[0].code = 0
+    assert nursery.tend_at(2.0)
+    assert (nursery.ends, nursery.pids()) == ([], {"b": 1})
+    nursery.kept.names = ("a", "b")
+    nursery.tend_at(2.1)
+    assert nursery.pids() == {"a": 2, "b": 1}

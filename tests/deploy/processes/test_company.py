@@ -1,0 +1,66 @@
+"""Whom a site is connected to: those that are named, and those whose bells were rung lately."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from deploy.processes.bell import Bell
+from deploy.processes.company import FILE, LINGER_SECONDS, Company
+
+
+class Now:
+    """A clock that the test moves, ahead of the real one."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+def test_peer_that_knocks_is_wanted_for_a_while(tmp_path: Path) -> None:
+    now = Now()
+    company = Company(tmp_path, now)
+    assert not company.wants("b")
+    Bell(tmp_path / "b").ring()
+    assert company.wants("b") and not company.wants("c")
+    now.ahead = LINGER_SECONDS + 1
+    assert not company.wants("b")
+    assert company.wants("b", last_message=now()), "it has just sent something"
+
+
+def test_those_that_may_serve_next_are_wanted_until_others_are(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    company.want(["b", "c"])
+    assert company.wants("b") and company.wants("c") and not company.wants("d")
+    company.want(["d"])
+    assert company.wants("d") and not company.wants("b")
+    company.want(())
+    assert not company.wants("d")
+
+
+def test_program_is_needed_as_long_as_anybody_is_wanted(tmp_path: Path) -> None:
+    now = Now()
+    company = Company(tmp_path, now)
+    assert not company.needs("worker")
+    company.want(["b"])
+    assert company.needs("worker")
+    company.want(())
+    assert not company.needs("worker")
+    Bell(tmp_path / "worker").ring()
+    assert company.needs("worker")
+    now.ahead = LINGER_SECONDS + 1
+    assert not company.needs("worker")
+
+
+def test_file_that_is_cut_short_names_nobody(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('["b"')
+    assert not Company(tmp_path).wants("b")
+
+
+def test_file_is_written_when_it_changes_only(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    company.want(["b", "c"])
+    before = (tmp_path / FILE).stat().st_ino
+    company.want(["c", "b"])
+    assert (tmp_path / FILE).stat().st_ino == before
