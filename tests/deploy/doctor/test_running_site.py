@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.slow, needs_nginx]
 
 
 def test_running_sites_are_healthy_until_one_is_gone(tmp_path: Path) -> None:
-    federation = tiny_federation(tmp_path, ("a", "b", "c"), run__work_deadline=36_000)
+    federation = tiny_federation(
+        tmp_path, ("a", "b", "c"), run__work_deadline=36_000, run__answer_deadline=60
+    )
     with running_sites(tmp_path / "f", federation) as sites:
         folder = sites["a"].folder
         # On a busy machine a peer may be slow to answer once.
