@@ -26,6 +26,7 @@ from deploy.processes.config import Strict, load_config
 from deploy.processes.daily import Daily
 from deploy.processes.family import ProcessFamily, process_family
 from deploy.processes.keeping import KeptChildren
+from deploy.processes.log_keeping import KeptLogs, Reopening
 from deploy.processes.notify import ServiceManager
 from deploy.processes.private import keep_private
 from strategies.errors import SrflmError
@@ -58,6 +59,8 @@ class SupervisorConfig(Strict):
     """Lock that keeps a second supervisor from this site."""
     daily: tuple[str, ...] = ()
     """Command that is run every day: the examination of the site."""
+    reopening: Reopening | None = None
+    """The program whose logs are not in ``logs``."""
 
 
 class ProcessTable(Strict):
@@ -94,7 +97,7 @@ class Supervisor:
         """Run until :attr:`stopping` or :attr:`roster_changed`."""
         children = KeptChildren(self.config.programs, self._start, self._note_end)
         manager, is_up = ServiceManager.of(), False
-        daily = Daily(self._start_daily)
+        daily, logs = Daily(self._start_daily), KeptLogs(self.config.logs, self.config.reopening)
         while not self.stopping and not self.roster_changed:
             if children.tend():
                 self._write_notes(children)
@@ -102,6 +105,7 @@ class Supervisor:
                 manager.ready()
                 is_up = True
             manager.alive()
+            logs.tend(children.running)
             if self.config.daily:
                 daily.tend()
             time.sleep(LOOK_SECONDS)
