@@ -34,6 +34,7 @@ from deploy.cli import (
     status,
     up,
     verify,
+    watching,
 )
 from strategies.errors import ConfigurationError, SrflmError
 
@@ -76,6 +77,7 @@ app.command("up")(up.up)
 app.command("down")(down.down)
 app.command("status")(status.status)
 app.command("page")(page.page)
+app.command("logs")(watching.logs.logs)
 app.command("run")(run.run)
 app.command("stop")(run.stop)
 app.command("verify")(verify.verify)

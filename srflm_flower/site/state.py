@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -235,9 +236,9 @@ class SiteState:
     # ---- the site's own log --------------------------------------------------------------------
 
     def log(self, text: str) -> None:
-        """Append to the site's own log, which is rotated when it has grown large."""
-        path = self._folder / "site.log"
-        append_durably(path, text.encode())
+        """Append to the site's own log, with the time; it is rotated when it has grown large."""
+        path, now = self._folder / "site.log", time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        append_durably(path, f"{now} {text}".encode())
         with suppress(OSError):  # the text is written, and a large log does no harm
             rotate_if_large(path)
 
