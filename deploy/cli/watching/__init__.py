@@ -1,5 +1,5 @@
-"""A command for those who watch: ``srflm logs``."""
+"""Commands for those who watch: ``srflm logs`` and ``srflm track``."""
 
-from deploy.cli.watching import logs
+from deploy.cli.watching import logs, track
 
-__all__ = ["logs"]
+__all__ = ["logs", "track"]
