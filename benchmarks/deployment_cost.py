@@ -24,6 +24,7 @@ from benchmarks.chaos_faults import processes_of
 from benchmarks.markdown import table
 from benchmarks.process_memory import MIB, resident
 from benchmarks.section import main
+from clients.files.rotation import all_lines
 from deploy.operating.local_consortium import bring_up_all, make_or_open
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.running import bring_down, read_notes
@@ -122,9 +123,7 @@ def events(sites: Sites, since: float) -> list[dict[str, Any]]:
     """Return the servers' events after ``since`` (seconds since 1970), in order of time."""
     found = []
     for site in sites.values():
-        path = site.settings.logs / "events.jsonl"
-        if path.exists():
-            found += [json.loads(line) for line in path.read_text().splitlines()]
+        found += [json.loads(line) for line in all_lines(site.settings.logs / "events.jsonl")]
     later = [event for event in found if event["time"] >= since]
     return sorted(later, key=lambda event: float(event["time"]))
 
@@ -172,7 +171,7 @@ def wire_bytes(sites: Sites) -> int:
     total = 0
     for site in sites.values():
         log = Layout.of(site.settings).edge / "logs" / "in.jsonl"
-        for line in log.read_text().splitlines() if log.exists() else []:
+        for line in all_lines(log):
             entry = json.loads(line)
             total += int(entry["in"]) + int(entry["out"])
     return total

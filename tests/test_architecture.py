@@ -40,7 +40,7 @@ ROOMS = {
     ),
     "deploy": (
         *("identity", "processes", "edge", "flower", "site", "page", "pacs"),
-        *("membership", "serving", "simulation", "operating", "doctor", "cli"),
+        *("membership", "serving", "simulation", "operating", "doctor", "tracking", "cli"),
     ),
 }
 """A room (a folder or file of a package) imports only those before it in its package."""

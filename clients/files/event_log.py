@@ -6,9 +6,15 @@ import json
 import time
 from pathlib import Path
 
+from clients.files.rotation import open_to_append, rotate_if_large
+
 
 class EventLog:
-    """An observer that appends events to a file. No part of the protocol reads them."""
+    """An observer that appends events to a file. No part of the protocol reads them.
+
+    Several processes may append at once.  A file that has grown large is rotated
+    (:mod:`clients.files.rotation`); :mod:`clients.files.following` reads on across that.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -17,7 +23,8 @@ class EventLog:
         """Append one event with the time of day in seconds."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **fields})
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with open_to_append(self._path) as file:
+                file.write(f"{line}\n".encode())
+            rotate_if_large(self._path)
         except OSError:
             return  # a full disk stops the run at the ledger, where it matters

@@ -34,6 +34,7 @@ from deploy.cli import (
     status,
     up,
     verify,
+    watching,
 )
 from strategies.errors import ConfigurationError, SrflmError
 
@@ -76,11 +77,13 @@ app.command("up")(up.up)
 app.command("down")(down.down)
 app.command("status")(status.status)
 app.command("page")(page.page)
+app.command("logs")(watching.logs.logs)
 app.command("run")(run.run)
 app.command("stop")(run.stop)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.command("report")(report.report)
+app.command("track")(watching.track.track)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(poc.app, name="poc")

@@ -44,6 +44,7 @@ from deploy.edge.template import fill
 from deploy.identity.keys import NIST_CURVES
 from deploy.identity.names import HOST, VENDOR, internal_name
 from deploy.identity.pins import authority_for, authority_name, shown_certificate
+from deploy.processes.log_keeping import Reopening
 from strategies.errors import ConfigurationError
 
 # All calls of a SuperNode. register-node is missing: the site's operator registers the nodes.
@@ -336,6 +337,11 @@ def nginx_command(nginx: str, prefix: Path) -> list[str]:
     TERM ends nginx at once; the peers try the calls again that it has broken off.
     """
     return ["/bin/sh", "-c", FOREGROUND, "srflm-edge", sys.executable, *_nginx(nginx, prefix)]
+
+
+def log_reopening(prefix: Path) -> Reopening:
+    """Return how the supervisor rotates the edge's logs."""
+    return Reopening(program="edge", logs=prefix / "logs", pid=prefix / "nginx.pid")
 
 
 def _nginx(nginx: str, prefix: Path) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from clients.files.durable import write_durably
+from deploy.edge.nginx import log_reopening
 from deploy.edge.process import end_edge
 from deploy.flower.bundle import installed_bundle
 from deploy.flower.environment import flower_environment
@@ -95,6 +96,7 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
         notes=layout.up,
         lock=layout.lock,
         daily=tuple(python_module("deploy.doctor.process", str(site.folder))),
+        reopening=log_reopening(layout.edge),
     )
     path = layout.config("supervisor")
     write_durably(path, config.model_dump_json().encode(), private=True)

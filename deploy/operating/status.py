@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from pydantic import Field
 
-from clients.files.lines import complete_lines, size_of
+from clients.files.rotation import newest_lines
 from deploy.identity.checks import HOW_TO_RENEW, WARNING_DAYS, expires_within
 from deploy.membership.roster import describe_roster
 from deploy.operating.problems import Problem, last_problem
@@ -234,9 +234,9 @@ def expiring(identity: Path, now: datetime) -> tuple[Expiry, ...]:
 
 
 def tail(path: Path) -> list[dict[str, Any]]:
-    """Return the events in the last ``TAIL_BYTES`` of a file of JSON lines."""
+    """Return the events in the last ``TAIL_BYTES`` of a log of JSON lines."""
     events = []
-    for line in complete_lines(path, max(0, size_of(path) - TAIL_BYTES)):
+    for line in newest_lines(path, TAIL_BYTES):
         with suppress(ValueError):  # the first one is cut
             events.append(json.loads(line))
     return events

@@ -33,11 +33,10 @@ class Contacts:
 
     def look(self) -> None:
         """Read the new lines of both logs."""
-        came, went = self._in.look(), self._out.look()
-        for call in came:
+        for call in self._in.look():
             # It is the answer that leaves the site: models that a peer fetches here.
             self._note(call, str(call.get("key_owner", "")), "out")
-        for call in went:
+        for call in self._out.look():
             self._note(call, str(call.get("to", "")), "in")
         if not self._looked:  # a counter begins when its program does
             self.outgoing, self._looked = 0, True

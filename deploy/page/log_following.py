@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clients.files.lines import complete_lines, size_of
+from clients.files.following import FollowedLines
 
 FIRST_BYTES = 2**20
 """The first look reads no more than this from the end of a file."""
-MOST_BYTES = 4 * 2**20
-"""A later look reads no more: what came before is left out."""
 KEPT = 2000
 
 
@@ -24,35 +23,28 @@ class FollowedLog:
     path: Path
     kept: int = KEPT
     events: deque[dict[str, Any]] = field(default_factory=deque)
-    _offset: int | None = None
-    _number: int | None = None
 
-    def look(self) -> list[dict[str, Any]]:
-        """Read the new events, and return them."""
-        number = self._file_number()
-        size = size_of(self.path)
-        if number != self._number or (self._offset or 0) > size:  # another file, or cut
-            self._offset, self._number = None, number
+    def __post_init__(self) -> None:
+        self._lines = FollowedLines(self.path, FIRST_BYTES)
+
+    def look(self) -> Iterator[dict[str, Any]]:
+        """Read the new events, and yield each; what is not taken is read by the next look."""
+        # Bit by bit: after a week in which nobody looked, the news may be large.
+        while lines := self._lines.look():
+            if self._lines.begins_again:
+                self.events.clear()
+            for event in (found for line in lines for found in _event(line)):
+                self.events.append(event)
+                if len(self.events) > self.kept:
+                    self.events.popleft()
+                yield event
+        if self._lines.begins_again:  # by an empty file, or by none
             self.events.clear()
-        reach = FIRST_BYTES if self._offset is None else MOST_BYTES
-        start = max(self._offset or 0, size - reach)
-        whole = start == (self._offset or 0)
-        new = []
-        for position, line in enumerate(complete_lines(self.path, start)):
-            start += len(line)
-            if position or whole:  # a first line that is not whole may be the end of another one
-                new += _event(line)
-        self._offset = start
-        self.events.extend(new)
-        while len(self.events) > self.kept:
-            self.events.popleft()
-        return new
 
-    def _file_number(self) -> int | None:
-        try:
-            return self.path.stat().st_ino
-        except OSError:
-            return None
+    def catch_up(self) -> None:
+        """Read the new events."""
+        for _ in self.look():
+            pass
 
 
 def _event(line: bytes) -> list[dict[str, Any]]:

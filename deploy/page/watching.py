@@ -56,13 +56,12 @@ class Watcher:
     def look(self) -> Snapshot:
         """Read what is new; return what is known now."""
         with self._alone:
-            new = self._audit.look()
-            # A counter begins when its program does: the first look finds what was there before.
-            for event in new if self.seen.version else ():
-                if event.get("outcome", "done") != "done":
+            for event in self._audit.look():
+                # A counter begins when its program does: the first look finds what was before.
+                if self.seen.version and event.get("outcome", "done") != "done":
                     self._refused[str(event["outcome"])] += 1
             for log in (self._events, *self._logs.values()):
-                log.look()
+                log.catch_up()
             self._contacts.look()
             found = self._with_ledger(self._with_files(Snapshot(self.clock(), "")))
             self.seen = replace(found, version=self._version(found))

@@ -27,6 +27,7 @@ from deploy.processes.config import Strict, load_config
 from deploy.processes.daily import Daily
 from deploy.processes.family import ProcessFamily, process_family
 from deploy.processes.keeping import KeptChildren
+from deploy.processes.log_keeping import KeptLogs, Reopening
 from deploy.processes.notify import ServiceManager
 from deploy.processes.private import keep_private
 from strategies.errors import SrflmError
@@ -65,6 +66,8 @@ class SupervisorConfig(Strict):
     """Programs that run only while they are needed, and end by themselves."""
     bells: Path | None = None
     """Folder of bells, by which these are known to be needed."""
+    reopening: Reopening | None = None
+    """The program whose logs are not in ``logs``."""
 
 
 class ProcessTable(Strict):
@@ -101,7 +104,7 @@ class Supervisor:
         """Run until :attr:`stopping` or :attr:`roster_changed`."""
         children = KeptChildren(self._needed(), self._start, self._note_end)
         manager, is_up = ServiceManager.of(), False
-        daily = Daily(self._start_daily)
+        daily, logs = Daily(self._start_daily), KeptLogs(self.config.logs, self.config.reopening)
         while not self.stopping and not self.roster_changed:
             children.names = self._needed()
             if children.tend():
@@ -110,6 +113,7 @@ class Supervisor:
                 manager.ready()
                 is_up = True
             manager.alive()
+            logs.tend(children.running)
             if self.config.daily:
                 daily.tend()
             time.sleep(LOOK_SECONDS)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from clients.files.following import FollowedLines
 from clients.files.lines import complete_lines, size_of
 from deploy.flower.app import SIMULATED, write_app
 from deploy.flower.environment import flower_environment
@@ -117,11 +118,11 @@ class EventTail:
     """Reads the events that a run appends to its file after this object was made."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = size_of(path)
+        self._lines = FollowedLines(path, reach=0)
+        self._lines.look()
 
     def forward(self, on_event: OnEvent) -> None:
         """Hand on every complete line that is new."""
-        for line in complete_lines(self._path, self._position):
-            self._position += len(line)
-            on_event(json.loads(line))
+        while lines := self._lines.look():
+            for line in lines:
+                on_event(json.loads(line))

@@ -19,8 +19,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from pydantic import BaseModel, ConfigDict
 from clients.files.checkpoint import Checkpoint
 from clients.files.durable import append_durably, write_durably
 from clients.files.locks import locked
+from clients.files.rotation import rotate_if_large
 from clients.models.model_file import ModelFile, marked, read_model_file
 from clients.models.moving_average import AverageFile
 from clients.settings import ModelSettings
@@ -234,8 +236,11 @@ class SiteState:
     # ---- the site's own log --------------------------------------------------------------------
 
     def log(self, text: str) -> None:
-        """Append to the site's own log."""
-        append_durably(self._folder / "site.log", text.encode())
+        """Append to the site's own log, with the time; it is rotated when it has grown large."""
+        path, now = self._folder / "site.log", time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        append_durably(path, f"{now} {text}".encode())
+        with suppress(OSError):  # the text is written, and a large log does no harm
+            rotate_if_large(path)
 
 
 def _notes_of(measured: Candidate) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def with_terms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def look_at(site: Path) -> list[str]:
     """Return the outputs of all commands that only look at a site, which must import little."""
-    looks = (["status"], ["status", "--json"], ["verify"], ["down"])
+    looks = (["status"], ["status", "--json"], ["verify"], ["down"], ["logs"])
     printed, modules = printed_and_imported(*([*words, str(site)] for words in looks))
     assert packages(modules) & HEAVY_FOR_A_LOOK == set()
     assert simulations(modules) == set()
@@ -120,7 +120,7 @@ def look_at(site: Path) -> list[str]:
 
 
 def test_look_at_a_site_that_was_never_up_is_without_heavy_imports(fresh: Path) -> None:
-    shown, as_json, verified, down = look_at(fresh)
+    shown, as_json, verified, down, _ = look_at(fresh)
     assert "a (down)" in shown
     assert (json.loads(as_json)["term"], json.loads(as_json)["server_next"]) == (1, "a")
     assert "a: 0 terms" in verified and "no model yet" in verified
@@ -128,10 +128,11 @@ def test_look_at_a_site_that_was_never_up_is_without_heavy_imports(fresh: Path) 
 
 
 def test_look_at_a_site_with_terms_is_without_heavy_imports(with_terms: Path) -> None:
-    shown, as_json, verified, down = look_at(with_terms)
+    shown, as_json, verified, down, logged = look_at(with_terms)
     assert "a (down)" in shown
     assert json.loads(as_json)["term"] == TERMS + 1
     assert f"a: {TERMS} terms" in verified and "head model" in verified
+    assert "state/audit.jsonl" in logged and "query.commit" in logged
     assert down == "It was not up.\n"
 
 

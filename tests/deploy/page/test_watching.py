@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.files.rotation import rename
 from deploy.page import log_following
 from deploy.page.contacts import Contacts
 from deploy.page.ledger_glance import LedgerGlance
@@ -42,27 +43,43 @@ def numbers(log: FollowedLog) -> list[int]:
 def test_log_is_followed_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     log = FollowedLog(path)
-    assert log.look() == []
+    assert [*log.look()] == []
     path.write_text(lines(1, 2) + '{"n": 3')  # the last one is being written
     assert [event["n"] for event in log.look()] == [1, 2]
     with path.open("a") as file:
         file.write("}\n" + lines(4))
     assert [event["n"] for event in log.look()] == [3, 4]
-    assert log.look() == [] and numbers(log) == [1, 2, 3, 4]
+    assert [*log.look()] == [] and numbers(log) == [1, 2, 3, 4]
 
 
-def test_log_that_was_rotated_or_cut_is_read_anew(tmp_path: Path) -> None:
+def test_other_log_and_one_that_was_cut_are_read_anew(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text(lines(1, 2, 3))
     log = FollowedLog(path)
-    log.look()
+    log.catch_up()
     path.write_text(lines(7))
-    log.look()
+    log.catch_up()
     assert numbers(log) == [7]
-    path.replace(tmp_path / "log.1")
+    path.replace(tmp_path / "elsewhere")
     path.write_text(lines(8, 9, 10, 11))
-    log.look()
+    log.catch_up()
     assert numbers(log) == [8, 9, 10, 11]
+    path.unlink()
+    log.catch_up()
+    assert numbers(log) == []
+
+
+def test_log_that_was_rotated_is_read_on(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(lines(1, 2))
+    log = FollowedLog(path)
+    log.catch_up()
+    with path.open("a") as file:
+        file.write(lines(3))
+    rename(path)
+    path.write_text(lines(4))
+    assert [event["n"] for event in log.look()] == [3, 4]
+    assert numbers(log) == [1, 2, 3, 4], "nothing that was known is forgotten"
 
 
 def test_only_the_end_of_a_long_log_is_read(
@@ -72,7 +89,7 @@ def test_only_the_end_of_a_long_log_is_read(
     path = tmp_path / "log.jsonl"
     path.write_text(lines(*range(10, 60)))
     log = FollowedLog(path, kept=5)
-    log.look()
+    log.catch_up()
     assert numbers(log) == [55, 56, 57, 58, 59]
 
 
@@ -90,6 +107,12 @@ def test_contacts_count_what_leaves_the_site(tmp_path: Path) -> None:
     contacts.look()
     assert contacts.outgoing == 140
     assert contacts.peers(())["c"].good > 0
+    for way in ("in", "out"):
+        write(way, to="b", key_owner="b", **{"in": 1000, "out": 1000})
+        rename(tmp_path / f"{way}.jsonl")
+        write(way, to="b", key_owner="b", **{"in": 2000, "out": 2000})
+    contacts.look()
+    assert contacts.outgoing == 140 + 6000, "what was written before and after a rotation"
     write("out", to="b", st=502, t="2026-11-30T01:00:09+00:00", **{"in": 1, "out": 0})
     contacts.look()
     peer = contacts.peers([{"vendor": "b", "time": 5.0}])["b"]

@@ -10,9 +10,10 @@ import pytest
 import ray._private.node
 
 from clients.files.durable import write_durably
+from clients.files.rotation import rename
 from deploy.processes.family import ProcessFamily
 from deploy.simulation import simulation
-from deploy.simulation.simulation import simulate, simulation_resources
+from deploy.simulation.simulation import EventTail, simulate, simulation_resources
 from srflm_flower.run.folder import RunFolder
 from strategies.errors import LedgerError, RunFolderError, SimulationError
 from tests.support.tiny import conduct, new_run, tiny_federation
@@ -99,3 +100,23 @@ def test_simulation_is_started_again_when_rays_processes_came_up_too_late(
         with pytest.raises(SimulationError, match="without a summary"):
             simulate(finished, lambda _: None)
         assert len(starts) == simulation.STARTS
+
+
+def test_live_table_gets_each_event_of_this_start_even_when_the_log_is_rotated(
+    tmp_path: Path,
+) -> None:
+    path, seen = tmp_path / "events.jsonl", list[int]()
+
+    def add(*numbers: int) -> None:
+        with path.open("a") as file:
+            file.write("".join(f'{{"n": {number}}}\n' for number in numbers))
+
+    add(1)  # of the run before it was resumed
+    tail = EventTail(path)
+    add(2)
+    tail.forward(lambda event: seen.append(event["n"]))
+    add(3)
+    rename(path)
+    add(4)
+    tail.forward(lambda event: seen.append(event["n"]))
+    assert seen == [2, 3, 4]
