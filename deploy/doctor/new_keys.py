@@ -14,6 +14,7 @@ from deploy.identity.staged_keys import staged_keys
 from deploy.membership.rotating import awaited_edition, identity_for, take_up_ahead
 from deploy.operating.running import kept_down
 from deploy.processes.private import private_files
+from deploy.site.deployed_site import site_anew
 from deploy.site.layout import Layout
 from deploy.site.site_on_disk import SiteOnDisk, site_on_disk
 from srflm_flower.federation.federation import Federation
@@ -39,6 +40,7 @@ def switch_if_known(folder: Path) -> bool:
         if not has_quorum(knowing, new.roster, new.protocol.quorum):
             return False
         take_up_ahead(site, new)
+    site_anew(site.folder)  # whoever has loaded it in this process has the old file and keys
     return True
 
 
