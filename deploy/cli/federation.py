@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 if TYPE_CHECKING:
+    from deploy.membership.admitting import MemberCandidate
     from deploy.membership.federation_folder import Candidate
     from deploy.membership.publishing import Publication
 
@@ -67,7 +66,10 @@ def create(
 def admit(
     folder: Folder,
     requests: Annotated[
-        list[Path], typer.Argument(help="what sites have sent: VENDOR.request.toml")
+        list[Path],
+        typer.Argument(
+            help="what sites have sent: VENDOR.request.toml, .leave.toml, or .new-keys.toml"
+        ),
     ],
     fingerprint: Annotated[
         list[str] | None,
@@ -80,29 +82,35 @@ def admit(
         bool, typer.Option("--replace", help="a known vendor has made new keys")
     ] = False,
 ) -> None:
-    """Admit sites, after their fingerprints were compared over the telephone.
+    """Admit new sites, or members that leave or have new keys, once their words were compared.
 
-    Example: srflm federation admit nodules aster.request.toml
+    The words are those that the site's operator reads out over the telephone. Nothing changes
+    before `srflm federation publish`. Example: srflm federation admit nodules aster.request.toml
     """
-    from deploy.membership.federation_folder import (
-        FederationFolder,
-        candidates,
-        require_heard,
-    )
+    from deploy.cli.parts.admitting import confirmed, show_candidate, show_preview
+    from deploy.membership.admitting import all_candidates, keep_member_request
+    from deploy.membership.federation_folder import FederationFolder, require_heard
     from deploy.membership.federation_folder import admit as keep
 
     place, console = FederationFolder(folder), Console(highlight=False, soft_wrap=True)
-    waiting = candidates(place, requests)
+    new, members = all_candidates(place, requests)
+    waiting: list[Candidate | MemberCandidate] = [*new, *members]
     for candidate in waiting:
-        _show(candidate, console)
+        show_candidate(candidate, console)
+    if members:  # before anybody is asked: the edition that would follow may not be valid
+        show_preview(place, new, members, console)
     if fingerprint:
-        require_heard(waiting, fingerprint)
+        require_heard([each.request for each in waiting], fingerprint)
     elif not yes:
-        waiting = [each for each in waiting if _confirmed(each)]
-    for each in waiting:
+        new = [each for each in new if confirmed(each)]
+        members = [each for each in members if confirmed(each)]
+    for each in new:
         keep(place, each, replace)
         console.print(f"Admitted: {each.request.vendor}")
-    if not waiting:
+    for one in members:
+        keep_member_request(place, one.request)
+        console.print(f"Admitted: {one.request.vendor} ({one.what})")
+    if not new and not members:
         console.print("Nobody was admitted.")
         raise typer.Exit(1)
     console.print(f"When all are admitted:  srflm federation publish {folder}")
@@ -156,19 +164,15 @@ def collect(
 
 def show_publication(made: Publication, console: Console) -> None:
     """Print what was published, what has changed, and what comes next."""
+    from deploy.cli.parts.admitting import show_changes
     from deploy.identity.words import in_lines, words_of
 
     federation, changes = made.federation, made.changes
     console.print(f"Federation {federation.name}, edition {federation.edition}")
     if made.new:
-        for what, vendors in (
-            ("Joins", changes.joins),
-            ("Leaves", changes.leaves),
-            ("New address or keys", changes.changed),
-            ("As before", _unchanged(made)),
-        ):
-            if vendors:
-                console.print(f"  {what}: {', '.join(vendors)}")
+        show_changes(changes, console, "  ")
+        if _unchanged(made):
+            console.print(f"  As before: {', '.join(_unchanged(made))}")
     else:
         console.print("  The roster is the same as before: no new edition.")
     renewed = "  Certificates issued: " if made.issued else "  No certificate was issued."
@@ -195,27 +199,3 @@ def show_publication(made: Publication, console: Console) -> None:
 def _unchanged(made: Publication) -> tuple[str, ...]:
     other = {*made.changes.joins, *made.changes.changed}
     return tuple(vendor for vendor in made.federation.roster if vendor not in other)
-
-
-def _show(candidate: Candidate, console: Console) -> None:
-    from deploy.identity.words import in_lines
-
-    request = candidate.request
-    console.print(f"[bold]{escape(request.vendor)}[/] at {escape(request.address)}")
-    console.print(f"  {candidate.what}; fingerprint:")
-    console.print(in_lines(request.fingerprint))
-
-
-def _confirmed(candidate: Candidate) -> bool:
-    """Ask the person at the terminal; raises ConfigurationError where there is none."""
-    from strategies.errors import ConfigurationError
-
-    vendor = candidate.request.vendor
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            f"a request of {vendor}, and no terminal to ask whether its fingerprint was compared",
-            'the words that were read out, as --fingerprint "…", or --yes after a comparison',
-            "compare them over the telephone, and name one of the two options",
-        )
-    question = f"Has {vendor} read you these twelve words over the telephone?"
-    return typer.confirm(question, default=False)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.cli.parts.admitting import show_changes
 from deploy.cli.parts.site_options import HERE, SiteFolder
 from deploy.processes.private import private_files
 
@@ -40,13 +41,7 @@ def approve(
     else:
         changes, new = sign(site, file), load_federation(file)
     console = Console(highlight=False, soft_wrap=True)
-    for what, vendors in (
-        ("Joins", changes.joins),
-        ("Leaves", changes.leaves),
-        ("New address or keys", changes.changed),
-    ):
-        if vendors:
-            console.print(f"{what}: {', '.join(vendors)}")
+    show_changes(changes, console)
     console.print(f"Roster: {describe_roster(site)}")
     if changes.joins and site.vendor in new.roster:
         own = confirmations_beside(site.settings.federation, new.hash)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from deploy.cli.parts.site_options import HERE, SiteFolder
+
 if TYPE_CHECKING:
     from srflm_flower.federation.federation import Federation
 
@@ -183,3 +185,58 @@ def confirm(
     path = sign(site_on_disk(folder.resolve()), heard)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Signed. Send {path} to the consortium, or to the members that come up.")
+
+
+@app.command()
+def leave(folder: SiteFolder = HERE) -> None:
+    """Write this site's signed request to leave the federation; the site keeps running for now.
+
+    Its programs end by themselves once an edition without it holds. Example: srflm site leave site
+    """
+    from deploy.membership.member_request import ask
+    from deploy.site.privacy_files import ledger_if_private
+    from deploy.site.site_on_disk import site_on_disk
+
+    site = site_on_disk(folder.resolve())
+    console = Console(highlight=False, soft_wrap=True)
+    _show_request(ask(site, "leave"), console)
+    ledger = ledger_if_private(site.settings, site.federation)
+    console.print(
+        "Next: the consortium admits and publishes it, and a quorum of all members, this one too,"
+        " approves (`srflm roster approve`); this site runs until that edition holds, then its"
+        " programs end, and ledger, models, and keys stay on its disk."
+        + (f" Keep the privacy ledger {ledger} for ever: it counts wherever these data go next.")
+        * (ledger is not None)
+    )
+
+
+@app.command()
+def rotate_keys(folder: SiteFolder = HERE) -> None:
+    """Make new keys, and a request for them that the old key signs; the old ones serve for now.
+
+    The site switches by itself once the edition with the new keys holds. Not for keys that were
+    stolen. Example: srflm site rotate-keys site
+    """
+    from deploy.identity.staged_keys import staged_keys
+    from deploy.membership.rotating import ask_for_new_keys
+    from deploy.site.site_on_disk import site_on_disk
+
+    site = site_on_disk(folder.resolve())
+    console = Console(highlight=False, soft_wrap=True)
+    path = ask_for_new_keys(site)
+    console.print(f"New private keys are in {staged_keys(site.settings.identity)} and stay there.")
+    _show_request(path, console)
+    console.print(
+        "Next: the consortium admits and publishes it, and a quorum of all members, this one too,"
+        " approves (`srflm roster approve`); this site works with its old keys until that edition"
+        " holds, then it starts again with the new ones, by itself, and deletes the old ones."
+    )
+
+
+def _show_request(path: Path, console: Console) -> None:
+    from deploy.identity.words import in_lines
+    from deploy.membership.member_request import read_member_request
+
+    console.print(f"Send {path} to the consortium: it has public parts only.")
+    console.print("Then read its fingerprint, twelve words (132 bits), over the telephone:")
+    console.print(in_lines(read_member_request(path).fingerprint))

@@ -50,12 +50,15 @@ def up(
     if install:
         _install(folder, units)
         return
+    from deploy.doctor.new_keys import switch_if_known
     from deploy.operating.control import prepare, start_detached, supervise_here
     from deploy.page.starting import address_of
     from deploy.site.deployed_site import site_at
     from deploy.site.layout import Layout
 
     console = Console(highlight=False, soft_wrap=True)
+    if switch_if_known(folder):
+        console.print("The edition with this site's new keys holds: it has taken them up.")
     if skip_doctor:
         console.print("[yellow]Not examined: data, clock, disk, memory, peers (--skip-doctor).[/]")
     else:

@@ -9,7 +9,7 @@
                          loopback.key, loopback.crt, loopback-ca.crt   within the site's machine
 
 A private key leaves this folder in the archive of ``srflm backup`` alone.  No file is overwritten,
-except certificates that a renewal replaces.
+except certificates that a renewal replaces, and keys by new ones (:mod:`.staged_keys`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from strategies.errors import ConfigurationError
 from strategies.protocol.quorum import has_quorum
-from strategies.protocol.signatures import VendorKeys, federation_statement
+from strategies.protocol.signatures import Keys, VendorKeys, federation_statement
 
 HEARD_DIGITS = 32
 """The fewest digits of the hash to compare: nobody can make two files that begin with the same."""
@@ -65,10 +65,13 @@ def confirm(site: SiteOnDisk, heard: str) -> Path:
     return sign_file(site, found)
 
 
-def sign_file(site: SiteOnDisk, federation: Federation) -> Path:
-    """Sign a federation file for this site's vendor; return the file of signatures."""
+def sign_file(site: SiteOnDisk, federation: Federation, keys: Keys | None = None) -> Path:
+    """Sign a federation file for this site's vendor; return the file of signatures.
+
+    ``keys`` are those of the vendor in that file; left out, the keys in force.
+    """
     path = confirmations_beside(site.settings.federation, federation.hash)
-    signature = site.keys.sign(federation_statement(site.vendor, federation.hash))
+    signature = (keys or site.keys).sign(federation_statement(site.vendor, federation.hash))
     _add(path, Confirmations(federation=federation.hash, signatures={site.vendor: signature}))
     return path
 
@@ -142,8 +145,13 @@ def require_confirmed(site: SiteOnDisk) -> None:
     if _has_come_up_with(site):
         return
     check_confirmed(site)
+    note_confirmed(site, site.federation.hash)
+
+
+def note_confirmed(site: SiteOnDisk, federation: str) -> None:
+    """Note that the federation file with this hash is confirmed at this site."""
     # Beside the keys: the ledger may be lost.
-    write_durably(_known(site), site.federation.hash.encode())
+    write_durably(_known(site), federation.encode())
 
 
 def check_confirmed(site: SiteOnDisk) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from deploy.identity.certificates import read_certificate
 from deploy.identity.checks import RENEW, check_dates
 from deploy.identity.identity import install_certificate
+from deploy.identity.keys import read_signing_key
 from deploy.identity.spare_keys import claim_spare_keys
 from deploy.membership.answer import unpacked
 from deploy.membership.confirming import take_over_files
 from deploy.membership.joining import join
 from deploy.membership.roster import approve
+from deploy.membership.rotating import identity_for
 from deploy.processes.private import private_files
 from deploy.site.settings import load_site
 from deploy.site.site_on_disk import SiteOnDisk, site_on_disk
@@ -56,15 +58,27 @@ def approve_answer(site: SiteOnDisk, answer: Path) -> tuple[Difference, Federati
     identity = site.settings.identity
     with unpacked(answer, site.vendor) as folder:
         new = load_federation(folder / "federation.toml")
-        if site.vendor in new.roster:
-            keys = new.member(site.vendor).node_keys or {}
+        if site.vendor not in new.roster:
+            return approve(site, folder / "federation.toml"), new
+        keys, own = new.member(site.vendor).node_keys or {}, identity_for(site, new)
+        if own == identity:
             claim_spare_keys(identity, site.vendor, keys, site.federation.roster)
-        changes = approve(site, folder / "federation.toml")
-        if (folder / "site.crt").exists():
-            _require_in_date(folder)
-            sent = (folder / "site.crt").read_bytes(), (folder / "consortium-ca.crt").read_bytes()
-            install_certificate(identity, *sent)
+            changes = approve(site, folder / "federation.toml")
+            _install_certificate(identity, folder)
+        else:
+            # Nothing of new keys is in use yet; without their certificate they are not whole.
+            claim_spare_keys(own, site.vendor, keys)
+            _install_certificate(own, folder)
+            changes = approve(site, folder / "federation.toml")
     return changes, new
+
+
+def _install_certificate(identity: Path, folder: Path) -> None:
+    """Install the certificate in an unpacked answer, if it has one for this site."""
+    if (folder / "site.crt").exists():
+        _require_in_date(folder)
+        sent = (folder / "site.crt").read_bytes(), (folder / "consortium-ca.crt").read_bytes()
+        install_certificate(identity, *sent)
 
 
 def _require_member(federation: Federation, vendor: str) -> None:
@@ -85,9 +99,18 @@ def _require_in_date(folder: Path) -> None:
 
 def _require_no_terms(site: SiteOnDisk, new: Federation, answer: Path) -> None:
     """Raise :class:`ConfigurationError` for a present member: it approves, and does not join."""
-    if len(site.state.ledger) > 0 and site.standing().place(site.vendor) != "left":
+    has_terms = len(site.state.ledger) > 0 and site.standing().place(site.vendor) != "left"
+    # A member whose keys were stolen has none of its edition's, and comes back like a newcomer.
+    is_member = has_terms and _has_keys_of(site, site.federation)
+    if is_member or identity_for(site, new) != site.settings.identity:
         raise ConfigurationError(
-            f"edition {new.edition} at a site with terms of edition {site.federation.edition}",
+            f"edition {new.edition} at a member by edition {site.federation.edition}",
             "a new member, or the edition that this site has",
             f"approve it: `srflm roster approve {site.folder} {answer}`",
         )
+
+
+def _has_keys_of(site: SiteOnDisk, federation: Federation) -> bool:
+    """Return whether the key with which the site signs is its vendor's in a federation file."""
+    own = read_signing_key(site.settings.identity / "signing.key").public_key()
+    return own.public_bytes_raw().hex() == federation.member(site.vendor).signing_key

@@ -5,6 +5,7 @@
     <folder>/   federation.toml               the agreed settings, for people to write
                 consortium-ca.key, .crt       the certification authority
                 requests/<vendor>.toml        admitted requests
+                leaves/<vendor>.toml          admitted requests to leave, each for one edition
                 certificates/<vendor>.crt     certificates that were issued
                 editions/<number>/            federation.toml, answer.toml, and files of weights
                 editions/withdrawn-…/         editions that the members did not approve
@@ -15,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from deploy.identity.words import are_words_of
 from deploy.membership.answer import ANSWER
+from deploy.membership.member_request import read_member_request
 from deploy.membership.request import Request, read_request, twice, write_request
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
@@ -38,6 +41,20 @@ class FederationFolder:
     def request(self, vendor: str) -> Path:
         """Return where the admitted request of a vendor lies."""
         return self.root / "requests" / f"{vendor}.toml"
+
+    def leave(self, vendor: str) -> Path:
+        """Return where the admitted request of a vendor to leave lies."""
+        return self.root / "leaves" / f"{vendor}.toml"
+
+    def leaving(self) -> tuple[str, ...]:
+        """Return the vendors that were admitted to leave after the last edition.
+
+        Raises :class:`ConfigurationError`.
+        """
+        editions = self.editions()
+        files = sorted((self.root / "leaves").glob("*.toml"))
+        asked = map(read_member_request, files)
+        return tuple(e.vendor for e in asked if editions and e.edition_hash == editions[-1].hash)
 
     def certificate(self, vendor: str) -> Path:
         """Return where the certificate of a vendor's site lies."""
@@ -140,15 +157,32 @@ def admit(folder: FederationFolder, candidate: Candidate, replace: bool = False)
     write_request(folder.request(request.vendor), request)
 
 
-def require_heard(waiting: Sequence[Candidate], heard: Sequence[str]) -> None:
+class Heard(Protocol):
+    """What a fingerprint stands for: a request with its vendor."""
+
+    @property
+    def vendor(self) -> str:
+        """Whose request it is."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of which the words are."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """The twelve words."""
+        ...
+
+
+def require_heard(requests: Sequence[Heard], heard: Sequence[str]) -> None:
     """Check that each request's fingerprint is among those ``heard`` by telephone.
 
     Raises :class:`ConfigurationError`.
     """
     wrong = [
-        each.request
-        for each in waiting
-        if not any(are_words_of(words, each.request.digest) for words in heard)
+        each for each in requests if not any(are_words_of(words, each.digest) for words in heard)
     ]
     if wrong:
         named = "; ".join(f"{each.vendor}: {each.fingerprint}" for each in wrong)

@@ -73,13 +73,21 @@ def create(root: Path, text: str, name: str) -> FederationFolder:
     return folder
 
 
-def plan(folder: FederationFolder, leaves: Sequence[str] = ()) -> tuple[Federation, bool]:
+def plan(
+    folder: FederationFolder,
+    leaves: Sequence[str] = (),
+    requests: Mapping[str, Request] | None = None,
+) -> tuple[Federation, bool]:
     """Return the edition that would be published now, and whether it is a new one.
+
+    ``leaves`` are members that leave beside those that were admitted to leave; ``requests`` are to
+    be taken in place of the admitted ones.
 
     Raises :class:`ConfigurationError` for settings that cannot change any more, for a vendor
     without a request, and for an edition that is not valid.
     """
-    editions, requests = folder.editions(), folder.requests()
+    editions, leaves = folder.editions(), (*dict.fromkeys((*leaves, *folder.leaving())),)
+    requests = folder.requests() if requests is None else requests
     if not editions:
         if not requests:
             raise _nobody()
@@ -112,7 +120,7 @@ def publish(
     before = folder.editions()
     consortium, requests = load_consortium(folder.root), folder.requests()
     # First: a request that outlives its edition would let the vendor join again.
-    for vendor in leaves:
+    for vendor in (*leaves, *folder.leaving()):
         folder.request(vendor).unlink(missing_ok=True)
     if new:
         agreed = load_federation(folder.agreed, federation.roster)
@@ -122,8 +130,8 @@ def publish(
         write_durably(folder.edition(federation.edition) / "federation.toml", text)
     issued = _issue(folder, consortium, requests, federation.roster, now)
     changed = _answer(folder, consortium, federation, _held_signatures(folder, federation))
-    last = before[-1] if before else None
-    changes = difference(last, federation) if last is not None else _all_join(federation)
+    all_join = Difference(federation.roster, (), ())
+    changes = difference(before[-1], federation) if before else all_join
     answer = folder.answer(federation.edition)
     return Publication(federation, changes, issued, answer, new, changed)
 
@@ -220,10 +228,6 @@ def _held_signatures(folder: FederationFolder, federation: Federation) -> dict[s
     told = Confirmations(federation=federation.hash, signatures=read_answer(path).signatures)
     check_signatures(path, told, federation)
     return dict(told.signatures)
-
-
-def _all_join(federation: Federation) -> Difference:
-    return Difference(federation.roster, (), ())
 
 
 def _nobody() -> ConfigurationError:

@@ -21,6 +21,7 @@ from clients.files.durable import write_durably
 from deploy.edge.addresses import check_own_address
 from deploy.edge.nginx import split_address
 from deploy.identity.certificates import key_of_request
+from deploy.identity.identity import PublicIdentity
 from deploy.identity.keys import openssh_line, read_signing_key
 from deploy.identity.names import VENDOR, alternative_name
 from deploy.identity.spare_keys import make_spare_keys
@@ -38,6 +39,7 @@ HEADER: Final = """\
 # The request of a site to become a member of a federation: public parts only, safe to e-mail.
 # Whoever gets it compares its fingerprint, twelve words, with the site's operator by telephone.
 """
+AGAIN: Final = "have the site run `srflm site init`, and send what it names"
 NodeKey = Annotated[str, Field(pattern=r"^ecdsa-sha2-nistp384 [A-Za-z0-9+/=]+$")]
 
 
@@ -116,22 +118,30 @@ def init_site(folder: Path, vendor: str, address: str, listen: str, data: Path |
         )
     own = {"listen": listen} | ({"data": str(data.resolve())} if data is not None else {})
     identity, public = begin_site(folder, own, vendor, (vendor,))
+    # With the user's own umask, as it is sent to others.
+    path = folder / f"{vendor}{ENDING}"
+    write_request(path, request_for(identity, public, address))
+    return path
+
+
+def request_for(identity: Path, public: PublicIdentity, address: str) -> Request:
+    """Return the signed request for the keys in ``identity``, which gets the spare keys it lacks.
+
+    Raises :class:`strategies.errors.IdentityError`.
+    """
     with private_files():
         spares = make_spare_keys(identity)
     request = Request(
         schema_version=1,
-        vendor=vendor,
+        vendor=public.vendor,
         address=address,
         signing_key=public.signing_key,
-        node_key=" ".join(public.node_keys[vendor].split()[:2]),
+        node_key=" ".join(public.node_keys[public.vendor].split()[:2]),
         spare_node_keys=spares,
         certificate_request=(identity / "site.csr").read_text(encoding="ascii"),
     )
     keys = VendorKeys(read_signing_key(identity / "signing.key"), {})
-    # With the user's own umask, as it is sent to others.
-    path = folder / f"{vendor}{ENDING}"
-    write_request(path, request.model_copy(update={"signature": keys.sign(request.statement)}))
-    return path
+    return request.model_copy(update={"signature": keys.sign(request.statement)})
 
 
 def write_request(path: Path, request: Request) -> None:
@@ -147,8 +157,13 @@ def read_request(path: Path) -> Request:
     address that cannot be right; :class:`strategies.errors.IdentityError` for the certificate
     request of another vendor.
     """
-    what, mend = "a site's request", "have the site run `srflm site init`, and send what it names"
-    request = read_toml(Request, path, what, mend)
+    request = read_toml(Request, path, "a site's request", AGAIN)
+    check_request(request, path)
+    return request
+
+
+def check_request(request: Request, path: Path) -> None:
+    """Check a request that was read from ``path``; the errors are :func:`read_request`'s."""
     keys = VendorKeys(None, {request.vendor: request.signing_key})
     if not keys.verify(request.vendor, request.statement, request.signature):
         raise ConfigurationError(
@@ -160,9 +175,8 @@ def read_request(path: Path) -> Request:
     lines = (request.node_key, *request.spare_node_keys, request.site_key)
     if len(set(lines)) != len(lines) or not all(map(_is_ec_key, lines)):
         raise ConfigurationError(
-            f"{path}, with a key that is none, or twice", "different EC keys", mend
+            f"{path}, with a key that is none, or twice", "different EC keys", AGAIN
         )
-    return request
 
 
 def _is_ec_key(line: str) -> bool:

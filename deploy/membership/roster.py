@@ -9,6 +9,7 @@ from clients.files.durable import write_durably
 from deploy.identity.checks import check_identity
 from deploy.membership.confirming import sign_file
 from deploy.membership.joining import check_own_keys
+from deploy.membership.rotating import identity_for, keys_for, take_up
 from deploy.site.layout import edition_beside
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.federation import Federation
@@ -49,7 +50,9 @@ def approve(site: SiteOnDisk, file: Path) -> Difference:
         approval = sign_approval(site.vendor, site.federation.hash, new.as_edition, site.keys)
         keep_approval(site.state.ledger, approval)
     if site.vendor in new.roster:
-        sign_file(site, new)  # newcomers come up with it only if members have signed it
+        sign_file(
+            site, new, keys_for(site, new)
+        )  # newcomers come up with it only if members have signed it
     return difference(site.federation, new)
 
 
@@ -98,9 +101,9 @@ def describe_roster(site: SiteOnDisk) -> str:
 def take_up_edition(site: SiteOnDisk) -> bool:
     """Replace the site's federation file by that of the edition in force, if it has that file.
 
-
-    Return whether the federation file is another one now; ``site`` itself keeps the old one.
-    Raises :class:`DeploymentError` for a site that is no longer a member.
+    New keys that the edition has take the place of the old ones.  Return whether the federation
+    file is another one now; ``site`` itself keeps the old file and keys.  Raises
+    :class:`DeploymentError` for a site that is no longer a member.
     """
     standing = site.standing()
     place = standing.place(site.vendor)
@@ -109,8 +112,7 @@ def take_up_edition(site: SiteOnDisk) -> bool:
     file = edition_file(site, standing.editions.last.federation)
     if place == "member" or not file.exists():
         return False
-    write_durably(site.settings.federation, file.read_bytes())
-    file.unlink()
+    take_up(site, file)
     return True
 
 
@@ -126,6 +128,6 @@ def left(site: SiteOnDisk, standing: Standing) -> DeploymentError:
 
 def _check_own_keys(site: SiteOnDisk, new: Federation) -> None:
     """Raise :class:`ConfigurationError` unless the keys in the new file are those of this site."""
-    identity, member = site.settings.identity, new.member(site.vendor)
+    identity, member = identity_for(site, new), new.member(site.vendor)
     check_identity(identity, site.vendor, datetime.now(UTC), new.roster)
     check_own_keys(identity, member)

@@ -17,6 +17,7 @@ _KNOWN: Final = {
     "listen": "a site.toml",
     "authority": "a consortium's answer",
     "spare_node_keys": "a request",
+    "asks": "a member's request to leave, or for new keys",
     "node_keys": "a membership.toml",
     "signatures": "a file of signatures",
 }

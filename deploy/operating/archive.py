@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from clients.files.durable import durable_file, not_writable
 from deploy.identity.names import VENDOR
+from deploy.identity.staged_keys import STAGED
 from deploy.processes.config import Strict
 from strategies.errors import DeploymentError
 
@@ -37,7 +38,7 @@ SIGNATURES = re.compile(r"signatures\.[0-9a-f]{12}\.toml")
 """Names of the files with members' signatures under an edition, which lie beside it."""
 _NAME = re.compile(
     rf"{SIGNATURES.pattern}|site\.toml|membership\.toml|federation(\.{HASH.pattern})?\.toml"
-    rf"|identity/({IDENTITY.pattern})"
+    rf"|identity/({STAGED}/)?({IDENTITY.pattern})"
     rf"|{re.escape(LEDGER)}|{'|'.join(map(re.escape, OWN))}|{MODELS}{HASH.pattern}\.safetensors"
 )
 _PIECE = 2**20

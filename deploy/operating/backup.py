@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clients.privacy.ledger.anchor import read_anchor
+from deploy.identity.staged_keys import staged_keys
 from deploy.operating.archive import (
     HASH,
     IDENTITY,
@@ -74,8 +75,10 @@ def back_up(site: SiteOnDisk, out: Path) -> Manifest:
         "membership.toml": site.folder / "membership.toml",
     }
     small |= {
-        f"identity/{path.name}": path
-        for path in sorted(settings.identity.iterdir())
+        f"identity/{path.relative_to(settings.identity)}": path
+        # New keys too, as the edition that has them may hold by the time of a restoration.
+        for folder in (settings.identity, staged_keys(settings.identity))
+        for path in sorted(folder.glob("*"))
         if IDENTITY.fullmatch(path.name)
     }
     files: dict[str, bytes | Path] = {}

@@ -31,11 +31,8 @@ def difference(old: Federation, new: Federation) -> Difference:
     """Return the vendors that join, that leave, and that change their address or keys."""
     before = {member.name: member for member in old.vendors}
     after = {member.name: member for member in new.vendors}
-    changed = [
-        name
-        for name in before
-        if name in after and _about(before[name], before) != _about(after[name], before)
-    ]
+    stay = [name for name in before if name in after]
+    changed = [name for name in stay if _about(before[name], stay) != _about(after[name], stay)]
     return Difference(
         tuple(name for name in after if name not in before),
         tuple(name for name in before if name not in after),
@@ -43,8 +40,9 @@ def difference(old: Federation, new: Federation) -> Difference:
     )
 
 
-def _about(member: Member, peers: dict[str, Member]) -> tuple[object, ...]:
-    # Newcomers give every member further node keys, which are no change of the member itself.
+def _about(member: Member, peers: Sequence[str]) -> tuple[object, ...]:
+    # Newcomers give every member further node keys, and those for a vendor that leaves go with it:
+    # neither is a change of the member itself.
     keys = member.node_keys or {}
     known = tuple(keys.get(peer) for peer in peers if peer in keys)
     nodes = known if len(known) == len(peers) else None

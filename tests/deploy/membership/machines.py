@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from deploy.cli import app
 from deploy.membership.confirming import confirmations_beside
 from deploy.membership.federation_folder import FederationFolder
+from deploy.membership.member_request import read_member_request
 from deploy.membership.request import read_request
 from deploy.site.site_on_disk import SiteOnDisk, site_on_disk
 from strategies.errors import SrflmError
@@ -83,6 +84,21 @@ class Consortium:
         heard = [("--fingerprint", read_request(file).fingerprint) for file in files]
         options = [word for pair in heard for word in pair]
         self.srflm("federation", "admit", self.office.root, *files, *options)
+
+    def ask(self, vendor: str, command: str) -> Path:
+        """Let a member ask to leave or for new keys; return the consortium's copy of the file."""
+        told = self.srflm("site", command, self.site_folder(vendor)).output
+        ending = ".leave.toml" if command == "leave" else ".new-keys.toml"
+        file = self.site_folder(vendor) / f"{vendor}{ending}"
+        assert f"Send {file} to the consortium" in told
+        words = read_member_request(file).fingerprint
+        assert words in re.sub(r"\s+", " ", told)
+        return Path(shutil.copy(file, self.inbox(vendor).with_name(file.name)))
+
+    def admit_member(self, file: Path) -> str:
+        """Admit a member's request whose words the consortium has heard; return what is printed."""
+        heard = ("--fingerprint", read_member_request(file).fingerprint)
+        return self.srflm("federation", "admit", self.office.root, file, *heard).output
 
     def publish(self, *options: str) -> str:
         """Publish; return what was printed."""

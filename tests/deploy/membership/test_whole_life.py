@@ -112,7 +112,10 @@ def test_renewed_certificate_is_installed_by_the_same_command(consortium: Consor
 
 
 def test_member_leaves_and_does_not_come_back_by_itself(consortium: Consortium) -> None:
-    assert "Leaves: cygnus" in consortium.publish("--leaves", "cygnus")
+    printed = consortium.publish("--leaves", "cygnus")
+    assert "Leaves: cygnus" in printed
+    # Their keys for cygnus go with it, which is no change of their own.
+    assert "As before: aster, borealis" in printed and "New address or keys" not in printed
     assert consortium.office.editions()[-1].roster == ("aster", "borealis")
     consortium.publish()
     assert len(consortium.office.editions()) == 2
