@@ -22,6 +22,7 @@ from deploy.flower.environment import flower_environment
 from deploy.flower.internals import bundle_of
 from deploy.flower.programs import program
 from deploy.processes.bell import Bell
+from deploy.processes.company import Company
 from deploy.processes.family import ProcessFamily
 from deploy.simulation.private_superlink import free_port
 from tests.support.waiting import wait_for
@@ -153,6 +154,7 @@ class WarmSite:
     def __post_init__(self) -> None:
         for name in ("modules", "out", "bells", "notes"):
             (self.path / name).mkdir()
+        Company(self.path / "bells").want(self.peers)
         (self.path / "modules" / "tiny_app.py").write_text(APP)
         self.tls = write_loopback_tls(self.path)
         self.app = write_app(self.path / "tiny")
