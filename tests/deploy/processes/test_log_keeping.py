@@ -68,7 +68,11 @@ def test_old_files_are_not_rotated_again(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("number", [None, "", "1", str(os.getpid() + 1)])
+@pytest.mark.parametrize(
+    "number",
+    [None, "", "1", str(os.getpid() + 1)],
+    ids=["none", "empty", "init", "another"],  # the same for all workers of the tests
+)
 def test_logs_of_a_program_that_cannot_take_the_signal_stay(
     tmp_path: Path, number: str | None
 ) -> None:

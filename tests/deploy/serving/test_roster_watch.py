@@ -11,7 +11,7 @@ from deploy.serving.roster_watch import SETTLE_SECONDS, RosterWatch
 from srflm_flower.site.ledger import TermLedger
 from strategies.protocol.records import Edition, RosterChange, RunOrder
 from strategies.protocol.succession import Timeouts
-from tests.deploy.serving.test_launcher import FakeRuns
+from tests.deploy.serving.launcher_bench import FakeRuns
 from tests.support.records import FEDERATION, make_committed, make_record
 
 FIRST = Edition(federation=FEDERATION, roster=("a", "b"))
