@@ -1,6 +1,6 @@
 """A private linear layer on frozen public features: PBC, Dirichlet(0.5), ε = 8 and 1.
 
-The federation is ``examples/pbc/private-features.toml``, without the file of weights left out.
+The federation is ``examples/pbc/private-both-features.toml``, without the file of weights left out.
 Every seed has its own division of the data, and each method's noise is planned for it.  Settings
 were chosen on the validation images of the first seed; ``--tune`` measures them there beside their
 neighbours, on a copy of the data whose test images are the validation images, so that nothing can
@@ -30,7 +30,7 @@ from srflm_flower.comparison.summary import Table, tabulate
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "private-features.toml"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "private-both-features.toml"
 METHODS: tuple[Method, ...] = ("srflm", "fedavg")
 SEEDS = 5
 PROXIMAL = 0.1  # FedProx's μ, which no method here uses

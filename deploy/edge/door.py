@@ -10,7 +10,6 @@ the peer's SuperNode for that vendor connects (:mod:`deploy.processes.company`).
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,44 +17,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from clients.files.durable import write_durably
 from deploy.edge.nginx import DOOR
+from deploy.processes.sign import Sign, sign_in
 
 PATIENCE_SECONDS = 2.0
 SIGN_BYTES = 200
-MOST = 2**53
 TOGETHER = 8
 """Calls at a time: a peer that does not answer must not make the others wait."""
-
-
-@dataclass(frozen=True)
-class Sign:
-    """How far a site is: its last committed term, and the number of the run order in force."""
-
-    term: int = 0
-    order: int = 0
-
-    def is_ahead_of(self, other: Sign) -> bool:
-        """Return whether it has a term or an order that the other lacks."""
-        return self.term > other.term or self.order > other.order
-
-    def show(self, file: Path) -> None:
-        """Write it for whoever looks; raises :class:`strategies.errors.RunFolderError`."""
-        write_durably(file, json.dumps({"term": self.term, "order": self.order}).encode())
-
-
-def sign_file(run: Path) -> Path:
-    """Return the file in a site's folder ``run`` that its edge shows to whoever looks."""
-    return run / "edge" / "sign.json"
-
-
-def _sign_in(answer: bytes) -> Sign:
-    """Return the sign in a peer's answer; a peer may write anything there."""
-    try:
-        found = json.loads(answer)
-        return Sign(min(int(found["term"]), MOST), min(int(found["order"]), MOST))
-    except (ValueError, TypeError, KeyError, OverflowError):
-        return Sign()
 
 
 @dataclass(frozen=True)
@@ -72,7 +40,7 @@ class Door:
     def look(self, peer: str) -> Sign | None:
         """Return the sign at a peer's door, or None if nobody answers; nothing happens there."""
         answer = self._call(peer, DOOR["alive"])
-        return _sign_in(answer) if answer is not None else None
+        return sign_in(answer) if answer is not None else None
 
     def look_at(self, peers: Collection[str]) -> frozenset[str]:
         """Return those of ``peers`` whose edges answer; nothing happens there."""

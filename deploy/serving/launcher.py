@@ -19,12 +19,12 @@ from pathlib import Path
 
 from clients.files.event_log import EventLog
 from deploy.edge.clock_check import watch_clocks
-from deploy.edge.door import Sign
 from deploy.processes.backoff import Backoff
 from deploy.processes.bell import Bell
 from deploy.processes.company import NEXT_SERVERS, Company
 from deploy.processes.config import load_config
 from deploy.processes.private import keep_private
+from deploy.processes.sign import Sign
 from deploy.processes.supervisor import ROSTER_CHANGED
 from deploy.serving.job import JobOutcome, ServerJob
 from deploy.serving.lookout import Doubts, Lookout

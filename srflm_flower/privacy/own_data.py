@@ -11,6 +11,7 @@ SHIPPED = (
     "pbc-dirichlet-1.0",
     "pbc-private",
     "pbc-private-features",
+    "pbc-private-both-features",
 )
 """The names of the federations in ``examples/pbc``."""
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.edge.door import Sign
 from deploy.processes.company import Company
+from deploy.processes.sign import Sign
 from deploy.serving.lookout import Lookout
 from deploy.site.unreached import read_unreached, unreached_file
 from strategies.protocol.quorum import grant

@@ -36,6 +36,9 @@ IDENTITIES = {
     "pbc/private-features.toml": (
         "f37d4ce9039bbe80fa3da3cfb4705fab255f3ac05f53950254688857c57a07eb"
     ),
+    "pbc/private-both-features.toml": (
+        "296ec54838b8610759f2c91bfc8034030640296cc021eac7023094ffd5a245b4"
+    ),
     "phantom/federation.toml": "621c5cc44305631568e4382e65aec33aea517912617fa3a1db9c5652d69d1e95",
     "phantom-lowdose/federation.toml": (
         "3cdcdd504fca1cc548fa60b568132bbf5a29e217025cb624372c71317d44ce30"
