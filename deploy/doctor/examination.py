@@ -232,8 +232,7 @@ class Examination:
 
     def _machine(self, federation: Federation, network: NetworkFacts | None) -> Iterator[Line]:
         needs = training_need(federation, network.size) if network is not None else None
-        up, members = self.running.up, len(federation.roster)
-        return machine_lines(machine_facts(self.settings, members, network, needs, up))
+        return machine_lines(machine_facts(self.settings, network, needs, self.running.up))
 
     def _address(self, federation: Federation) -> Line:
         return address_line(address_facts(self.site.vendor, self.settings, federation))

@@ -90,7 +90,6 @@ class MachineFacts:
     free_disk: int
     free_files: int | None
     model: int
-    members: int
     memory: int
     free_memory: int
     needs: Need | None

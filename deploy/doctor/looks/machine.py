@@ -24,7 +24,7 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def machine_facts(
-    settings: SiteSettings, members: int, network: NetworkFacts | None, needs: Need | None, up: bool
+    settings: SiteSettings, network: NetworkFacts | None, needs: Need | None, up: bool
 ) -> MachineFacts:
     """Return the facts about the machine; ``network`` is what was found out about the network."""
     place = next(path for path in (settings.state, *settings.state.parents) if path.exists())
@@ -33,7 +33,6 @@ def machine_facts(
         free_disk=disk.f_bavail * disk.f_frsize,
         free_files=disk.f_favail if disk.f_files else None,  # some file systems have no number
         model=network.sent if network is not None else 0,
-        members=members,
         memory=_limit(memory.total) + psutil.swap_memory().total,
         free_memory=min(memory.available, _limit(memory.total)),
         needs=needs,

@@ -15,9 +15,10 @@ temporary files while they are written."""
 ROOM: Final = 256 * 2**20
 """Bytes for ledger, message log, and the logs of a run."""
 FEW_FILES: Final = 1000
-PROGRAMS: Final = 600 * 2**20
-MEMBER: Final = 55 * 2**20
-"""Bytes of memory that a site's programs take with nothing to do, and for each member."""
+PROGRAMS: Final = 950 * 2**20
+"""Bytes of memory that a site's programs take in a run of a small model, however many members."""
+WORKER: Final = 450 * 2**20
+"""The part of these that a site without a run gives back, and will take again."""
 
 
 def machine_lines(facts: MachineFacts) -> Iterator[Line]:
@@ -43,10 +44,10 @@ def _disk(facts: MachineFacts) -> Line:
 
 
 def _memory(facts: MachineFacts) -> Line:
-    # A site that is up has its programs in memory already.
-    idle = 0 if facts.up else PROGRAMS + MEMBER * facts.members
+    # A site that is up has its programs in memory already, all but a worker that rests.
+    idle = WORKER if facts.up else PROGRAMS
     on_cpu = facts.needs if facts.device == "cpu" else None
-    least = (PROGRAMS + MEMBER * facts.members) + (on_cpu.least if on_cpu else 0)
+    least = PROGRAMS + (on_cpu.least if on_cpu else 0)
     likely = idle + (on_cpu.likely if on_cpu else 0)
     about = "programs and a training step take" if on_cpu else "the programs take"
     found = (
