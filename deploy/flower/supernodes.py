@@ -66,7 +66,7 @@ class Keeper:
         children = KeptChildren((), lambda peer: self._start(links[peer]), _print_end)
         try:
             while not self.stopping:
-                children.names = [peer for peer in links if company.wants(peer)]
+                children.names = company.wanted(links)
                 children.tend()
                 time.sleep(LOOK_SECONDS)
         finally:

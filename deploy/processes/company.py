@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,13 @@ class Company:
         A bell or message of the future, after a clock was set back, counts as one of now.
         """
         return self._heard_lately(peer, last_message) or peer in self._named()
+
+    def wanted(self, peers: Iterable[str]) -> list[str]:
+        """Return those of ``peers`` to which a connection is wanted."""
+        named = (
+            self._named()
+        )  # once: this is asked ten times a second, however many peers there are
+        return [peer for peer in peers if peer in named or self._heard_lately(peer)]
 
     def needs(self, program: str) -> bool:
         """Return whether a program with a bell of its own is needed."""

@@ -46,6 +46,7 @@ class Lookout:
     _misses: int = 0
     _lost: set[str] = field(default_factory=set)
     _told: dict[str, Sign] = field(default_factory=dict)
+    _written: frozenset[str] = frozenset()
     _looked: float = 0.0
     _turn: int = 0
 
@@ -54,10 +55,9 @@ class Lookout:
         watched = self.awaited
         if watched != self._watched:
             self._watched, self._misses = watched, 0
-            self._write()
         if watched is not None:
             self._misses = 0 if self._hear(watched) else self._misses + 1
-            self._write()
+        self._write()
         if self.peers and self.clock() - self._looked >= ROUND_SECONDS:
             self._looked, self._turn = self.clock(), self._turn + 1
             self._hear(self.peers[self._turn % len(self.peers)])
@@ -96,8 +96,12 @@ class Lookout:
         return True
 
     def _write(self) -> None:
+        gone, before = self.unreached(), self._written
+        if not gone and not before:
+            return  # most of the time
+        self._written = gone  # each time anew: an old file does not count
         with suppress(SrflmError):  # on a full disk nobody else knows: the time-outs remain
-            write_unreached(self.note, self.unreached())
+            write_unreached(self.note, gone)
 
 
 @dataclass

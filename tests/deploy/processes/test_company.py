@@ -33,6 +33,7 @@ def test_those_that_may_serve_next_are_wanted_until_others_are(tmp_path: Path) -
     company = Company(tmp_path)
     company.want(["b", "c"])
     assert company.wants("b") and company.wants("c") and not company.wants("d")
+    assert company.wanted("abcd") == ["b", "c"]
     company.want(["d"])
     assert company.wants("d") and not company.wants("b")
     company.want(())
