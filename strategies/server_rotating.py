@@ -233,9 +233,7 @@ class ServerRotating(OwnLoop):
         # Attempt 0 needs no votes, so with every node known the opening can be skipped.
         if everyone and attempt == 0:
             term.node_of = everyone
-            for vendor in self.plan.roster:
-                if vendor not in everyone:
-                    term.note_failure(vendor, "open", None)
+            term.note_missing()
         else:
             plan, self._next_opening = self._next_opening, self.plan
             open_term(term, self._conversation(term), grid, plan, self.journal, self.order)

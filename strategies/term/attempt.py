@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 from strategies.errors import CODE, NO_REPLY, FederationStopped
 from strategies.protocol.messages import Envelope, Reply
@@ -136,6 +137,12 @@ class Attempt:
         ):
             code, signature = NO_REPLY, ""
         self.note_absence(vendor, phase, code, signature)
+
+    def note_missing(self, failed: Mapping[str, Reply] = MappingProxyType({})) -> None:
+        """Note the vendors without a node as absent in the opening; ``failed`` say why."""
+        for vendor in self.roster:
+            if vendor not in self.node_of:
+                self.note_failure(vendor, "open", failed.get(vendor))
 
     def note_work(self, reply: Reply, round_number: int, role: Role) -> None:
         """Note the ballot, the gradient steps, and the signature of a vendor's work."""

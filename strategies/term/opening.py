@@ -106,9 +106,7 @@ def open_term(
         answers.gather(opening, [term.node_of[vendor] for vendor in caught_up])
     # Every later step goes through vendors in the order of the roster, not of their replies.
     term.node_of = {v: term.node_of[v] for v in plan.roster if v in term.node_of}
-    for vendor in plan.roster:
-        if vendor not in term.node_of:
-            term.note_failure(vendor, "open", answers.failed.get(vendor))
+    term.note_missing(answers.failed)
     codes = sorted(set(answers.codes.values()))
     reasons = f" (others: {', '.join(codes)})" if codes else ""
     ready, did = len(term.node_of), "were ready when the term was opened"
