@@ -7,7 +7,6 @@ it; that no thief of the key has, shows its fingerprint, twelve words over the t
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +16,11 @@ import tomlkit
 from pydantic import Field
 
 from clients.files.durable import write_durably
-from deploy.identity.words import words_of
-from deploy.membership.request import Request, check_request
+from deploy.membership.request import Request, Signed, check_request
 from deploy.membership.toml_file import read_toml
-from deploy.processes.config import Strict
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.federation.federation import Federation
 from strategies.errors import ConfigurationError, DeploymentError
-from strategies.protocol.records import canonical_json
 from strategies.protocol.signatures import VendorKeys
 
 Wish = Literal["leave", "new-keys"]
@@ -37,13 +33,15 @@ HEADER: Final = """\
 """
 
 
-class MemberRequest(Strict):
+class MemberRequest(Signed):
     """What a member asks for, with its signature (Ed25519, hexadecimal) over all the rest.
 
     ``federation`` is the federation's name and ``first`` the hash of its first edition; ``edition``
     and ``edition_hash`` are of the one in force at the site.  ``signing_key`` is the key that signs
     this.  ``keys`` are the new ones, in a request of their own that is signed with the new key.
     """
+
+    says = "member-request"
 
     schema_version: Literal[1]
     asks: Wish
@@ -55,22 +53,6 @@ class MemberRequest(Strict):
     signing_key: str = Field(pattern=r"^[0-9a-f]{64}$")
     signature: str = ""
     keys: Request | None = None
-
-    @property
-    def statement(self) -> bytes:
-        """What the site signs: everything but the signature."""
-        plain = self.model_dump(mode="json", exclude={"signature"})
-        return canonical_json({"says": "member-request", **plain})
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hexadecimal) of what the site signs."""
-        return hashlib.sha256(self.statement).hexdigest()
-
-    @property
-    def fingerprint(self) -> str:
-        """The twelve words to compare by telephone."""
-        return words_of(self.digest)
 
 
 def ask(site: SiteOnDisk, asks: Wish, keys: Request | None = None) -> Path:

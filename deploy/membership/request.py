@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import tomlkit
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -43,27 +43,16 @@ AGAIN: Final = "have the site run `srflm site init`, and send what it names"
 NodeKey = Annotated[str, Field(pattern=r"^ecdsa-sha2-nistp384 [A-Za-z0-9+/=]+$")]
 
 
-class Request(Strict):
-    """A site's request, with its self-signature (Ed25519, hexadecimal) over all the rest.
+class Signed(Strict):
+    """A request with the fingerprint of all that its signature covers; ``says`` is its kind."""
 
-    ``node_key`` is for the site's own SuperLink; of ``spare_node_keys`` the consortium takes one
-    for each other member.
-    """
-
-    schema_version: Literal[1]
-    vendor: str
-    address: str
-    signing_key: str = Field(pattern=r"^[0-9a-f]{64}$")
-    node_key: NodeKey
-    spare_node_keys: tuple[NodeKey, ...]
-    certificate_request: str
-    signature: str = ""
+    says: ClassVar[str]
 
     @property
     def statement(self) -> bytes:
         """What the site signs: everything but the signature."""
         plain = self.model_dump(mode="json", exclude={"signature"})
-        return canonical_json({"says": "request", **plain})
+        return canonical_json({"says": self.says, **plain})
 
     @property
     def digest(self) -> str:
@@ -74,6 +63,25 @@ class Request(Strict):
     def fingerprint(self) -> str:
         """The twelve words to compare by telephone."""
         return words_of(self.digest)
+
+
+class Request(Signed):
+    """A site's request, with its self-signature (Ed25519, hexadecimal) over all the rest.
+
+    ``node_key`` is for the site's own SuperLink; of ``spare_node_keys`` the consortium takes one
+    for each other member.
+    """
+
+    says = "request"
+
+    schema_version: Literal[1]
+    vendor: str
+    address: str
+    signing_key: str = Field(pattern=r"^[0-9a-f]{64}$")
+    node_key: NodeKey
+    spare_node_keys: tuple[NodeKey, ...]
+    certificate_request: str
+    signature: str = ""
 
     @property
     def host(self) -> str:

@@ -14,7 +14,7 @@ from deploy.operating.running import bring_down
 from deploy.site.deployed_site import site_anew
 from deploy.site.layout import free_block
 from tests.deploy.membership.machines import Consortium
-from tests.federation.test_whole_life import PATIENT, members, run_on
+from tests.federation.test_whole_life import members, run_on, set_to_work
 from tests.support.commands import SRFLM, run
 from tests.support.sites import processes_about
 from tests.support.waiting import wait_until
@@ -55,16 +55,7 @@ def has_new_keys(consortium: Consortium, vendor: str) -> bool:
 
 
 def test_new_keys_at_home_and_away_and_then_a_leave(consortium: Consortium, tmp_path: Path) -> None:
-    consortium.create("--image-size", "16", "--rounds", "2")
-    text = consortium.office.agreed.read_text()
-    small = text.replace("examples = ", "examples = 60 # ").partition("[run]")[0] + PATIENT
-    consortium.office.agreed.write_text(small)
-    consortium.begin(*ROSTER)
-    for vendor in ROSTER:
-        consortium.srflm("up", consortium.site_folder(vendor), "--detach")
-    wait_until(lambda: members(consortium, *ROSTER), "the sites do not see each other")
-    consortium.srflm("run", consortium.site_folder("aster"), "--rounds", "500", "--detach")
-    run_on(consortium, *ROSTER)
+    set_to_work(consortium, *ROSTER)
 
     # It runs, and switches by itself.
     ask(consortium, "aster", "rotate-keys")

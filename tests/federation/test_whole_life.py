@@ -62,17 +62,22 @@ def run_on(consortium: Consortium, *vendors: str) -> None:
     )
 
 
-def test_newcomer_is_a_member_after_five_commands_and_an_approval(consortium: Consortium) -> None:
+def set_to_work(consortium: Consortium, *vendors: str) -> None:
+    """Let these become a federation by commands, come up, and commit two rounds of a long run."""
     consortium.create("--image-size", "16", "--rounds", "2")
     text = consortium.office.agreed.read_text()
     small = text.replace("examples = ", "examples = 60 # ").partition("[run]")[0] + PATIENT
     consortium.office.agreed.write_text(small)
-    consortium.begin(*FIRST)
-    for vendor in FIRST:
+    consortium.begin(*vendors)
+    for vendor in vendors:
         consortium.srflm("up", consortium.site_folder(vendor), "--detach")
-    wait_until(lambda: members(consortium, *FIRST), "the first sites do not see each other")
-    consortium.srflm("run", consortium.site_folder("aster"), "--rounds", "500", "--detach")
-    run_on(consortium, *FIRST)
+    wait_until(lambda: members(consortium, *vendors), "the sites do not see each other")
+    consortium.srflm("run", consortium.site_folder(vendors[0]), "--rounds", "500", "--detach")
+    run_on(consortium, *vendors)
+
+
+def test_newcomer_is_a_member_after_five_commands_and_an_approval(consortium: Consortium) -> None:
+    set_to_work(consortium, *FIRST)
 
     began = time.monotonic()
     consortium.commands.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,6 @@ from tests.deploy.membership.machines import Consortium
 from tests.deploy.membership.running import running_consortium
 
 FIRST = ("aster", "borealis", "cygnus")
-
-
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which three sites have become members."""
-    folder = tmp_path_factory.mktemp("begun")
-    Consortium(folder).begin(*FIRST)
-    return folder
-
-
-@pytest.fixture
-def consortium(begun: Path, tmp_path: Path) -> Consortium:
-    shutil.copytree(begun, tmp_path / "c")
-    return Consortium(tmp_path / "c")
 
 
 def test_request_names_vendor_federation_and_edition_and_has_public_parts_only(

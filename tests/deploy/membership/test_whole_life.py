@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -19,20 +18,6 @@ from strategies.errors import ConfigurationError
 from tests.deploy.membership.machines import Consortium
 
 FIRST = ("aster", "borealis", "cygnus")
-
-
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which three sites have become members."""
-    folder = tmp_path_factory.mktemp("begun")
-    Consortium(folder).begin(*FIRST)
-    return folder
-
-
-@pytest.fixture
-def consortium(begun: Path, tmp_path: Path) -> Consortium:
-    shutil.copytree(begun, tmp_path / "c")
-    return Consortium(tmp_path / "c")
 
 
 def test_first_members_may_come_up_and_no_private_key_has_travelled(consortium: Consortium) -> None:

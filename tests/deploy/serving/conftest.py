@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.deploy.serving.launcher_bench import Bench
 from tests.support.quick_sites import QuickFederation, quick_federation
 
 
@@ -16,3 +18,17 @@ def kept(
     """Return the sites of the vendors in the test file's ``NAMES``, for all of its tests."""
     with quick_federation(tmp_path_factory.mktemp("sites"), request.module.NAMES) as federation:
         yield federation
+
+
+@pytest.fixture
+def elected(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path, "a")
+    bench.sync()
+    return bench
+
+
+@pytest.fixture
+def next_in_line(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path, "b")
+    bench.sync()
+    return bench

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from srflm_flower.site.lapses import ALL_TERMS, FORGETFUL
 from strategies.protocol.quorum import grant
 from strategies.protocol.records import Absence
@@ -16,20 +14,6 @@ from tests.deploy.serving.launcher_bench import Bench
 from tests.support.records import make_committed, make_record
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def elected(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path, "a")
-    bench.sync()
-    return bench
-
-
-@pytest.fixture
-def next_in_line(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path, "b")
-    bench.sync()
-    return bench
 
 
 def test_nothing_is_started_before_the_site_has_asked_what_it_missed(tmp_path: Path) -> None:

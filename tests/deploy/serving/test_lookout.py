@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from deploy.processes.company import Company
 from deploy.processes.sign import Sign
 from deploy.serving.lookout import Lookout
@@ -14,20 +12,6 @@ from strategies.protocol.quorum import grant
 from strategies.protocol.records import Absence
 from tests.deploy.serving.launcher_bench import RANKING, Bench
 from tests.support.records import make_committed, make_record
-
-
-@pytest.fixture
-def elected(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path, "a")
-    bench.sync()
-    return bench
-
-
-@pytest.fixture
-def next_in_line(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path, "b")
-    bench.sync()
-    return bench
 
 
 class Doors:
