@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+
+from deploy.edge.asking import ask_peer
 
 TOLERATED_SECONDS = 60.0  # a warning long before Flower's limit of 300 s
 PATIENCE_SECONDS = 5.0
@@ -20,23 +20,10 @@ def clock_difference(port: int, root_certificate: Path) -> float | None:
 
     ``port`` is the loopback port of this site's edge that leads to the peer.
     """
-    context = ssl.create_default_context(cafile=str(root_certificate))
-    connection = http.client.HTTPSConnection(
-        "127.0.0.1", port, timeout=PATIENCE_SECONDS, context=context
-    )
-    try:
-        before = time.time()
-        # Unsigned, so the peer's edge refuses it; but every answer, even a refusal, has a date.
-        connection.request("POST", CALL, body=b"")
-        answer = connection.getresponse()
-        after = time.time()
-        if answer.status >= 500:  # from this site's own edge, which cannot reach the peer
-            return None
-        return ahead_of(answer.getheader("Date"), before, after)
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+    before = time.time()
+    # Unsigned, so the peer's edge refuses it; but every answer, even a refusal, has a date.
+    answer = ask_peer(port, root_certificate, "POST", CALL, PATIENCE_SECONDS)
+    return ahead_of(answer.date, before, time.time()) if answer is not None else None
 
 
 def ahead_of(date: str | None, before: float, after: float) -> float | None:

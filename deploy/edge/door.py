@@ -9,19 +9,17 @@ the peer's SuperNode for that vendor connects (:mod:`deploy.processes.company`).
 
 from __future__ import annotations
 
-import http.client
-import ssl
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from deploy.edge.asking import Answer, ask_peer
 from deploy.edge.nginx import DOOR
 from deploy.processes.sign import Sign, sign_in
 
 PATIENCE_SECONDS = 2.0
-SIGN_BYTES = 200
 TOGETHER = 8
 """Calls at a time: a peer that does not answer must not make the others wait."""
 
@@ -40,7 +38,7 @@ class Door:
     def look(self, peer: str) -> Sign | None:
         """Return the sign at a peer's door, or None if nobody answers; nothing happens there."""
         answer = self._call(peer, DOOR["alive"])
-        return sign_in(answer) if answer is not None else None
+        return sign_in(answer.body) if answer is not None else None
 
     def look_at(self, peers: Collection[str]) -> frozenset[str]:
         """Return those of ``peers`` whose edges answer; nothing happens there."""
@@ -54,18 +52,5 @@ class Door:
             answers = zip(known, pool.map(partial(self._call, path=DOOR[call]), known), strict=True)
             return frozenset(peer for peer, answer in answers if answer is not None)
 
-    def _call(self, peer: str, path: str) -> bytes | None:
-        """Return the peer's answer, at most its first bytes, or None without one."""
-        context = ssl.create_default_context(cafile=str(self.root_certificate))
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.ways_out[peer], timeout=PATIENCE_SECONDS, context=context
-        )
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            # From 500 on it is this site's own edge, which cannot reach the peer.
-            return answer.read(SIGN_BYTES) if answer.status < 500 else None
-        except (OSError, http.client.HTTPException):
-            return None
-        finally:
-            connection.close()
+    def _call(self, peer: str, path: str) -> Answer | None:
+        return ask_peer(self.ways_out[peer], self.root_certificate, "GET", path, PATIENCE_SECONDS)

@@ -111,7 +111,7 @@ class OwnSuperLink:
                 # With all nodes' ids in its task, an elected server can train at once, without a
                 # round of questions.
                 update["nodes"] = online
-            elif not everyone or task.kind != "serve":
+            else:
                 update |= self._gather(members, doubted)
             task = task.model_copy(update=update)
             run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
