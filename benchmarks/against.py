@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.machine import this_machine
-from benchmarks.markdown import table
-from benchmarks.section import section
-from benchmarks.spread import Spread, alternate, ratios, spread
+from benchmarks.measuring.machine import this_machine
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.section import section
+from benchmarks.measuring.spread import Spread, alternate, ratios, spread
 
 # The last commit before elected servers and restored copies were no longer trusted.
 BEFORE = "85b0aaf"

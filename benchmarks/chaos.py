@@ -26,8 +26,8 @@ from benchmarks.chaos_faults import Fault, bring_back, small_disk
 from benchmarks.faults.clock import Clock
 from benchmarks.faults.links import own_loopback
 from benchmarks.faults.striker import KINDS, Striker
-from benchmarks.machine import this_machine
-from benchmarks.section import section
+from benchmarks.measuring.machine import this_machine
+from benchmarks.measuring.section import section
 from deploy.operating.local_consortium import bring_up_all, make_or_open, unseen
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.running import bring_down

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.section import main
+from benchmarks.measuring.section import main
 from clients.settings import NpzData
 from srflm_flower.comparison.compare import compare
 from srflm_flower.comparison.methods import METHODS, Method

@@ -17,8 +17,8 @@ from statistics import median
 from benchmarks.chaos import small_federation
 from benchmarks.chaos_faults import kill_site, serving_now
 from benchmarks.deployment_cost import Sites, events, with_sites
-from benchmarks.markdown import table
-from benchmarks.section import main
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.section import main
 from deploy.operating.run_orders import order_rounds
 
 LONGEST_SECONDS = 600.0

@@ -21,9 +21,9 @@ import psutil
 
 from benchmarks.chaos import small_federation
 from benchmarks.chaos_faults import processes_of
-from benchmarks.markdown import table
-from benchmarks.process_memory import MIB, resident
-from benchmarks.section import main
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.process_memory import MIB, resident
+from benchmarks.measuring.section import main
 from clients.files.rotation import all_lines
 from deploy.operating.local_consortium import bring_up_all, make_or_open
 from deploy.operating.run_orders import order_rounds

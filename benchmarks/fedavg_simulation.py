@@ -9,7 +9,7 @@ from pathlib import Path
 import tomlkit
 
 from benchmarks.fedavg_app.server_app import ROUNDS_FILE
-from benchmarks.round_times import RoundEnd, read_round_ends
+from benchmarks.measuring.round_times import RoundEnd, read_round_ends
 from deploy.flower.environment import flower_environment
 from deploy.flower.programs import program
 from deploy.processes.family import process_family

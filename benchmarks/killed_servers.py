@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks.chaos_faults import bring_back, kill_site, serving_now
 from benchmarks.compare_pbc import missing_data
-from benchmarks.markdown import table
-from benchmarks.section import main
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.section import main
 from deploy.operating.local_consortium import bring_up_all, make_or_open
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.running import bring_down

@@ -29,9 +29,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from torch import nn
 
-from benchmarks.markdown import table
-from benchmarks.section import main
-from benchmarks.spread import Spread, alternate, ratios
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.section import main
+from benchmarks.measuring.spread import Spread, alternate, ratios
 from clients.data.case_cache import CaseCache
 from clients.data.manifest import untouched
 from clients.data.manifest.indexing import Keys, index_folder

@@ -14,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import table
-from benchmarks.process_memory import disk_use, simulation_memory
-from benchmarks.round_times import RoundEnd, seconds_a_round
-from benchmarks.section import main
-from benchmarks.spread import Trend, trend
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.process_memory import disk_use, simulation_memory
+from benchmarks.measuring.round_times import RoundEnd, seconds_a_round
+from benchmarks.measuring.section import main
+from benchmarks.measuring.spread import Trend, trend
 from deploy.simulation.simulation import simulate
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.compare_pbc import missing_data
-from benchmarks.machine import this_machine
-from benchmarks.markdown import table
-from benchmarks.section import section
+from benchmarks.measuring.machine import this_machine
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.section import section
 from clients.settings import FileData
 from srflm_flower.attacks.poisoning import KINDS, Attack, Kind
 from srflm_flower.attacks.resilience import (

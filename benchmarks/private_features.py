@@ -20,9 +20,9 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.compare_pbc import missing_data
-from benchmarks.machine import this_machine
-from benchmarks.markdown import table as markdown_table
-from benchmarks.section import section
+from benchmarks.measuring.machine import this_machine
+from benchmarks.measuring.markdown import table as markdown_table
+from benchmarks.measuring.section import section
 from clients.settings import NpzData
 from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
 from srflm_flower.comparison.private_plans import at_seed

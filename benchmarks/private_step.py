@@ -24,9 +24,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.markdown import table
-from benchmarks.section import main
-from benchmarks.spread import Spread, alternate, ratios, spread
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.section import main
+from benchmarks.measuring.spread import Spread, alternate, ratios, spread
 from clients.data.vendor_data import Split
 from clients.networks.build import initial_network
 from clients.privacy.gradients.gradients import MODES

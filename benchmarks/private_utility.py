@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.compare_pbc import missing_data
-from benchmarks.markdown import table as markdown_table
-from benchmarks.section import main
+from benchmarks.measuring.markdown import table as markdown_table
+from benchmarks.measuring.section import main
 from srflm_flower.comparison.compare import compare
 from srflm_flower.comparison.methods import Method
 from srflm_flower.comparison.summary import Table, tabulate

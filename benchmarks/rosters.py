@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import mean, median
 
 from benchmarks.many_vendors import measure, small_federation
-from benchmarks.markdown import table
-from benchmarks.section import main
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.section import main
 from strategies.protocol.records import TermRecord
 
 ROSTERS = (10, 50, 200)

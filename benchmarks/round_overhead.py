@@ -22,10 +22,15 @@ from statistics import median
 from typing import Any
 
 from benchmarks.fedavg_simulation import simulate_fedavg
-from benchmarks.markdown import table
-from benchmarks.round_times import WARM_UP_ROUNDS, RoundEnd, check_equal_work, seconds_a_round
-from benchmarks.section import main
-from benchmarks.spread import Spread, alternate, ratios, spread
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.round_times import (
+    WARM_UP_ROUNDS,
+    RoundEnd,
+    check_equal_work,
+    seconds_a_round,
+)
+from benchmarks.measuring.section import main
+from benchmarks.measuring.spread import Spread, alternate, ratios, spread
 from deploy.simulation.simulation import simulate
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes

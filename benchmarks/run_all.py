@@ -28,8 +28,8 @@ from benchmarks import (
     secure_aggregation,
     throughput,
 )
-from benchmarks.machine import this_machine
-from benchmarks.section import Benchmark, measure, section
+from benchmarks.measuring.machine import this_machine
+from benchmarks.measuring.section import Benchmark, measure, section
 from benchmarks.study import __main__ as study
 
 BENCHMARKS: Mapping[str, Benchmark] = {

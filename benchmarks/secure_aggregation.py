@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Context, Error, Message, RecordDict
 from torch import nn
 
-from benchmarks.markdown import table
-from benchmarks.round_times import UnequalWork
-from benchmarks.section import main
-from benchmarks.spread import Spread, spread
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.round_times import UnequalWork
+from benchmarks.measuring.section import main
+from benchmarks.measuring.spread import Spread, spread
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
 from srflm_flower.client_app import answer_at

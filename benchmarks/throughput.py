@@ -18,11 +18,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.markdown import table
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.round_times import UnequalWork
+from benchmarks.measuring.section import main
+from benchmarks.measuring.spread import Spread, alternate, ratios, spread
 from benchmarks.plain_training import plain_train
-from benchmarks.round_times import UnequalWork
-from benchmarks.section import main
-from benchmarks.spread import Spread, alternate, ratios, spread
 from clients.data.vendor_data import Split
 from clients.networks.build import initial_network
 from clients.networks.weights import get_weights, set_weights

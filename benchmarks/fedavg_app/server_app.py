@@ -9,7 +9,7 @@ from flwr.app import ArrayRecord, Context, MetricRecord, RecordDict
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
-from benchmarks.round_times import RoundEnd, append_round_end
+from benchmarks.measuring.round_times import RoundEnd, append_round_end
 from clients.networks.build import initial_network
 from clients.networks.weights import get_weights
 from srflm_flower.run.folder import RunFolder

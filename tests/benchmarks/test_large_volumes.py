@@ -15,7 +15,7 @@ from benchmarks.large_volumes import (
     faster_again,
     training_ratio,
 )
-from benchmarks.spread import spread
+from benchmarks.measuring.spread import spread
 from clients.data.manifest import untouched
 
 

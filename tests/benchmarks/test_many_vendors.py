@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.many_vendors import AtRoundEnd, ManyVendors, small_federation
-from benchmarks.process_memory import MIB, disk_use, own_simulations, resident
-from benchmarks.round_times import RoundEnd
+from benchmarks.measuring.process_memory import MIB, disk_use, own_simulations, resident
+from benchmarks.measuring.round_times import RoundEnd
 
 
 def many_vendors(memory: list[float]) -> ManyVendors:

@@ -6,9 +6,9 @@ from importlib import metadata
 
 import pytest
 
-from benchmarks.machine import Machine, this_machine
-from benchmarks.markdown import table
-from benchmarks.section import section
+from benchmarks.measuring.machine import Machine, this_machine
+from benchmarks.measuring.markdown import table
+from benchmarks.measuring.section import section
 
 
 def test_table_is_markdown() -> None:

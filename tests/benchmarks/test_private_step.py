@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measuring.spread import spread
 from benchmarks.private_step import PrivateStep, PrivateSteps, Step, run
-from benchmarks.spread import spread
 
 
 def measured(ratio: float, memory: float) -> PrivateStep:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.measuring.round_times import RoundEnd
+from benchmarks.measuring.spread import spread
 from benchmarks.round_overhead import (
     CASES,
     COMMIT,
@@ -13,8 +15,6 @@ from benchmarks.round_overhead import (
     SrflmTimes,
     same_work_federation,
 )
-from benchmarks.round_times import RoundEnd
-from benchmarks.spread import spread
 
 PHASES = {"open": 0.1, "train": 2.0, "finetune": 1.0, "evaluate": 0.2, COMMIT: 0.1}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.round_times import (
+from benchmarks.measuring.round_times import (
     RoundEnd,
     UnequalWork,
     append_round_end,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compare_pbc import EXAMPLES, PARTITIONS, Compared, Comparisons, missing_data
+from benchmarks.measuring.section import Result
 from benchmarks.run_all import BENCHMARKS, main, run_all
-from benchmarks.section import Result
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 
 

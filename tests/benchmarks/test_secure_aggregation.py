@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.round_times import UnequalWork
+from benchmarks.measuring.round_times import UnequalWork
 from benchmarks.secure_aggregation import SecureAggregation, _check_same, measure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.spread import Trend, alternate, ratios, spread, trend
+from benchmarks.measuring.spread import Trend, alternate, ratios, spread, trend
 
 
 def test_spread_is_the_median_and_the_range() -> None:

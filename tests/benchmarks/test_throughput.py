@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.measuring.round_times import UnequalWork
+from benchmarks.measuring.spread import spread
 from benchmarks.plain_training import plain_train
-from benchmarks.round_times import UnequalWork
-from benchmarks.spread import spread
 from benchmarks.throughput import (
     BATCHES,
     Throughput,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.machine import Machine, this_machine
+from benchmarks.measuring.machine import Machine, this_machine
 
 
 class Result(Protocol):

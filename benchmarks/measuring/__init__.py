@@ -1,0 +1,1 @@
+"""What the benchmarks measure with, and the sections of the results that they print."""
