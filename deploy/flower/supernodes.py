@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,8 @@ NEEDED_BY_ALL = (
 )
 LOOK_SECONDS = 0.1  # between two looks for ended children
 MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
+REMIND_SECONDS = 5.0
+"""Between two rings for a message that has no reply yet: its worker may have ended meanwhile."""
 
 
 @dataclass
@@ -101,17 +104,17 @@ def serve(config: SupernodesConfig, link: Link) -> None:
     run_supernode(options(config, link), guard, hooks(config, link), note, size)
 
 
-def hooks(config: SupernodesConfig, link: Link) -> Hooks:
+def hooks(config: SupernodesConfig, link: Link, clock: Callable[[], float] = time.time) -> Hooks:
     """Return this SuperNode's hooks, which wait for its bell and longer the quieter the peer is."""
     # The site rings a peer's bell when that peer is about to serve, so that a SuperNode need not
     # poll often in between.
     own, worker = Bell(config.bells / link.peer), Bell(config.bells / WORKER_BELL)
-    company = Company(config.bells)
-    last_message = asked = time.time()
+    company = Company(config.bells, clock)
+    last_message = asked = reminded = clock()
 
     def on_message() -> None:
-        nonlocal last_message, asked
-        last_message = asked = time.time()
+        nonlocal last_message, asked, reminded
+        last_message = asked = reminded = clock()
         worker.ring()
 
     def idle() -> None:
@@ -119,11 +122,16 @@ def hooks(config: SupernodesConfig, link: Link) -> Hooks:
         if not company.wants(link.peer, last_message):
             os.kill(os.getpid(), signal.SIGTERM)  # Flower signs off from the SuperLink, and ends
             time.sleep(GOODBYE_SECONDS)
-        seconds = pause(time.time() - max(last_message, heard))
+        seconds = pause(clock() - max(last_message, heard))
         rest(seconds, lambda: own.rung_since(heard))
 
     def waiting() -> None:
-        time.sleep(pause(time.time() - asked, MIN_REPLY_SECONDS, MAX_REPLY_SECONDS))
+        nonlocal last_message, reminded
+        last_message = clock()  # the peer waits: it is no quiet one
+        if abs(last_message - reminded) > REMIND_SECONDS:
+            reminded = last_message
+            worker.ring()
+        time.sleep(pause(clock() - asked, MIN_REPLY_SECONDS, MAX_REPLY_SECONDS))
 
     return Hooks(on_message, idle, waiting)
 

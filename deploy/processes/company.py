@@ -48,14 +48,16 @@ class Company:
 
     def wanted(self, peers: Iterable[str]) -> list[str]:
         """Return those of ``peers`` to which a connection is wanted."""
-        named = (
-            self._named()
-        )  # once: this is asked ten times a second, however many peers there are
+        named = self._named()  # once: this is asked ten times a second, however many peers
         return [peer for peer in peers if peer in named or self._heard_lately(peer)]
 
-    def needs(self, program: str) -> bool:
-        """Return whether a program with a bell of its own is needed."""
-        return bool(self._named()) or self._heard_lately(program)
+    def needs(self, program: str, ready: float = 0.0) -> bool:
+        """Return whether a program with a bell of its own, ``ready`` since then, is needed.
+
+        On a busy machine it may take longer to start than a bell is remembered; it must not end
+        before it has looked for the work for which the bell was rung.
+        """
+        return bool(self._named()) or self._heard_lately(program, ready)
 
     def _heard_lately(self, name: str, last_message: float = 0.0) -> bool:
         heard = max(Bell(self.bells / name).last_rung(), last_message)

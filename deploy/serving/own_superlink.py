@@ -117,8 +117,11 @@ class OwnSuperLink:
             run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
         except (httpx.HTTPError, SrflmError) as error:
             raise RuntimeError(str(error)) from error
-        Bell(self._config.bells / WORKER_BELL).ring()  # otherwise the worker polls up to 2 s later
+        self._ring_worker()  # otherwise the worker polls up to 2 s later
         return run
+
+    def _ring_worker(self) -> None:
+        Bell(self._config.bells / WORKER_BELL).ring()
 
     def _gather(self, members: Collection[str], doubted: Collection[str]) -> dict[str, object]:
         """Ask all sites to connect; return whom to expect, and whom to leave out, for a task."""
@@ -138,7 +141,10 @@ class OwnSuperLink:
             return True  # a restarted SuperLink does not know the run
         except httpx.HTTPError:
             return False  # a missing answer says nothing about the run
-        return not found or found[0].finished
+        ended = not found or found[0].finished
+        if not ended:
+            self._ring_worker()  # nobody else does, if it ended before it took the run
+        return ended
 
     def stop(self, run: int) -> None:
         """End a run; do nothing if it has ended already or the SuperLink does not answer."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from deploy.flower.supernodes import hooks, options
 from deploy.flower.supernodes_config import SupernodesConfig
 from deploy.processes.bell import Bell
-from deploy.processes.company import Company
+from deploy.processes.company import LINGER_SECONDS, Company
 from deploy.processes.config import load_config
 from deploy.processes.pace import MAX_SECONDS
 from strategies.errors import ConfigurationError
@@ -97,5 +98,31 @@ def test_supernode_that_nobody_wants_asks_itself_to_end(
     found.idle()
     assert ends == []
     Company(tmp_path).want(["c"])
+    found.idle()
+    assert ends == [signal.SIGTERM]
+
+
+def test_peer_that_waits_for_its_reply_is_not_left_and_the_worker_is_reminded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[int] = []
+    ahead = 0.0
+    start = time.time()
+    monkeypatch.setattr("deploy.flower.supernodes.os.kill", lambda _, number: ends.append(number))
+    monkeypatch.setattr("deploy.flower.supernodes.time.sleep", lambda _: None)
+    monkeypatch.setattr("deploy.flower.supernodes.rest", lambda *_: None)
+    whole = config(tmp_path)
+    found = hooks(whole, whole.links[0], lambda: start + ahead)
+    bell = Bell(tmp_path / "worker")
+    found.on_message()
+    bell_of_the_message = bell.last_rung()
+    found.waiting()
+    assert not bell.rung_since(bell_of_the_message), "not at every look"
+    ahead = 2 * LINGER_SECONDS  # the worker has been starting, or training, for so long
+    found.waiting()
+    assert bell.rung_since(bell_of_the_message), "the worker may have ended meanwhile"
+    found.idle()
+    assert ends == [], "the peer has been waiting until now"
+    ahead = 4 * LINGER_SECONDS
     found.idle()
     assert ends == [signal.SIGTERM]

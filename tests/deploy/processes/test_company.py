@@ -54,6 +54,17 @@ def test_program_is_needed_as_long_as_anybody_is_wanted(tmp_path: Path) -> None:
     assert not company.needs("worker")
 
 
+def test_program_that_took_long_to_start_looks_for_its_work_all_the_same(tmp_path: Path) -> None:
+    now = Now()
+    company = Company(tmp_path, now)
+    Bell(tmp_path / "worker").ring()
+    now.ahead = LINGER_SECONDS + 10  # it has imported its libraries by then, and is ready
+    ready = now()
+    assert company.needs("worker", ready)
+    now.ahead += LINGER_SECONDS + 1
+    assert not company.needs("worker", ready)
+
+
 def test_file_that_is_cut_short_names_nobody(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('["b"')
     assert not Company(tmp_path).wants("b")
