@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.compare_pbc import missing_data
+from benchmarks.measuring.alarms import alarms_table, bounds_of
 from benchmarks.measuring.machine import this_machine
 from benchmarks.measuring.markdown import table
 from benchmarks.measuring.section import section
@@ -31,9 +32,7 @@ from srflm_flower.attacks.resilience import (
 )
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
-from srflm_flower.site.own_data.guard import COMPARED, is_harmful
 from strategies.errors import ConfigurationError
-from strategies.protocol.records import quorum_size
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TASKS: Mapping[str, str] = {
@@ -43,49 +42,6 @@ TASKS: Mapping[str, str] = {
     "pbc": "pbc/dirichlet-0.5.toml",
     "hippocampus": "hippocampus/federation.toml",
 }
-BOUNDS = {"psnr": (0.5, 1.0, 2.0)}
-"""Bounds of the guard whose false alarms are counted, by metric, in its unit (dB)."""
-
-SHARES = (0.05, 0.1, 0.2)
-"""The same for metrics from 0 to 1.  The middle one is the guard that is compared."""
-
-
-@dataclass(frozen=True)
-class Alarms:
-    """How often a guard refuses in honest runs: at single sites, and so that a term is lost."""
-
-    refusals: int
-    judged: int
-    lost: int
-    terms: int
-
-
-def false_alarms(
-    runs: Sequence[Sequence[Mapping[str, float]]], bound: float, vendors: int
-) -> Alarms:
-    """Count the refusals of a guard over honest ``runs``: for each term vendor → metric.
-
-    As at a site, the first term counts for nothing here: the initial model is not in the records.
-    """
-    refusals = judged = lost = terms = 0
-    needed = quorum_size(vendors, "majority")
-    for run in runs:
-        for at in range(1, len(run)):
-            before = run[max(0, at - COMPARED) : at]
-            judges = [v for v in run[at] if any(v in each for each in before)]
-            refusing = [
-                v
-                for v in judges
-                if is_harmful(run[at][v], [each[v] for each in before if v in each], bound)
-            ]
-            judged, refusals, terms = judged + len(judges), refusals + len(refusing), terms + 1
-            lost += vendors - len(refusing) < needed
-    return Alarms(refusals, judged, lost, terms)
-
-
-def bounds_of(metric: str) -> tuple[float, ...]:
-    """Return the guard's bounds for a metric; the middle one is compared."""
-    return BOUNDS.get(metric, SHARES)
 
 
 def federation_of(task: str) -> Federation:
@@ -149,19 +105,12 @@ def _task(task: str, plan: Plan, folder: Path) -> str:
     found = compare_under_attack(federation, cases, folder, plan.cpus, _show, guard)
     rows = [(a.kind, name, *row(found, name, a, roster)) for a in attacks for name in names]
     honest = [o.terms for case, o in found.items() if (case.defence, case.attack) == (PLAIN, None)]
-    alarms = {bound: false_alarms(honest, bound, len(roster)) for bound in bounds_of(metric)}
     about = f"{metric}, {federation.run.rounds} rounds, {plan.seeds} seed(s), {len(roster)} vendors"
     return (
         f"{head}{about}; {plan.attackers} attacker(s); guard {guard:g}:\n\n"
         + table(("attack", "defence", *COLUMNS), rows)
         + "\nHonest terms in which a guard would have refused:\n\n"
-        + table(
-            ("guard", "refusals of single sites", "terms lost by them"),
-            [
-                (f"{bound:g}", f"{a.refusals} of {a.judged}", f"{a.lost} of {a.terms}")
-                for bound, a in alarms.items()
-            ],
-        )
+        + alarms_table(honest, metric, len(roster))
     )
 
 

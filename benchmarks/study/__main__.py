@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from benchmarks.measuring.alarms import alarms_table
 from benchmarks.study.picture import critical_difference_picture
 from benchmarks.study.ranks import Ranking, rank_methods
 from benchmarks.study.tasks import Study, StudyTask, load_study
 from clients.files.durable import write_durably
+from srflm_flower.attacks.resilience import told
 from srflm_flower.comparison.compare import compare
 from srflm_flower.comparison.result import METHODS, MethodResult
 from srflm_flower.comparison.tables import aligned, whole_text
 from srflm_flower.federation.federation import Federation
-from srflm_flower.federation.loading import with_changes
+from srflm_flower.federation.loading import load_federation, with_changes
 from srflm_flower.federation.preflight import check_before_simulation
 from srflm_flower.report.rendering import png_of
+from srflm_flower.run.folder import RunFolder
+from srflm_flower.run.ledger import Ledger
 from strategies.errors import SrflmError
 
 DEFAULT = Path(__file__).parent / "study.toml"
@@ -104,6 +108,7 @@ def write_study(out: Path, study: Study, found: Results, left_out: dict[str, str
     for name, (federation, results) in found.items():
         methods = [m for m in METHODS if any(each.method == m for each in results)]
         parts.append(f"## {name}\n\n{whole_text(federation, methods, results)}")
+        parts.append(_false_alarms(federation, results, out / name))
     parts += [f"## {name}\n\nLeft out: {why}\n" for name, why in left_out.items()]
     write_durably(out / "study.md", "\n".join(parts).encode())
     data = {
@@ -112,6 +117,25 @@ def write_study(out: Path, study: Study, found: Results, left_out: dict[str, str
         "left-out": sorted(left_out),
     }
     write_durably(out / "study.json", json.dumps(data, indent=2).encode())
+
+
+def _false_alarms(federation: Federation, results: list[MethodResult], folder: Path) -> str:
+    """Return how often a guard would have refused the honest terms of SRFLM's runs in ``folder``.
+
+    The study's other methods commit no terms.
+    """
+    runs = [folder / f"{r.method}-{r.seed}" for r in results if r.method == "srflm"]
+    metric, terms = federation.task.metric, []
+    for run in map(RunFolder, runs):
+        ledger = Ledger(run.ledger, load_federation(run.federation_file).hash)
+        terms.append(told(ledger.records(), metric))
+    if not terms:
+        return ""
+    vendors = len(federation.roster)
+    return (
+        "Honest terms in which a guard would have refused (`aggregation.guard`), SRFLM, all seeds:"
+        f"\n\n{alarms_table(terms, metric, vendors)}\n"
+    )
 
 
 def personalised(result: MethodResult) -> float | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.poisoned import Alarms, false_alarms, federation_of, missing
+from benchmarks.measuring.alarms import Alarms, false_alarms
+from benchmarks.poisoned import federation_of, missing
 from srflm_flower.federation.loading import with_changes
 
 ROSTER = "abcd"

@@ -93,6 +93,7 @@ def test_study_runs_goes_on_and_leaves_out_what_has_no_data(tmp_path: Path) -> N
     assert first["left-out"] == ["none"]
     text = (tmp_path / "out" / "study.md").read_text()
     assert "Average ranks, personalised" in text and "Left out" in text
+    assert text.count("Honest terms in which a guard") == 2
     assert (tmp_path / "out" / "ranks-personalised.png").stat().st_size > 1000
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("result.json")}
     assert len(times) == 9
