@@ -79,7 +79,7 @@ def show_status(found: SiteStatus, console: Console) -> None:
     table.add_row("last problem", escape(_problem(found)))
     console.print(table)
     if found.page is not None:  # below the table, which would break it: it is to be copied
-        console.print(f"Page: {escape(found.page)}")
+        console.print(f"Page: {escape(found.page)} (`srflm page` prints what opens it)")
 
 
 def _add_examination(found: SiteStatus, table: Table) -> None:

@@ -83,11 +83,11 @@ class SiteStatus(Strict):
     phase: str | None = None
     peers: dict[str, PeerStatus] = Field(default_factory=dict)
     last_problem: str | None = None
-    page: str | None = None
-    """Address of the page with the token that opens it; None while no page is served."""
     """The latest problem and how long ago it was, unless a term was committed since."""
     past_problem: str | None = None
     """The latest problem, if a term was committed since."""
+    page: str | None = None
+    """Address of the page, which asks for its token; None while no page is served."""
     what_happened: str
     privacy: VendorPrivacy | None = None
     """The privacy that this vendor reports, as of the last committed term: by the agreed plan."""
@@ -165,7 +165,8 @@ def _page(layout: Layout, notes: ProcessTable | None) -> str | None:
     """Return the address of the page that a site serves, if it is up."""
     served = notes is not None and PROGRAM in notes.programs
     address = address_of(layout) if served else None
-    return address.entrance if address is not None else None
+    # Without the token: a status is handed on, to a monitoring or in a ticket.
+    return address.url if address is not None else None
 
 
 def _yielded(lost: Absence, own: str) -> str:

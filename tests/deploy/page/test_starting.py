@@ -97,6 +97,10 @@ def test_status_prints_the_address_of_a_site_that_is_up(
     monkeypatch.setattr("deploy.operating.status.read_notes", lambda layout: table)
     monkeypatch.setattr("deploy.operating.status.peers_at", lambda *_: {})
     shown = CliRunner(env={"COLUMNS": "60"}).invoke(app, ["status", str(site.folder)])
+    told = CliRunner().invoke(app, ["status", str(site.folder), "--json"])
     found = address_of(layout)
     assert found is not None
-    assert f"Page: {found.entrance}\n" in shown.output, "whole, on one line: it is to be copied"
+    assert f"Page: {found.url} " in shown.output, "whole, on one line: it is to be copied"
+    assert json.loads(told.output)["page"] == found.url
+    token = found.entrance.partition("token=")[2]
+    assert token and token not in shown.output + told.output, "a status is handed on"
