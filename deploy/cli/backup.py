@@ -21,6 +21,8 @@ def backup(
     """Write keys, settings, certified records and models of a site, up or down, to one file.
 
     It says what is left out, and why.
+
+    Example: srflm backup site --out site-backup.tar
     """
     from deploy.operating.backup import LEFT_OUT, back_up
     from deploy.site.site_on_disk import site_on_disk
@@ -57,6 +59,8 @@ def restore(
     """Add to a site's folder what is missing there, from an archive; replace nothing.
 
     The site that was backed up must be gone for good: the restored one takes its place.
+
+    Example: srflm restore site-backup.tar --site site
     """
     from deploy.operating.backup import LEFT_OUT
     from deploy.operating.restore import restore as put_back

@@ -61,6 +61,8 @@ def compare(
     With ``--attack``, some vendors lie as clients and as servers, and SRFLM with each rule of the
     average, with the guard if the file has one, and FedAvg are compared with themselves without
     the attack. Give the same --out again to go on after an interruption.
+
+    Example: srflm compare federation.toml --methods srflm,fedavg,local --seeds 5 --out runs/pbc
     """
     from deploy.simulation.attacked import chosen_attack, compare_attacked
     from srflm_flower.comparison import compare as comparison

@@ -24,6 +24,8 @@ def check(federation_file: FederationFile = None) -> None:
     """Check the file, its network, and the data of every vendor that has a path in it.
 
     Shows the network's size, and the numbers of examples by split and class.
+
+    Example: srflm config check federation.toml
     """
     from srflm_flower.federation.entries import check_entries
     from srflm_flower.federation.left_over import about_left_over
@@ -86,6 +88,8 @@ def from_bundle(
     """Print [task] and [model] for the network of a MONAI bundle; nothing of it is run.
 
     Read are network_def, the plain values to which it refers, and with --weights the weights.
+
+    Example: srflm config from-bundle spleen_ct_segmentation --weights spleen.safetensors
     """
     from clients.bundles.initial_file import write_initial_weights
     from clients.bundles.reading import read_bundle
@@ -122,6 +126,8 @@ def entry(
 
     One for each entry point in srflm.networks, srflm.aggregations, and srflm.elections. Every
     member installs the same build: the hash is of the installed files.
+
+    Example: srflm config entry example-extension
     """
     from deploy.cli.parts.entry_tables import entry_tables
 
@@ -130,7 +136,10 @@ def entry(
 
 @app.command()
 def show(federation_file: FederationFile = None) -> None:
-    """Print the federation as TOML, with all settings and their meanings."""
+    """Print the federation as TOML, with all settings and their meanings.
+
+    Example: srflm config show federation.toml
+    """
     from deploy.site.commented_toml import commented_toml
 
     typer.echo(commented_toml(chosen_federation(federation_file)), nl=False)

@@ -36,6 +36,8 @@ def assemble(
 
     With --change: give the memberships of those that join, and new ones of all that stay, made by
     `srflm site new` with the new roster; where members only leave, none are needed.
+
+    Example: srflm consortium assemble aster.toml borealis.toml --federation federation.toml
     """
     from deploy.membership.consortium import assemble as sign
     from deploy.membership.consortium import assemble_change
@@ -70,7 +72,10 @@ def collect(
     files: Annotated[list[Path], typer.Argument(help="what members have sent: signatures.*.toml")],
     folder: Annotated[Path, typer.Option(help="the CA's folder")] = Path("consortium"),
 ) -> None:
-    """Put the members' signatures under the federation file into all members' folders."""
+    """Put the members' signatures under the federation file into all members' folders.
+
+    Example: srflm consortium collect signatures.aster.toml signatures.borealis.toml
+    """
     from deploy.membership.confirming import collect as put
 
     missing = put(folder, files)

@@ -10,7 +10,10 @@ from deploy.processes.private import private_files
 
 @private_files()
 def down(folder: SiteFolder = HERE) -> None:
-    """Stop a site that is up."""
+    """Stop a site that is up.
+
+    Example: srflm down site
+    """
     from deploy.operating.running import bring_down
 
     console = Console(highlight=False, soft_wrap=True)

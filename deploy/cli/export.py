@@ -42,6 +42,8 @@ def export(
     The package is to be handed on: the released model, its model card, the ledger with all
     signatures, and an RO-Crate, signed by this site. It is a folder and a .zip file of the same
     content; `srflm verify` checks either on any machine.
+
+    Example: srflm export site --out results --about about.toml
     """
     if model is not None:
         _export_model(model, bundle)

@@ -24,6 +24,8 @@ def page(
 
     The address holds the token that opens the page: show it to nobody. It works on this machine
     only; from another one, forward the port (docs/how-to/watch.md).
+
+    Example: srflm page site --port 8765
     """
     from deploy.operating.running import read_notes
     from deploy.page.starting import BY_HAND, PROGRAM, address_of, command_of, write_config

@@ -27,7 +27,10 @@ def up(
     ] = None,
     folder: Folder = POC,
 ) -> None:
-    """Make the sites, each with keys of its own, and bring them up."""
+    """Make the sites, each with keys of its own, and bring them up.
+
+    Example: srflm poc up --vendors 3
+    """
     from deploy.operating.local_consortium import bring_up_all, make_or_open
     from srflm_flower.federation.loading import built_in_federation, load_federation
 
@@ -56,7 +59,10 @@ def down(
     folder: Folder = POC,
     delete: Annotated[bool, typer.Option("--delete", help="delete the folder, too")] = False,
 ) -> None:
-    """Stop all sites in the folder."""
+    """Stop all sites in the folder.
+
+    Example: srflm poc down --delete
+    """
     from deploy.operating.running import bring_down
 
     console = Console(highlight=False, soft_wrap=True)

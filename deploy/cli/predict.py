@@ -57,6 +57,8 @@ def predict(
     They keep patient, study, and geometry of their source, so keep them as safe as the source.
 
     Files that cannot be used are named on stderr, and the exit code is then 1.
+
+    Example: srflm predict first-run/models/global.safetensors images > classes.csv
     """
     from clients.models.model_file import load_model, read_model_file
     from clients.prediction import predict_file

@@ -40,7 +40,7 @@ def report(
     """Write the report of a run: its outcome first, then figures, charts, terms, and settings.
 
     Of a site's folder it has what the ledger tells, which all members know, and no figures of test
-    data: `srflm export` measures those. An example: srflm report runs/first --format md
+    data: `srflm export` measures those. Example: srflm report runs/first --format md
     """
     from clients.files.durable import write_durably
 

@@ -53,7 +53,10 @@ def approve(
 @app.command()
 @private_files()
 def withdraw(folder: SiteFolder = HERE) -> None:
-    """Withdraw this site's approval, while it has not been decided on."""
+    """Withdraw this site's approval, while it has not been decided on.
+
+    Example: srflm roster withdraw site
+    """
     from deploy.membership.roster import withdraw as undo
     from deploy.site.site_on_disk import site_on_disk
 
@@ -82,6 +85,8 @@ def recover(
 
     All members that remain sign one after the other, each at a site that is up. At the site of a
     lost member, --apply notes that the others go on.
+
+    Example: srflm roster recover site go-on.toml --apply
     """
     from deploy.membership.recovery import apply_file, propose, read_recovery, sign
     from deploy.operating.asking import who_can_vote

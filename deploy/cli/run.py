@@ -28,6 +28,8 @@ def run(
     """Order the federation to run; any one site may, and a quorum must follow.
 
     Ctrl-C stops watching, not the run. Exit code 1 means fewer rounds than ordered.
+
+    Example: srflm run site --rounds 20 --detach
     """
     from deploy.operating.run_orders import (
         about_replaced,
@@ -66,7 +68,10 @@ def run(
 
 @private_files()
 def stop(folder: SiteFolder = HERE) -> None:
-    """End the run after the term that is open; a later `srflm run` goes on from the ledger."""
+    """End the run after the term that is open; a later `srflm run` goes on from the ledger.
+
+    Example: srflm stop site
+    """
     from deploy.operating.run_orders import order_rounds
     from deploy.site.site_on_disk import site_on_disk
 

@@ -32,7 +32,10 @@ def simulate(
     ] = None,
     cpus: Annotated[int | None, typer.Option(help="CPUs to use; all by default", min=1)] = None,
 ) -> None:
-    """Run a federation on this machine; exit with 0 only when every round was committed."""
+    """Run a federation on this machine; exit with 0 only when every round was committed.
+
+    Example: srflm simulate examples/phantom/federation.toml --rounds 3 --out first-run
+    """
     from clients.device import gpus_for
     from deploy.cli.parts.progress import Progress
     from deploy.simulation.simulation import simulate as run_simulation

@@ -73,7 +73,10 @@ def new(
     address: Annotated[str, typer.Option(help="host:port at which the others reach this site")],
     listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "0.0.0.0:8443",
 ) -> None:
-    """Make keys and a site.toml; name the file for the consortium, which has public parts only."""
+    """Make keys and a site.toml; name the file for the consortium, which has public parts only.
+
+    Example: srflm site new site --vendor a --roster a,b --address a.example.org:8443
+    """
     from deploy.edge.addresses import check_own_address
     from deploy.membership.joining import new_site
 
@@ -178,7 +181,10 @@ def confirm(
         ),
     ],
 ) -> None:
-    """Sign the federation file, after its hash was compared with the other members by telephone."""
+    """Sign the federation file, after its hash was compared with the other members by telephone.
+
+    Example: srflm site confirm site 3f2a90c1…
+    """
     from deploy.membership.confirming import confirm as sign
     from deploy.site.site_on_disk import site_on_disk
 

@@ -22,7 +22,10 @@ def status(
     folder: SiteFolder = HERE,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Show a site, whether it is up or down."""
+    """Show a site, whether it is up or down.
+
+    Example: srflm status site --json
+    """
     from deploy.operating.status import site_status
     from deploy.site.site_on_disk import site_on_disk
 

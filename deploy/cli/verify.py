@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,9 @@ def verify(
         str | None,
         typer.Option(help="of packages: the federation's hash, as a member has told it"),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print what is valid as JSON; an error as text")
+    ] = False,
 ) -> None:
     """Verify chain, signatures, elections, model, and audit of each site; compare the ledgers.
 
@@ -32,21 +36,28 @@ def verify(
 
     A package, a folder or a .zip file, is verified on any machine: its site's signature, the hash
     of every file, the ledger in it, and that card and model are those that the ledger names.
+
+    Example: srflm verify poc/sites/aster poc/sites/borealis
     """
     from deploy.site.package_files import is_package
 
     packages = [each for each in folders or () if is_package(each)]
+    console, told = Console(highlight=False, soft_wrap=True, quiet=as_json), {}
     if packages:
-        _verify_packages(packages, federation)
+        told["packages"] = _verify_packages(packages, federation, console)
     at_sites = [each for each in folders or [HERE] if each not in packages]
     if at_sites:
-        _verify_sites(at_sites)
+        told["sites"] = _verify_sites(at_sites, console)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
 
 
-def _verify_packages(packages: list[Path], federation: str | None) -> None:
+def _verify_packages(
+    packages: list[Path], federation: str | None, console: Console
+) -> dict[str, object]:
     from deploy.site.package_check import check_package
 
-    console = Console(highlight=False, soft_wrap=True)
+    told: dict[str, object] = {}
     expected = _digits(federation) if federation is not None else None
     for path in packages:
         found = check_package(path, expected)
@@ -61,10 +72,20 @@ def _verify_packages(packages: list[Path], federation: str | None) -> None:
             + ("not named by the ledger" if card.kind == "moving-average" else "as in the ledger")
         )
         console.print(f"  federation {manifest.federation}")
+        told[str(path)] = {
+            "vendor": manifest.vendor,
+            "federation": manifest.federation,
+            "compared": expected is not None,
+            "terms": len(found.ledger.hashes),
+            "model": card.weights,
+            "term": card.term,
+            "kind": card.kind,
+        }
         if expected is None:
             console.print(
                 "  Compare this hash with one that a member has told you: the keys are in that file"
             )
+    return told
 
 
 def _digits(told: str) -> str:
@@ -79,11 +100,10 @@ def _digits(told: str) -> str:
     return digits
 
 
-def _verify_sites(folders: list[Path]) -> None:
+def _verify_sites(folders: list[Path], console: Console) -> dict[str, object]:
     from deploy.site.site_on_disk import site_on_disk
     from deploy.site.verification import compare_log, verify_site
 
-    console = Console(highlight=False, soft_wrap=True)
     sites = [site_on_disk(folder.resolve()) for folder in folders]
     verified = {}
     for site in sites:
@@ -122,8 +142,8 @@ def _verify_sites(folders: list[Path]) -> None:
                 "ledgers each of which is the beginning of the longest",
                 "keep all state folders as they are and look into what the two sites logged",
             )
+    behind = [v for v, hashes in chains.items() if len(hashes) < len(longest)]
     if len(chains) > 1:
-        behind = [v for v, hashes in chains.items() if len(hashes) < len(longest)]
         verdict = f"agree; behind: {', '.join(behind)}" if behind else "are equal"
         console.print(f"All {len(chains)} ledgers {verdict}.")
     others = [compare_log(site, verified.values()) for site in sites]
@@ -142,3 +162,14 @@ def _verify_sites(folders: list[Path]) -> None:
             "ask that site's operator: if its state was lost or an older copy was put back, that is"
             " why; else somebody changed the log; the terms do not depend on it",
         )
+    return {
+        vendor: {
+            "terms": len(found.hashes),
+            "last-record": found.hashes[-1] if found.hashes else None,
+            "head-model": found.head_model,
+            "messages": found.audited,
+            "behind": vendor in behind,
+            "evidence": [str(charge) for charge in found.evidence],
+        }
+        for vendor, found in verified.items()
+    }

@@ -39,6 +39,8 @@ def index(
     Shows what was found and what was left out, and why. Patients' names are replaced by keyed
     hashes. A patient who is in an earlier manifest keeps the split. If nothing is found, no file is
     written, and the exit code is 1.
+
+    Example: srflm data index images federation.toml
     """
     from rich.console import Console
 
@@ -85,6 +87,8 @@ def check(
 
     Errors stop training, and the exit code is then 1; of warnings somebody should know. Cases that
     cannot be used are warnings as long as they are few (data.most-unreadable).
+
+    Example: srflm data check federation.toml --json
     """
     import json
     from dataclasses import asdict
@@ -124,7 +128,10 @@ def preview(
     federation_file: FederationFile = None,
     out: Annotated[Path, typer.Option(help="the PNG to write")] = Path("preview.png"),
 ) -> None:
-    """Write a picture of the vendors' images side by side."""
+    """Write a picture of the vendors' images side by side.
+
+    Example: srflm data preview federation.toml --out preview.png
+    """
     from clients.data.preview import write_data_preview
 
     write_data_preview(out, chosen_federation(federation_file).data_plan())
@@ -136,6 +143,8 @@ def clear_cache() -> None:
     """Delete the prepared images that are kept for later starts.
 
     They lie in $XDG_CACHE_HOME/srflm/cases, or ~/.cache/srflm/cases, for the user alone.
+
+    Example: srflm data clear-cache
     """
     from clients.data.case_cache import users_cache
 

@@ -37,6 +37,8 @@ def pull(
     Called again, it goes on where it was interrupted, and fetches nothing twice. Nothing at the
     PACS is changed. A series that does not come whole is left out and counted, and the exit code is
     then 1; the next call tries the rest of it. Afterwards: `srflm data index`.
+
+    Example: srflm data pull query.toml images --site site --dry-run
     """
     from rich.console import Console
 
@@ -67,6 +69,8 @@ def store(
 
     It is off until site.toml has store-results = true in [pacs]. All files are looked at before the
     first one is sent; the first that the PACS does not take ends the command.
+
+    Example: srflm data store results/lesion.dcm --site site
     """
     from rich.console import Console
 

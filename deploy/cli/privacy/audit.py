@@ -55,6 +55,8 @@ def audit(
     dirac: attack all messages of a site in both roles of whole rounds, and compare with its own
     privacy ledger; on made-up records, with the federation's clipping, gradients, and randomness.
     lira: attack a vendor's training on its own records, with privacy and without; no verdict.
+
+    Example: srflm privacy audit federation.toml --epsilon 4
     """
     _check(epsilon or [], shadows)
     federation = chosen_federation(federation_file)

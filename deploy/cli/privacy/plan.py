@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,15 +27,22 @@ def plan(
     spare: Annotated[int, typer.Option(help="rounds that may be begun and fail", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="a PNG of the trade-off to write")] = None,
     write: Annotated[bool, typer.Option("--write", help="put it into the federation file")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
 ) -> None:
-    """Solve for each vendor's noise, in both roles, and show the resulting ε."""
+    """Solve for each vendor's noise, in both roles, and show the resulting ε.
+
+    Example: srflm privacy plan federation.toml --epsilon 8 --write
+    """
     from srflm_flower.privacy.plan import plan_federation, write_plan
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)  # whose output is for a program
     federation = chosen_federation(federation_file, rounds)
     with console.status("Solving for the noise"):
         found = plan_federation(federation, epsilon, server_terms, spare)
-    console.print(_table(found, federation.run.rounds, spare))
+    if as_json:
+        typer.echo(json.dumps(_as_data(found), indent=2))
+    else:
+        console.print(_table(found, federation.run.rounds, spare))
     # Terms per vendor if all take turns, rounded up. With a lower cap the run ends early, because
     # no vendor is electable any more.
     turns = -(-federation.run.rounds // (federation.rounds_per_term * len(federation.roster)))
@@ -79,6 +87,28 @@ def _table(plan: FederationPlan, rounds: int, spare: int) -> Table:
             f"{each.epsilon:.3f}",
         )
     return table
+
+
+def _as_data(plan: FederationPlan) -> dict[str, object]:
+    """Return what the table says."""
+    vendors = {
+        vendor: {
+            "size": each.schedule.size,
+            "batch": each.schedule.batch_size,
+            "rate": each.schedule.sample_rate,
+            "client-noise": each.client_noise,
+            "server-noise": each.server_noise,
+            "epsilon": each.epsilon,
+        }
+        for vendor, each in plan.plans.items()
+    }
+    return {
+        "epsilon": plan.epsilon,
+        "delta": plan.delta,
+        "unit": plan.unit,
+        "server-terms": plan.server_terms,
+        "vendors": vendors,
+    }
 
 
 def _draw(plan: FederationPlan, out: Path) -> None:

@@ -23,6 +23,8 @@ def retire(
     For a ledger that is lost, damaged, or an older copy, and whose newest files are gone.
     Data that is given up never trains with differential privacy again; new data that shares no
     record with it does.
+
+    Example: srflm privacy retire site
     """
     from clients.data.sources import load_vendor_data
     from clients.privacy.ledger.manifest import manifest_of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 def show(
     site: Annotated[Path, typer.Argument(help="a site's folder", show_default=".")] = HERE,
     delta: Annotated[float | None, typer.Option(help="instead of the agreed δ")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Verify the owner's privacy ledger and show, for each data set, the ε spent in each role."""
+    """Verify the owner's privacy ledger and show, for each data set, the ε spent in each role.
+
+    Example: srflm privacy show site
+    """
     from deploy.site.privacy_files import site_ledger
     from deploy.site.settings import load_site
     from srflm_flower.privacy.statement import NOT_COVERED
@@ -32,6 +38,9 @@ def show(
     at = agreed if delta is None else delta
     ledger = site_ledger(settings)
     books = ledger.books()
+    if as_json:
+        typer.echo(json.dumps(_as_data(books, settings.vendor, at), indent=2))
+        return
     console = Console(highlight=False)
     if not books.rows:
         console.print(
@@ -48,7 +57,6 @@ def show(
 
 
 def _table(books: Books, vendor: str, delta: float) -> Table:
-    from clients.privacy.accounting.accounting import epsilon
     from clients.privacy.ledger.ledger import spent_in
 
     table = Table(title=f"{vendor}: spent at δ = {delta:g}; {len(books.rows)} rows, all verified")
@@ -58,22 +66,69 @@ def _table(books: Books, vendor: str, delta: float) -> Table:
         table.add_column(heading, justify="right" if right else "left")
     for dataset, size in books.sizes.items():
         total = _number(spent_in(books, dataset, delta))
-        uses = books.uses(dataset)
-        purposes = Counter((use.purpose, use.unit) for use in uses)
+        purposes = _purposes(books, dataset, delta)
         if not purposes:
             table.add_row(dataset[:12], str(size), "", "0", "0", "", total)
-        for n, ((purpose, unit), count) in enumerate(purposes.items()):
-            mechanisms = [u.mechanism for u in uses if (u.purpose, u.unit) == (purpose, unit)]
+        for n, each in enumerate(purposes):
             table.add_row(
                 dataset[:12] if n == 0 else "",
                 str(size) if n == 0 else "",
-                purpose if unit == "record" else f"{purpose}, by {unit}",
-                str(count),
-                str(sum(mechanism.steps for mechanism in mechanisms)),
-                _number(epsilon(mechanisms, delta)),
+                each.purpose if each.unit == "record" else f"{each.purpose}, by {each.unit}",
+                str(each.uses),
+                str(each.steps),
+                _number(each.epsilon),
                 total if n == 0 else "",
             )
     return table
+
+
+@dataclass(frozen=True)
+class _Purpose:
+    """All uses of a data set for one purpose; ``epsilon`` is theirs alone."""
+
+    purpose: str
+    unit: str
+    uses: int
+    steps: int
+    epsilon: float
+
+
+def _purposes(books: Books, dataset: str, delta: float) -> list[_Purpose]:
+    from clients.privacy.accounting.accounting import epsilon
+
+    uses, found = books.uses(dataset), []
+    for (purpose, unit), count in Counter((use.purpose, use.unit) for use in uses).items():
+        mechanisms = [u.mechanism for u in uses if (u.purpose, u.unit) == (purpose, unit)]
+        steps = sum(mechanism.steps for mechanism in mechanisms)
+        found.append(_Purpose(purpose, unit, count, steps, epsilon(mechanisms, delta)))
+    return found
+
+
+def _as_data(books: Books, vendor: str, delta: float) -> dict[str, object]:
+    """Return what the table and the remarks say; an infinite ε is null, as JSON has none."""
+    from clients.privacy.ledger.ledger import spent_in
+
+    def finite(value: float) -> float | None:
+        return None if math.isinf(value) else value
+
+    datasets = {
+        name: {
+            "records": size,
+            "epsilon": finite(spent_in(books, name, delta)),
+            "uses": [
+                {**asdict(each), "epsilon": finite(each.epsilon)}
+                for each in _purposes(books, name, delta)
+            ],
+        }
+        for name, size in books.sizes.items()
+    }
+    return {
+        "vendor": vendor,
+        "delta": delta,
+        "rows": len(books.rows),
+        "data-sets": datasets,
+        "remarks": _remarks(books),
+    }
 
 
 def _remarks(books: Books) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ def test_site_exports_a_package_and_anybody_verifies_it(tmp_path: Path) -> None:
     assert "as in the ledger" in printed
     assert "does not claim the Five Safes profile" in call("export", site, "--out", out)
     assert "Compare this hash" in call("verify", out / "package", site)
+    valid = json.loads(call("verify", out / "package", site, "--json"))
+    (package,) = valid["packages"].values()
+    assert (package["vendor"], package["terms"], package["compared"]) == ("a", 1, False)
+    assert package["federation"] == federation
+    assert valid["sites"]["a"]["terms"] == 1 and not valid["sites"]["a"]["behind"]
     (out / "package" / "data" / "model-card.md").write_text("All is well.")
     result = CliRunner().invoke(app, ["verify", str(out / "package")])
     assert isinstance(result.exception, PackageError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,11 @@ def test_cap_that_ends_the_run_early_is_told(tmp_path: Path) -> None:
     path.write_text(PLANNED)
     output = invoke("privacy", "plan", path, "--server-terms", "1")
     assert "serve 2 of 4 terms: the run ends then" in " ".join(output.split())
+    shown = CliRunner().invoke(app, ["privacy", "plan", str(path), "--server-terms", "1", "--json"])
+    told = json.loads(shown.stdout)
+    assert "serve 2 of 4 terms" in " ".join(shown.stderr.split()), "and JSON alone on stdout"
+    assert told["server-terms"] == 1 and told["vendors"].keys() == {"a", "b"}
+    assert all(each["epsilon"] <= told["epsilon"] for each in told["vendors"].values())
     assert path.read_text() == PLANNED
 
 
@@ -140,6 +146,11 @@ def test_show_tells_what_was_spent_for_what_and_what_is_not_covered(site: SiteSe
         assert text in output
     assert f"{site_ledger(site).spent(name, 1e-5):.3f}" in output
     assert "2 uses were begun and not ended" in output
+    told = json.loads(invoke("privacy", "show", site.state.parent, "--json"))
+    spent = told["data-sets"][name]
+    assert spent["epsilon"] == pytest.approx(site_ledger(site).spent(name, 1e-5))
+    assert [each["purpose"] for each in spent["uses"]] == ["client", "server"]
+    assert all(0 < each["epsilon"] < spent["epsilon"] for each in spent["uses"])
 
 
 def test_site_that_lost_its_ledger_goes_on_with_other_data_only(site: SiteSettings) -> None:
