@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,25 +43,36 @@ def aggregate(updates: Mapping[str, Update], settings: AggregationSettings) -> W
         return _by_entry(updates, settings)
     # Equal weights turn Flower's weighted mean into the unweighted one.
     weighted = settings.rule == "weighted-mean"
-    replies = [_as_reply(update, update.examples if weighted else 1) for update in updates.values()]
-    arrays, _ = _flower_rule(settings).aggregate_train(0, replies)
-    if arrays is None:
-        raise ValueError("Flower's aggregation returned no arrays")
-    return from_arrays(arrays)
+    pairs = [(each.weights, each.examples if weighted else 1) for each in updates.values()]
+    return _by_flower(pairs, settings)
 
 
 def joined(
-    averaged: Weights, fine_tuned: Weights, clients: Sequence[int], server: int, weighted: bool
+    averaged: Weights,
+    fine_tuned: Weights,
+    clients: Sequence[int],
+    server: int,
+    weighted: bool,
+    share: float,
 ) -> Weights:
     """Return the mean of the clients' models and the one that the server has fine-tuned.
 
     ``averaged`` is the clients' mean; ``clients`` and ``server`` are numbers of training examples.
-    Without ``weighted`` each vendor counts the same: with m clients the result is
-    (m·W̄ + W_s) / (m + 1).
+    The server's model counts ``share`` times as much as a client's (0 to 1): with m clients the
+    result is (m·W̄ + share·W_s) / (m + share), or, where it is ``weighted``, the same by examples.
     """
     behind, own = (sum(clients), server) if weighted else (len(clients), 1)
-    both = {"averaged": Update(averaged, behind), "fine-tuned": Update(fine_tuned, own)}
-    return aggregate(both, AggregationSettings(rule="weighted-mean"))
+    pairs = [(averaged, float(behind)), (fine_tuned, share * own)]
+    return _by_flower(pairs, AggregationSettings(rule="weighted-mean"))
+
+
+def _by_flower(pairs: Iterable[tuple[Weights, float]], settings: AggregationSettings) -> Weights:
+    """Return what Flower's rule makes of models and their weights in the mean."""
+    replies = [_as_reply(weights, weight) for weights, weight in pairs]
+    arrays, _ = _flower_rule(settings).aggregate_train(0, replies)
+    if arrays is None:
+        raise ValueError("Flower's aggregation returned no arrays")
+    return from_arrays(arrays)
 
 
 def _by_entry(updates: Mapping[str, Update], settings: AggregationSettings) -> Weights:
@@ -94,11 +105,11 @@ def _flower_rule(settings: AggregationSettings) -> FedAvg:
             raise ValueError("an entry is no rule of Flower's")
 
 
-def _as_reply(update: Update, weight: float) -> Message:
-    """Return ``update`` as the reply message that Flower's strategies expect."""
+def _as_reply(weights: Weights, weight: float) -> Message:
+    """Return a model as the reply message that Flower's strategies expect."""
     content = RecordDict(
         {
-            "arrays": to_arrays(update.weights),
+            "arrays": to_arrays(weights),
             "metrics": MetricRecord({_WEIGHT: float(weight)}),
         }
     )

@@ -313,7 +313,8 @@ class ServerRotating(OwnLoop):
         clients = [term.examples_of(vendor) for vendor in term.clients]
         server = term.examples_of(term.server)
         weighted = self.aggregation.rule == "weighted-mean"
-        return Model.of(joined(averaged.weights, finetuned.weights, clients, server, weighted))
+        by = clients, server, weighted, self.plan.server_share
+        return Model.of(joined(averaged.weights, finetuned.weights, *by))
 
     # ---- commit -----------------------------------------------------------------------------
 

@@ -62,15 +62,21 @@ def test_mean_is_the_unweighted_mean(seeds: list[int]) -> None:
         st.tuples(st.integers(0, 2**31), st.integers(1, 5000)), min_size=2, max_size=6
     ),
     weighted=st.booleans(),
+    share=st.floats(0.01, 1),
 )
-def test_server_that_joins_counts_as_one_more_client(
-    vendors: list[tuple[int, int]], weighted: bool
+def test_server_that_joins_counts_as_one_more_client_with_its_share(
+    vendors: list[tuple[int, int]], weighted: bool, share: float
 ) -> None:
     models, counts = [make_weights(seed) for seed, _ in vendors], [n for _, n in vendors]
     rule = "weighted-mean" if weighted else "mean"
     averaged = result(make_updates(*models[1:], examples=counts[1:]), rule=rule)
-    found = joined(averaged, models[0], counts[1:], counts[0], weighted)
+    found = joined(averaged, models[0], counts[1:], counts[0], weighted, 1.0)
     assert_close(found, result(make_updates(*models, examples=counts), rule=rule))
+    by = [n if weighted else 1 for n in counts]
+    by[0] *= share  # type: ignore[assignment]
+    expected = {n: np.average([w[n] for w in models], axis=0, weights=by) for n in SHAPES}
+    found = joined(averaged, models[0], counts[1:], counts[0], weighted, share)
+    assert_close(found, expected)
 
 
 @settings(max_examples=40, deadline=None)
