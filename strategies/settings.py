@@ -150,7 +150,8 @@ class AggregationSettings(Settings):
     fine_tuned: Literal["replaces", "joins"] = Field(
         default="joins",
         description='Whether the model that the server has fine-tuned "replaces" the average, as in'
-        ' the paper, or "joins" the clients\' models in their average as one more.',
+        ' the paper, or "joins" the clients\' models in their average as one more, which counts'
+        " the less, the longer it trains than they.",
     )
     include_stale_server: Literal["never", "once-trained", "always"] = Field(
         default="once-trained",
