@@ -10,15 +10,29 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from flwr.cli.app_cmd.publish import (
+    _collect_file_paths,
+    _validate_app_name,
+    _validate_description,
+    _validate_files,
+)
 from flwr.common.constant import FAB_MAX_SIZE
-from flwr.supercore.constant import MAX_DIR_DEPTH, MAX_FILE_BYTES, MAX_FILE_COUNT
+from flwr.supercore.constant import (
+    MAX_DIR_DEPTH,
+    MAX_FILE_BYTES,
+    MAX_FILE_COUNT,
+    MAX_NAME_LENGTH,
+)
 from flwr.supercore.fab_format_version import normalize_and_validate_fab_format
+from flwr.supercore.version import package_version as flwr_version
 
 from tests.support.commands import BIN, run
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("strategies", "clients", "srflm_flower")
 OTHERS = ("deploy", "tests", "benchmarks", "examples")
+OUTDATED = "ignore:GitWildMatchPattern:DeprecationWarning"
+"""Flower's own code uses a name that its library wants to drop."""
 OF_A_SITE = ("sites/aster/site.toml", "runs/first/summary.json", "patients.md", "convert.py")
 
 
@@ -76,6 +90,38 @@ def test_bundle_has_the_newest_format(bundle: Path) -> None:
     project["tool"]["flwr"]["app"]["fab-format-version"] = newest + 1
     with pytest.raises(ValueError, match=r"Unsupported.*fab-format-version"):
         normalize_and_validate_fab_format(project)
+
+
+@pytest.mark.filterwarnings(OUTDATED)
+def test_unpacked_bundle_is_what_flower_would_publish(bundle: Path, tmp_path: Path) -> None:
+    """By the functions with which `flwr app publish` collects and checks; nothing is sent."""
+    with zipfile.ZipFile(bundle) as packed:
+        packed.extractall(tmp_path)
+        names = set(packed.namelist()) - {".info/CONTENT"}
+    files = _collect_file_paths(tmp_path.resolve())
+    _validate_files(files)
+    assert {path.relative_to(tmp_path.resolve()).as_posix() for path in files} == names
+
+
+@pytest.mark.filterwarnings(OUTDATED)
+def test_publishing_the_checkout_itself_would_send_what_lies_beside_the_code(
+    checkout: Path,
+) -> None:
+    """Flower does not look at `fab-include` there: so the page says to publish from the bundle."""
+    sent = {each.relative_to(checkout).as_posix() for each in _collect_file_paths(checkout)}
+    assert {"patients.md", "convert.py"} <= sent
+
+
+def test_metadata_is_complete_and_agrees_with_what_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    app = project["tool"]["flwr"]["app"]
+    assert app["publisher"] and app["display-name"]
+    assert len(project["project"]["name"]) <= MAX_NAME_LENGTH
+    assert project["project"]["license"] == {"file": "LICENSE"}
+    _validate_description(project["project"]["description"])
+    _validate_app_name(project["project"]["name"], "the folder")
+    found = normalize_and_validate_fab_format(project)
+    assert str(found.flwr_version_target) == flwr_version == app["flwr-version-target"]
 
 
 IMPORT_BOTH_APPS = f"""

@@ -14,6 +14,8 @@ from deploy.cli.parts.site_options import HERE, SiteFolder
 if TYPE_CHECKING:
     from srflm_flower.federation.federation import Federation
 
+LISTEN = "ip:port to listen on; left out, all addresses of this machine, port 8443"
+
 app = typer.Typer(no_args_is_help=True, help="Make a site, and let it join a consortium.")
 
 
@@ -27,7 +29,7 @@ def init(
     data: Annotated[
         str | None, typer.Option(help='folder or file of images; "" where they are made up')
     ] = None,
-    listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "0.0.0.0:8443",
+    listen: Annotated[str | None, typer.Option(help=LISTEN)] = None,
 ) -> None:
     """Make a site's keys, its site.toml, and the request to send to the consortium.
 
@@ -71,7 +73,7 @@ def new(
     vendor: Annotated[str, typer.Option(help="this vendor's name")],
     roster: Annotated[str, typer.Option(help="all members' names, with commas between")],
     address: Annotated[str, typer.Option(help="host:port at which the others reach this site")],
-    listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "0.0.0.0:8443",
+    listen: Annotated[str | None, typer.Option(help=LISTEN)] = None,
 ) -> None:
     """Make keys and a site.toml; name the file for the consortium, which has public parts only.
 

@@ -34,6 +34,7 @@ from deploy.doctor.rules.machine import machine_lines
 from deploy.doctor.rules.peers import address_line, peer_lines, port_lines, round_line
 from deploy.doctor.rules.privacy import privacy_lines
 from deploy.doctor.rules.programs import version_lines
+from deploy.edge.machines import host_of
 from deploy.membership.confirming import check_confirmed
 from deploy.membership.joining import check_own_keys
 from deploy.site.diagnosis import Diagnosis, Line, keep_diagnosis
@@ -193,7 +194,7 @@ class Examination:
 
     def _certificates(self, federation: Federation) -> Iterator[Line]:
         facts = list(certificate_facts(self.settings.identity, self.site.vendor))
-        host = (federation.member(self.site.vendor).address or "").rpartition(":")[0].strip("[]")
+        host = host_of(federation.member(self.site.vendor).address or "")
         return certificate_lines(facts, self.now, host)
 
     def _privacy(self) -> Iterable[Line]:

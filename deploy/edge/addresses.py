@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from deploy.edge.machines import is_ip
-from deploy.edge.nginx import split_address
+from deploy.edge.machines import is_ip, is_ipv6, split_address
 from strategies.errors import ConfigurationError
 
 EXAMPLE: Final = "host:port as aster.example.org:8443, or [2001:db8::7]:8443"
@@ -28,6 +27,26 @@ def check_own_address(address: str, where: str = "--address") -> None:
         )
 
 
+def listen_for(address: str, listen: str | None = None) -> str:
+    """Return where a site with this ``address`` listens: ``listen``, or all that can be reached.
+
+    Raises :class:`ConfigurationError` for a ``listen`` that is no IP with a port.
+    """
+    if listen is None:
+        return "[::]:8443" if is_ipv6(split_address(address)[0]) else "0.0.0.0:8443"
+    try:
+        fits = is_ip(split_address(listen)[0])
+    except ConfigurationError:
+        fits = False
+    if not fits:  # a name may have several addresses, and others at another start
+        raise ConfigurationError(
+            f"listen = {listen!r}, which is no IP with a port",
+            'an IP of this machine and a port, as in "0.0.0.0:8443" or "[::]:8443"',
+            "leave --listen out, or name the address of one interface",
+        )
+    return listen
+
+
 def _mistake(address: str) -> str | None:
     if "://" in address:
         return "with a scheme"
@@ -39,15 +58,27 @@ def _mistake(address: str) -> str | None:
         return "an IPv6 address without brackets and port"
     if not re.search(r":\d+$", address):
         return "without a port"
+    if "%" in address:
+        return "with a zone, which counts on one machine only"
     try:
         host, _ = split_address(address)
     except ConfigurationError:
         return "which is no address"
     if is_ip(host):
-        return "at which nobody can be reached" if ip_address(host).is_unspecified else None
+        return _mistake_of_ip(ip_address(host))
     last = host.rpartition(".")[2]
     if last.isdigit():
         return "whose host looks like an IP and is none"
     if ".." in host or any(len(part) > 63 or part.strip("-") != part for part in host.split(".")):
         return "whose host no DNS can have"
+    return None
+
+
+def _mistake_of_ip(ip: IPv4Address | IPv6Address) -> str | None:
+    if ip.is_unspecified or ip.is_multicast:
+        return "at which nobody can be reached"
+    if ip.is_link_local:
+        return "which counts on one link only"
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return f"which is the IPv4 address {ip.ipv4_mapped}"
     return None

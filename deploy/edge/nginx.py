@@ -39,10 +39,18 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from clients.files.durable import write_durably
-from deploy.edge.machines import addresses_in_hosts, bracketed, is_ip, nameservers, text_of
+from deploy.edge.machines import (
+    ANY_IPV6,
+    addresses_in_hosts,
+    bracketed,
+    is_ip,
+    nameservers,
+    split_address,
+    text_of,
+)
 from deploy.edge.template import fill
 from deploy.identity.keys import NIST_CURVES
-from deploy.identity.names import HOST, VENDOR, internal_name
+from deploy.identity.names import VENDOR, internal_name
 from deploy.identity.pins import authority_for, authority_name, shown_certificate
 from deploy.processes.log_keeping import Reopening
 from strategies.errors import ConfigurationError
@@ -132,7 +140,7 @@ class Edge:
         keys = [peer.site_key for peer in self.peers.values()]
         _require(all(keys) or not any(keys), "keys of some peers' certificates", "all or none")
         host, _ = split_address(self.listen)
-        _require(is_ip(host), f"listen {self.listen!r}", "an IP of this machine, or 0.0.0.0")
+        _require(is_ip(host), f"listen {self.listen!r}", "an IP of this machine, 0.0.0.0 or [::]")
         for peer in self.peers.values():
             split_address(peer.address)
         ports = [self.superlink_port, *(peer.outbound_port for peer in self.peers.values())]
@@ -200,16 +208,6 @@ class Route:
     authority: Path
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of ``host:port`` or ``[ipv6]:port``; raise ConfigurationError."""
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:\s]+)):(\d{1,5})", address)
-    host = (match[1] or match[2]).lower().rstrip(".") if match else ""
-    port = int(match[3]) if match else 0
-    fits = bool(match) and (is_ip(host) if match and match[1] else HOST.fullmatch(host))
-    _require(fits and 0 < port < 65536, f"the address {address!r}", "host:port or [ipv6]:port")
-    return host, port
-
-
 def _require(condition: object, found: str, expected: str) -> None:
     if not condition:
         raise ConfigurationError(found, expected, "correct the site's or the federation's file")
@@ -241,6 +239,7 @@ def nginx_configuration(
         nameservers=nameservers(resolv_conf),
         fleet_calls=FLEET_CALLS,
         door=DOOR,
+        both_kinds=split_address(edge.listen)[0] == ANY_IPV6,
         bells=edge.bells,
         superlink_idle_seconds=SUPERLINK_IDLE_SECONDS,
         peer_idle_seconds=PEER_IDLE_SECONDS,

@@ -25,6 +25,7 @@ from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
+from deploy.flower.environment import directly
 from deploy.flower.nouns import RunStatus
 from strategies.errors import ConfigurationError
 
@@ -44,9 +45,12 @@ class Control:
         root = self.root_certificate.read_bytes() if self.root_certificate else None
         # The same version header as from Flower's own command line.
         interceptors = [RuntimeVersionHttpInterceptor("flwr CLI")]
-        with ControlHttpClient.from_server_address(
-            self.address, root is None, root, interceptors
-        ) as client:
+        # Commands run with their user's environment: a proxy named there must not get these calls.
+        with directly():
+            made = ControlHttpClient.from_server_address(
+                self.address, root is None, root, interceptors
+            )
+        with made as client:
             yield client
 
     def start_run(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from clients.files.durable import write_durably
+from deploy.edge.machines import host_of
 from deploy.flower.bundle import installed_bundle
 from deploy.identity.authority import create_consortium, load_consortium, sign_site_certificate
 from deploy.identity.certificates import key_of_request
@@ -136,9 +137,8 @@ def _hand_out(
     exists = (folder / "consortium-ca.key").exists()
     consortium = load_consortium(folder) if exists else create_consortium(folder, federation.name)
     for vendor, each in memberships.items():
-        host = each.address.rsplit(":", 1)[0].strip("[]")  # an IPv6 address has them
         request = each.certificate_request.encode("ascii")
-        certificate = sign_site_certificate(consortium, request, vendor, [host])
+        certificate = sign_site_certificate(consortium, request, vendor, [host_of(each.address)])
         write_durably(answers[vendor] / "site.crt", certificate)
         write_durably(answers[vendor] / "consortium-ca.crt", consortium.pem)
     return answers

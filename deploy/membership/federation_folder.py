@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from deploy.edge.machines import split_address
 from deploy.identity.words import are_words_of
 from deploy.membership.answer import ANSWER
 from deploy.membership.member_request import read_member_request
@@ -128,9 +129,10 @@ def candidates(folder: FederationFolder, files: Sequence[Path]) -> list[Candidat
     after = known | {each.vendor: each for each in requests}
     problems = [f"two different requests of {vendor}" for vendor in twice(requests)]
     for what in ("address", "signing_key", "site_key"):
-        owners: dict[str, str] = {}
+        owners: dict[object, str] = {}
         for vendor, each in after.items():
-            first = owners.setdefault(getattr(each, what), vendor)
+            value = split_address(each.address) if what == "address" else getattr(each, what)
+            first = owners.setdefault(value, vendor)
             if first != vendor:
                 problems.append(f"one {what.replace('_', '-')} for {first} and {vendor}")
     if problems:

@@ -12,7 +12,7 @@ from pathlib import Path
 import tomlkit
 
 from clients.files.durable import write_durably
-from deploy.edge.addresses import check_own_address
+from deploy.edge.addresses import check_own_address, listen_for
 from deploy.identity.identity import PublicIdentity, install_certificate, make_identity
 from deploy.identity.keys import public_line, read_signing_key
 from deploy.membership.confirming import take_over
@@ -46,7 +46,7 @@ def new_site(
     folder: Path,
     vendor: str,
     roster: Sequence[str],
-    listen: str,
+    listen: str | None,
     address: str,
     **settings: object,
 ) -> Path:
@@ -65,7 +65,8 @@ def new_site(
             "a roster with all members, this one too",
             "name all of them with --roster",
         )
-    identity, public = begin_site(folder, {"listen": listen, **settings}, vendor, roster)
+    own = {"listen": listen_for(address, listen), **settings}
+    identity, public = begin_site(folder, own, vendor, roster)
     membership = Membership(
         vendor=vendor,
         address=address,

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from pydantic import Field
 
 from clients.files.durable import write_durably
-from deploy.edge.addresses import check_own_address
-from deploy.edge.nginx import split_address
+from deploy.edge.addresses import check_own_address, listen_for
+from deploy.edge.machines import host_of, split_address
 from deploy.identity.certificates import key_of_request
 from deploy.identity.identity import PublicIdentity
 from deploy.identity.keys import openssh_line, read_signing_key
@@ -86,7 +86,7 @@ class Request(Signed):
     @property
     def host(self) -> str:
         """The host of the address, as it stands in a certificate."""
-        return self.address.rsplit(":", 1)[0].strip("[]")
+        return host_of(self.address)
 
     @property
     def site_key(self) -> str:
@@ -106,10 +106,13 @@ def check_name_and_address(vendor: str, address: str) -> None:
     alternative_name(split_address(address)[0])
 
 
-def init_site(folder: Path, vendor: str, address: str, listen: str, data: Path | None) -> Path:
+def init_site(
+    folder: Path, vendor: str, address: str, listen: str | None, data: Path | None
+) -> Path:
     """Make a site's ``site.toml`` and keys; return the file of its request.
 
-    ``address`` is the ``host:port`` at which others reach the site, ``listen`` its own ``ip:port``,
+    ``address`` is the ``host:port`` at which others reach the site, ``listen`` its own ``ip:port``
+    (:func:`deploy.edge.addresses.listen_for`),
     ``data`` its images; None where the federation uses phantoms.  Called again, it keeps
     ``site.toml`` and all keys, and adds spare keys in place of those given out.
 
@@ -117,7 +120,7 @@ def init_site(folder: Path, vendor: str, address: str, listen: str, data: Path |
     :class:`strategies.errors.IdentityError` for a folder that is another vendor's.
     """
     check_name_and_address(vendor, address)
-    split_address(listen)
+    listen = listen_for(address, listen)
     if data is not None and not data.exists():
         raise ConfigurationError(
             f"the data {str(data)!r}, which does not exist",

@@ -16,7 +16,7 @@ from clients.files.durable import write_durably
 from deploy.edge.nginx import log_reopening
 from deploy.edge.process import end_edge
 from deploy.flower.bundle import installed_bundle
-from deploy.flower.environment import flower_environment
+from deploy.flower.environment import site_environment
 from deploy.identity.checks import check_identity
 from deploy.membership.confirming import require_confirmed
 from deploy.membership.roster import take_up_edition
@@ -78,7 +78,7 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
     ports = choose_ports(site.vendor, federation.roster, site.settings.ports)
     site.begin(restored)
     programs = SitePrograms(site, layout, ports).write()
-    environment = flower_environment(layout.flower_home) | {
+    environment = site_environment(layout.flower_home) | {
         SITE_VARIABLE: str(site.folder),
         "MPLBACKEND": "Agg",
     }

@@ -13,7 +13,7 @@ from typing import Final
 
 from clients.files.durable import write_durably
 from clients.files.templates import templates
-from deploy.edge.nginx import split_address
+from deploy.edge.machines import split_address
 from deploy.site.privacy_files import ledger_place
 from deploy.site.settings import SiteSettings, load_site
 from strategies.errors import ConfigurationError

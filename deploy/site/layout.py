@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.edge.machines import is_ip
+from deploy.edge.machines import ANY_IPV6, host_of, is_ip, is_ipv6
 from deploy.processes.port_claims import claim
 from deploy.site.settings import SiteSettings
 from strategies.errors import ConfigurationError
@@ -141,13 +141,14 @@ def require_free(address: str) -> None:
 
 def why_not_free(address: str) -> str | None:
     """Return why ``ip:port`` cannot be listened on, or None if it can."""
-    host, _, port = address.rpartition(":")
-    plain = host.strip("[]")
+    plain, port = host_of(address), address.rpartition(":")[2]
     if not is_ip(plain):  # nginx would take a name; a site says on which address it listens
         return "no ip:port"
     try:
-        family = socket.AF_INET6 if ":" in plain else socket.AF_INET
-        with socket.create_server((plain, int(port)), family=family):
+        family = socket.AF_INET6 if is_ipv6(plain) else socket.AF_INET
+        # On [::] the edge listens by IPv4, too (deploy/edge/edge.conf.j2).
+        both = plain == ANY_IPV6 and socket.has_dualstack_ipv6()
+        with socket.create_server((plain, int(port)), family=family, dualstack_ipv6=both):
             return None
     except OSError as error:
         return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"

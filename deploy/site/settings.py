@@ -76,7 +76,8 @@ class SiteSettings(Settings):
     logs: SitePath = Field(default=Path("logs"), description="Folder of the programs' logs.")
     listen: str = Field(
         default="0.0.0.0:8443",
-        description="IP address and port on which nginx listens for the other sites.",
+        description="IP address and port on which nginx listens for the other sites; [::] means"
+        " all addresses of the machine, IPv6 and IPv4.",
     )
     ports: int | None = Field(
         default=None,

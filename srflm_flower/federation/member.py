@@ -6,6 +6,8 @@ In a simulation no member has an address or keys; in a deployment every member h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 
 from pydantic import Field
 
@@ -47,7 +49,9 @@ def deployment_problems(members: Sequence[Member]) -> list[str]:
     if not any(member.address or member.signing_key or member.node_keys for member in members):
         return []
     problems = [problem for member in members for problem in _missing(member, members)]
-    problems += _shared([(m.name, m.address) for m in members], "address", "an address of its own")
+    problems += _shared(
+        [(m.name, _place(m.address)) for m in members], "address", "an address of its own"
+    )
     problems += _shared(
         [(m.name, m.signing_key) for m in members], "signing-key", "a key of its own"
     )
@@ -66,6 +70,16 @@ def deployment_problems(members: Sequence[Member]) -> list[str]:
             if not _is_key(key or "")
         ]
     return problems + _shared(site_keys, "site-key", "a key of its own")
+
+
+def _place(address: str | None) -> str | None:
+    """Return an address in one spelling: an IPv6 address has many."""
+    if address is None:
+        return None
+    host, _, port = address.lower().rpartition(":")
+    with suppress(ValueError):
+        host = str(ip_address(host.strip("[]")))
+    return f"{host} {int(port)}"
 
 
 def _missing(member: Member, members: Sequence[Member]) -> list[str]:

@@ -24,3 +24,15 @@ def test_tests_that_a_page_names_are_there(page: Path) -> None:
 def test_claims_name_tests(name: str) -> None:
     text = (ROOT / "docs" / "explanation" / f"{name}.md").read_text(encoding="utf-8")
     assert len(NAMED_TEST.findall(text)) >= 8
+
+
+def test_each_friction_names_a_test_function() -> None:
+    page = ROOT / "docs" / "explanation" / "frictions.md"
+    rows = [
+        line.split("|")[1:-1]
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if re.match(r"\| \d+ \|", line)
+    ]
+    assert [int(row[0]) for row in rows] == list(range(1, 21))
+    for number, _, now, tests in rows:
+        assert now.strip() and any(name for _, name in NAMED_TEST.findall(tests)), number

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.edge.machines import split_address
 from deploy.edge.nginx import (
     Edge,
     Peer,
@@ -24,7 +25,6 @@ from deploy.edge.nginx import (
     find_nginx,
     flower_key_header,
     nginx_command,
-    split_address,
     write_configuration,
 )
 from deploy.identity.identity import PublicIdentity

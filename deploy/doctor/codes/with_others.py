@@ -29,8 +29,8 @@ WITH_OTHERS: Final = (
     Check(
         "address.own",
         "the address at which the others reach this site",
-        "it does not resolve here, is a loopback address while others are not, or is IPv6 where"
-        " `listen` is IPv4",
+        "it does not resolve here, is a loopback address while others are not, or has"
+        " addresses of IPv6 only where `listen` is of IPv4, or the other way round",
         "it is no host:port",
         "correct the name in the DNS; or agree on another address: docs/how-to/joins-and-leaves.md",
         stops="start",

@@ -20,7 +20,8 @@ from typing import Final
 
 from deploy.doctor.facts import PeerFacts
 from deploy.edge.clock_check import ahead_of
-from deploy.edge.nginx import ec_key, split_address
+from deploy.edge.machines import split_address
+from deploy.edge.nginx import ec_key
 from deploy.identity.names import internal_name
 from deploy.identity.pins import authority_for, shown_certificate
 from srflm_flower.federation.federation import Federation

@@ -14,13 +14,13 @@ from clients.device import choose_device
 from clients.networks.facts import NetworkFacts
 from deploy.doctor.facts import AddressFacts, MachineFacts, Need, PortFacts
 from deploy.doctor.looks.contact import Caller, call
-from deploy.edge.nginx import split_address
+from deploy.edge.machines import ANY_IPV6, bracketed, split_address
 from deploy.site.layout import all_free, why_not_free
 from deploy.site.settings import SiteSettings
 from srflm_flower.federation.federation import Federation
 from strategies.errors import ConfigurationError
 
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+ANYWHERE = {"0.0.0.0": "127.0.0.1", ANY_IPV6: "::1"}
 
 
 def machine_facts(
@@ -75,8 +75,7 @@ def port_facts(
 
 def _answers(listen: str, calling: Caller) -> bool:
     host, port = split_address(listen)
-    host = ANYWHERE.get(host, host)
-    here = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    here = f"{bracketed(ANYWHERE.get(host, host))}:{port}"
     # The edge refuses its own site as a peer, after it has shown its certificate.
     return call(calling, calling.vendor, address=here).stage in ("accept", "done")
 

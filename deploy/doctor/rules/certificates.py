@@ -7,6 +7,7 @@ from datetime import datetime
 
 from deploy.doctor.facts import CertificateFacts
 from deploy.doctor.lines import error, of_error, ok, warning
+from deploy.edge.machines import one_spelling
 from deploy.identity.checks import ERROR_DAYS, WARNING_DAYS
 from deploy.site.diagnosis import Line
 
@@ -51,7 +52,7 @@ def _dates(
 
 
 def _names(each: CertificateFacts, host: str) -> Line:
-    if host.lower().rstrip(".") in each.hosts:
+    if one_spelling(host) in each.hosts:
         return ok("certificate.names", "it names the host of the agreed address", each.name)
     found = f"it names {', '.join(each.hosts) or 'nothing'}; the agreed address has {host}"
     return warning("certificate.names", found, each.name)

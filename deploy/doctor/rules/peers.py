@@ -10,8 +10,7 @@ from deploy.doctor.facts import AddressFacts, PeerFacts, PortFacts
 from deploy.doctor.lines import error, ok, warning
 from deploy.doctor.rules.machine import size
 from deploy.edge.clock_check import TOLERATED_SECONDS
-from deploy.edge.machines import is_ip
-from deploy.edge.nginx import split_address
+from deploy.edge.machines import ANY_IPV6, host_of, is_ip, is_ipv6, split_address
 from deploy.site.diagnosis import Line
 from strategies.errors import ConfigurationError
 
@@ -57,16 +56,19 @@ def address_line(facts: AddressFacts) -> Line:
     if local and not all(_is_loopback(each) for each in others):
         found = f"{address} leads back to this machine alone; the others are on other machines"
         return warning("address.own", found)
-    six = all(ip_address(each).version == 6 for each in facts.resolved)
-    if six and is_ip(listening) and ip_address(listening).version == 4:
-        mend = 'set listen = "[::]:PORT" in site.toml, or give the name an IPv4 address too'
-        found = f"{host} has IPv6 addresses only, and the site listens on {facts.listen}, IPv4"
-        return warning("address.own", found, mend=mend)
+    # On [::] a site listens by both.
+    if is_ip(listening) and listening != ANY_IPV6:
+        kinds = {is_ipv6(each) for each in facts.resolved}
+        if kinds == {not is_ipv6(listening)}:
+            had, used = ("IPv4", "IPv6") if is_ipv6(listening) else ("IPv6", "IPv4")
+            mend = f'set listen = "[::]:PORT" in site.toml, or give the name an {used} address too'
+            found = f"{host} has {had} addresses only, and the site listens on {facts.listen}"
+            return warning("address.own", f"{found}, {used}", mend=mend)
     return ok("address.own", f"{address} ({', '.join(facts.resolved)})")
 
 
 def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
+    host = host_of(address)
     return host == "localhost" or (is_ip(host) and ip_address(host).is_loopback)
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from deploy.doctor.examination import examine
 from deploy.doctor.looks.contact import KNOWN
-from deploy.edge.nginx import ec_key, split_address
+from deploy.edge.machines import split_address
+from deploy.edge.nginx import ec_key
 from deploy.identity.pins import authority_for, shown_certificate
 from deploy.operating.local_consortium import make_local_sites
 from deploy.site.diagnosis import Diagnosis, Severity

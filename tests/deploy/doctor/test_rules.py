@@ -52,7 +52,7 @@ def certificate(days: float, started: float = -400) -> CertificateFacts:
         NOW + timedelta(days=started),
         NOW + timedelta(days=days),
         renewal="ask the consortium",
-        hosts=("a.srflm.internal", "aster.example.org", "192.0.2.7"),
+        hosts=("a.srflm.internal", "aster.example.org", "192.0.2.7", "2001:db8::7"),
     )
 
 
@@ -91,6 +91,8 @@ def test_certificate_of_the_future_asks_for_the_clock() -> None:
         ("ASTER.example.org", "ok"),
         ("aster.example.org.", "ok"),
         ("192.0.2.7", "ok"),
+        ("2001:DB8:0::7", "ok"),
+        ("2001:db8::8", "warning"),
         ("borealis.example.org", "warning"),
     ],
 )
@@ -190,6 +192,11 @@ def test_sizes_read_as_people_write_them() -> None:
         ("localhost:8443", "0.0.0.0:8443", "127.0.0.1:9443", ("127.0.0.1",), "ok"),
         ("aster.org:8443", "0.0.0.0:8443", "borealis.org:8443", ("2001:db8::7",), "warning"),
         ("[2001:db8::7]:8443", "[::]:8443", "borealis.org:8443", ("2001:db8::7",), "ok"),
+        ("[::1]:8443", "[::1]:8443", "[::1]:8444", ("::1",), "ok"),
+        ("[::1]:8443", "[::1]:8443", "borealis.org:8443", ("::1",), "warning"),
+        ("aster.org:8443", "[::]:8443", "borealis.org:8443", ("192.0.2.7",), "ok"),
+        ("aster.org:8443", "[2001:db8::7]:8443", "borealis.org:8443", ("192.0.2.7",), "warning"),
+        ("aster.org:8443", "0.0.0.0:8443", "c.org:1", ("192.0.2.7", "2001:db8::7"), "ok"),
         ("aster.org", "0.0.0.0:8443", "borealis.org:8443", ("192.0.2.7",), "error"),
         ("aster.org:8443", "anywhere", "borealis.org:8443", ("192.0.2.7",), "error"),
     ],

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from jinja2 import UndefinedError
 
 from deploy.edge import nginx as edge_module
-from deploy.edge.machines import addresses_in_hosts, nameservers
+from deploy.edge.machines import addresses_in_hosts, nameservers, split_address
 from deploy.edge.nginx import (
     FLEET_CALLS,
     Peer,
@@ -20,7 +20,6 @@ from deploy.edge.nginx import (
     find_nginx,
     flower_key_header,
     nginx_configuration,
-    split_address,
     write_configuration,
 )
 from deploy.edge.template import fill
@@ -142,10 +141,48 @@ def test_node_key_of_two_members_is_refused(pki: Pki, tmp_path: Path) -> None:
         ("10.0.0.1:8443", "10.0.0.1", 8443),
         ("Site.Example:1", "site.example", 1),
         ("[::1]:65535", "::1", 65535),
+        ("[2001:DB8:0:0::7]:1", "2001:db8::7", 1),
     ],
 )
 def test_addresses(address: str, host: str, port: int) -> None:
     assert split_address(address) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "address", ["[192.0.2.7]:1", "[h]:1", "::1:1", "[::1]", "[::1%lo]:1", "[::1]:0", "[[::1]]:1"]
+)
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="host:port"):
+        split_address(address)
+
+
+@pytest.mark.parametrize(
+    ("listen", "directive"),
+    [
+        ("[::]:8443", "listen [::]:8443 ssl ipv6only=off;"),
+        ("[0::0]:8443", "listen [0::0]:8443 ssl ipv6only=off;"),
+        ("[2001:db8::7]:8443", "listen [2001:db8::7]:8443 ssl;"),
+        ("0.0.0.0:8443", "listen 0.0.0.0:8443 ssl;"),
+    ],
+)
+def test_edge_listens_on_both_kinds_of_addresses_where_it_listens_on_all_of_ipv6(
+    pki: Pki, tmp_path: Path, listen: str, directive: str
+) -> None:
+    text = nginx_configuration(replace(edge_of(pki, "a", tmp_path), listen=listen))
+    assert directive in [line.strip() for line in text.splitlines()]
+
+
+def test_way_out_to_a_peer_with_an_ipv6_address(pki: Pki, tmp_path: Path) -> None:
+    edge = edge_of(pki, "a", tmp_path)
+    peer = replace(edge.peers["b"], address="[2001:DB8::7]:8443")
+    named = replace(edge.peers["c"], address="c.example:8443")
+    hosts = "2001:db8::8 c.example\n192.0.2.8 c.example\n"
+    text = nginx_configuration(replace(edge, peers={"b": peer, "c": named}), hosts, "")
+    servers = [line.strip() for line in text.splitlines() if " max_fails=0;" in line]
+    assert servers[1:] == [
+        f"server {address} max_fails=0;"
+        for address in ("[2001:db8::7]:8443", "[2001:db8::8]:8443", "192.0.2.8:8443")
+    ]
 
 
 def test_names_of_this_machine_are_read_as_nginx_needs_them() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.membership.request import read_request
 from tests.deploy.membership.machines import Consortium
 from tests.support.commands import SRFLM
 
@@ -22,6 +23,9 @@ from tests.support.commands import SRFLM
         (("--vendor", "aster", "--address", "aster:99999"), "99999"),
         (("--vendor", "aster", "--address", "aster:8443", "--data", "/no/where"), "/no/where"),
         (("--vendor", "aster"), "no --address"),
+        (("--vendor", "aster", "--address", "2001:db8::7"), "2001:db8::7"),
+        (("--vendor", "aster", "--address", "a:1", "--listen", "a:1"), "listen = 'a:1'"),
+        (("--vendor", "aster", "--address", "a:1", "--listen", "::1:1"), "listen = '::1:1'"),
     ],
 )
 def test_typing_error_is_found_when_it_is_typed(
@@ -32,6 +36,26 @@ def test_typing_error_is_found_when_it_is_typed(
     error = consortium.refused("site", "init", tmp_path / "site", *options, *data)
     assert found in error.found
     assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "listen"),
+    [
+        ("aster.example.org:8443", (), "0.0.0.0:8443"),
+        ("192.0.2.7:443", (), "0.0.0.0:8443"),
+        ("[2001:DB8::7]:443", (), "[::]:8443"),
+        ("[2001:db8::7]:443", ("--listen", "[::1]:9443"), "[::1]:9443"),
+    ],
+)
+def test_site_listens_by_the_kind_of_its_address(
+    tmp_path: Path, address: str, options: tuple[str, ...], listen: str
+) -> None:
+    consortium = Consortium(tmp_path)
+    given = ("--vendor", "aster", "--address", address, "--data", "", *options)
+    consortium.srflm("site", "init", tmp_path / "site", *given)
+    assert f'listen = "{listen}"' in (tmp_path / "site" / "site.toml").read_text()
+    request = read_request(tmp_path / "site" / "aster.request.toml")
+    assert request.host in ("aster.example.org", "192.0.2.7", "2001:db8::7")
 
 
 def test_init_asks_at_a_terminal(tmp_path: Path) -> None:

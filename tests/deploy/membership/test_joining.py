@@ -231,3 +231,13 @@ def test_membership_with_a_wrong_address_is_named_as_such(tmp_path: Path) -> Non
     with pytest.raises(ConfigurationError) as caught:
         read_membership(file)
     assert "membership.toml with address 'a.example.org', without a port" in caught.value.found
+
+
+def test_federation_file_among_the_memberships_is_named_in_one_line(tmp_path: Path) -> None:
+    """The shell's `*.toml` finds it too, where it lies beside them."""
+    path = tmp_path / "federation.toml"
+    path.write_text(built_in_federation(2).to_toml(), encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        read_membership(path)
+    assert caught.value.found == f"{path}, which is a federation file"
+    assert "\n" not in str(caught.value) and "pydantic" not in str(caught.value)

@@ -12,6 +12,7 @@ from deploy.identity.checks import check_identity
 from deploy.membership.assigning import membership_of
 from deploy.membership.confirming import require_confirmed
 from deploy.membership.publishing import publish
+from deploy.membership.roster import describe_roster
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.successor import check_successor
 from strategies.errors import ConfigurationError
@@ -44,6 +45,8 @@ def test_join_needs_of_the_others_an_approval_only(consortium: Consortium) -> No
         folder, answer = consortium.site_folder(vendor), consortium.answer(vendor)
         told = consortium.srflm("roster", "approve", folder, answer).output
         assert "Joins: draco" in told and "srflm run" in told
+        # No term comes without an order: the status says so too.
+        assert "order one (`srflm run`)" in describe_roster(consortium.site(vendor))
     signed = [consortium.signatures(vendor) for vendor in FIRST[:2]]
     words = consortium.office.editions()[-1].hash
     folder, answer = consortium.site_folder("draco"), consortium.answer("draco")

@@ -66,6 +66,17 @@ def test_address_that_can_be_listened_on_is_free_in_either_family() -> None:
         assert why_not_free(address) is None
 
 
+def test_port_that_is_taken_by_ipv4_is_not_free_for_both() -> None:
+    try:
+        socket.create_server(("::", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("a machine without IPv6")
+    with socket.create_server(("0.0.0.0", 0)) as probe:
+        port = probe.getsockname()[1]
+        assert "in use" in str(why_not_free(f"[::]:{port}"))
+    assert why_not_free(f"[::]:{port}") is None
+
+
 @pytest.mark.parametrize("address", ["192.0.2.1:8443", "localhost:8443", "8443", "x:y", ""])
 def test_address_that_cannot_be_listened_on_has_a_reason(address: str) -> None:
     assert why_not_free(address)

@@ -66,6 +66,26 @@ def test_two_members_with_one_place_or_key_are_named(field: str) -> None:
     assert problem.startswith(f"vendors.b.{field.replace('_', '-')}: found the same as that of a")
 
 
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("[2001:db8::7]:8443", "[2001:DB8:0::7]:8443"),
+        ("a.example:8443", "A.Example:8443"),
+        ("a.example:443", "a.example:0443"),
+    ],
+)
+def test_one_address_in_two_spellings_is_one(spellings: tuple[str, str]) -> None:
+    first, second = (member(n, address=a) for n, a in zip("ab", spellings, strict=True))
+    (problem,) = deployment_problems([first, second, member("c")])
+    assert problem.startswith("vendors.b.address: found the same as that of a")
+
+
+@pytest.mark.parametrize("other", ["[2001:db8::8]:8443", "[2001:db8::7]:8444"])
+def test_other_ipv6_address_or_port_is_another(other: str) -> None:
+    first, second = member("a", address="[2001:db8::7]:8443"), member("b", address=other)
+    assert deployment_problems([first, second, member("c")]) == []
+
+
 def test_node_key_is_used_on_one_edge_only() -> None:
     keys = member("b").node_keys or {}
     assert "found the same as that of b" in problems(node_keys=keys | {"c": keys["a"]})[0]
