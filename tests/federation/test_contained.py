@@ -30,7 +30,7 @@ from tests.support.sites import processes_about, run_rounds
 from tests.support.tiny import tiny_federation
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 COMPOSE = Path(__file__).parents[2] / "deploy" / "compose" / "compose.yaml"
 SITE, IMAGES, OWNER = "/srv/srflm/site", "/srv/srflm/images", "/srv/srflm/owner"

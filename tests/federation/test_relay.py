@@ -27,7 +27,7 @@ from tests.support.sites import Sites, processes_about, rounds_of, run_rounds
 from tests.support.tiny import tiny_federation
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 IDLE = 4
 """Connections that the site's end keeps open to the relay, for callers that are to come."""
