@@ -53,16 +53,19 @@ def joined(
     clients: Sequence[int],
     server: int,
     weighted: bool,
-    share: float,
+    lengths: float,
 ) -> Weights:
     """Return the mean of the clients' models and the one that the server has fine-tuned.
 
     ``averaged`` is the clients' mean; ``clients`` and ``server`` are numbers of training examples.
-    The server's model counts ``share`` times as much as a client's (0 to 1): with m clients the
-    result is (m·W̄ + share·W_s) / (m + share), or, where it is ``weighted``, the same by examples.
+    With m clients the result is W̄ + q·(W_s − W̄), q = min(1 / (m + 1), ``lengths`` / m), where
+    ``lengths`` is a client's length of training over the server's; it is the same by examples where
+    it is ``weighted``.  So no vendor's training moves the model further than another's, as in
+    FedNova (Wang et al., NeurIPS 2020): each client's counts 1 / m in W̄.
     """
     behind, own = (sum(clients), server) if weighted else (len(clients), 1)
-    pairs = [(averaged, float(behind)), (fine_tuned, share * own)]
+    q = min(own / (behind + own), lengths * own / behind)
+    pairs = [(averaged, 1 - q), (fine_tuned, q)]
     return _by_flower(pairs, AggregationSettings(rule="weighted-mean"))
 
 

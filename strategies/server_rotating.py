@@ -313,7 +313,7 @@ class ServerRotating(OwnLoop):
         clients = [term.examples_of(vendor) for vendor in term.clients]
         server = term.examples_of(term.server)
         weighted = self.aggregation.rule == "weighted-mean"
-        by = clients, server, weighted, self.plan.server_share
+        by = clients, server, weighted, self.plan.lengths
         return Model.of(joined(averaged.weights, finetuned.weights, *by))
 
     # ---- commit -----------------------------------------------------------------------------

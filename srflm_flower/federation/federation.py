@@ -295,7 +295,7 @@ class Federation(Settings):
             decay=self.training.decay,
             client_epochs=self.training.client_epochs,
             server_epochs=self.training.server_epochs,
-            server_share=self.server_share,
+            lengths=self.lengths,
             rounds_per_term=self.rounds_per_term,
             answer_deadline=self.run.answer_deadline,
             work_deadline=self.run.work_deadline,
@@ -307,16 +307,11 @@ class Federation(Settings):
         )
 
     @property
-    def server_share(self) -> float:
-        """How much a server that joins counts beside a client: the less, the longer it trains.
-
-        By the ratio of their work, but never more than a client.  Then every vendor's training
-        moves the model as far (after FedNova: Wang et al., NeurIPS 2020).
-        """
-        work = self.training.client_epochs, self.training.server_epochs
+    def lengths(self) -> float:
+        """The length of a client's training in a round over that of the server's fine-tuning."""
         if self.privacy.private:
-            work = self.privacy.client_steps, self.privacy.server_steps
-        return min(1.0, work[0] / work[1])
+            return self.privacy.client_steps / self.privacy.server_steps
+        return self.training.client_epochs / self.training.server_epochs
 
     @property
     def server_terms(self) -> int | None:

@@ -28,7 +28,7 @@ StepPlan = Callable[[str, int, Role], int]
 class TermPlan:
     """The agreed part of every term (docs/explanation/method.md), the same at all sites.
 
-    A server that joins counts ``server_share`` times as much as a client.
+    ``lengths`` is the length of a client's training over that of the server's fine-tuning.
     ``learning_rate`` is the rate of round 1 and is multiplied by ``decay`` after every round;
     deadlines are in seconds; ``first_answer_deadline``, if given, is that of a server's first
     opening.  Without ``evaluate_averaged`` only the fine-tuned model is evaluated, and the averaged
@@ -43,7 +43,7 @@ class TermPlan:
     decay: float
     client_epochs: int
     server_epochs: int
-    server_share: float = 1.0
+    lengths: float = 1.0
     rounds_per_term: int = 1
     answer_deadline: float = 60.0
     first_answer_deadline: float | None = None

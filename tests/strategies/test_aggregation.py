@@ -62,21 +62,35 @@ def test_mean_is_the_unweighted_mean(seeds: list[int]) -> None:
         st.tuples(st.integers(0, 2**31), st.integers(1, 5000)), min_size=2, max_size=6
     ),
     weighted=st.booleans(),
-    share=st.floats(0.01, 1),
+    lengths=st.floats(0.01, 3),
 )
-def test_server_that_joins_counts_as_one_more_client_with_its_share(
-    vendors: list[tuple[int, int]], weighted: bool, share: float
+def test_server_that_joins_counts_as_one_more_client_or_less_if_it_trains_longer(
+    vendors: list[tuple[int, int]], weighted: bool, lengths: float
 ) -> None:
     models, counts = [make_weights(seed) for seed, _ in vendors], [n for _, n in vendors]
     rule = "weighted-mean" if weighted else "mean"
     averaged = result(make_updates(*models[1:], examples=counts[1:]), rule=rule)
-    found = joined(averaged, models[0], counts[1:], counts[0], weighted, 1.0)
+    found = joined(averaged, models[0], counts[1:], counts[0], weighted, 20.0)
     assert_close(found, result(make_updates(*models, examples=counts), rule=rule))
-    by = [n if weighted else 1 for n in counts]
-    by[0] *= share  # type: ignore[assignment]
-    expected = {n: np.average([w[n] for w in models], axis=0, weights=by) for n in SHAPES}
-    found = joined(averaged, models[0], counts[1:], counts[0], weighted, share)
+    own, behind = (counts[0], sum(counts[1:])) if weighted else (1, len(counts) - 1)
+    found = joined(averaged, models[0], counts[1:], counts[0], weighted, lengths)
+    moved = min(own / (own + behind), lengths * own / behind)
+    expected = {n: averaged[n] + moved * (models[0][n] - averaged[n]) for n in SHAPES}
     assert_close(found, expected)
+
+
+@given(clients=st.integers(2, 8), longer=st.integers(2, 5), seed=st.integers(0, 999))
+def test_every_vendors_training_moves_a_joined_model_as_far(
+    clients: int, longer: int, seed: int
+) -> None:
+    """Each vendor pushes by its own vector in every step; the server takes more steps."""
+    start, *pushes = [make_weights(seed + n) for n in range(clients + 2)]
+    models = [{n: start[n] + push[n] for n in SHAPES} for push in pushes[:-1]]
+    averaged = result(make_updates(*models), rule="mean")
+    tuned = {n: averaged[n] + longer * pushes[-1][n] for n in SHAPES}
+    found = joined(averaged, tuned, [1] * clients, 1, False, 1 / longer)
+    even = {n: start[n] + np.sum([p[n] for p in pushes], axis=0) / clients for n in SHAPES}
+    assert_close(found, even)
 
 
 @settings(max_examples=40, deadline=None)

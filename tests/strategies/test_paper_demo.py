@@ -125,8 +125,8 @@ def compute_demo(federation: Federation, fine_tuned: str) -> tuple[list[str], li
         if fine_tuned == "joins":
             tuned = state_of(network)
             clients = len(vendors) - 1
-            share = min(1, CLIENT_EPOCHS / SERVER_EPOCHS)
-            joined = {n: (clients * mean[n] + share * tuned[n]) / (clients + share) for n in mean}
+            q = min(1 / len(vendors), CLIENT_EPOCHS / SERVER_EPOCHS / clients)
+            joined = {n: (1 - q) * mean[n] + q * tuned[n] for n in mean}
             network = with_state(network, joined)
         models.append(state_of(network))
         rate *= DECAY
