@@ -211,7 +211,7 @@ def main() -> None:
     ]
     bell, log = Bell(config.bells / WORKER_BELL), EventLog(config.log)
     company = Company(config.bells)
-    needed = partial(company.needs, WORKER_BELL, time.time())
+    needed = partial(company.needs, (WORKER_BELL,), time.time())
     worker = Worker(sources, bell, log, config.agreed_bundle, before_task, needed)
 
     def stop(_number: int, _frame: object) -> None:

@@ -19,7 +19,7 @@ from deploy.edge.nginx import (
 from deploy.flower.bundle import RUN_SETTINGS
 from deploy.flower.internals import bundle_of
 from deploy.flower.programs import program
-from deploy.flower.supernodes_config import Link, SupernodesConfig, Tls
+from deploy.flower.supernodes_config import WORKER_BELL, Link, SupernodesConfig, Tls
 from deploy.flower.worker import Source, WorkerConfig
 from deploy.page.starting import page_program
 from deploy.processes.supervisor import Program, python_module
@@ -146,7 +146,9 @@ class SitePrograms:
             largest_message=self._largest_message(),
             settings=RUN_SETTINGS,
         )
-        return self._module("deploy.flower.supernodes", config.model_dump_json())
+        supernodes = self._module("deploy.flower.supernodes", config.model_dump_json())
+        # It has Flower in memory, which an idle site gives back.
+        return replace(supernodes, on_demand=self.site.federation.roster)
 
     def _largest_message(self) -> int:
         """Return the bytes of two models, with room for records and Flower's own framing."""
@@ -184,7 +186,7 @@ class SitePrograms:
         )
         worker = self._module("deploy.flower.worker", config.model_dump_json())
         # It has torch in memory, which an idle site gives back.
-        return replace(worker, on_demand=True)
+        return replace(worker, on_demand=(WORKER_BELL,))
 
     def _launcher(self, bundle: Path) -> Program:
         site, vendor = self.site, self.site.vendor

@@ -39,7 +39,7 @@ def everything_of(site: DeployedSite) -> set[psutil.Process]:
 
 
 def busy(site: DeployedSite) -> dict[str, list[psutil.Process]]:
-    """Return the processes of a site; worker and SuperNode are kept from ending as they are idle."""
+    """Return the processes of a site, none of which ends now because it has nothing to do."""
     for name in ("b", "worker"):
         Bell(layout_of(site).bells / name).ring()
     return processes_of(site)
