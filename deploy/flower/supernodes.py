@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,8 @@ from deploy.processes.pace import pause, rest
 from deploy.processes.private import keep_private
 from strategies.errors import SrflmError
 
-# Imported once before the forks, so that the children share this memory.
+# Imported once before the forks, so that the children share this memory.  Each module that a
+# SuperNode imports itself is in memory once for each peer.
 NEEDED_BY_ALL = (
     "deploy.flower.internals",
     "flwr.supernode.main",
@@ -48,8 +50,13 @@ NEEDED_BY_ALL = (
     "flwr.supernode.runtime.run_clientapp",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
     "uvicorn.lifespan.on",
+    "httpcore",
+    "h11",
+    "cryptography.hazmat.backends.openssl.backend",
 )
+WHERE_INSTALLED = ("uvicorn.loops.uvloop",)
 LOOK_SECONDS = 0.1  # between two looks for ended children
 MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
 REMIND_SECONDS = 5.0
@@ -182,6 +189,9 @@ def main() -> None:
         with importing_without_threads():
             for name in NEEDED_BY_ALL:
                 importlib.import_module(name)
+            for name in WHERE_INSTALLED:
+                with suppress(ImportError):
+                    importlib.import_module(name)
         require_supported()
     except SrflmError as error:
         sys.exit(str(error))

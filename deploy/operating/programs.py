@@ -30,8 +30,11 @@ from deploy.site.layout import LOOPBACK, Layout, Ports
 PRELOAD = (
     "torch",
     "torch._dynamo",  # which torch imports at the first step of an optimiser
+    "monai",
     "deploy.serving.apps",
 )
+HIDDEN = ("matplotlib", "pandas")
+"""MONAI imports all of itself, and these with it, if they are installed: 50 MiB."""
 PREPARE = "deploy.site.deployed_site:preload"
 FIRST_OPEN_SECONDS = 20.0
 ROOM_BYTES = 32 * 2**20
@@ -181,6 +184,7 @@ class SitePrograms:
             app=self.layout.app,
             secret=self.layout.secret,
             preload=PRELOAD,
+            hidden=HIDDEN,
             prepare=PREPARE,
             threads=self.site.settings.threads,
         )
