@@ -2,7 +2,8 @@
 
 There is one child process for each peer that is wanted (:mod:`deploy.processes.company`), with the
 stock SuperNode behind the guard of :mod:`deploy.flower.internals`. A child whose peer is no longer
-wanted ends by itself; another that ends is started again; all end with this process.
+wanted ends by itself; another that ends is started again; all end with this process. It ends when
+there is neither a child nor a reason for one, and its supervisor starts it when a peer knocks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -32,14 +34,15 @@ from deploy.processes.children import (
     fork_child,
     importing_without_threads,
 )
-from deploy.processes.company import Company
+from deploy.processes.company import Company, asked_at
 from deploy.processes.config import load_config
 from deploy.processes.keeping import KeptChildren
 from deploy.processes.pace import pause, rest
 from deploy.processes.private import keep_private
 from strategies.errors import SrflmError
 
-# Imported once before the forks, so that the children share this memory.
+# Imported once before the forks, so that the children share this memory.  Each module that a
+# SuperNode imports itself is in memory once for each peer.
 NEEDED_BY_ALL = (
     "deploy.flower.internals",
     "flwr.supernode.main",
@@ -47,8 +50,13 @@ NEEDED_BY_ALL = (
     "flwr.supernode.runtime.run_clientapp",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
     "uvicorn.lifespan.on",
+    "httpcore",
+    "h11",
+    "cryptography.hazmat.backends.openssl.backend",
 )
+WHERE_INSTALLED = ("uvicorn.loops.uvloop",)
 LOOK_SECONDS = 0.1  # between two looks for ended children
 MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
 REMIND_SECONDS = 5.0
@@ -57,19 +65,31 @@ REMIND_SECONDS = 5.0
 
 @dataclass
 class Keeper:
-    """Keeps one child alive for each link that is wanted."""
+    """Keeps one child alive for each link that is wanted.
+
+    It was ``asked`` for when the first bell was heard, and could do nothing until it was ``ready``.
+    """
 
     config: SupernodesConfig
+    asked: float
+    ready: float = field(default_factory=time.time)
     stopping: bool = False
 
     def keep(self) -> None:
-        """Start wanted children, and restart those that end, until :attr:`stopping`; end all."""
+        """Start wanted children, and restart those that end; end when there is nothing to keep.
+
+        When :attr:`stopping`, end all.
+        """
         links = {link.peer: link for link in self.config.links}
         company = Company(self.config.bells)
-        children = KeptChildren((), lambda peer: self._start(links[peer]), _print_end)
+        children = KeptChildren(
+            (), lambda peer: self._start(links[peer]), _print_end, may_end=links
+        )
         try:
-            while not self.stopping:
-                children.names = company.wanted(links)
+            # Bells are looked at before each decision to end: a knock before it starts a child, and
+            # one after it lets the supervisor start this program again.
+            while not self.stopping and (children.running or company.needs(links, self.ready)):
+                children.names = company.wanted(links, self.asked, self.ready)
                 children.tend()
                 time.sleep(LOOK_SECONDS)
         finally:
@@ -161,17 +181,23 @@ def options(config: SupernodesConfig, link: Link) -> list[str]:
 def main() -> None:
     """Read the configuration, import Flower once, and keep the SuperNodes until SIGTERM."""
     keep_private()
+    asked = asked_at()
     try:
         config = load_config(SupernodesConfig, Path(sys.argv[1]))
+        config.bells.mkdir(parents=True, exist_ok=True)
+        Bell(config.bells / WORKER_BELL).ring()  # which takes longer to start: both at a time
         with importing_without_threads():
             for name in NEEDED_BY_ALL:
                 importlib.import_module(name)
+            for name in WHERE_INSTALLED:
+                with suppress(ImportError):
+                    importlib.import_module(name)
         require_supported()
     except SrflmError as error:
         sys.exit(str(error))
-    for folder in (config.bells, config.notes, config.refusals.parent):
+    for folder in (config.notes, config.refusals.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    keeper = Keeper(config)
+    keeper = Keeper(config, asked)
 
     def stop(_number: int, _frame: object) -> None:
         keeper.stopping = True

@@ -12,7 +12,8 @@ import importlib
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,9 @@ class WorkerConfig(Strict):
     app: Path | None = None  # folder of the bundle to install once, before the first task
     secret: Path | None = None
     preload: tuple[str, ...] = ()  # modules to import, ``torch`` first
+    # Libraries that these do not find, as if they were not installed: what imports them only for
+    # functions that no task calls, as MONAI does, must not keep them in memory.
+    hidden: tuple[str, ...] = ()
     # ``module:function`` to call once; children inherit its data in memory. It must not use CUDA,
     # which does not work in a forked child.
     prepare: str | None = None
@@ -149,7 +153,8 @@ def warm_up(config: WorkerConfig) -> Callable[[], None]:
     usual = None
     with importing_without_threads():
         for name in (*config.preload, *FLOWERS_OWN):
-            _import(name)
+            with hidden(config.hidden if name in config.preload else ()):
+                _import(name)
             torch: Any = sys.modules.get("torch")
             if torch is not None and usual is None:
                 usual = torch.get_num_threads()
@@ -164,6 +169,19 @@ def warm_up(config: WorkerConfig) -> Callable[[], None]:
             sys.modules["torch"].set_num_threads(config.threads or usual)
 
     return before_task
+
+
+@contextmanager
+def hidden(libraries: Collection[str]) -> Iterator[None]:
+    """Let no import in this block find ``libraries``, but for those that are loaded already."""
+    unseen = [name for name in libraries if name not in sys.modules]
+    # None is the import system's own word for a module that is not to be found.
+    sys.modules.update(dict.fromkeys(unseen))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in unseen:
+            del sys.modules[name]
 
 
 def _import(name: str) -> Any:
@@ -211,7 +229,7 @@ def main() -> None:
     ]
     bell, log = Bell(config.bells / WORKER_BELL), EventLog(config.log)
     company = Company(config.bells)
-    needed = partial(company.needs, WORKER_BELL, time.time())
+    needed = partial(company.needs, (WORKER_BELL,), time.time())
     worker = Worker(sources, bell, log, config.agreed_bundle, before_task, needed)
 
     def stop(_number: int, _frame: object) -> None:

@@ -88,7 +88,7 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
         vendor=site.vendor,
         site=site.folder,
         programs={each.name: tuple(each.command) for each in programs},
-        on_demand=tuple(each.name for each in programs if each.on_demand),
+        on_demand={each.name: tuple(each.on_demand) for each in programs if each.on_demand},
         bells=layout.bells,
         environment=environment,
         folder=layout.run,

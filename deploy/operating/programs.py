@@ -19,7 +19,7 @@ from deploy.edge.nginx import (
 from deploy.flower.bundle import RUN_SETTINGS
 from deploy.flower.internals import bundle_of
 from deploy.flower.programs import program
-from deploy.flower.supernodes_config import Link, SupernodesConfig, Tls
+from deploy.flower.supernodes_config import WORKER_BELL, Link, SupernodesConfig, Tls
 from deploy.flower.worker import Source, WorkerConfig
 from deploy.page.starting import page_program
 from deploy.processes.supervisor import Program, python_module
@@ -30,8 +30,11 @@ from deploy.site.layout import LOOPBACK, Layout, Ports
 PRELOAD = (
     "torch",
     "torch._dynamo",  # which torch imports at the first step of an optimiser
+    "monai",
     "deploy.serving.apps",
 )
+HIDDEN = ("matplotlib", "pandas")
+"""MONAI imports all of itself, and these with it, if they are installed: 50 MiB."""
 PREPARE = "deploy.site.deployed_site:preload"
 FIRST_OPEN_SECONDS = 20.0
 ROOM_BYTES = 32 * 2**20
@@ -146,7 +149,9 @@ class SitePrograms:
             largest_message=self._largest_message(),
             settings=RUN_SETTINGS,
         )
-        return self._module("deploy.flower.supernodes", config.model_dump_json())
+        supernodes = self._module("deploy.flower.supernodes", config.model_dump_json())
+        # It has Flower in memory, which an idle site gives back.
+        return replace(supernodes, on_demand=self.site.federation.roster)
 
     def _largest_message(self) -> int:
         """Return the bytes of two models, with room for records and Flower's own framing."""
@@ -179,12 +184,13 @@ class SitePrograms:
             app=self.layout.app,
             secret=self.layout.secret,
             preload=PRELOAD,
+            hidden=HIDDEN,
             prepare=PREPARE,
             threads=self.site.settings.threads,
         )
         worker = self._module("deploy.flower.worker", config.model_dump_json())
         # It has torch in memory, which an idle site gives back.
-        return replace(worker, on_demand=True)
+        return replace(worker, on_demand=(WORKER_BELL,))
 
     def _launcher(self, bundle: Path) -> Program:
         site, vendor = self.site, self.site.vendor

@@ -194,8 +194,9 @@ def _programs(programs: Iterable[ProgramSeen]) -> Iterator[Metric]:
     for each in programs:
         runs.add_metric([each.name], each.runs)
         again.add_metric([each.name], each.restarts)
-        if each.runs and each.process is not None:
-            memory.add_metric([each.name], memory_of(each.process))
+        # It may have ended since the last look, as programs do that are not needed.
+        if each.runs and each.process is not None and (found := memory_of(each.process)):
+            memory.add_metric([each.name], found)
     yield from (runs, again, memory)
 
 

@@ -16,12 +16,15 @@ class KeptChildren:
 
     Each end is told to ``ended``: the name, the exit code, and the seconds until the next start.
     The end of a child that is not in ``names`` any more is no failure, and is told to nobody.
+    Neither is the end, with code 0, of one that ``may_end``: it was not needed when it looked last.
+    If it has become needed since then, it is started again at once.
     """
 
     names: Collection[str]
     start: Callable[[str], Child]
     ended: Callable[[str, int, float], None]
     clock: Callable[[], float] = time.monotonic
+    may_end: Collection[str] = ()
     running: dict[str, Child] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
     """How often each child has ended; names of children that never have are missing."""
@@ -42,7 +45,7 @@ class KeptChildren:
         """Note the children that have ended; return whether there are any."""
         ends = take_ended(self.running)
         for name, code in ends:
-            if name not in self.names:
+            if name not in self.names or (code == 0 and name in self.may_end):
                 continue
             now = self.clock()
             wait = self._backoffs.setdefault(name, Backoff()).after(now - self._born[name])

@@ -13,16 +13,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from pydantic import Field
 
 from clients.files.durable import write_durably
 from clients.files.event_log import EventLog
 from clients.files.locks import AlreadyLocked, locked
 from deploy.processes.children import Child
-from deploy.processes.company import Company
+from deploy.processes.company import STARTED, Company
 from deploy.processes.config import Strict, load_config
 from deploy.processes.daily import Daily
 from deploy.processes.family import ProcessFamily, process_family
@@ -43,8 +45,9 @@ class Program:
 
     name: str
     command: Sequence[str]
-    on_demand: bool = False
-    """Whether it runs only while it is needed (:mod:`deploy.processes.company`)."""
+    on_demand: Sequence[str] = ()
+    """The bells by which it is known to be needed; without any it always runs
+    (:mod:`deploy.processes.company`)."""
 
 
 class SupervisorConfig(Strict):
@@ -62,10 +65,10 @@ class SupervisorConfig(Strict):
     """Lock that keeps a second supervisor from this site."""
     daily: tuple[str, ...] = ()
     """Command that is run every day: the examination of the site."""
-    on_demand: tuple[str, ...] = ()
-    """Programs that run only while they are needed, and end by themselves."""
-    bells: Path | None = None
-    """Folder of bells, by which these are known to be needed."""
+    on_demand: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Programs that run only while they are needed, and end by themselves: the bells of each."""
+    bells: Path
+    """Folder of bells."""
     reopening: Reopening | None = None
     """The program whose logs are not in ``logs``."""
 
@@ -102,7 +105,9 @@ class Supervisor:
 
     def supervise(self) -> None:
         """Run until :attr:`stopping` or :attr:`roster_changed`."""
-        children = KeptChildren(self._needed(), self._start, self._note_end)
+        children = KeptChildren(
+            self._needed(), self._start, self._note_end, may_end=self.config.on_demand
+        )
         manager, is_up = ServiceManager.of(), False
         daily, logs = Daily(self._start_daily), KeptLogs(self.config.logs, self.config.reopening)
         while not self.stopping and not self.roster_changed:
@@ -119,19 +124,19 @@ class Supervisor:
             time.sleep(LOOK_SECONDS)
 
     def _needed(self) -> list[str]:
-        config = self.config
-        company = Company(config.bells) if config.bells is not None else None
+        company, on_demand = Company(self.config.bells), self.config.on_demand
         return [
             name
-            for name in config.programs
-            if name not in config.on_demand or company is None or company.needs(name)
+            for name in self.config.programs
+            if name not in on_demand or company.needs(on_demand[name])
         ]
 
     def _start(self, name: str) -> Child:
         config, log = self.config, self.config.logs / f"{name}.log"
         # Its end is asked for by the kernel too, if this process and the watchdog are both killed.
         command = _mortal(config.programs[name])
-        return self.members.start(command, config.environment, log, config.folder)
+        environment = {**config.environment, STARTED: repr(time.time())}
+        return self.members.start(command, environment, log, config.folder)
 
     def _start_daily(self) -> Child:
         config = self.config

@@ -10,8 +10,11 @@ from flwr.serverapp import Grid
 
 from deploy.serving.job import ServerJob
 
-GATHER_SECONDS = 5.0
-"""A SuperNode that is asked to connect takes about one second."""
+GATHER_SECONDS = 30.0
+"""A SuperNode that is asked to connect takes about one second in a run.  At a site without a run
+its program starts first, which takes some seconds, and more on a busy machine."""
+GRACE_SECONDS = 5.0
+"""Once most of them are there, the others have as long again, and this at least."""
 LOOK_SECONDS = 0.1
 
 
@@ -37,8 +40,15 @@ def gathered(
 ) -> Grid:
     """Wait for the nodes that ``task`` expects, some seconds at most; return the grid to ask."""
     expected = {task.registered[v] for v in task.expected if v in task.registered}
-    until = clock() + GATHER_SECONDS
-    while not expected <= set(grid.get_node_ids()) and clock() < until:
+    start, most = clock(), None
+    while (missing := len(expected - {*grid.get_node_ids()})) > 0:
+        waited = clock() - start
+        if most is None and 2 * missing < len(expected):
+            # One site whose edge answers, but whose SuperNode does not come, must not cost each
+            # term the time that a site may take that was asleep.
+            most = max(waited + GRACE_SECONDS, 2 * waited)
+        if waited >= min(GATHER_SECONDS, most or GATHER_SECONDS):
+            break
         sleep(LOOK_SECONDS)
     gone = [task.registered[v] for v in task.gone if v in task.registered]
     return cast(Grid, Present(grid, gone)) if gone else grid

@@ -51,7 +51,7 @@ from strategies.protocol.succession import (
     next_turn,
 )
 
-TICK_SECONDS = 0.05
+TICK_SECONDS, IDLE_TICK_SECONDS = 0.05, 0.25  # with a run, and without: each tick costs CPU time
 LOOK_SECONDS = 1.0  # between two looks at the ledger, if the bell does not ring earlier
 # Seconds between two looks for a run's outcome file, and between two questions to the SuperLink.
 FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
@@ -287,7 +287,7 @@ def watch(
                 launcher.problem = f"{error.code}: {error.found}"
                 launcher.log("failed", problem=launcher.problem)
                 time.sleep(LOOK_SECONDS)
-        time.sleep(TICK_SECONDS)
+        time.sleep(TICK_SECONDS if turn or launcher.serving else IDLE_TICK_SECONDS)
 
 
 def main() -> None:

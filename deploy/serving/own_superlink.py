@@ -14,13 +14,15 @@ from deploy.flower.supernodes_config import WORKER_BELL
 from deploy.processes.bell import Bell
 from deploy.processes.config import Strict, load_config
 from deploy.processes.supervisor import ProcessTable
-from deploy.serving.job import JobOutcome, ServerJob, read_outcome, was_abandoned
+from deploy.serving.job import JobOutcome, ServerJob, lock_path, read_outcome, was_abandoned
 from deploy.site.layout import Layout
 from strategies.errors import SrflmError
 from strategies.protocol.records import Edition
 
 READY_SECONDS = 120.0
 RETRY_SECONDS = 0.3
+AGAIN_SECONDS = 2.0
+"""Between two knocks for a ServerApp that has not begun."""
 
 
 class LauncherConfig(Strict):
@@ -57,6 +59,8 @@ class OwnSuperLink:
         self._bundle = config.bundle.read_bytes()
         self.door = Door(config.ways_out, config.root_certificate)
         self._process: int | None = None
+        self._called: tuple[str, Collection[str]] = ("", ())  # a task, and who is to connect for it
+        self._called_at = 0.0
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Wait for the SuperLink, register the members' SuperNodes, stop an old launcher's runs.
@@ -114,6 +118,7 @@ class OwnSuperLink:
             else:
                 update |= self._gather(members, doubted)
             task = task.model_copy(update=update)
+            self._called, self._called_at = (task.name, task.expected), time.monotonic()
             run = self._control.start_run(self._bundle, {"task": task.model_dump_json()})
         except (httpx.HTTPError, SrflmError) as error:
             raise RuntimeError(str(error)) from error
@@ -125,10 +130,26 @@ class OwnSuperLink:
 
     def _gather(self, members: Collection[str], doubted: Collection[str]) -> dict[str, object]:
         """Ask all sites to connect; return whom to expect, and whom to leave out, for a task."""
+        reached = self._call(members)
+        expected = (self._config.vendor, *sorted(reached))
+        return {"expected": expected, "gone": tuple(sorted({*doubted} - reached))}
+
+    def _call(self, members: Collection[str]) -> frozenset[str]:
+        """Ask sites to connect; return those of the others whose edges have answered."""
         own = self._config.vendor
         Bell(self._config.bells / own).ring()  # the own SuperNode, which passes no edge
-        reached = self.door.knock([member for member in members if member != own])
-        return {"expected": (own, *sorted(reached)), "gone": tuple(sorted({*doubted} - reached))}
+        return self.door.knock([member for member in members if member != own])
+
+    def _call_again(self, task: str) -> None:
+        """Ask again whom ``task`` expects, until its ServerApp has begun, and a last time then."""
+        # The own worker may take longer to start than the others wait for a message.
+        called, members = self._called
+        if called != task or time.monotonic() - self._called_at < AGAIN_SECONDS:
+            return
+        if lock_path(self._config.run, task).exists():
+            self._called = ("", ())
+        self._call(members)
+        self._called_at = time.monotonic()
 
     def ended(self, run: int, task: str) -> bool:
         """Return whether a run has ended, for any reason, or its process is gone."""
@@ -144,6 +165,7 @@ class OwnSuperLink:
         ended = not found or found[0].finished
         if not ended:
             self._ring_worker()  # nobody else does, if it ended before it took the run
+            self._call_again(task)
         return ended
 
     def stop(self, run: int) -> None:

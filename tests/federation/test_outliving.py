@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from benchmarks.chaos_faults import bring_back, processes_of
-from deploy.edge.machines import split_address
+from deploy.edge.nginx import split_address
 from deploy.processes.bell import Bell
 from deploy.processes.family import TAG, family, is_alive
 from deploy.site.deployed_site import DeployedSite
@@ -39,7 +39,7 @@ def everything_of(site: DeployedSite) -> set[psutil.Process]:
 
 
 def busy(site: DeployedSite) -> dict[str, list[psutil.Process]]:
-    """Return the processes of a site; worker and SuperNode are kept from ending as idle ones."""
+    """Return the processes of a site, none of which ends now because it has nothing to do."""
     for name in ("b", "worker"):
         Bell(layout_of(site).bells / name).ring()
     return processes_of(site)

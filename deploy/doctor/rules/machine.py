@@ -17,8 +17,8 @@ ROOM: Final = 256 * 2**20
 FEW_FILES: Final = 1000
 PROGRAMS: Final = 950 * 2**20
 """Bytes of memory that a site's programs take in a run of a small model, however many members."""
-WORKER: Final = 450 * 2**20
-"""The part of these that a site without a run gives back, and will take again."""
+ON_DEMAND: Final = 650 * 2**20
+"""The part of these, worker and SuperNodes, that a site without a run gives back."""
 
 
 def machine_lines(facts: MachineFacts) -> Iterator[Line]:
@@ -44,8 +44,8 @@ def _disk(facts: MachineFacts) -> Line:
 
 
 def _memory(facts: MachineFacts) -> Line:
-    # A site that is up has its programs in memory already, all but a worker that rests.
-    idle = WORKER if facts.up else PROGRAMS
+    # A site that is up has its programs in memory already, all but those that a run takes again.
+    idle = ON_DEMAND if facts.up else PROGRAMS
     on_cpu = facts.needs if facts.device == "cpu" else None
     least = PROGRAMS + (on_cpu.least if on_cpu else 0)
     likely = idle + (on_cpu.likely if on_cpu else 0)

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.flower.supernodes import hooks, options
-from deploy.flower.supernodes_config import SupernodesConfig
+from deploy.flower.supernodes import Keeper, hooks, options
+from deploy.flower.supernodes_config import Link, SupernodesConfig
 from deploy.processes.bell import Bell
 from deploy.processes.company import LINGER_SECONDS, Company
 from deploy.processes.config import load_config
 from deploy.processes.pace import MAX_SECONDS
 from strategies.errors import ConfigurationError
+from tests.support.waiting import wait_until
 
 
 def config(tmp_path: Path, **changes: Any) -> SupernodesConfig:
@@ -126,3 +132,65 @@ def test_peer_that_waits_for_its_reply_is_not_left_and_the_worker_is_reminded(
     ahead = 4 * LINGER_SECONDS
     found.idle()
     assert ends == [signal.SIGTERM]
+
+
+class WaitingKeeper(Keeper):
+    """A keeper whose SuperNodes wait for the end of their input, and then end as if not wanted."""
+
+    started: list[subprocess.Popen[bytes]]
+
+    def _start(self, link: Link) -> Any:
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.started.append(child)
+        return child
+
+
+def let_end(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdin is not None
+    with suppress(BrokenPipeError), child.stdin:  # it may have ended
+        child.stdin.write(b"\n")
+
+
+def keeper(tmp_path: Path, asked: float, ready: float) -> WaitingKeeper:
+    made = WaitingKeeper(config(tmp_path), asked, ready)
+    made.started = []
+    return made
+
+
+def test_keeper_ends_when_nobody_wants_a_supernode(tmp_path: Path) -> None:
+    kept = keeper(tmp_path, 0.0, 0.0)
+    kept.keep()
+    assert kept.started == []
+
+
+def test_keeper_that_took_long_to_start_connects_to_whoever_knocked_before(tmp_path: Path) -> None:
+    asked = time.time() - 3 * LINGER_SECONDS
+    for rung in (asked - 1, asked + LINGER_SECONDS):
+        (tmp_path / "b").touch()
+        os.utime(tmp_path / "b", (rung, rung))
+        kept = keeper(tmp_path, asked, time.time())
+        running = threading.Thread(target=kept.keep)
+        running.start()
+        wait_until(lambda kept=kept: kept.started, "nobody is connected")
+        kept.stopping = True
+        running.join()
+        let_end(kept.started[0])
+        assert kept.started[0].wait() == -signal.SIGTERM
+
+
+def test_keeper_stays_until_its_last_supernode_has_ended(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    company.want(["b"])
+    kept = keeper(tmp_path, 0.0, 0.0)
+    running = threading.Thread(target=kept.keep)
+    running.start()
+    wait_until(lambda: kept.started, "nobody is connected")
+    company.want(())  # but the SuperNode still answers a message
+    running.join(1.0)
+    assert running.is_alive()
+    company.want(["b"])  # wanted again, when it has just decided to end
+    let_end(kept.started[0])
+    wait_until(lambda: len(kept.started) == 2, "the second call for it was lost")
+    company.want(())
+    let_end(kept.started[1])
+    running.join()

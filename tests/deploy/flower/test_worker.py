@@ -53,6 +53,37 @@ def test_worker_has_one_thread_and_the_prepared_data_when_it_forks(tmp_path: Pat
     assert out.split("\n")[:2] == ["1", "[7]"], err
 
 
+def test_libraries_that_no_task_needs_are_hidden_from_the_preload_alone(tmp_path: Path) -> None:
+    (tmp_path / "large.py").write_text("")
+    (tmp_path / "picky.py").write_text(
+        "try:\n    import large\nexcept ImportError:\n    large = None\n"
+    )
+    (tmp_path / "site_data.py").write_text("def prepare():\n    import large\n")
+    out, err = run(
+        tmp_path,
+        "warm_up(config(preload=('picky',), hidden=('large', 'sys')))\n"
+        "import picky, sys\n"
+        "print(picky.large, 'large' in sys.modules)\n"
+        "warm_up(config(preload=('picky',), hidden=('large',), prepare='site_data:prepare'))\n"
+        "print('large' in sys.modules)\n",
+    )
+    assert out.split("\n")[:2] == ["None False", "True"], err
+
+
+def test_warm_site_has_neither_a_drawing_library_nor_data_frames_in_memory(tmp_path: Path) -> None:
+    out, err = run(
+        tmp_path,
+        "from deploy.operating.programs import HIDDEN, PRELOAD\n"
+        "import sys\n"
+        "before = {*HIDDEN} & {*sys.modules}\n"
+        "warm_up(config(preload=PRELOAD, hidden=HIDDEN))\n"
+        "print(sorted({*HIDDEN} & {*sys.modules} - before), 'monai' in sys.modules)\n"
+        "import matplotlib.pyplot\n"
+        "print('still there for whoever asks')\n",
+    )
+    assert out.split("\n")[:2] == ["[] True", "still there for whoever asks"], err
+
+
 def test_preparation_that_leaves_a_thread_is_refused(tmp_path: Path) -> None:
     (tmp_path / "site_data.py").write_text(
         "import threading, time\n"

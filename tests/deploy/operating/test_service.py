@@ -183,6 +183,7 @@ def test_supervisor_tells_when_its_programs_have_started(tmp_path: Path) -> None
         site=tmp_path,
         programs={"sleeper": (sys.executable, "-c", "import time; time.sleep(100_000)")},
         environment={},
+        bells=tmp_path,
         folder=tmp_path,
         logs=tmp_path / "logs",
         notes=tmp_path / "up.json",

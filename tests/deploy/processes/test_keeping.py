@@ -102,3 +102,19 @@ def test_child_that_is_not_wanted_any_more_ends_without_a_word_and_comes_back_at
     nursery.kept.names = ("a", "b")
     nursery.tend_at(2.1)
     assert nursery.pids() == {"a": 2, "b": 1}
+
+
+def test_child_that_may_end_is_started_again_at_once_when_it_is_needed_after_all() -> None:
+    nursery = Nursery()
+    nursery.kept.may_end = ("a",)
+    nursery.tend_at(0.0)
+    for number, now in enumerate((1.0, 1.1, 1.2)):  # a knock came after each of its last looks
+        nursery.kept.running["a"].code = 0  # type: ignore[attr-defined]
+        assert nursery.tend_at(now)
+        assert nursery.pids() == {"a": 2 + number, "b": 1}
+    assert (nursery.ends, nursery.kept.restarts) == ([], {}), "it was no failure"
+    nursery.kept.running["a"].code = -9  # type: ignore[attr-defined]
+    nursery.tend_at(2.0)
+    nursery.kept.running["b"].code = 0  # type: ignore[attr-defined]
+    nursery.tend_at(2.1)
+    assert nursery.ends == [("a", -9, 0.5), ("b", 0, 0.5)], "these were failures"

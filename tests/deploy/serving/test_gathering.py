@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from flwr.serverapp import Grid
 
-from deploy.serving.gathering import GATHER_SECONDS, gathered, nodes_present
+from deploy.serving.gathering import GATHER_SECONDS, GRACE_SECONDS, gathered, nodes_present
 from deploy.serving.job import ServerJob
 
 NODES = {"a": 1, "b": 2, "c": 3}
@@ -40,6 +40,24 @@ def test_those_that_were_asked_are_waited_for_and_nobody_else() -> None:
 
 def test_one_that_does_not_come_costs_some_seconds_at_most() -> None:
     coming = Coming(a=0.0, b=0.0)
+    coming.gather(expected=("a", "b", "c"))
+    assert GRACE_SECONDS <= coming.now < GRACE_SECONDS + 0.2
+
+
+def test_sites_that_must_wake_first_are_waited_for() -> None:
+    coming = Coming(a=9.0, b=10.0, c=19.0)
+    assert list(coming.gather(expected=("a", "b", "c")).get_node_ids()) == [1, 2, 3]
+    assert coming.now < 19.2
+
+
+def test_slow_site_has_as_long_again_as_most_took() -> None:
+    coming = Coming(a=9.0, b=10.0, c=60.0)
+    assert list(coming.gather(expected=("a", "b", "c")).get_node_ids()) == [1, 2]
+    assert 20.0 <= coming.now < 20.4
+
+
+def test_sites_of_which_most_do_not_come_cost_half_a_minute_at_most() -> None:
+    coming = Coming(a=0.0)
     coming.gather(expected=("a", "b", "c"))
     assert GATHER_SECONDS <= coming.now < GATHER_SECONDS + 0.2
 
