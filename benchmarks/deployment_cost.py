@@ -79,8 +79,8 @@ class DeploymentCost:
                 "≤ 1.1",
             ],
             ["a round with that model", f"{self.wire_seconds:.1f} s", "–"],
-            ["idle memory of a site (PSS)", f"{self.idle.memory:.0f} MiB", "≤ 614 MiB"],
-            ["idle CPU of a site", f"{self.idle.cpu:.1f} % of a core", "≤ 3 %"],
+            ["idle memory of a site (PSS)", f"{self.idle.memory:.0f} MiB", "≤ 250 MiB"],
+            ["idle CPU of a site", f"{self.idle.cpu:.1f} % of a core", "≤ 1 %"],
             [
                 f"a term with {self.fixed:.0f} s of work: rotating / fixed server",
                 f"{self.rotating / self.fixed:.2f}",

@@ -34,7 +34,7 @@ PRELOAD = (
     "deploy.serving.apps",
 )
 HIDDEN = ("matplotlib", "pandas")
-"""MONAI imports all of itself, and these with it, if they are installed: 50 MiB."""
+"""MONAI imports all of itself, and these with it, if they are installed: some 50 MiB."""
 PREPARE = "deploy.site.deployed_site:preload"
 FIRST_OPEN_SECONDS = 20.0
 ROOM_BYTES = 32 * 2**20
