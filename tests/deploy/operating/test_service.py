@@ -18,11 +18,10 @@ from typer.testing import CliRunner
 from deploy.cli import app
 from deploy.operating import service
 from deploy.operating.service import install_unit, quoted, unit_text
-from deploy.processes.config import Strict
 from deploy.processes.notify import ServiceManager
-from deploy.processes.supervisor import SupervisorConfig, python_module
 from deploy.site.settings import load_site
 from strategies.errors import ConfigurationError
+from tests.deploy.supervised import supervised
 from tests.support.deployed import DeployedFederation
 from tests.support.tiny import tiny_federation
 from tests.support.waiting import PATIENCE_SECONDS
@@ -178,27 +177,10 @@ def test_without_systemd_nothing_happens() -> None:
 
 def test_supervisor_tells_when_its_programs_have_started(tmp_path: Path) -> None:
     manager = Manager(tmp_path)
-    config: Strict = SupervisorConfig(
-        vendor="a",
-        site=tmp_path,
-        programs={"sleeper": (sys.executable, "-c", "import time; time.sleep(100_000)")},
-        environment={},
-        bells=tmp_path,
-        folder=tmp_path,
-        logs=tmp_path / "logs",
-        notes=tmp_path / "up.json",
-        lock=tmp_path / "lock",
-    )
-    path = tmp_path / "supervisor.json"
-    path.write_text(config.model_dump_json())
+    programs = {"sleeper": (sys.executable, "-c", "import time; time.sleep(100_000)")}
     told = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "1000000"}
-    root = Path(__file__).parents[3]
-    command = python_module("deploy.processes.supervisor", str(path))
-    with subprocess.Popen(command, env={**os.environ, **told}, cwd=root) as supervisor:
-        try:
-            assert manager.heard() == "READY=1"
-            assert (tmp_path / "up.json").exists(), "its programs have been started"
-            assert manager.heard() == "WATCHDOG=1"
-        finally:
-            supervisor.terminate()
+    with supervised(tmp_path, programs, {}, {**os.environ, **told}):
+        assert manager.heard() == "READY=1"
+        assert (tmp_path / "up.json").exists(), "its programs have been started"
+        assert manager.heard() == "WATCHDOG=1"
     manager.socket.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +12,8 @@ import pytest
 
 from deploy.processes.bell import Bell
 from deploy.processes.company import STARTED, Company
-from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
+from deploy.processes.supervisor import ProcessTable
+from tests.deploy.supervised import supervised
 from tests.support.waiting import wait_until
 
 # It ends as soon as it has started, as a program does that finds nothing to do.
@@ -23,31 +22,13 @@ PROGRAM = f"import os; print(os.environ[{STARTED!r}], flush=True)"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Path]:
-    (tmp_path / "bells").mkdir()
-    config = SupervisorConfig(
-        vendor="a",
-        site=tmp_path,
-        programs={
-            "answering": (sys.executable, "-c", PROGRAM),
-            "staying": (sys.executable, "-c", "import time; time.sleep(100_000)"),
-        },
-        on_demand={"answering": ("a", "b")},
-        environment=dict(os.environ),
-        bells=tmp_path / "bells",
-        folder=tmp_path,
-        logs=tmp_path / "logs",
-        notes=tmp_path / "up.json",
-        lock=tmp_path / "lock",
-    )
-    path = tmp_path / "supervisor.json"
-    path.write_text(config.model_dump_json())
-    command = python_module("deploy.processes.supervisor", str(path))
-    with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as supervisor:
-        try:
-            wait_until(lambda: (tmp_path / "up.json").exists(), "no notes")
-            yield tmp_path
-        finally:
-            supervisor.terminate()
+    programs = {
+        "answering": (sys.executable, "-c", PROGRAM),
+        "staying": (sys.executable, "-c", "import time; time.sleep(100_000)"),
+    }
+    with supervised(tmp_path, programs, {"answering": ("a", "b")}):
+        wait_until(lambda: (tmp_path / "up.json").exists(), "no notes")
+        yield tmp_path
 
 
 def starts(site: Path) -> list[float]:
