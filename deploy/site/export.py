@@ -28,9 +28,9 @@ from srflm_flower.report.page import report_page
 from srflm_flower.report.pictures import NO_PICTURES, SHOWN, Pictures, pictures_of, side_for
 from srflm_flower.results.advice import Advice, Name, advise, interval
 from srflm_flower.results.bundle_record import record_of
-from srflm_flower.results.release import Release, averaged_through
+from srflm_flower.results.release import Release
 from srflm_flower.results.summary import summarise
-from srflm_flower.site.released_so_far import released_so_far
+from srflm_flower.site.released_so_far import released_at
 from strategies.errors import RunFolderError
 from strategies.protocol.records import Metrics
 from strategies.weights import Weights
@@ -65,9 +65,11 @@ def export_site(
 ) -> Export:
     """Write ``global.safetensors``, ``personalised.safetensors``, ledger, and report to ``folder``.
 
-    Pictures of the site's own validation cases stay in its state folder.  The released model is
-    written into the folder ``bundle`` too, if that is given, as a MONAI bundle, and into a signed
-    package with what people state ``about`` it (:mod:`deploy.site.package`).
+    Before that the site trains the released model on at home, if the federation has agreed on it
+    (``personalised.fine-tuning``).  Pictures of the site's own validation cases stay in its state
+    folder.  The released model is written into the folder ``bundle`` too, if that is given, as a
+    MONAI bundle, and into a signed package with what people state ``about`` it
+    (:mod:`deploy.site.package`).
 
     Raises :class:`RunFolderError` when no term is committed yet, or ``folder`` is not writable; for
     a bundle also if the site lacks the model, and as :func:`clients.bundles.writing.write_bundle`
@@ -75,8 +77,10 @@ def export_site(
     """
     federation, ledger = site.federation, site.state.ledger
     with private_files():  # already a look at the site's ledger may make files beside it
-        found, release = _global_model(site)
+        found, release = released_at(federation, site.state, site.models)
         found = site.site.home.complete(found) if found is not None else None
+        if found is not None:
+            site.site.personalisation.fine_tune(found, len(ledger))
         best, records = site.state.best(), list(ledger.records())
     if release is None:
         raise RunFolderError(
@@ -188,16 +192,3 @@ def _cases(site: DeployedSite, models: Mapping[str, Weights]) -> Pictures:
         side_for(1),
     )
     return pictures_of({site.vendor: found}, site.federation.task)
-
-
-def _global_model(site: DeployedSite) -> tuple[Weights | None, Release | None]:
-    """Return the released model and its description; with a moving average, the site's own."""
-    ledger = site.state.ledger
-    if site.federation.aggregation.moving_average and len(ledger):
-        average = site.state.average.read()
-        if average is None:
-            return None, averaged_through(len(ledger))
-        return average.weights, averaged_through(average.term)
-    release = released_so_far(ledger, site.federation.task.metric)
-    model = site.models.find(release.model) if release is not None else None
-    return model.weights if model is not None else None, release

@@ -8,6 +8,8 @@ from typing import Final
 
 from srflm_flower.comparison.baselines.baseline import Problem
 from srflm_flower.comparison.baselines.registry import BASELINES
+from srflm_flower.comparison.finetuned import problem as finetuned_problem
+from srflm_flower.comparison.finetuned import run_finetuned, with_same_training
 from srflm_flower.comparison.flower_run import run_on_flower
 from srflm_flower.comparison.left_out import LeftOut
 from srflm_flower.comparison.pooled import run_pooled
@@ -43,6 +45,8 @@ def problems_of(federation: Federation, methods: Sequence[Method]) -> dict[Metho
     found = {
         method: BASELINES[method].problem(federation) for method in methods if method in BASELINES
     }
+    if "srflm-finetuned" in methods:
+        found["srflm-finetuned"] = finetuned_problem(federation)
     return {method: problem for method, problem in found.items() if problem is not None}
 
 
@@ -92,6 +96,8 @@ def run_baseline(
     match method:
         case "srflm-paper":
             federation = with_changes(federation, **AS_PUBLISHED)
+        case "srflm-finetuned":
+            federation = with_same_training(federation)
         case "fixed-server":
             server = federation.roster[0]
             planned = for_fixed_server(federation, server)
@@ -106,6 +112,8 @@ def run_baseline(
     match method:
         case "srflm-paper" | "fixed-server" | "round-robin":
             outcome = run_with_other_servers(method, run, federation, budget, tampering)
+        case "srflm-finetuned":
+            outcome = run_finetuned(run, federation, budget, tampering)
         case "pooled":
             outcome = run_pooled(run, federation, budget)
         case _:

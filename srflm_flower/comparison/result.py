@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 Method = Literal[
     "srflm",
     "srflm-paper",
+    "srflm-finetuned",
     "fedavg",
     "fedavg-finetuned",
     "fedprox",

@@ -31,6 +31,7 @@ from srflm_flower.site.own_data.personalisation import (
     stored_models,
 )
 from srflm_flower.site.policy import SitePolicy, participant_of
+from srflm_flower.site.released_so_far import released_at
 from srflm_flower.site.secure_aggregation.secure_sum import secure_site
 from srflm_flower.site.signing import signed_evaluation, signed_training
 from srflm_flower.site.state import SiteState, UpdateNotes
@@ -282,6 +283,9 @@ class Site:
         return wire.pack(self.participant.follow(ordered.order))
 
     def _share(self, share: wire.ShareBest, message: Message) -> RecordDict:
+        released, _ = released_at(self.federation, self.state, self.models)
+        if released is not None:  # the last term is over
+            self.personalisation.fine_tune(self.home.complete(released), len(self.state.ledger))
         best, privacy = self.state.best(), self.federation.privacy
         # Exact validation metrics chose the model; unless they may leave, the choice may not.
         chosen_by_records = privacy.private and privacy.metrics != "exact"

@@ -8,6 +8,7 @@
     updates/unfinished-<role>.pt     checkpoint of the last epoch of an interrupted training
     best.safetensors                 its personalised model
     own.safetensors                  the model that it trains alone
+    fine-tuned.json                  the released model that it has trained on at home
     best-measured.json               how the best model so far was measured
     best.lock                        held while these two change
     average.safetensors              the moving average of the global models it has seen
@@ -226,6 +227,15 @@ class SiteState:
         notes = {"term": term, **marked(noiseless)}
         file = ModelFile(self._model, self._task, weights, notes)
         file.write(self._folder / "own.safetensors")
+
+    def fine_tuned_from(self) -> str:
+        """Return the hash of the released model that was last trained on at home, or ""."""
+        path = self._folder / "fine-tuned.json"
+        return str(json.loads(path.read_bytes())["start"]) if path.exists() else ""
+
+    def note_fine_tuned(self, start: str) -> None:
+        """Note the hash of the released model that has been trained on at home."""
+        write_durably(self._folder / "fine-tuned.json", json.dumps({"start": start}).encode())
 
     # ---- the open term -------------------------------------------------------------------------
 

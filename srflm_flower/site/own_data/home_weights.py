@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srflm_flower.site.own_data.own_model import ORIGIN
 from srflm_flower.site.state import SiteState
 from strategies.weights import Weights
 
@@ -32,10 +31,10 @@ class HomeWeights:
     def _own(self) -> Weights:
         trained = self.state.newest_training()
         if trained is None:
-            # A restored site has no update, but its personalised model; if it has trained that one
-            # alone, these weights may lack the noise of a private federation.
+            # A restored site has no update, but its personalised model; one without noise must not
+            # get into models of a private federation.
             best = self.state.best()
-            trained = best.weights if best is not None and best.origin != ORIGIN else self.first
+            trained = best.weights if best is not None and not best.noiseless else self.first
         return {name: trained[name] for name in self.first}
 
     def shared(self, weights: Weights) -> Weights:

@@ -7,19 +7,26 @@ anything: the site decides whether the chosen model or its metrics may leave.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from clients.evaluation import Evaluated
 from clients.learner import Learner
 from clients.models.model_store import ModelStore
+from clients.training import Work
 from srflm_flower.federation.federation import Federation
 from srflm_flower.results.choosing import Candidate
+from srflm_flower.site.own_data import fine_tuning, own_model
+from srflm_flower.site.own_data.fine_tuning import FineTuning
 from srflm_flower.site.own_data.home_weights import HomeWeights
-from srflm_flower.site.own_data.own_model import ORIGIN, OwnModel
+from srflm_flower.site.own_data.own_model import OwnModel
 from srflm_flower.site.state import Best, SiteState
 from strategies.protocol.records import Metrics, TermRecord
-from strategies.weights import Weights
+from strategies.weights import Weights, hash_weights
+
+WITHOUT_NOISE: Final = frozenset({own_model.ORIGIN, fine_tuning.ORIGIN})
+"""Origins of the models of a private federation that never leave their site."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +35,10 @@ class Personalisation:
 
     The ``learner`` measures on the vendor's validation data; ``metric`` and ``errors`` decide which
     model stays (:mod:`srflm_flower.results.choosing`).  ``decay`` is that of the moving averages;
-    with 0 no average is kept.  ``alone`` is the model that the vendor trains alone; in a
-    ``private`` federation it is the only one that needs no noise.  ``joins`` says that the model of
-    a term is not the one that its server has fine-tuned, but an average which that one has joined.
+    with 0 no average is kept.  ``alone`` is the model that the vendor trains alone, and ``after``
+    the training after the last term; in a ``private`` federation only these need no noise.
+    ``joins`` says that the model of a term is not the one that its server has fine-tuned, but an
+    average which that one has joined.
     """
 
     state: SiteState
@@ -40,6 +48,7 @@ class Personalisation:
     decay: float
     home: HomeWeights
     alone: OwnModel
+    after: FineTuning
     private: bool
     joins: bool = False
 
@@ -47,9 +56,10 @@ class Personalisation:
     def training_counts(self) -> bool:
         """Whether models of the federation's own training count as trained at home.
 
-        Noise makes them second to a model that the vendor trains alone, where there is one.
+        Noise makes them second to those that the vendor trains without noise, where there are any.
         """
-        return not (self.private and self.alone.settings.epochs > 0)
+        without_noise = self.alone.settings.epochs or self.after.settings.epochs
+        return not (self.private and without_noise)
 
     def consider(self, weights: Weights, term: int, origin: str, at_home: bool = False) -> Metrics:
         """Try ``weights``, trained ``at_home`` or not, and return their metrics."""
@@ -64,7 +74,7 @@ class Personalisation:
         """Keep ``weights``, which have been measured on the validation data, if they are chosen."""
         scores = self.learner.patient_scores(evaluated, "validation")
         measured = Candidate(evaluated.metrics, scores, at_home)
-        noiseless = self.private and origin == ORIGIN
+        noiseless = self.private and origin in WITHOUT_NOISE
         candidate = Best(weights, measured, term, origin, noiseless)
         self.state.keep_if_chosen(candidate, self.metric, self.errors)
 
@@ -87,7 +97,23 @@ class Personalisation:
         weights = self.alone.train_in(term)
         if weights is not None:
             # Without privacy a model that has learnt from all vendors has more data behind it.
-            self.consider(weights, term, ORIGIN, at_home=self.private)
+            self.consider(weights, term, own_model.ORIGIN, at_home=self.private)
+
+    def fine_tune(self, released: Weights, term: int, pieces: Sequence[Work] | None = None) -> None:
+        """Train the ``released`` model on at home, once, and try the model after each piece.
+
+        ``pieces`` are the agreed epochs if nothing else is said.
+        """
+        agreed = self.after.epochs if pieces is None else pieces
+        start = hash_weights(released)
+        if not agreed:
+            return
+        with self.state.training():  # an export may run beside the site's own process
+            if self.state.fine_tuned_from() == start:
+                return
+            for weights in self.after.models_from(released, agreed):
+                self.consider(weights, term, fine_tuning.ORIGIN, at_home=True)
+            self.state.note_fine_tuned(start)  # last: after a crash all of it is tried again
 
     def consider_global(self, models: Iterable[tuple[int, Weights | None]]) -> None:
         """Take global models with their terms into the moving average, and try the average."""
@@ -111,6 +137,7 @@ def personalisation_of(
 ) -> Personalisation:
     """Return the search as the federation has agreed on it; ``first`` are the first weights."""
     own, private = federation.personalised.own, federation.privacy.private
+    tuning = federation.personalised.fine_tuning
     return Personalisation(
         state,
         learner,
@@ -119,6 +146,7 @@ def personalisation_of(
         federation.aggregation.moving_average,
         home,
         OwnModel(own, first, state, learner, federation.rounds_per_term, private),
+        FineTuning(tuning, learner),
         private,
         federation.aggregation.fine_tuned == "joins",
     )

@@ -135,6 +135,7 @@ def test_every_method_is_a_baseline_or_has_a_run_of_its_own() -> None:
     assert set(METHODS) - BASELINES.keys() == {
         "srflm",
         "srflm-paper",
+        "srflm-finetuned",
         "round-robin",
         "fixed-server",
         "pooled",

@@ -69,7 +69,8 @@ def test_scaffold_needs_sgd(tmp_path: Path, optimizer: str) -> None:
 
 def test_methods_outside_of_dp_sgd_are_refused_in_a_private_federation(tmp_path: Path) -> None:
     federation = private(tmp_path)
-    assert problems_of(federation, METHODS).keys() == {"ditto", "fedrep", "scaffold"}
+    refused = {"ditto", "fedrep", "scaffold", "srflm-finetuned"}
+    assert problems_of(federation, METHODS).keys() == refused
     for method in ("ditto", "fedrep", "scaffold"):
         with pytest.raises(ConfigurationError, match=f"method {method}"):
             require_possible(federation, [method])  # type: ignore[list-item]
