@@ -54,7 +54,11 @@ from srflm_flower.federation.federation import (
     RunSettings,
 )
 from srflm_flower.federation.member import Member
-from srflm_flower.federation.personalised import OwnModelSettings, PersonalisedSettings
+from srflm_flower.federation.personalised import (
+    FineTuningSettings,
+    OwnModelSettings,
+    PersonalisedSettings,
+)
 from srflm_flower.package.about import AboutSettings, ProjectSettings, RequesterSettings
 from srflm_flower.site.policy import SitePolicy
 from strategies import errors
@@ -90,6 +94,7 @@ FEDERATION_SECTIONS: Sections = (
     ("`[aggregation]`", AggregationSettings),
     ("`[personalised]`", PersonalisedSettings),
     ("`[personalised.own]`", OwnModelSettings),
+    ("`[personalised.fine-tuning]`", FineTuningSettings),
     ("`[privacy]`", PrivacySettings),
     ("`[protocol]`", ProtocolSettings),
     ("`[run]`", RunSettings),

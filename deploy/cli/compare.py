@@ -51,9 +51,9 @@ def compare(
     """Compare methods with the same model, data, partition, and number of gradient steps.
 
     Methods are compared in pairs: for one seed, all have the same data, division, and initial
-    weights. The methods are srflm, srflm-paper, fedavg, fedavg-finetuned, fedprox, fedbn, ditto,
-    fedrep, scaffold, cyclic, round-robin, fixed-server, local, and pooled; 3sc-fl, icp2p-fl, and
-    fedgp are published names of three of them.
+    weights. The methods are srflm, srflm-paper, srflm-finetuned, fedavg, fedavg-finetuned, fedprox,
+    fedbn, ditto, fedrep, scaffold, cyclic, round-robin, fixed-server, local, and pooled; 3sc-fl,
+    icp2p-fl, and fedgp are published names of three of them.
 
     In a private federation each method gets the noise that it needs for the same ε; ``pooled`` is
     not private, and the table says so. Methods that do not train by DP-SGD are refused there.

@@ -75,7 +75,7 @@ def export(
         console.print("It is not at this site, which missed that term: export it at another one.")
     if export.noiseless:
         console.print(
-            "personalised: trained at this site alone and without noise, so no ε covers it: keep"
+            "personalised: trained at this site, at the end without noise, so no ε covers it: keep"
             " personalised.safetensors, and do not hand it on"
         )
     if export.advice is not None:

@@ -13,6 +13,7 @@ from srflm_flower.results.release import released
 from srflm_flower.run.bundle import bundle_of_run
 from srflm_flower.site.released_so_far import released_so_far
 from strategies.errors import PrivacyError, RunFolderError
+from strategies.weights import hash_weights
 from tests.support.deployed import DeployedFederation
 from tests.support.tiny import private, tiny_federation
 
@@ -78,6 +79,27 @@ def test_site_of_frozen_features_has_pictures_of_its_images(tmp_path: Path) -> N
     sites.turn()
     export = export_site(sites.site("a"), tmp_path / "out")
     assert export.pictures is not None and "image/png" in export.pictures.read_text("utf-8")
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_site_trains_the_released_model_on_at_home_before_it_exports(
+    tmp_path: Path, is_private: bool
+) -> None:
+    make = private if is_private else tiny_federation
+    personalised = {"standard_errors": 1000.0, "fine_tuning": {"epochs": 2}}
+    federation = make(tmp_path, personalised=personalised)
+    sites = DeployedFederation(tmp_path / "f", federation)
+    sites.order("a", rounds=1)
+    sites.turn()
+    site = sites.site("a")
+    export = export_site(site, tmp_path / "out")
+    released = read_model_file(tmp_path / "out" / "global.safetensors").weights
+    after = site.site.personalisation.after
+    tuned = list(after.models_from(released, after.epochs))
+    file = read_model_file(tmp_path / "out" / "personalised.safetensors")
+    assert file.hash == hash_weights(tuned[-1]) and len(tuned) == 2
+    assert file.without_noise == export.noiseless == is_private
+    assert not read_model_file(tmp_path / "out" / "global.safetensors").without_noise
 
 
 def test_private_site_hands_on_no_exact_figure_and_marks_what_had_no_noise(tmp_path: Path) -> None:

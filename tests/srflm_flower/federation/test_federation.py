@@ -158,6 +158,7 @@ CHANGES: list[dict[str, Any]] = [
     {"protocol__quorum": "byzantine"},
     {"personalised__standard_errors": 1.0},
     {"personalised__own": {"epochs": 1}},
+    {"personalised__fine_tuning": {"epochs": 1}},
     {"aggregation__normalisation": "at-home"},
     {"aggregation__guard": 0.1},
     {"aggregation__fine_tuned": "replaces"},
