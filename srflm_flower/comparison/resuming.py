@@ -35,8 +35,13 @@ class Finished(BaseModel):
 
 
 def name_of(federation: Federation, *further: object) -> str:
-    """Return a name of all that a run depends on: SHA-256 (hex) of the federation and the rest."""
-    text = "\n".join([federation.to_toml(), *map(repr, further)])
+    """Return a name of all that a run depends on: SHA-256 (hex) of the federation and the rest.
+
+    A newer version, with further settings at their defaults, finds the runs of an older one.
+    """
+    run = federation.run.model_dump_json(exclude_defaults=True)
+    path = str(getattr(federation.data, "path", ""))
+    text = "\n".join([federation.hash, run, path, *map(repr, further)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from srflm_flower.comparison import compare as comparison
 from srflm_flower.comparison.result import MethodResult
 from srflm_flower.comparison.resuming import BEGUN, RESULT, name_of, once
 from srflm_flower.comparison.step_budget import StepBudget
+from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from strategies.errors import RunFolderError
 from tests.support.tiny import tiny_federation
@@ -122,6 +124,18 @@ def test_name_tells_federations_methods_and_budgets_apart(tmp_path: Path) -> Non
     }
     assert len(names) == 5
     assert name_of(federation, "fedavg", BUDGET, 0.1) in names
+
+
+def test_name_is_the_same_for_a_version_with_further_settings(tmp_path: Path) -> None:
+    federation = tiny_federation(tmp_path)
+
+    class Newer(Federation):
+        came_later: int = Field(default=3)
+
+    newer = Newer.model_validate(federation.model_dump())
+    assert name_of(newer, "fedavg", BUDGET, 0.1) == name_of(federation, "fedavg", BUDGET, 0.1)
+    other = Newer.model_validate(federation.model_dump() | {"came_later": 4})
+    assert name_of(other, "fedavg", BUDGET, 0.1) != name_of(federation, "fedavg", BUDGET, 0.1)
 
 
 @pytest.mark.slow
