@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -140,23 +140,30 @@ def handovers(sites: Sites, since: float) -> list[float]:
     return seconds
 
 
-def measure_idle(sites: Sites) -> Idle:
-    """Measure one site without work."""
+def measure_idle(sites: Sequence[DeployedSite]) -> list[Idle]:
+    """Measure sites without work, all over the same time."""
     time.sleep(60.0)  # polling slows down only some time after the last message
-    site = next(iter(sites.values()))
-    groups = dict(processes_of(site))
+    groups = [_programs(site) for site in sites]
+    processes = [[p for group in programs.values() for p in group] for programs in groups]
+    before = [sum(cpu_seconds(p) for p in each) for each in processes]
+    time.sleep(IDLE_SECONDS)
+    after = [sum(cpu_seconds(p) for p in each) for each in processes]
+    found = []
+    for programs, began, ended in zip(groups, before, after, strict=True):
+        by_program = {name: resident(group) / MIB for name, group in programs.items()}
+        percent = 100 * (ended - began) / IDLE_SECONDS
+        found.append(Idle(sum(by_program.values()), percent, by_program))
+    return found
+
+
+def _programs(site: DeployedSite) -> dict[str, list[psutil.Process]]:
+    """Return the processes of a site by program."""
     notes = read_notes(Layout.of(site.settings))
     assert notes is not None
     supervisor = psutil.Process(notes.supervisor)
     # The supervisor's own helper is not among the site's programs.
     own = [p for p in supervisor.children() if "watchdog" in " ".join(p.cmdline())]
-    groups["supervisor"] = [supervisor, *own]
-    processes = [process for group in groups.values() for process in group]
-    before = sum(cpu_seconds(process) for process in processes)
-    time.sleep(IDLE_SECONDS)
-    spent = sum(cpu_seconds(process) for process in processes) - before
-    by_program = {name: resident(group) / MIB for name, group in groups.items()}
-    return Idle(sum(by_program.values()), 100 * spent / IDLE_SECONDS, by_program)
+    return {**dict(processes_of(site)), "supervisor": [supervisor, *own]}
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -204,7 +211,8 @@ def measure_warm(folder: Path, terms: int) -> tuple[list[float], list[float], Id
         run_terms(sites, 1)  # the first term pays for imports
         started = time.time()
         seconds = run_terms(sites, terms)
-        return seconds, handovers(sites, started), measure_idle(sites)
+        (idle,) = measure_idle([next(iter(sites.values()))])
+        return seconds, handovers(sites, started), idle
 
     found: tuple[list[float], list[float], Idle] = with_sites(
         folder / "warm", small_federation(4), work

@@ -1,10 +1,14 @@
 """A private linear layer on frozen public features: PBC, Dirichlet(0.5), ε = 8 and 1.
 
 The federation is ``examples/pbc/private-both-features.toml``, without the file of weights left out.
-Every seed has its own division of the data, and each method's noise is planned for it.  Settings
-were chosen on the validation images of the first seed; ``--tune`` measures them there beside their
-neighbours, on a copy of the data whose test images are the validation images, so that nothing can
-look at the others.
+Every seed has its own division of the data, and each method's noise is planned for it.  After the
+last term each vendor trains the released model on at home, without noise
+(``personalised.fine-tuning``).  Beside it is what a vendor has alone, by as many steps without
+noise on the same features.
+
+Settings were chosen on the validation images of the first seed; ``--tune`` measures them there
+beside their neighbours, on a copy of the data whose test images are the validation images, so that
+nothing can look at the others.
 """
 
 from __future__ import annotations
@@ -24,17 +28,21 @@ from benchmarks.measuring.machine import this_machine
 from benchmarks.measuring.markdown import table as markdown_table
 from benchmarks.measuring.section import section
 from clients.settings import NpzData
+from clients.training import batches
 from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
 from srflm_flower.comparison.private_plans import at_seed
+from srflm_flower.comparison.step_budget import StepBudget
 from srflm_flower.comparison.summary import Table, tabulate
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
+from srflm_flower.federation.preflight import count_examples
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "private-both-features.toml"
 METHODS: tuple[Method, ...] = ("srflm", "fedavg")
 SEEDS = 5
 PROXIMAL = 0.1  # FedProx's μ, which no method here uses
 GLOBAL = "global on all test"
+MEAN_OF_OWN = "personalised"
 GOALS: Final[Mapping[float, float]] = {8.0: 0.86, 1.0: 0.75}
 
 
@@ -69,13 +77,42 @@ TRIED: Final[Mapping[float, tuple[Choice, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """Accuracies of the methods with one choice of settings under one budget."""
+class AtHome:
+    """Settings of the training at home after the last term."""
 
-    epsilon: float
-    choice: Choice
+    rate: float
+    batch: int
+    epochs: int
+
+    def changes(self) -> dict[str, Any]:
+        """Return the settings as changes of a federation."""
+        rate, batch, epochs = self.rate, self.batch, self.epochs
+        tuning = {"learning_rate": rate, "batch_size": batch, "epochs": epochs}
+        return {"personalised__fine_tuning": tuning}
+
+
+HOME: Final = AtHome(0.5, 32, 20)
+"""The settings that were chosen on validation images."""
+
+HOME_TRIED: Final = (
+    *(AtHome(rate, 32, 20) for rate in (0.02, 0.1, 0.5)),
+    AtHome(0.5, 256, 20),
+    AtHome(0.5, 32, 5),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Accuracies of the methods with one choice of settings under one budget.
+
+    ``epsilon`` and ``choice`` are None for the vendors alone, without noise.
+    """
+
+    epsilon: float | None
+    choice: Choice | None
     table: Table
     spent: float | None
+    home: AtHome = HOME
 
 
 @dataclass(frozen=True)
@@ -91,7 +128,10 @@ class PrivateFeatures:
         """Return the table, and on test images the verdicts about the goals."""
         if self.missing:
             return f"Left out: {self.missing}\n"
-        columns = ("ε planned", "largest ε spent", "rate, batch, steps", "method", "global")
+        columns = (
+            *("ε planned", "largest ε spent", "rate, batch, steps", "at home: rate, batch, epochs"),
+            *("method", "global", "personalised"),
+        )
         cells = [_cells(row, method) for row in self.rows for method in row.table]
         text = (
             f"On {self.split} images, {self.seeds} seed(s).\n\n{markdown_table(columns, cells)}\n"
@@ -100,16 +140,26 @@ class PrivateFeatures:
 
     def _goals(self) -> Iterable[str]:
         for row in self.rows:
+            if row.epsilon is None:
+                continue
             found, goal = row.table["srflm"][GLOBAL][0], GOALS[row.epsilon]
             verdict = "met" if found >= goal else "missed"
             yield f"- At ε = {row.epsilon:g} SRFLM {found:.3f} (goal: {goal}): {verdict}"
 
 
 def _cells(row: Row, method: str) -> tuple[str, ...]:
-    mean, deviation = row.table[method][GLOBAL]
+    found = row.table[method]
+    figures = (
+        f"{found[name][0]:.3f} ± {found[name][1]:.3f}" if name in found else "–"
+        for name in (GLOBAL, MEAN_OF_OWN)
+    )
+    planned = "none" if row.epsilon is None else f"{row.epsilon:g}"
     spent = "–" if row.spent is None else f"{row.spent:.3f}"
-    settings = f"{row.choice.rate:g}, {row.choice.batch}, {row.choice.steps}"
-    return f"{row.epsilon:g}", spent, settings, method, f"{mean:.3f} ± {deviation:.3f}"
+    chosen = row.choice
+    settings = "–" if chosen is None else f"{chosen.rate:g}, {chosen.batch}, {chosen.steps}"
+    home = f"{row.home.rate:g}, {row.home.batch}, {row.home.epochs}"
+    # FedAvg's clients of Flower do not train on after the last round.
+    return planned, spent, settings, home if method != "fedavg" else "–", method, *figures
 
 
 def run(
@@ -122,6 +172,7 @@ def run(
     if quick:
         federation, seeds = with_changes(federation, run__rounds=2), 1
     rows = [_measure(federation, e, CHOSEN[e], methods, seeds, folder) for e in CHOSEN]
+    rows.append(_alone(federation, seeds, folder))
     return PrivateFeatures(tuple(rows), seeds)
 
 
@@ -135,6 +186,9 @@ def tune(folder: Path) -> PrivateFeatures:
         _measure(federation, epsilon, choice, METHODS[:1], 1, folder)
         for epsilon, choices in TRIED.items()
         for choice in choices
+    ]
+    rows += [
+        _measure(federation, 8.0, CHOSEN[8.0], METHODS[:1], 1, folder, home) for home in HOME_TRIED
     ]
     return PrivateFeatures(tuple(rows), 1, "validation")
 
@@ -170,6 +224,7 @@ def _measure(
     methods: Sequence[Method],
     seeds: int,
     folder: Path,
+    home: AtHome = HOME,
 ) -> Row:
     changed = with_changes(
         federation,
@@ -178,8 +233,10 @@ def _measure(
         privacy__metrics="exact",
         run__device="cpu",
         **choice.changes(),
+        **home.changes(),
     )
     name = f"{epsilon:g}-{choice.rate:g}-{choice.batch}-{choice.steps}"
+    name += f"-{home.rate:g}-{home.batch}-{home.epochs}"
     results: list[MethodResult] = []
     # One after the other in this process, which keeps the images' features from run to run.
     for seed in range(federation.seed, federation.seed + seeds):
@@ -192,7 +249,36 @@ def _measure(
         print(f"ε = {epsilon:g}, {choice}, seed {seed}:", file=sys.stderr)
         print(*(f"  {r.method} {r.global_all}" for r in results[-len(methods) :]), file=sys.stderr)
     spent = [result.epsilon for result in results if result.epsilon is not None]
-    return Row(epsilon, choice, tabulate(methods, results), max(spent, default=None))
+    return Row(epsilon, choice, tabulate(methods, results), max(spent, default=None), home)
+
+
+def _alone(federation: Federation, seeds: int, folder: Path) -> Row:
+    """Measure what the vendors have alone: as many steps at home, from the first weights on."""
+    plain = with_changes(
+        federation,
+        vendors=[
+            member.model_dump(mode="python") | {"client_noise": None, "server_noise": None}
+            for member in federation.vendors
+        ],
+        privacy__unit="none",
+        aggregation__moving_average=0.0,
+        training__learning_rate=HOME.rate,
+        training__batch_size=HOME.batch,
+        training__momentum=0.9,
+        training__decay=0.95,
+        run__rounds=HOME.epochs,
+        run__device="cpu",
+    )
+    results = []
+    for seed in range(federation.seed, federation.seed + seeds):
+        changed = at_seed(plain, seed)
+        sizes = count_examples(changed)
+        epoch = {v: batches(sizes[v].train, HOME.batch) for v in changed.roster}
+        budget = StepBudget(rounds=(epoch,) * HOME.epochs)
+        where = folder / "alone" / f"local-{seed}"
+        results.append(run_baseline("local", changed, where, budget, PROXIMAL))
+        print(f"alone, seed {seed}: {results[-1].personalised}", file=sys.stderr)
+    return Row(None, None, tabulate(("local",), results), None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -124,11 +124,25 @@ def publish(
         bool,
         typer.Option("--instead", help="in place of the last edition, which is not approved"),
     ] = False,
+    accept: Annotated[
+        str,
+        typer.Option(
+            help="bundle of newer code with which sites may run, too, as `srflm --version` prints"
+            " it; or: installed",
+            metavar="HASH",
+        ),
+    ] = "",
+    require: Annotated[
+        str,
+        typer.Option(help="accepted bundle with which alone sites may run", metavar="HASH"),
+    ] = "",
 ) -> None:
     """Make the next edition, renew certificates that end soon, and write one answer for all.
 
-    What has not changed is not issued again. Example: srflm federation publish nodules
+    What has not changed is not issued again. With --accept the members upgrade one by one, and
+    with --require that ends. Example: srflm federation publish nodules
     """
+    from deploy.cli.parts.admitting import code_change
     from deploy.membership.federation_folder import FederationFolder
     from deploy.membership.publishing import publish as make
 
@@ -136,7 +150,7 @@ def publish(
     place, console = FederationFolder(folder), Console(highlight=False, soft_wrap=True)
     if instead:
         console.print(f"Edition {place.withdraw()} is withdrawn.")
-    show_publication(make(place, names), console)
+    show_publication(make(place, names, code=code_change(accept, require)), console)
 
 
 @app.command()
@@ -174,7 +188,7 @@ def show_publication(made: Publication, console: Console) -> None:
         if _unchanged(made):
             console.print(f"  As before: {', '.join(_unchanged(made))}")
     else:
-        console.print("  The roster is the same as before: no new edition.")
+        console.print("  Roster and code are the same as before: no new edition.")
     renewed = "  Certificates issued: " if made.issued else "  No certificate was issued."
     console.print(renewed + ", ".join(made.issued))
     if not made.changed:

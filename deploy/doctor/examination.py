@@ -115,7 +115,7 @@ class Examination:
             return
         self._take("keys", lambda: self._keys(federation))
         self._take("certificates", lambda: self._certificates(federation))
-        self._take("versions", lambda: version_lines(version_facts(federation.bundle)))
+        self._take("versions", lambda: version_lines(version_facts(federation.bundles)))
         self._take("privacy", self._privacy)
         size = self._data(federation)
         network = self._network(federation, size)

@@ -65,7 +65,7 @@ class VersionFacts:
     """
 
     bundle: str
-    agreed: str
+    agreed: tuple[str, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
     unfit: tuple[str, ...] = ()
     nginx: str | None = None

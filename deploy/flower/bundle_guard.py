@@ -1,4 +1,6 @@
-"""Refuse runs of any bundle but the one that all sites agreed on. This file imports no Flower.
+"""Refuse runs of any bundle but those that all sites agreed on. This file imports no Flower.
+
+Two are agreed while the members upgrade, and one otherwise.
 
 A bundle is code, and a peer's SuperLink supplies it. Nothing of it may be parsed, unpacked, or
 imported before its bytes have the agreed hash. The peer also chooses the run's name and settings,
@@ -33,7 +35,7 @@ class DescribedRun(Protocol):
 class BundleGuard:
     """Passes runs and bundles, or raises :class:`BundleRefused`; a refused run stays refused."""
 
-    agreed: str  # SHA-256 of the bundle, in hexadecimal
+    agreed: Collection[str]  # SHA-256 of each bundle, in hexadecimal
     # Called once per refused run, with its id and the wrong hash or another reason.
     on_refusal: Callable[[int, str], None]
     settings: Collection[str] = ()  # names of the settings that a peer may change in a run
@@ -43,7 +45,7 @@ class BundleGuard:
     def check_run(self, run: DescribedRun) -> None:
         """Check a run that a SuperLink has described, before its bundle is requested."""
         self._check_not_refused(run.run_id)
-        if run.fab_hash != self.agreed:
+        if run.fab_hash not in self.agreed:
             self._refuse(run.run_id, run.fab_hash)
         if run.primary_task_type not in KINDS_OF_RUN:
             self._refuse(run.run_id, f"a run of type {run.primary_task_type}")
@@ -60,12 +62,16 @@ class BundleGuard:
         """
         self._check_not_refused(run_id)
         found = hashlib.sha256(content).hexdigest()
-        if found != self.agreed:
+        if found not in self.agreed:
             self._refuse(run_id, found)
         run = self._runs.pop(run_id, None)
         # Flower later loads the app from a folder chosen by id, version, and hash as *named*.
-        if run is None or name != self.agreed or read(content) != (run.fab_id, run.fab_version):
-            self._refuse(run_id, "the agreed bundle under another name")
+        if (
+            run is None
+            or not name == found == run.fab_hash
+            or read(content) != (run.fab_id, run.fab_version)
+        ):
+            self._refuse(run_id, "an agreed bundle under another name")
 
     def _check_not_refused(self, run_id: int) -> None:
         if run_id in self._refused:
@@ -77,22 +83,23 @@ class BundleGuard:
         raise _refusal(found, self.agreed)
 
 
-def installing_only(agreed: str, install: Callable[..., Path]) -> Callable[..., Path]:
+def installing_only(agreed: Collection[str], install: Callable[..., Path]) -> Callable[..., Path]:
     """Return ``install``, which unpacks a bundle's bytes, with a check of their hash before it.
 
-    The returned function raises :class:`BundleRefused` for any bundle but the agreed one.
+    The returned function raises :class:`BundleRefused` for any bundle but the agreed ones.
     """
 
     def checked(content: bytes, **options: Any) -> Path:
         found = hashlib.sha256(content).hexdigest()
-        if found != agreed:
+        if found not in agreed:
             raise _refusal(found, agreed)
         return install(content, **options)
 
     return checked
 
 
-def _refusal(found: str, agreed: str) -> BundleRefused:
+def _refusal(found: str, agreed: Collection[str]) -> BundleRefused:
+    expected = f"bundle {' or '.join(agreed)}"
     return BundleRefused(
-        f"bundle {found}", f"bundle {agreed}", "let all sites install the same version and agree"
+        f"bundle {found}", expected, "let all sites install the same version and agree"
     )

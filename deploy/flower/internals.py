@@ -17,7 +17,7 @@ import hashlib
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
@@ -37,9 +37,11 @@ from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExec
 from flwr.supercore.logger import mirror_output_to_queue
 from flwr.supercore.run import Run, RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
+from flwr.supercore.utils import get_flwr_home
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from clients.files.locks import locked
 from deploy.flower import pins
 from deploy.flower.bundle_guard import BundleGuard, installing_only
 from deploy.flower.nouns import FlowerTask, Hooks, Kind
@@ -70,10 +72,22 @@ def bundle_of(app_folder: Path) -> tuple[bytes, str]:
     return content, hashlib.sha256(content).hexdigest()
 
 
-def install_bundle(app_folder: Path, agreed: str) -> None:
-    """Unpack a folder's bundle; raise :class:`BundleRefused` if it is not the agreed one."""
-    # Done before the first task: two tasks must not unpack into one folder at once.
-    installing_only(agreed, install_from_fab)(bundle_of(app_folder)[0], skip_prompt=True)
+def install_bundle(app_folder: Path, agreed: Collection[str]) -> None:
+    """Unpack a folder's bundle; raise :class:`BundleRefused` if it is none of the agreed ones."""
+    # Done before the first task, which then need not wait for it.
+    installing_only(agreed, _alone(install_from_fab))(bundle_of(app_folder)[0], skip_prompt=True)
+
+
+def _alone(install: Callable[..., Path]) -> Callable[..., Path]:
+    """Return ``install`` for one process at a time: a second one would find half a folder."""
+
+    def waiting(content: bytes, **options: Any) -> Path:
+        home = get_flwr_home()
+        home.mkdir(parents=True, exist_ok=True)
+        with locked(home / "install.lock", wait=True):
+            return install(content, **options)
+
+    return waiting
 
 
 def run_supernode(
@@ -244,14 +258,14 @@ class RuntimeApi:
         """Close the connection."""
         self._client.close()
 
-    def run_task_in_this_process(self, task: FlowerTask, agreed: str) -> None:
+    def run_task_in_this_process(self, task: FlowerTask, agreed: Collection[str]) -> None:
         """Run the task as Flower's own program would; it ends with SystemExit.
 
-        A bundle without the ``agreed`` hash fails the task before unpacking.
+        A bundle without one of the ``agreed`` hashes fails the task before unpacking.
         """
         name = {"client": pins.CLIENT_TASK, "server": pins.SERVER_TASK}[task.kind]
         module: Any = importlib.import_module(name)
-        module.install_from_fab = installing_only(agreed, module.install_from_fab)
+        module.install_from_fab = installing_only(agreed, _alone(module.install_from_fab))
         ask_for_objects_often(importlib.import_module(pins.OBJECTS))
         sys.argv = [f"flwr-{task.kind}app"]
         more: dict[str, Any] = {}

@@ -112,7 +112,7 @@ def serve(config: SupernodesConfig, link: Link) -> None:
 
     refusals = EventLog(config.refusals)
     guard = BundleGuard(
-        config.agreed_bundle,
+        config.agreed_bundles,
         lambda run, found: refusals("bundle-refused", peer=link.peer, run=run, found=found),
         config.settings,
     )

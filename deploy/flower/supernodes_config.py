@@ -55,7 +55,7 @@ class SupernodesConfig(Strict):
     """The configuration of ``deploy.flower.supernodes``."""
 
     links: tuple[Link, ...]
-    agreed_bundle: Sha256
+    agreed_bundles: tuple[Sha256, ...]
     refusals: Path  # log with one JSON line per refused run
     # Folder of bells: ``<peer>`` rings when that peer is about to serve, ``worker`` for a message.
     bells: Path

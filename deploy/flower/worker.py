@@ -63,7 +63,7 @@ class WorkerConfig(Strict):
     sources: tuple[Source, ...]
     bells: Path
     log: Path  # one JSON line per task
-    agreed_bundle: Sha256
+    agreed_bundles: tuple[Sha256, ...]
     app: Path | None = None  # folder of the bundle to install once, before the first task
     secret: Path | None = None
     preload: tuple[str, ...] = ()  # modules to import, ``torch`` first
@@ -83,7 +83,7 @@ class Worker:
     sources: list[RuntimeApi]
     bell: Bell
     log: EventLog
-    agreed: str
+    agreed: Collection[str]
     before_task: Callable[[], None]
     needed: Callable[[], bool] = lambda: True
     stopping: bool = False
@@ -220,7 +220,7 @@ def main() -> None:
         from deploy.flower.internals import RuntimeApi, install_bundle  # without threads by now
 
         if config.app is not None:
-            install_bundle(config.app, config.agreed_bundle)
+            install_bundle(config.app, config.agreed_bundles)
     except SrflmError as error:
         sys.exit(str(error))
     sources = [
@@ -230,7 +230,7 @@ def main() -> None:
     bell, log = Bell(config.bells / WORKER_BELL), EventLog(config.log)
     company = Company(config.bells)
     needed = partial(company.needs, (WORKER_BELL,), time.time())
-    worker = Worker(sources, bell, log, config.agreed_bundle, before_task, needed)
+    worker = Worker(sources, bell, log, config.agreed_bundles, before_task, needed)
 
     def stop(_number: int, _frame: object) -> None:
         worker.stopping = True

@@ -36,6 +36,7 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.federation.network_trial import check_network
 from srflm_flower.federation.successor import Difference, changed_settings, difference
+from srflm_flower.federation.upgrade import CodeChange, changes_nothing, with_code
 from strategies.errors import ConfigurationError, IdentityError
 
 RENEW_DAYS: Final = WARNING_DAYS
@@ -77,11 +78,12 @@ def plan(
     folder: FederationFolder,
     leaves: Sequence[str] = (),
     requests: Mapping[str, Request] | None = None,
+    code: CodeChange | None = None,
 ) -> tuple[Federation, bool]:
     """Return the edition that would be published now, and whether it is a new one.
 
     ``leaves`` are members that leave beside those that were admitted to leave; ``requests`` are to
-    be taken in place of the admitted ones.
+    be taken in place of the admitted ones.  ``code`` is a change of the code that members run.
 
     Raises :class:`ConfigurationError` for settings that cannot change any more, for a vendor
     without a request, and for an edition that is not valid.
@@ -102,21 +104,28 @@ def plan(
     base = load_federation(folder.agreed, (*stays, *joins))
     _require_same_settings(last, base)
     made = memberships_for(requests, (*stays, *joins), editions, folder.withdrawn())
-    if not made and not leaves:
+    if code is not None and changes_nothing(last, code):
+        code = None
+    if not made and not leaves and code is None:
         return last, False
-    return beside(next_edition(last, made, leaves, base)), True
+    new = next_edition(last, made, leaves, base)
+    return beside(with_code(new, code) if code is not None else new), True
 
 
 def publish(
-    folder: FederationFolder, leaves: Sequence[str] = (), now: datetime | None = None
+    folder: FederationFolder,
+    leaves: Sequence[str] = (),
+    now: datetime | None = None,
+    code: CodeChange | None = None,
 ) -> Publication:
     """Make the next edition, renew certificates, and write the answer for all members.
 
-    ``leaves`` are members that leave.  Raises the errors of :func:`plan`, and
+    ``leaves`` are members that leave, ``code`` a change of the code that they run; the first
+    edition has that of the installed package.  Raises the errors of :func:`plan`, and
     :class:`strategies.errors.IdentityError` when the CA's key is missing where it is needed.
     """
     now = now or datetime.now(UTC)
-    federation, new = plan(folder, leaves)
+    federation, new = plan(folder, leaves, code=code)
     before = folder.editions()
     consortium, requests = load_consortium(folder.root), folder.requests()
     # First: a request that outlives its edition would let the vendor join again.
@@ -240,12 +249,11 @@ def _nobody() -> ConfigurationError:
 
 def _require_same_settings(last: Federation, base: Federation) -> None:
     """Check that the agreed file still has the settings of the edition in force."""
-    # The bundle is of the code with which the federation began; an agreed file need not name it.
-    settled = base.model_copy(update={"bundle": last.bundle, "recovered": last.recovered})
+    settled = base.model_copy(update={"recovered": last.recovered})
     changed = changed_settings(last, settled)
     if changed:
         raise ConfigurationError(
             f"{', '.join(changed)} in federation.toml, other than in edition {last.edition}",
-            "the same settings: only the roster of a federation can change",
+            "the same settings: only roster and code of a federation can change",
             "put them back; for other settings create another federation",
         )

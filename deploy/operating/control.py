@@ -56,13 +56,14 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
     _require_deployed(site)
     check_identity(layout.identity, site.vendor, datetime.now(UTC), federation.roster)
     found = installed_bundle(layout.app)
-    if found != federation.bundle:
+    if found not in federation.bundles:
         raise ConfigurationError(
             f"srflm-flower {version('srflm-flower')} with Flower {version('flwr')}, whose code has"
             f" the bundle {found}",
-            f"the code that the federation has agreed on, with the bundle {federation.bundle}",
+            "the code that the federation has agreed on, with the bundle"
+            f" {' or '.join(federation.bundles)}",
             "compare what `srflm --version` prints with the other members, and install the version"
-            " that they use, unchanged; new software is a new federation: docs/how-to/site.md",
+            " that they use, unchanged; upgrades: docs/how-to/site.md",
         )
     require_confirmed(site)
     end_leftovers(site, layout)

@@ -56,13 +56,13 @@ class SitePrograms:
     def write(self) -> list[Program]:
         """Write all configurations; return the programs in the order in which they start."""
         self._clear()
-        bundle, agreed = bundle_of(self.layout.app)
+        bundle, _ = bundle_of(self.layout.app)
         bundle_file = self.layout.run / "app.fab"
         write_durably(bundle_file, bundle)
         write_durably(self.layout.secret, secrets.token_urlsafe(48).encode(), private=True)
-        programs = [self._superlink(), self._edge(), self._supernodes(agreed)]
+        programs = [self._superlink(), self._edge(), self._supernodes()]
         if self.warm:
-            programs.append(self._worker(agreed))
+            programs.append(self._worker())
         programs.append(self._launcher(bundle_file))
         page = page_program(self.site, self.layout)
         return [*programs, page] if page is not None else programs
@@ -124,7 +124,7 @@ class SitePrograms:
             "edge", python_module("deploy.edge.process", str(self.layout.edge), *command)
         )
 
-    def _supernodes(self, agreed: str) -> Program:
+    def _supernodes(self) -> Program:
         identity, vendor = self.layout.identity, self.site.vendor
         links = tuple(
             Link(
@@ -139,7 +139,7 @@ class SitePrograms:
         )
         config = SupernodesConfig(
             links=links,
-            agreed_bundle=agreed,
+            agreed_bundles=self.site.federation.bundles,
             refusals=self.layout.logs / "refusals.jsonl",
             bells=self.layout.bells,
             notes=self.layout.run / "nodes",
@@ -169,7 +169,7 @@ class SitePrograms:
             root=identity / "loopback-ca.crt",
         )
 
-    def _worker(self, agreed: str) -> Program:
+    def _worker(self) -> Program:
         root = self.layout.identity / "loopback-ca.crt"
         addresses = [("server", self.ports.superlink)]
         addresses += [("client", port) for port in self.ports.supernode.values()]
@@ -180,7 +180,7 @@ class SitePrograms:
             ),
             bells=self.layout.bells,
             log=self.layout.logs / "worker.jsonl",
-            agreed_bundle=agreed,
+            agreed_bundles=self.site.federation.bundles,
             app=self.layout.app,
             secret=self.layout.secret,
             preload=PRELOAD,

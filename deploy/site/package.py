@@ -125,8 +125,8 @@ def versions(federation: Federation) -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:  # another installation of it
             found[name] = "unknown"
-    if federation.bundle is not None:
-        found["agreed code (SHA-256)"] = federation.bundle
+    if federation.bundles:
+        found["agreed code (SHA-256)"] = " or ".join(federation.bundles)
     return found
 
 

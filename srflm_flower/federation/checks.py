@@ -56,6 +56,16 @@ def _edition(federation: Federation) -> list[str]:
     ]
 
 
+def _second_bundle(federation: Federation) -> list[str]:
+    second = federation.accepted_bundle
+    if second is None or federation.bundle not in (None, second):
+        return []
+    return [
+        f"accepted-bundle: found {second[:12]}… beside bundle"
+        f" {(federation.bundle or 'none')[:12]}; expected two different ones; leave it out"
+    ]
+
+
 def _fixed_server(federation: Federation) -> list[str]:
     server, names = federation.election.server, federation.roster
     if server is None or server in names or not names:  # _roster reports an empty roster
@@ -229,6 +239,7 @@ _CHECKS: tuple[Callable[[Federation], list[str]], ...] = (
     _roster,
     _sites,
     _edition,
+    _second_bundle,
     _fixed_server,
     _min_clients,
     _robust_rule,

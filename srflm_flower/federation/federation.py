@@ -125,6 +125,12 @@ class Federation(Settings):
         description="SHA-256 (hexadecimal) of the Flower app that all sites have installed; left"
         " out in a simulation.",
     )
+    accepted_bundle: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 (hexadecimal) of a second Flower app with which a site may run while"
+        " the members upgrade one by one; written by `srflm federation publish --accept`.",
+    )
     edition: int = Field(
         default=1,
         ge=1,
@@ -199,6 +205,11 @@ class Federation(Settings):
         # The phantom's volumes are one slice deep.
         flat = self.task.spatial_dims - 2 if isinstance(self.data, PhantomData) else 0
         return (1,) * flat + (size,) * (self.task.spatial_dims - flat)
+
+    @property
+    def bundles(self) -> tuple[str, ...]:
+        """The hashes of the Flower apps with which a site may run."""
+        return tuple(each for each in (self.bundle, self.accepted_bundle) if each is not None)
 
     @property
     def roster(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
-"""Editions of a federation file: the same federation with another roster.
+"""Editions of a federation file: the same federation with another roster, or with newer code.
 
-A new edition lets a member join, leave, move, or change its keys.  A quorum of the roster has to
+A new edition lets a member join, leave, move, or change its keys, or lets the members upgrade
+(:mod:`srflm_flower.federation.upgrade`).  A quorum of the roster has to
 approve the edition, and it holds from the term after the record that carries the change.
 """
 
@@ -13,22 +14,29 @@ from typing import Any
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import with_changes
 from srflm_flower.federation.member import Member
+from srflm_flower.federation.upgrade import code_problems
 from strategies.errors import ConfigurationError
 
-FREE = ("run", "edition", "previous", "first", "vendors")
+FREE = ("run", "edition", "previous", "first", "vendors", "bundle", "accepted_bundle")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The roster changes of a new edition; ``changed`` vendors have another address or keys."""
+    """The changes of a new edition; ``changed`` vendors have another address or keys.
+
+    ``accepts`` are the hashes of bundles with which a site may run from now on, and ``refuses``
+    those with which it may not any more.
+    """
 
     joins: tuple[str, ...]
     leaves: tuple[str, ...]
     changed: tuple[str, ...]
+    accepts: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()
 
 
 def difference(old: Federation, new: Federation) -> Difference:
-    """Return the vendors that join, that leave, and that change their address or keys."""
+    """Return the vendors that join, leave, or change address or keys, and the changes of code."""
     before = {member.name: member for member in old.vendors}
     after = {member.name: member for member in new.vendors}
     stay = [name for name in before if name in after]
@@ -37,6 +45,8 @@ def difference(old: Federation, new: Federation) -> Difference:
         tuple(name for name in after if name not in before),
         tuple(name for name in before if name not in after),
         tuple(changed),
+        tuple(each for each in new.bundles if each not in old.bundles),
+        tuple(each for each in old.bundles if each not in new.bundles),
     )
 
 
@@ -104,7 +114,7 @@ def recovered_edition(
 
 
 def check_successor(old: Federation, new: Federation) -> None:
-    """Check that ``new`` is the edition after ``old`` and changes nothing but the roster.
+    """Check that ``new`` is the edition after ``old`` and changes nothing but roster and code.
 
     ``[run]``, ``data.path``, and ``aggregation.min-clients`` may differ too, the latter as a
     smaller roster may be unable to meet it.  Raises :class:`ConfigurationError` with all problems
@@ -121,6 +131,7 @@ def check_successor(old: Federation, new: Federation) -> None:
         f"{table}: found another value than edition {old.edition} has; expected the same"
         for table in changed_settings(old, new)
     ]
+    problems += code_problems(old, new)
     numbers = _numbers(old)
     problems += [
         f"vendors.{name}.number: found {number}; expected {numbers[name]}"
@@ -130,13 +141,14 @@ def check_successor(old: Federation, new: Federation) -> None:
     # A site at the old edition would neither know nor be known by a site at the new one.
     if _has_site_keys(new) != _has_site_keys(old):
         problems.append("site-key: found a change; expected keys in both editions or in none")
-    if not problems and new.vendors == old.vendors:
+    if not problems and (new.vendors, new.bundles) == (old.vendors, old.bundles):
         problems.append("vendors: found the roster of the edition before; expected a change")
     if problems:
         raise ConfigurationError(
             f"{len(problems)} problem(s) in the new edition:\n"
             + "\n".join(f"  - {problem}" for problem in problems),
-            f"the edition after {old.edition} of federation {old.name}, with another roster only",
+            f"the edition after {old.edition} of federation {old.name}, with another roster"
+            " or newer code only",
             "have the consortium make it: `srflm federation publish`",
         )
 

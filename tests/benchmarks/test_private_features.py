@@ -8,14 +8,23 @@ import numpy as np
 import pytest
 
 from benchmarks import private_features
-from benchmarks.private_features import CHOSEN, EXAMPLE, TRIED, PrivateFeatures, Row, without_test
+from benchmarks.private_features import (
+    CHOSEN,
+    EXAMPLE,
+    HOME,
+    HOME_TRIED,
+    TRIED,
+    PrivateFeatures,
+    Row,
+    without_test,
+)
 from clients.settings import NpzData
 from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.tiny import tiny_federation
 
 
 def row(epsilon: float, accuracy: float) -> Row:
-    table = {"srflm": {"global on all test": (accuracy, 0.01)}}
+    table = {"srflm": {"global on all test": (accuracy, 0.01), "personalised": (0.9, 0.0)}}
     return Row(epsilon, CHOSEN[epsilon], table, epsilon - 0.002)
 
 
@@ -24,6 +33,10 @@ def test_goals_are_judged_on_test_images_only() -> None:
     text = PrivateFeatures(rows, 5).as_markdown()
     assert "At ε = 8 SRFLM 0.870 (goal: 0.86): met" in text
     assert "At ε = 1 SRFLM 0.740 (goal: 0.75): missed" in text
+    assert "| 0.870 ± 0.010 | 0.900 ± 0.000 |" in text
+    alone = Row(None, None, {"local": {"personalised": (0.94, 0.01)}}, None)
+    text = PrivateFeatures((*rows, alone), 5).as_markdown()
+    assert "| none | – | – | 0.5, 32, 20 | local | – | 0.940 ± 0.010 |" in text
     assert "goal" not in PrivateFeatures(rows, 1, "validation").as_markdown()
 
 
@@ -43,6 +56,7 @@ def test_tuning_has_no_test_images(tmp_path: Path) -> None:
 def test_what_was_chosen_was_tried_and_stands_in_the_example() -> None:
     federation = load_federation(EXAMPLE)
     assert all(CHOSEN[epsilon] in TRIED[epsilon] for epsilon in CHOSEN)
+    assert HOME in HOME_TRIED
     assert with_changes(federation, **CHOSEN[federation.privacy.epsilon].changes()) == federation
 
 

@@ -150,6 +150,8 @@ class WarmSite:
     preload: tuple[str, ...] = ("tiny_app",)
     peers: tuple[str, ...] = ("a", "b")
     environment: dict[str, str] = field(default_factory=dict)
+    newer: tuple[str, ...] = ()
+    """Hashes of bundles that are accepted besides."""
 
     def __post_init__(self) -> None:
         for name in ("modules", "out", "bells", "notes"):
@@ -229,7 +231,7 @@ class WarmSite:
         ]
         config = {
             "links": links,
-            "agreed_bundle": self.agreed,
+            "agreed_bundles": [self.agreed, *self.newer],
             "refusals": str(self.path / "refusals.jsonl"),
             "bells": str(self.path / "bells"),
             "notes": str(self.path / "notes"),
@@ -256,7 +258,7 @@ class WarmSite:
             "sources": sources,
             "bells": str(self.path / "bells"),
             "log": str(self.path / "worker.jsonl"),
-            "agreed_bundle": self.agreed,
+            "agreed_bundles": [self.agreed, *self.newer],
             "app": str(self.app),
             "secret": str(self.secret),
             "preload": list(self.preload),

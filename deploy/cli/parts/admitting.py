@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from deploy.membership.admitting import MemberCandidate
     from deploy.membership.federation_folder import Candidate, FederationFolder
     from srflm_flower.federation.successor import Difference
+    from srflm_flower.federation.upgrade import CodeChange
 
 
 def show_candidate(candidate: Candidate | MemberCandidate, console: Console) -> None:
@@ -43,11 +46,13 @@ def show_preview(
 
 
 def show_changes(changes: Difference, console: Console, indent: str = "") -> None:
-    """Print who joins, who leaves, and who has another address or other keys."""
+    """Print who joins, who leaves, who has another address or other keys, and which code runs."""
     for what, vendors in (
         ("Joins", changes.joins),
         ("Leaves", changes.leaves),
         ("New address or keys", changes.changed),
+        ("Code that may run, too (bundle)", changes.accepts),
+        ("Code that may run no more (bundle)", changes.refuses),
     ):
         if vendors:
             console.print(f"{indent}{what}: {', '.join(vendors)}")
@@ -66,3 +71,32 @@ def confirmed(candidate: Candidate | MemberCandidate) -> bool:
         )
     question = f"Has {vendor} read you these twelve words over the telephone?"
     return typer.confirm(question, default=False)
+
+
+def code_change(accept: str, require: str) -> CodeChange | None:
+    """Return the change of code that is asked for; "installed" is the code of this machine."""
+    from tempfile import TemporaryDirectory
+
+    from deploy.flower.bundle import installed_bundle
+    from srflm_flower.federation.upgrade import CodeChange
+    from strategies.errors import ConfigurationError
+
+    asked = accept or require
+    if not asked:
+        return None
+    if accept and require:
+        raise ConfigurationError(
+            "--accept and --require",
+            "one of them: first a bundle is accepted, later it is required",
+            "publish two editions",
+        )
+    if asked == "installed":
+        with TemporaryDirectory(prefix="srflm-") as folder:
+            asked = installed_bundle(Path(folder))
+    if not re.fullmatch("[0-9a-f]{64}", asked):
+        raise ConfigurationError(
+            f"{asked!r} as a bundle",
+            "64 hexadecimal digits, or: installed",
+            "copy them from what `srflm --version` prints where the newer code is installed",
+        )
+    return CodeChange("accept" if accept else "require", asked)

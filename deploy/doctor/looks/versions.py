@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -25,13 +25,13 @@ TOLD: Final = (PROJECT, "flwr", "torch", "monai")
 PATIENCE_SECONDS: Final = 20.0
 
 
-def version_facts(agreed: str | None) -> VersionFacts:
-    """Return the installed versions; ``agreed`` is the hash of the agreed bundle."""
+def version_facts(agreed: Collection[str]) -> VersionFacts:
+    """Return the installed versions; ``agreed`` are the hashes of the agreed bundles."""
     with tempfile.TemporaryDirectory(prefix="srflm-") as folder:
         bundle = installed_bundle(Path(folder))
     versions = {name: found for name in TOLD if (found := installed(name)) is not None}
     versions["Python"] = platform.python_version()
-    return VersionFacts(bundle, agreed or "", versions, tuple(_unfit()), _nginx())
+    return VersionFacts(bundle, tuple(agreed), versions, tuple(_unfit()), _nginx())
 
 
 def installed(name: str) -> str | None:

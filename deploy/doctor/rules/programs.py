@@ -18,16 +18,18 @@ def version_lines(facts: VersionFacts) -> Iterator[Line]:
     """Yield the lines about versions.
 
     Peers cannot be asked: their edges forward nothing but Flower's calls.  But every member runs
-    the agreed bundle or does not start.
+    an agreed bundle or does not start.
     """
     ours = facts.versions.get("srflm-flower", "unknown")
-    if facts.bundle == facts.agreed:
+    others = [each for each in facts.agreed if each != facts.bundle]
+    if facts.bundle in facts.agreed:
         found = f"srflm-flower {ours}, bundle {facts.bundle[:DIGITS]}…, as all have agreed"
-        yield ok("version.bundle", found)
+        upgrade = f"; {others[0][:DIGITS]}… is accepted, too, for an upgrade" if others else ""
+        yield ok("version.bundle", found + upgrade)
     else:
         found = (
             f"srflm-flower {ours} with bundle {facts.bundle[:DIGITS]}…; the members have agreed on"
-            f" {facts.agreed[:DIGITS] or 'none'}…"
+            f" {' or '.join(f'{each[:DIGITS]}…' for each in facts.agreed) or 'none'}"
         )
         yield error("version.bundle", found)
     if facts.unfit:

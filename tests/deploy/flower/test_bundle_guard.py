@@ -28,10 +28,11 @@ class Run:
 class Guarded:
     refusals: list[tuple[int, str]] = field(default_factory=list)
     read: list[bytes] = field(default_factory=list)
+    agreed: tuple[str, ...] = (AGREED,)
 
     def __post_init__(self) -> None:
         self.guard = BundleGuard(
-            AGREED, lambda run, found: self.refusals.append((run, found)), {"term"}
+            self.agreed, lambda run, found: self.refusals.append((run, found)), {"term"}
         )
 
     def reader(self, content: bytes) -> tuple[str, str]:
@@ -98,6 +99,21 @@ def test_refused_run_stays_refused_and_is_noted_once() -> None:
     guarded.take(Run(run_id=2))
 
 
+def test_two_bundles_pass_while_the_members_upgrade_each_under_its_own_hash() -> None:
+    newer, also = b"newer bundle", hashlib.sha256(b"newer bundle").hexdigest()
+    guarded = Guarded(agreed=(AGREED, also))
+    guarded.take(Run())
+    guarded.take(Run(run_id=2, fab_hash=also), content=newer, name=also)
+    assert guarded.refusals == []
+    for number, (told, content, name) in enumerate(
+        [(AGREED, newer, also), (also, GOOD, also), (also, newer, AGREED), (AGREED, EVIL, AGREED)],
+        3,
+    ):
+        with pytest.raises(BundleRefused):
+            guarded.take(Run(run_id=number, fab_hash=told), content=content, name=name)
+    assert len(guarded.refusals) == 4
+
+
 def test_bundle_of_a_run_that_was_never_described_is_refused() -> None:
     guarded = Guarded()
     with pytest.raises(BundleRefused):
@@ -111,7 +127,7 @@ def test_only_the_agreed_bundle_is_installed(tmp_path: Path) -> None:
         installed.append(content)
         return tmp_path
 
-    checked = installing_only(AGREED, install)
+    checked = installing_only([AGREED], install)
     with pytest.raises(BundleRefused):
         checked(EVIL, skip_prompt=True)
     assert installed == []

@@ -34,7 +34,7 @@ def config(tmp_path: Path, **changes: Any) -> SupernodesConfig:
     }
     whole = {
         "links": [{**link, **changes.pop("link", {})}],
-        "agreed_bundle": "0" * 64,
+        "agreed_bundles": ["0" * 64],
         "refusals": str(tmp_path / "refusals.jsonl"),
         "bells": str(tmp_path),
         "notes": str(tmp_path),

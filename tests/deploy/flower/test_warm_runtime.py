@@ -134,6 +134,22 @@ def test_altered_bundle_of_a_peer_is_refused_and_the_next_good_run_served(
     assert len(apps) == 2  # the superexec's ServerApp has unpacked it, in the same home
 
 
+def test_both_bundles_of_an_upgrade_are_served_and_no_third(new_site: NewSite) -> None:
+    site = new_site()
+    newer, hash_ = bundle_of(write_app(site.path / "newer", "1.1.0"))
+    site.newer = (hash_,)
+    site.start_supernodes()
+    site.start_worker()
+    assert wait_for(site.online), site.logs()
+    for bundle in (site.bundle, newer):
+        assert len(replies(site.result(site.run(bundle)))) == 6, site.logs()
+    assert not site.lines("refusals.jsonl")
+    third = site.run(bundle_of(write_app(site.path / "third", "1.2.0"))[0])
+    assert wait_for(lambda: site.control.runs(third)[0].finished)
+    assert "SRFLM-B1" in site.control.runs(third)[0].details
+    assert len(list((site.path / "home" / "apps").iterdir())) == 2
+
+
 def test_altered_bundle_on_the_own_superlink_is_not_unpacked_either(new_site: NewSite) -> None:
     site = new_site()
     site.start_worker("server")
@@ -195,4 +211,6 @@ def test_supernodes_come_back_to_a_superlink_that_was_killed(new_site: NewSite) 
     assert site.control.runs(pending)[0].status == "finished:stopped"
     site.start_worker()
     assert len(replies(site.result(site.run()))) == 6, site.logs()
-    assert json.loads((site.path / "supernodes.json").read_text())["agreed_bundle"] == site.agreed
+    assert json.loads((site.path / "supernodes.json").read_text())["agreed_bundles"] == [
+        site.agreed
+    ]

@@ -19,7 +19,7 @@ from pathlib import Path
 from deploy.flower.worker import WorkerConfig, warm_up
 from deploy.processes.children import fork_child, threads
 def config(**more):
-    fixed = dict(sources=(), bells=Path("."), log=Path("log"), agreed_bundle="0" * 64)
+    fixed = dict(sources=(), bells=Path("."), log=Path("log"), agreed_bundles=("0" * 64,))
     return WorkerConfig(**fixed, **more)
 """
 

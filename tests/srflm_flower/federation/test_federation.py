@@ -136,6 +136,7 @@ LATER_IDENTITY = "f0d94e7f692f7421180e9a8608ec169ba6241c6018239dd1bd0e7d688085af
 CHANGES: list[dict[str, Any]] = [
     {"evaluate_averaged": False},
     {"bundle": "b" * 64},
+    {"bundle": "b" * 64, "accepted_bundle": "c" * 64},
     {"name": "other"},
     {"seed": 66},
     {"rounds_per_term": 2, "run__rounds": 12},
