@@ -254,6 +254,6 @@ def _require_same_settings(last: Federation, base: Federation) -> None:
     if changed:
         raise ConfigurationError(
             f"{', '.join(changed)} in federation.toml, other than in edition {last.edition}",
-            "the same settings: only roster and code of a federation can change",
+            "the same settings: only the roster and the code of a federation can change",
             "put them back; for other settings create another federation",
         )
