@@ -25,7 +25,13 @@ from deploy.flower.bundle_guard import BundleGuard
 from deploy.flower.nouns import Hooks
 from deploy.flower.pins import require_supported
 from deploy.flower.size_guard import SizeGuard
-from deploy.flower.supernodes_config import LOOPBACK, WORKER_BELL, Link, SupernodesConfig
+from deploy.flower.supernodes_config import (
+    LOOPBACK,
+    WORKER_BELL,
+    Link,
+    SupernodesConfig,
+    message_bell,
+)
 from deploy.processes.bell import Bell
 from deploy.processes.children import (
     GOODBYE_SECONDS,
@@ -128,14 +134,19 @@ def hooks(config: SupernodesConfig, link: Link, clock: Callable[[], float] = tim
     """Return this SuperNode's hooks, which wait for its bell and longer the quieter the peer is."""
     # The site rings a peer's bell when that peer is about to serve, so that a SuperNode need not
     # poll often in between.
-    own, worker = Bell(config.bells / link.peer), Bell(config.bells / WORKER_BELL)
+    own, message = Bell(config.bells / link.peer), Bell(config.bells / message_bell(link.peer))
+    worker = Bell(config.bells / WORKER_BELL)
     company = Company(config.bells, clock)
     last_message = asked = reminded = clock()
+
+    def tell_worker() -> None:
+        message.ring()  # first: a worker that wakes up looks whose message it is
+        worker.ring()
 
     def on_message() -> None:
         nonlocal last_message, asked, reminded
         last_message = asked = reminded = clock()
-        worker.ring()
+        tell_worker()
 
     def idle() -> None:
         heard = own.last_rung()
@@ -150,7 +161,7 @@ def hooks(config: SupernodesConfig, link: Link, clock: Callable[[], float] = tim
         last_message = clock()  # the peer waits: it is no quiet one
         if abs(last_message - reminded) > REMIND_SECONDS:
             reminded = last_message
-            worker.ring()
+            tell_worker()
         time.sleep(pause(clock() - asked, MIN_REPLY_SECONDS, MAX_REPLY_SECONDS))
 
     return Hooks(on_message, idle, waiting)

@@ -14,6 +14,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 LOOPBACK = "127.0.0.1"
 WORKER_BELL = "worker"
+OWN_RUN = "+"
+"""Bell for a run on the own SuperLink."""
+
+
+def message_bell(peer: str) -> str:
+    """Return the name of the bell for a message of ``peer``; no peer has such a name itself."""
+    return f"+{peer}"
 
 
 def _no_other_bell(name: str) -> str:

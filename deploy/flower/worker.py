@@ -12,7 +12,7 @@ import importlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +48,11 @@ FLOWERS_OWN = (
     "flwr.superlink.runtime.run_serverapp",
 )
 
+ALL_SECONDS = MAX_SECONDS
+"""Between two looks at all sources, whatever their bells say."""
+FRESH_SECONDS = 1.0
+"""How long a source is asked again after its bell was rung, if it has no task yet."""
+
 
 class Source(Strict):
     """A source of tasks: the site's own SuperLink (``server``) or a SuperNode (``client``)."""
@@ -55,6 +60,7 @@ class Source(Strict):
     kind: Kind
     address: str
     root_certificate: Path | None = None  # None: the connection is not encrypted
+    bell: str | None = None  # rung for its tasks; None: it is asked at every look
 
 
 class WorkerConfig(Strict):
@@ -86,22 +92,49 @@ class Worker:
     agreed: Collection[str]
     before_task: Callable[[], None]
     needed: Callable[[], bool] = lambda: True
+    bells: Mapping[RuntimeApi, Bell] = field(default_factory=dict)
     stopping: bool = False
     _running: dict[tuple[RuntimeApi, FlowerTask, float], Child] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
     _active: float = field(default_factory=time.time)
+    _asked_all: float = -ALL_SECONDS
+    _served: dict[RuntimeApi, float] = field(default_factory=dict)
 
     def work(self) -> None:
         """Serve until :attr:`stopping` or not needed any more, then end the children."""
         try:
             while not self.stopping and (self._running or self.needed()):
                 heard = self.bell.last_rung()
-                taken = [self._take(source) for source in self.sources]
+                taken = [self._ask(source) for source in self._worth_asking()]
                 if not any(taken):
                     self._rest(heard)
                 self._reap()
         finally:
             end_children(self._running, self._reap)
+
+    def _worth_asking(self) -> list[RuntimeApi]:
+        """Return the sources whose bell was rung, and now and then all: a look costs CPU time."""
+        now = time.monotonic()
+        if now - self._asked_all >= ALL_SECONDS:
+            self._asked_all = now
+            return self.sources
+        return [
+            source
+            for source in self.sources
+            if source not in self.bells
+            or self.bells[source].rung_since(self._served.get(source, 0.0))
+        ]
+
+    def _ask(self, source: RuntimeApi) -> bool:
+        """Take a task from ``source``, if it has one; note that its bell has been served."""
+        bell = self.bells.get(source)
+        rung = bell.last_rung() if bell is not None else 0.0
+        taken = self._take(source)
+        # The bell may be heard a moment before the task can be taken.  A ring of the future, after
+        # a clock was set back, is an old one.
+        if not taken and not 0 <= time.time() - rung < FRESH_SECONDS:
+            self._served[source] = rung
+        return taken
 
     def _rest(self, heard: float) -> None:
         """Wait for the bell, the end of a child, or the time to ask again."""
@@ -230,7 +263,12 @@ def main() -> None:
     bell, log = Bell(config.bells / WORKER_BELL), EventLog(config.log)
     company = Company(config.bells)
     needed = partial(company.needs, (WORKER_BELL,), time.time())
-    worker = Worker(sources, bell, log, config.agreed_bundles, before_task, needed)
+    bells = {
+        source: Bell(config.bells / each.bell)
+        for source, each in zip(sources, config.sources, strict=True)
+        if each.bell is not None
+    }
+    worker = Worker(sources, bell, log, config.agreed_bundles, before_task, needed, bells)
 
     def stop(_number: int, _frame: object) -> None:
         worker.stopping = True

@@ -19,7 +19,14 @@ from deploy.edge.nginx import (
 from deploy.flower.bundle import RUN_SETTINGS
 from deploy.flower.internals import bundle_of
 from deploy.flower.programs import program
-from deploy.flower.supernodes_config import WORKER_BELL, Link, SupernodesConfig, Tls
+from deploy.flower.supernodes_config import (
+    OWN_RUN,
+    WORKER_BELL,
+    Link,
+    SupernodesConfig,
+    Tls,
+    message_bell,
+)
 from deploy.flower.worker import Source, WorkerConfig
 from deploy.page.starting import page_program
 from deploy.processes.supervisor import Program, python_module
@@ -171,12 +178,17 @@ class SitePrograms:
 
     def _worker(self) -> Program:
         root = self.layout.identity / "loopback-ca.crt"
-        addresses = [("server", self.ports.superlink)]
-        addresses += [("client", port) for port in self.ports.supernode.values()]
+        tasks = [("server", self.ports.superlink, OWN_RUN)]
+        tasks += [("client", port, message_bell(v)) for v, port in self.ports.supernode.items()]
         config = WorkerConfig(
             sources=tuple(
-                Source(kind=kind, address=f"{LOOPBACK}:{port}", root_certificate=root)  # type: ignore[arg-type]
-                for kind, port in addresses
+                Source(
+                    kind=kind,  # type: ignore[arg-type]
+                    address=f"{LOOPBACK}:{port}",
+                    root_certificate=root,
+                    bell=bell,
+                )
+                for kind, port, bell in tasks
             ),
             bells=self.layout.bells,
             log=self.layout.logs / "worker.jsonl",

@@ -10,7 +10,7 @@ import httpx
 
 from deploy.edge.door import Door
 from deploy.flower.control import Control
-from deploy.flower.supernodes_config import WORKER_BELL
+from deploy.flower.supernodes_config import OWN_RUN, WORKER_BELL
 from deploy.processes.bell import Bell
 from deploy.processes.config import Strict, load_config
 from deploy.processes.supervisor import ProcessTable
@@ -126,7 +126,8 @@ class OwnSuperLink:
         return run
 
     def _ring_worker(self) -> None:
-        Bell(self._config.bells / WORKER_BELL).ring()
+        for name in (OWN_RUN, WORKER_BELL):
+            Bell(self._config.bells / name).ring()
 
     def _gather(self, members: Collection[str], doubted: Collection[str]) -> dict[str, object]:
         """Ask all sites to connect; return whom to expect, and whom to leave out, for a task."""

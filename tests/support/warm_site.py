@@ -21,6 +21,7 @@ from deploy.flower.control import Control
 from deploy.flower.environment import flower_environment
 from deploy.flower.internals import bundle_of
 from deploy.flower.programs import program
+from deploy.flower.supernodes_config import OWN_RUN, message_bell
 from deploy.processes.bell import Bell
 from deploy.processes.company import Company
 from deploy.processes.family import ProcessFamily
@@ -249,9 +250,17 @@ class WarmSite:
     def start_worker(self, *kinds: str) -> subprocess.Popen[bytes]:
         """Start the warm worker for tasks of the kinds, and wait until it is ready."""
         root = self.tls["root"]
-        sources = [{"kind": "server", "address": self.address, "root_certificate": root}] + [
-            {"kind": "client", "address": f"127.0.0.1:{port}", "root_certificate": root}
-            for port in self.runtime.values()
+        tasks = [("server", self.port, OWN_RUN)] + [
+            ("client", port, message_bell(peer)) for peer, port in self.runtime.items()
+        ]
+        sources = [
+            {
+                "kind": kind,
+                "address": f"127.0.0.1:{port}",
+                "root_certificate": root,
+                "bell": bell,
+            }
+            for kind, port, bell in tasks
         ]
         sources = [each for each in sources if not kinds or each["kind"] in kinds]
         config = {
@@ -279,7 +288,7 @@ class WarmSite:
     def run(self, bundle: bytes | None = None, **settings: float) -> int:
         """Start a run as a site would: with all bells."""
         run = self.control.start_run(bundle or self.bundle, settings)
-        for name in ("worker", *self.peers):
+        for name in (OWN_RUN, "worker", *self.peers):
             Bell(self.path / "bells" / name).ring()
         return run
 
