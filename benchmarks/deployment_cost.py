@@ -37,6 +37,8 @@ Sites = Mapping[str, DeployedSite]
 Found = TypeVar("Found")
 PATIENCE = 900.0  # seconds
 IDLE_SECONDS = 20.0  # over which the CPU use is averaged
+# Programs on demand end a minute after their last work, and polling slows down after it.
+SETTLE_SECONDS = 150.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def handovers(sites: Sites, since: float) -> list[float]:
 
 def measure_idle(sites: Sequence[DeployedSite]) -> list[Idle]:
     """Measure sites without work, all over the same time."""
-    time.sleep(60.0)  # polling slows down only some time after the last message
+    time.sleep(SETTLE_SECONDS)
     groups = [_programs(site) for site in sites]
     processes = [[p for group in programs.values() for p in group] for programs in groups]
     before = [sum(cpu_seconds(p) for p in each) for each in processes]
