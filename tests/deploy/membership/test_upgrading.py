@@ -20,6 +20,7 @@ from srflm_flower.federation.successor import check_successor, difference, succe
 from strategies.errors import ConfigurationError
 from tests.deploy.membership.machines import Consortium
 from tests.deploy.membership.running import ROSTER, RunningConsortium, running_consortium
+from tests.support.edges import needs_nginx
 
 NEWER, OTHER = "b" * 64, "c" * 64
 
@@ -55,6 +56,7 @@ def test_members_accept_newer_code_and_later_require_it(sites: RunningConsortium
         assert verify_site(sites.site(vendor)).changes == tuple(changes)
 
 
+@needs_nginx
 def test_site_starts_with_each_accepted_code_and_with_no_other(
     consortium: Consortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
