@@ -147,13 +147,14 @@ def measure_idle(sites: Sequence[DeployedSite]) -> list[Idle]:
     time.sleep(SETTLE_SECONDS)
     groups = [_programs(site) for site in sites]
     processes = [[p for group in programs.values() for p in group] for programs in groups]
-    before = [sum(cpu_seconds(p) for p in each) for each in processes]
+    before = [[cpu_seconds(p) for p in each] for each in processes]
     time.sleep(IDLE_SECONDS)
-    after = [sum(cpu_seconds(p) for p in each) for each in processes]
+    after = [[cpu_seconds(p) for p in each] for each in processes]
     found = []
     for programs, began, ended in zip(groups, before, after, strict=True):
         by_program = {name: resident(group) / MIB for name, group in programs.items()}
-        percent = 100 * (ended - began) / IDLE_SECONDS
+        spent = sum(max(0.0, late - early) for early, late in zip(began, ended, strict=True))
+        percent = 100 * spent / IDLE_SECONDS
         found.append(Idle(sum(by_program.values()), percent, by_program))
     return found
 
@@ -169,8 +170,11 @@ def _programs(site: DeployedSite) -> dict[str, list[psutil.Process]]:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU time that a process has used."""
-    times = process.cpu_times()
+    """Return the CPU time that a process has used; 0 if it has ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
     return float(times.user + times.system)
 
 
