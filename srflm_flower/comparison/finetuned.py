@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from clients.training import Work
@@ -66,10 +67,20 @@ def run_finetuned(
     outcome, _ = run_rotating("srflm-finetuned", run, federation, plan, tampering)
     if outcome.released is None:  # an attacked run that has ended early
         return outcome
-    rate, home = federation.term_plan().learning_rate_in(rounds), 0
+    rate = federation.term_plan().learning_rate_in(rounds)
+    quarters = {v: steps_of_turn(budget, v, rounds + 1) for v in federation.roster}
+    # With few steps a round, one of them may be too many for a quarter: then it is missing here.
+    home = in_proportion(max(0, budget.total - outcome.steps), quarters)
     for site in sites_of(run, federation):
-        steps = steps_of_turn(budget, site.vendor, rounds + 1)
-        pieces = [Work(rate, 1, each) for each in epochs_of(steps, epoch_of(site))]
+        pieces = [Work(rate, 1, each) for each in epochs_of(home[site.vendor], epoch_of(site))]
         site.personalisation.fine_tune(site.home.complete(outcome.released), rounds, pieces)
-        home += steps
-    return replace(outcome, steps=outcome.steps + home)
+    return replace(outcome, steps=outcome.steps + sum(home.values()))
+
+
+def in_proportion(steps: int, parts: Mapping[str, int]) -> dict[str, int]:
+    """Divide ``steps`` among vendors in the proportion of their ``parts``; the sum is exact."""
+    found, so_far, whole = {}, 0, sum(parts.values())
+    for vendor, part in parts.items():
+        before, so_far = so_far, so_far + part
+        found[vendor] = steps * so_far // whole - steps * before // whole if whole else 0
+    return found
