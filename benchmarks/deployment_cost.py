@@ -38,7 +38,7 @@ Found = TypeVar("Found")
 PATIENCE = 900.0  # seconds
 IDLE_SECONDS = 20.0  # over which the CPU use is averaged
 # Programs on demand end a minute after their last work, and polling slows down after it.
-SETTLE_SECONDS = 150.0
+SETTLE_SECONDS = 270.0
 
 
 @dataclass(frozen=True)
