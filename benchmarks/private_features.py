@@ -27,6 +27,7 @@ from benchmarks.compare_pbc import missing_data
 from benchmarks.measuring.machine import this_machine
 from benchmarks.measuring.markdown import table as markdown_table
 from benchmarks.measuring.section import section
+from benchmarks.private_utility import GLOBAL, PERSONALISED, noise_left_out
 from clients.settings import NpzData
 from clients.training import batches
 from srflm_flower.comparison.methods import Method, MethodResult, run_baseline, run_srflm
@@ -41,8 +42,6 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "pbc" / "private-both-feature
 METHODS: tuple[Method, ...] = ("srflm", "fedavg")
 SEEDS = 5
 PROXIMAL = 0.1  # FedProx's μ, which no method here uses
-GLOBAL = "global on all test"
-MEAN_OF_OWN = "personalised"
 GOALS: Final[Mapping[float, float]] = {8.0: 0.86, 1.0: 0.75}
 
 
@@ -151,7 +150,7 @@ def _cells(row: Row, method: str) -> tuple[str, ...]:
     found = row.table[method]
     figures = (
         f"{found[name][0]:.3f} ± {found[name][1]:.3f}" if name in found else "–"
-        for name in (GLOBAL, MEAN_OF_OWN)
+        for name in (GLOBAL, PERSONALISED)
     )
     planned = "none" if row.epsilon is None else f"{row.epsilon:g}"
     spent = "–" if row.spent is None else f"{row.spent:.3f}"
@@ -256,11 +255,7 @@ def _alone(federation: Federation, seeds: int, folder: Path) -> Row:
     """Measure what the vendors have alone: as many steps at home, from the first weights on."""
     plain = with_changes(
         federation,
-        vendors=[
-            member.model_dump(mode="python") | {"client_noise": None, "server_noise": None}
-            for member in federation.vendors
-        ],
-        privacy__unit="none",
+        **noise_left_out(federation),
         aggregation__moving_average=0.0,
         training__learning_rate=HOME.rate,
         training__batch_size=HOME.batch,

@@ -12,6 +12,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.compare_pbc import missing_data
 from benchmarks.measuring.markdown import table as markdown_table
@@ -139,17 +140,21 @@ def _measure(federation: Federation, epsilon: float | None, seeds: int, folder: 
     return Utility(epsilon, tabulate(METHODS, results), max(spent, default=None))
 
 
-def without_privacy(federation: Federation) -> Federation:
-    """Return the federation without privacy, with settings that suit it."""
-    # With the private settings (large steps, one epoch, group norm) the comparison would be unfair.
+def noise_left_out(federation: Federation) -> dict[str, Any]:
+    """Return the changes that leave privacy out of a federation, each vendor's noise too."""
     vendors = [
         member.model_dump(mode="python") | {"client_noise": None, "server_noise": None}
         for member in federation.vendors
     ]
+    return {"vendors": vendors, "privacy__unit": "none"}
+
+
+def without_privacy(federation: Federation) -> Federation:
+    """Return the federation without privacy, with settings that suit it."""
+    # With the private settings (large steps, one epoch, group norm) the comparison would be unfair.
     return with_changes(
         federation,
-        vendors=vendors,
-        privacy__unit="none",
+        **noise_left_out(federation),
         model__dp_ready=False,
         model__norm="batch",
         model__width=32,

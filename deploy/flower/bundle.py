@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import clients
@@ -51,6 +52,12 @@ def write_bundle_folder(folder: Path) -> Path:
     """Write the app's ``pyproject.toml`` into ``folder``; equal code gives equal bytes."""
     settings = dict.fromkeys(RUN_SETTINGS, "")
     return write_app(folder, DEPLOYED, settings, {"srflm": {"code": code_digest()}})
+
+
+def installed_hash() -> str:
+    """Return the hash of the installed code's bundle, of which no file is kept."""
+    with TemporaryDirectory(prefix="srflm-") as folder:
+        return installed_bundle(Path(folder))
 
 
 def installed_bundle(folder: Path) -> str:

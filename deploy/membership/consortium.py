@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from clients.files.durable import write_durably
 from deploy.edge.machines import host_of
-from deploy.flower.bundle import installed_bundle
+from deploy.flower.bundle import installed_hash
 from deploy.identity.authority import create_consortium, load_consortium, sign_site_certificate
 from deploy.identity.certificates import key_of_request
 from deploy.identity.keys import openssh_line
@@ -146,8 +145,6 @@ def _hand_out(
 
 def first_edition(base: Federation, memberships: Mapping[str, Membership]) -> Federation:
     """Return ``base`` with every member's address and public keys, and the bundle's hash."""
-    with TemporaryDirectory(prefix="srflm-") as folder:
-        bundle = installed_bundle(Path(folder))
     sent = {"address", "signing_key", "node_keys"}
     members = [
         member.model_dump(mode="python")
@@ -155,4 +152,4 @@ def first_edition(base: Federation, memberships: Mapping[str, Membership]) -> Fe
         | {"site_key": _site_key(memberships[member.name])}
         for member in base.vendors
     ]
-    return with_changes(base, vendors=members, bundle=bundle)
+    return with_changes(base, vendors=members, bundle=installed_hash())

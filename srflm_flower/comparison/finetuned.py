@@ -71,7 +71,7 @@ def run_finetuned(
     quarters = {v: steps_of_turn(budget, v, rounds + 1) for v in federation.roster}
     # With few steps a round, one of them may be too many for a quarter: then it is missing here.
     home = in_proportion(max(0, budget.total - outcome.steps), quarters)
-    for site in sites_of(run, federation):
+    for site in sites:
         pieces = [Work(rate, 1, each) for each in epochs_of(home[site.vendor], epoch_of(site))]
         site.personalisation.fine_tune(site.home.complete(outcome.released), rounds, pieces)
     return replace(outcome, steps=outcome.steps + sum(home.values()))

@@ -283,9 +283,10 @@ class Site:
         return wire.pack(self.participant.follow(ordered.order))
 
     def _share(self, share: wire.ShareBest, message: Message) -> RecordDict:
-        released, _ = released_at(self.federation, self.state, self.models)
-        if released is not None:  # the last term is over
-            self.personalisation.fine_tune(self.home.complete(released), len(self.state.ledger))
+        if self.federation.personalised.fine_tuning.epochs:  # else no data and no model are read
+            released, _ = released_at(self.federation, self.state, self.models)
+            if released is not None:
+                self.personalisation.fine_tune(self.home.complete(released), len(self.state.ledger))
         best, privacy = self.state.best(), self.federation.privacy
         # Exact validation metrics chose the model; unless they may leave, the choice may not.
         chosen_by_records = privacy.private and privacy.metrics != "exact"

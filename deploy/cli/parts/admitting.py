@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -75,9 +74,6 @@ def confirmed(candidate: Candidate | MemberCandidate) -> bool:
 
 def code_change(accept: str, require: str) -> CodeChange | None:
     """Return the change of code that is asked for; "installed" is the code of this machine."""
-    from tempfile import TemporaryDirectory
-
-    from deploy.flower.bundle import installed_bundle
     from srflm_flower.federation.upgrade import CodeChange
     from strategies.errors import ConfigurationError
 
@@ -91,8 +87,9 @@ def code_change(accept: str, require: str) -> CodeChange | None:
             "publish two editions",
         )
     if asked == "installed":
-        with TemporaryDirectory(prefix="srflm-") as folder:
-            asked = installed_bundle(Path(folder))
+        from deploy.flower.bundle import installed_hash  # slow to import
+
+        asked = installed_hash()
     if not re.fullmatch("[0-9a-f]{64}", asked):
         raise ConfigurationError(
             f"{asked!r} as a bundle",

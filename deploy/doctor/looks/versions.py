@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from importlib import metadata
-from pathlib import Path
 from typing import Final
 
 from packaging.requirements import Requirement
@@ -16,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 
 from deploy.doctor.facts import VersionFacts
 from deploy.edge.nginx import find_nginx
-from deploy.flower.bundle import installed_bundle
+from deploy.flower.bundle import installed_hash
 from strategies.errors import ConfigurationError
 
 PROJECT: Final = "srflm-flower"
@@ -27,11 +25,9 @@ PATIENCE_SECONDS: Final = 20.0
 
 def version_facts(agreed: Collection[str]) -> VersionFacts:
     """Return the installed versions; ``agreed`` are the hashes of the agreed bundles."""
-    with tempfile.TemporaryDirectory(prefix="srflm-") as folder:
-        bundle = installed_bundle(Path(folder))
     versions = {name: found for name in TOLD if (found := installed(name)) is not None}
     versions["Python"] = platform.python_version()
-    return VersionFacts(bundle, tuple(agreed), versions, tuple(_unfit()), _nginx())
+    return VersionFacts(installed_hash(), tuple(agreed), versions, tuple(_unfit()), _nginx())
 
 
 def installed(name: str) -> str | None:

@@ -11,13 +11,12 @@ from collections import Counter
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import psutil
 
 from clients.files.durable import durable_file
-from deploy.flower.bundle import installed_bundle
+from deploy.flower.bundle import installed_hash
 from deploy.operating.running import read_notes
 from deploy.operating.support.allowed import PROGRAMS
 from deploy.operating.support.log_lines import lines_of, log_files
@@ -97,8 +96,7 @@ def _versions() -> dict[str, str]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
-    with TemporaryDirectory(prefix="srflm-") as folder:
-        found["bundle"] = installed_bundle(Path(folder))
+    found["bundle"] = installed_hash()
     return found
 
 

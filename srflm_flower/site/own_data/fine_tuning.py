@@ -7,12 +7,12 @@ by nobody else.  So it must never be handed on as if it were private.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from clients.learner import Learner
-from clients.seeds import derive_seed
 from clients.training import Work
 from srflm_flower.federation.personalised import FineTuningSettings
+from srflm_flower.site.own_data.at_home import at_home
 from strategies.errors import TrainingDiverged
 from strategies.weights import Weights
 
@@ -34,19 +34,12 @@ class FineTuning:
         return tuple(Work(self.settings.rate_in(number), 1) for number in numbers)
 
     def models_from(self, start: Weights, pieces: Sequence[Work]) -> Iterator[Weights]:
-        """Yield the model after each of the ``pieces`` of training, of which the first one begins
-        with ``start``.
+        """Train ``start`` on, and yield the model after each of the ``pieces``.
 
         The result depends on the arguments and the seed only.  Training that diverges ends here:
         the models before it are good.
         """
-        # Never with the spender: that adds noise, which a model that stays does not need.
-        learner = replace(
-            self.learner,
-            settings=self.settings.training(),
-            seed=derive_seed(self.learner.seed, ORIGIN),
-            spender=None,
-        )
+        learner = at_home(self.learner, self.settings, ORIGIN)
         weights = start
         for number, work in enumerate(pieces, 1):
             try:

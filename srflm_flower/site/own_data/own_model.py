@@ -6,12 +6,12 @@ by nobody else.  So it must never be handed on as if it were private.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from clients.learner import Learner
-from clients.seeds import derive_seed
 from clients.training import Work
 from srflm_flower.federation.personalised import OwnModelSettings
+from srflm_flower.site.own_data.at_home import at_home
 from srflm_flower.site.state import SiteState
 from strategies.weights import Weights
 
@@ -46,13 +46,7 @@ class OwnModel:
             # Of the same term once more: a crash may have come before it was tried.
             return kept[0] if kept[1] == term else None
         weights = self.first if kept is None else kept[0]
-        # Never with the spender: that adds noise, which a model that stays does not need.
-        learner = replace(
-            self.learner,
-            settings=self.settings.training(),
-            seed=derive_seed(self.learner.seed, ORIGIN),
-            spender=None,
-        )
+        learner = at_home(self.learner, self.settings, ORIGIN)
         last = term * self.rounds_per_term
         for number in range(last - self.rounds_per_term + 1, last + 1):
             work = Work(self.settings.rate_in(number), self.settings.epochs)

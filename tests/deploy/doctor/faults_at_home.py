@@ -161,7 +161,7 @@ def certificate_without_the_host(site: ExaminedSite) -> None:
 
 
 def other_code(site: ExaminedSite) -> None:
-    site.patch.setattr("deploy.doctor.looks.versions.installed_bundle", lambda folder: "0" * 64)
+    site.patch.setattr("deploy.doctor.looks.versions.installed_hash", lambda: "0" * 64)
 
 
 def old_flower(site: ExaminedSite) -> None:

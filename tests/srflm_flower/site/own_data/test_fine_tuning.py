@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 
 from clients.learner import Learner, Trained
 from clients.models.model_file import read_model_file
@@ -74,6 +74,23 @@ def test_the_personalised_model_is_what_a_plain_loop_gives_from_the_released_one
         assert hash_weights(shared.weights) == best_hash(site)
 
 
+def test_where_nobody_asks_for_it_a_shared_model_needs_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tiny_federation(tmp_path, run__rounds=1), tmp_path / "run")
+    conduct(run)
+    SimulatedSite.forget(run.path)
+    site = sites_of(run)[0]
+
+    def gone() -> Learner:
+        raise AssertionError("the data were read")
+
+    monkeypatch.setattr(site, "_find_learner", gone)
+    request = wire.ShareBest.model_construct()
+    (model,) = wire.models_in(site._share(request, Message(RecordDict(), 1, "query"))).values()
+    assert hash_weights(model.weights) == best_hash(site)
+
+
 def test_it_changes_nothing_that_is_agreed(tmp_path: Path) -> None:
     plain = tiny_federation(tmp_path, run__rounds=ROUNDS)
     tuned = with_changes(plain, personalised__fine_tuning=TUNING)
@@ -117,7 +134,6 @@ def test_training_that_diverges_ends_it_and_loses_nothing(
     federation = tiny_federation(tmp_path, run__rounds=1, **AT_FIRST)
     run = new_run(federation, tmp_path / "run")
     conduct(run)
-    run.federation()
     site = sites_of(run)[0]
     released = read_model_file(run.global_model).weights
     real = Learner.train
