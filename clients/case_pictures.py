@@ -20,7 +20,7 @@ from clients.data.records import Records
 from clients.data.slices import fullest_slice, middle_slice, picture_of
 from clients.evaluation import predictions
 from clients.networks.weights import set_weights
-from clients.tasks.settings import LOSS, TaskSettings
+from clients.tasks.shared_settings import LOSS
 from clients.tasks.task import Cases, Task
 from strategies.weights import Weights
 
@@ -106,7 +106,7 @@ def _cells(case: Cases, outputs: Mapping[str, torch.Tensor], task: Task, side: i
     """Return the cells of the one record in ``case``."""
     match task.settings.target:
         case "class":
-            return _classes(case, outputs, task.settings, side)
+            return _classes(case, outputs, task, side)
         case "mask":
             return _masks(case, outputs, task, side)
         case "image":
@@ -114,15 +114,16 @@ def _cells(case: Cases, outputs: Mapping[str, torch.Tensor], task: Task, side: i
 
 
 def _classes(
-    case: Cases, outputs: Mapping[str, torch.Tensor], settings: TaskSettings, side: int
+    case: Cases, outputs: Mapping[str, torch.Tensor], task: Task, side: int
 ) -> list[Shown]:
+    classes = task.settings.classes
     image, truth = case.images[0], int(case.targets[0])
     picture = _grey(picture_of(image, middle_slice(image.shape[1:])), side)
-    cells = [Shown(((picture, "Input"),), ""), Shown((), settings.classes[truth])]
+    cells = [Shown(((picture, "Input"),), ""), Shown((), classes[truth])]
     for logits in outputs.values():
-        chances = logits.double().softmax(0)
+        chances = task.result(logits[None])
         best = int(chances.argmax())
-        cells.append(Shown((), f"{settings.classes[best]} ({float(chances[best]):.2f})"))
+        cells.append(Shown((), f"{classes[best]} ({float(chances[best]):.2f})"))
     return cells
 
 
@@ -135,7 +136,7 @@ def _masks(case: Cases, outputs: Mapping[str, torch.Tensor], task: Task, side: i
         Shown(((_overlaid(picture, truth, side), "Input with the target's mask over it"),), ""),
     ]
     for name, logits in outputs.items():
-        mask = logits.argmax(0)[place].numpy()
+        mask = task.result(logits[None])[place].astype(np.int64)
         text = f"Input with the mask of the {name} model over it"
         cells.append(Shown(((_overlaid(picture, mask, side), text),), _score(logits, case, task)))
     return cells

@@ -35,6 +35,7 @@ from clients.settings import (
     SplitSettings,
     TrainingSettings,
 )
+from clients.tasks.entry_settings import EntryTaskSettings, ScoreSettings
 from clients.tasks.settings import (
     ClassificationSettings,
     RestorationSettings,
@@ -75,6 +76,8 @@ FEDERATION_SECTIONS: Sections = (
     ('`[task]` with `kind = "classification"`, or without `kind`', ClassificationSettings),
     ('`[task]` with `kind = "segmentation"`', SegmentationSettings),
     ('`[task]` with `kind = "restoration"`', RestorationSettings),
+    ('`[task]` with `kind = "entry"`', EntryTaskSettings),
+    ("`[[task.scores]]`", ScoreSettings),
     ('`[data]` with `source = "phantom"`', PhantomData),
     ('`[data]` with `source = "npz"`', NpzData),
     ('`[data.partition]` with `kind = "dirichlet"`', DirichletPartition),
@@ -88,7 +91,7 @@ FEDERATION_SECTIONS: Sections = (
     ("`[model]`", ModelSettings),
     ("`[model.initial-weights]`", InitialWeights),
     ("`[model.features]`", FeatureSettings),
-    ("`[model.entry]`, `[aggregation.entry]`, `[election.entry]`", EntrySettings),
+    ("`[task.entry]`, `[model.entry]`, `[aggregation.entry]`, `[election.entry]`", EntrySettings),
     ("`[training]`", TrainingSettings),
     ("`[election]`", ElectionSettings),
     ("`[aggregation]`", AggregationSettings),

@@ -18,7 +18,8 @@ from strategies.settings import EntrySettings
 NETWORKS: Final = "srflm.networks"
 AGGREGATIONS: Final = "srflm.aggregations"
 ELECTIONS: Final = "srflm.elections"
-GROUPS: Final = (NETWORKS, AGGREGATIONS, ELECTIONS)
+TASKS: Final = "srflm.tasks"
+GROUPS: Final = (NETWORKS, TASKS, AGGREGATIONS, ELECTIONS)
 
 _OF_THE_METADATA = frozenset({"METADATA", "entry_points.txt"})
 """The others tell where and how it was installed, which differs between sites."""

@@ -47,8 +47,8 @@ class EntrySettings(Settings):
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
-        description="Name of the entry point in its group: srflm.networks, srflm.aggregations, or"
-        " srflm.elections.",
+        description="Name of the entry point in its group: srflm.networks, srflm.tasks,"
+        " srflm.aggregations, or srflm.elections.",
     )
     distribution: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
@@ -61,8 +61,8 @@ class EntrySettings(Settings):
     )
     options: dict[str, Any] = Field(
         default={},
-        description="Arguments for an aggregation or an election, under the names that it gives"
-        " them; a network has model.arguments.",
+        description="Arguments for a task, an aggregation, or an election, under the names that it"
+        " gives them; a network has model.arguments.",
     )
 
     @field_validator("options")

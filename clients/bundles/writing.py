@@ -40,6 +40,12 @@ def write_bundle(model: Path, folder: Path, record: RunRecord) -> None:
             f"{folder}, which is there already", "a new or empty folder", "name another folder"
         )
     file, network = read_model_file(model), load_model(model)
+    if file.task.kind == "entry":  # a bundle has the results of the built-in kinds only
+        raise ConfigurationError(
+            f"a model of task {file.task.entry.name!r} of {file.task.entry.distribution}",
+            "a model for classification, segmentation, or restoration",
+            "hand on the model file itself, for whoever has that distribution",
+        )
     size = file.image_shape
     entry = network_entry(file.model, file.task, size, network)
     facts = try_network(file.model, file.task, size, _BATCH)

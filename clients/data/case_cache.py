@@ -28,7 +28,7 @@ from clients.files.user_folder import user_cache_folder
 from clients.preparation.geometry import Geometry
 from clients.preparation.prepare import VERSION, Prepared
 from clients.preparation.settings import PrepareSettings
-from clients.tasks.settings import TargetKind
+from clients.tasks.shared_settings import TargetKind
 from strategies.errors import DataError, RunFolderError
 
 MOST_BYTES: Final = 50 * 2**30

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clients.data.examples import TOLERANCE, Examples, Texts, patient_names
 from clients.data.vendor_data import SplitName, flat_labels
-from clients.tasks.settings import TargetKind
+from clients.tasks.shared_settings import TargetKind
 from strategies.errors import DataError
 
 Arrays = dict[SplitName, Examples]

@@ -40,7 +40,7 @@ from clients.partition_settings import ByClassPartition, DirichletPartition, Sha
 from clients.seeds import derive_seed
 from clients.settings import FileData, NpzData, PhantomData, VendorSettings
 from clients.tasks.registry import task_of
-from clients.tasks.settings import ClassificationSettings, TaskSettings
+from clients.tasks.settings import TaskSettings
 from clients.tasks.task import check_labels
 from strategies.errors import ConfigurationError, DataError
 
@@ -160,7 +160,7 @@ def _phantom(data: PhantomData, plan: DataPlan, number: int) -> Arrays:
 def _share_of_file(data: NpzData, plan: DataPlan, index: int) -> Arrays:
     arrays = read_npz(data.path, plan.task.target)
     labels = {name: _labels(arrays[name], plan.task) for name in SPLITS}
-    if isinstance(plan.task, ClassificationSettings):
+    if plan.task.target == "class":
         for name in SPLITS:
             if len(labels[name]):
                 low, high = int(labels[name].min()), int(labels[name].max())
@@ -263,7 +263,7 @@ def _read_own(data: FileData, plan: DataPlan, vendor: VendorSettings, number: in
                 DataError.GEOMETRY,
             )
         return read_npz(vendor.path, plan.task.target)
-    if not isinstance(plan.task, ClassificationSettings):
+    if plan.task.target != "class":
         raise DataError(
             f"{vendor.path} is a folder without a {MANIFEST}",
             f"a folder that was indexed, or an .npz file with images and {plan.task.target}s",

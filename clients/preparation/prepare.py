@@ -24,7 +24,7 @@ from clients.preparation.geometry import (
 )
 from clients.preparation.intensity import Scale, check_values, scale_of
 from clients.preparation.settings import PrepareSettings
-from clients.tasks.settings import TargetKind
+from clients.tasks.shared_settings import TargetKind
 from strategies.errors import DataError
 
 VERSION: Final = 2

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from clients.tasks.losses import cross_entropy
-from clients.tasks.settings import LOSS, ClassificationSettings
+from clients.tasks.settings import ClassificationSettings
+from clients.tasks.shared_settings import LOSS
 from clients.tasks.task import Cases, check_labels
 from strategies.errors import DataError
 

@@ -10,7 +10,8 @@ from monai.metrics.regression import compute_ssim_and_cs
 from numpy.typing import NDArray
 
 from clients.tasks.losses import Loss, absolute_error, absolute_error_and_ssim, squared_error
-from clients.tasks.settings import LOSS, SSIM_SIDE, RestorationSettings
+from clients.tasks.settings import SSIM_SIDE, RestorationSettings
+from clients.tasks.shared_settings import LOSS
 from clients.tasks.task import Cases, means_of, share_of
 from strategies.errors import DataError
 

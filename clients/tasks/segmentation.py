@@ -12,7 +12,8 @@ from monai.metrics import compute_dice, compute_hausdorff_distance
 from numpy.typing import NDArray
 
 from clients.tasks.losses import dice_and_cross_entropy
-from clients.tasks.settings import LOSS, SegmentationSettings
+from clients.tasks.settings import SegmentationSettings
+from clients.tasks.shared_settings import LOSS
 from clients.tasks.task import Cases, check_labels, means_of, share_of
 from strategies.errors import DataError
 

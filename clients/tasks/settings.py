@@ -5,52 +5,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict, TypeAdapter, field_validator
 
+from clients.tasks.entry_settings import EntryTaskSettings
+from clients.tasks.shared_settings import (
+    CHANNELS,
+    DIMENSIONS,
+    LOSS,
+    Metric,
+    TargetKind,
+    all_different,
+    all_told_apart,
+)
 from strategies.settings import Settings
 
-TargetKind = Literal["class", "mask", "image"]
-"""What belongs to an image: its class, a class for each of its pixels, or another image."""
-
-LOSS = "loss"
 SSIM_SIDE = 11  # pixels of the window of SSIM (Wang et al., 2004)
-
-
-class Metric(NamedTuple):
-    """A figure by which models are judged; ``bound`` is the range of one record's score.
-
-    ``chooses`` says that more is better and that the metric may choose between models; the others
-    are reported only.
-    """
-
-    title: str
-    unit: str = ""
-    bound: tuple[float, float] = (0.0, 1.0)
-    chooses: bool = True
-
-
-_CHANNELS: Any = Field(default=1, ge=1, description="Channels of an image: 1 is grey, 3 is colour.")
-_DIMENSIONS: Any = Field(
-    default=2, description="Spatial dimensions of an image: 2 is a slice, 3 a volume."
-)
-
-
-def _all_different(classes: tuple[str, ...]) -> tuple[str, ...]:
-    if len(classes) < 2 or len(set(classes)) != len(classes):
-        raise ValueError("expected at least two class names, all different; list every class once")
-    return classes
-
-
-def _all_told_apart(classes: tuple[str, ...]) -> tuple[str, ...]:
-    # Masks name their segments, and are matched so: see clients.imaging.segmentation.
-    if len({name.strip().casefold() for name in classes}) != len(classes):
-        raise ValueError(
-            "expected class names that differ in more than capital letters and spaces around them,"
-            " as segments of masks are found by their names; rename the classes"
-        )
-    return classes
 
 
 class ClassificationSettings(Settings):
@@ -63,15 +34,15 @@ class ClassificationSettings(Settings):
         default=("none", "cyst", "solid", "calcified"),
         description="Names of the classes, in the order of their labels 0, 1, ….",
     )
-    channels: int = _CHANNELS
-    spatial_dims: Literal[2, 3] = _DIMENSIONS
+    channels: int = CHANNELS
+    spatial_dims: Literal[2, 3] = DIMENSIONS
     metric: Literal["accuracy", "balanced-accuracy", "auc"] = Field(
         default="accuracy",
         description="Metric on validation data that chooses each vendor's personalised model and"
         " the released global one.",
     )
 
-    _classes = field_validator("classes")(_all_different)
+    _classes = field_validator("classes")(all_different)
 
     @property
     def target(self) -> TargetKind:
@@ -114,16 +85,16 @@ class SegmentationSettings(Settings):
         description="Names of the classes, in the order of their labels 0, 1, …; the first is the"
         " background, which no metric counts.",
     )
-    channels: int = _CHANNELS
-    spatial_dims: Literal[2, 3] = _DIMENSIONS
+    channels: int = CHANNELS
+    spatial_dims: Literal[2, 3] = DIMENSIONS
     metric: Literal["dice"] = Field(
         default="dice",
         description="Metric on validation data that chooses each vendor's personalised model and"
         " the released global one: the mean Dice of all classes but the background.",
     )
 
-    _classes = field_validator("classes")(_all_different)
-    _labels = field_validator("classes")(_all_told_apart)
+    _classes = field_validator("classes")(all_different)
+    _labels = field_validator("classes")(all_told_apart)
 
     @property
     def target(self) -> TargetKind:
@@ -162,8 +133,8 @@ class RestorationSettings(Settings):
     kind: Literal["restoration"] = Field(
         description="Kind of task: every image becomes a better one."
     )
-    channels: int = _CHANNELS
-    spatial_dims: Literal[2, 3] = _DIMENSIONS
+    channels: int = CHANNELS
+    spatial_dims: Literal[2, 3] = DIMENSIONS
     loss: Literal["l1", "mse", "l1-ssim"] = Field(
         default="l1",
         description='Loss: mean absolute error, mean squared error, or "l1-ssim", 0.16·L1 +'
@@ -228,21 +199,20 @@ def _with_kind(table: Any) -> Any:
 
 TaskSettings = Annotated[
     Annotated[
-        ClassificationSettings | SegmentationSettings | RestorationSettings,
+        ClassificationSettings | SegmentationSettings | RestorationSettings | EntryTaskSettings,
         Field(discriminator="kind"),
     ],
     BeforeValidator(_with_kind),
 ]
 """The settings of any task; a file that names no kind means classification."""
 
-_any_task: TypeAdapter[ClassificationSettings | SegmentationSettings | RestorationSettings] = (
-    TypeAdapter(TaskSettings)
-)
+_any_task: TypeAdapter[Any] = TypeAdapter(TaskSettings)
 
 
-def read_task(text: str) -> ClassificationSettings | SegmentationSettings | RestorationSettings:
+def read_task(text: str) -> TaskSettings:
     """Return the settings that :meth:`model_dump_json` has written; raises ``ValueError``."""
-    return _any_task.validate_json(text)
+    found: TaskSettings = _any_task.validate_json(text)
+    return found
 
 
 def metric_title(name: str) -> str | None:

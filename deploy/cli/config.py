@@ -124,8 +124,8 @@ def entry(
 ) -> None:
     """Print the tables by which a federation agrees on code of an installed distribution.
 
-    One for each entry point in srflm.networks, srflm.aggregations, and srflm.elections. Every
-    member installs the same build: the hash is of the installed files.
+    One for each entry point in srflm.networks, srflm.tasks, srflm.aggregations, and
+    srflm.elections. Every member installs the same build: the hash is of the installed files.
 
     Example: srflm config entry example-extension
     """

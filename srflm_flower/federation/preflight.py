@@ -17,8 +17,6 @@ from clients.device import choose_device
 from clients.settings import FileData, PhantomData
 from clients.tasks.registry import task_of
 from clients.tasks.settings import (
-    ClassificationSettings,
-    SegmentationSettings,
     TaskSettings,
 )
 from srflm_flower.federation.federation import Federation
@@ -59,9 +57,9 @@ def count_examples(federation: Federation) -> dict[str, Counts]:
 
 def count_by_class(train: Records, task: TaskSettings) -> tuple[int, ...]:
     """Return the records of each class, or those with a pixel of it; nothing without classes."""
-    if train.classes is not None and isinstance(task, ClassificationSettings):
+    if train.classes is not None and task.target == "class":
         return tuple(train.classes.bincount(minlength=len(task.classes)).tolist())
-    if isinstance(task, SegmentationSettings):
+    if task.target == "mask":
         masks = (cases.targets for cases in train.whole())
         labels = range(len(task.classes))
         each = [[int((of == label).flatten(1).any(1).sum()) for label in labels] for of in masks]

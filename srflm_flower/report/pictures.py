@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from clients.tasks.settings import TaskSettings
+from clients.tasks.shared_settings import TargetKind
 
 if TYPE_CHECKING:
     # With torch, which is not needed to draw a page without pictures.
@@ -29,7 +30,7 @@ class Pictures:
 
     cases: Mapping[str, list[ShownCase]] = field(default_factory=dict)
     colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
-    kind: str = ""
+    target: TargetKind = "class"
     apart: bool = False
 
     @property
@@ -46,10 +47,10 @@ class Pictures:
             " the lowest to the highest value of the prepared images. Of a volume one slice is"
             " drawn:"
         )
-        match self.kind:
-            case "segmentation":
+        match self.target:
+            case "mask":
                 return f"{text} that with most of the target's mask. Masks lie over the input."
-            case "restoration":
+            case "image":
                 return (
                     f"{text} the middle one. Below each image stands its difference from the"
                     " target: red where it is too bright, blue where it is too dark, in full colour"
@@ -68,7 +69,7 @@ def pictures_of(cases: Mapping[str, list[ShownCase]], task: TaskSettings) -> Pic
 
     named = task.classes[1:] if task.target == "mask" else ()
     colours = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(named)}
-    return Pictures(cases, colours, task.kind)
+    return Pictures(cases, colours, task.target)
 
 
 def side_for(vendors: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from clients.tasks.settings import TargetKind
+from clients.tasks.shared_settings import TargetKind
 
 IMAGES = ("images", "imagestr", "image", "inputs")
 TARGETS: Mapping[TargetKind, tuple[str, ...]] = {

@@ -8,7 +8,7 @@ from clients.data.examples import Examples
 from clients.data.phantom.dataset import PhantomImages
 from clients.data.phantom.lesions import LESION_CLASSES
 from clients.data.phantom.organs import Organ
-from clients.tasks.settings import ClassificationSettings, SegmentationSettings, TaskSettings
+from clients.tasks.settings import TaskSettings
 from strategies.errors import DataError
 
 ORGANS = tuple(organ.name.lower() for organ in Organ)
@@ -26,7 +26,6 @@ def phantom_examples(images: PhantomImages, task: TaskSettings) -> Examples:
         case "class":
             return Examples(images.images, images.labels, spacing=spacing)
         case "mask":
-            assert isinstance(task, SegmentationSettings)
             masks = np.zeros_like(images.masks)
             for label, name in enumerate(task.classes):
                 masks[images.masks == ORGANS.index(name)] = label
@@ -38,14 +37,14 @@ def phantom_examples(images: PhantomImages, task: TaskSettings) -> Examples:
 
 def check_phantom_classes(task: TaskSettings) -> None:
     """Raise :class:`DataError` for classes that the phantom does not have."""
-    if isinstance(task, ClassificationSettings) and len(task.classes) != len(LESION_CLASSES):
+    if task.target == "class" and len(task.classes) != len(LESION_CLASSES):
         raise DataError(
             f"{len(task.classes)} names in task.classes for the phantom",
             f"its {len(LESION_CLASSES)} classes: {', '.join(LESION_CLASSES)}",
             "list these in task.classes, or leave task.classes out",
             DataError.LABELS_OUTSIDE_CLASSES,
         )
-    if isinstance(task, SegmentationSettings):
+    if task.target == "mask":
         unknown = [name for name in task.classes if name not in ORGANS]
         if unknown or task.classes[0] != ORGANS[Organ.BACKGROUND]:
             raise DataError(

@@ -6,6 +6,7 @@ from strategies.errors import ConfigurationError
 
 TABLES = {
     "srflm.networks": ("model", "network"),
+    "srflm.tasks": ("task", "kind"),
     "srflm.aggregations": ("aggregation", "rule"),
     "srflm.elections": ("election", "policy"),
 }

@@ -15,7 +15,7 @@ from clients.data.sources import forget_cached_data, load_vendor_data, manifest_
 from clients.data.vendor_data import SPLITS, VendorData
 from clients.networks.shapes import Size
 from clients.settings import FileData, NpzData, PhantomData
-from clients.tasks.settings import ClassificationSettings, SegmentationSettings, TaskSettings
+from clients.tasks.settings import TaskSettings
 from deploy.doctor.facts import DataFacts
 from deploy.site.settings import SITE_FILE, SiteSettings
 from srflm_flower.federation.federation import Federation
@@ -80,7 +80,7 @@ def _read(found: DataFacts, vendor: str, federation: Federation) -> tuple[DataFa
 
 def _classes(data: VendorData, task: TaskSettings) -> Mapping[str, int]:
     """Return training records by the name of a class; nothing for a task without classes."""
-    if not isinstance(task, ClassificationSettings | SegmentationSettings):
+    if task.target == "image":
         return {}
     counted = count_by_class(data.train, task)
     return {str(name): count for name, count in zip(task.classes, counted, strict=True)}

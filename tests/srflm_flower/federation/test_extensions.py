@@ -6,13 +6,11 @@ import importlib
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hatchling.builders.wheel import WheelBuilder
 
 import srflm_flower
 from clients.networks.build import build_network
@@ -23,68 +21,10 @@ from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from strategies.aggregation import Update, aggregate
 from strategies.errors import ConfigurationError, UpdateRejected
-from strategies.extensions import _loaded, installed, installed_digest
+from strategies.extensions import _loaded
+from tests.srflm_flower.federation.extension_files import NAME, by_hand, tables
 from tests.support.deployed import DeployedFederation
-from tests.support.documents import ROOT, blocks_of
 from tests.support.tiny import conduct, new_run, records_of, tiny_federation
-
-PAGE = ROOT / "docs" / "how-to" / "extend.md"
-NAME = "example-extension"
-
-
-def shown(language: str, word: str) -> str:
-    """Return the block of the page in a language that has this word."""
-    return next(b.text for b in blocks_of(PAGE) if b.language == language and word in b.text)
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel of the distribution that the page shows."""
-    source = tmp_path_factory.mktemp("source")
-    (source / "pyproject.toml").write_text(shown("toml", "build-system"), encoding="utf-8")
-    code = shown("python", "class TwoLayers")
-    (source / "example_extension.py").write_text(code, encoding="utf-8")
-    (built,) = WheelBuilder(str(source)).build(directory=str(source / "dist"))
-    return Path(built)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a folder on the path for distributions; nothing that came from it stays loaded."""
-    folder, before = tmp_path / "site-packages", {*sys.modules}
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    _loaded.cache_clear()
-    yield folder
-    _loaded.cache_clear()
-    for name in {*sys.modules} - before:
-        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def extension(wheel: Path, place: Path) -> Path:
-    """Return the folder in which pip has installed the wheel."""
-    words = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(place), str(wheel)]
-    subprocess.run([sys.executable, "-m", "pip", *words], check=True)
-    importlib.invalidate_caches()
-    return place
-
-
-def by_hand(place: Path, code: str | None, entries: str, name: str = "strange") -> dict[str, str]:
-    """Install a distribution with one module; return the pins of its entry point ``it``."""
-    info = place / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(entries)
-    names = [f"{info.name}/METADATA", f"{info.name}/entry_points.txt"]
-    if code is not None:
-        (place / f"{name}.py").write_text(code)
-        names.append(f"{name}.py")
-    (info / "RECORD").write_text("".join(f"{each},,\n" for each in names))
-    importlib.invalidate_caches()
-    digest = installed_digest(installed(name))
-    return {"name": "it", "distribution": name, "version": "1.0", "sha256": digest}
 
 
 def extended(folder: Path, **changes: Any) -> Federation:
@@ -135,11 +75,6 @@ def test_pins_are_part_of_the_identity_and_survive_the_file(
     assert load_federation(path).hash == federation.hash
     other = {**tables("model"), "sha256": "0" * 64}
     assert with_changes(federation, model__entry=other).hash != federation.hash
-
-
-def tables(name: str) -> dict[str, Any]:
-    """Return the pins for one table."""
-    return dict(tomllib.loads(entry_tables(NAME))[name]["entry"])
 
 
 @pytest.mark.parametrize(
