@@ -48,6 +48,7 @@ from deploy.edge.machines import (
     split_address,
     text_of,
 )
+from deploy.edge.process import SHOWN
 from deploy.edge.template import fill
 from deploy.identity.keys import NIST_CURVES
 from deploy.identity.names import VENDOR, internal_name
@@ -174,7 +175,7 @@ class Edge:
     @property
     def shown(self) -> Path:
         """The certificate that this edge shows its peers."""
-        return (self.prefix / "site.crt" if self.pinned else self.identity / "site.crt").absolute()
+        return (self.prefix / SHOWN if self.pinned else self.identity / "site.crt").absolute()
 
     @property
     def authorities(self) -> Path:

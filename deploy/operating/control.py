@@ -25,6 +25,7 @@ from deploy.operating.running import kept_down, read_notes
 from deploy.page.starting import require_port
 from deploy.processes.family import kill_all
 from deploy.processes.private import make_private, private_files
+from deploy.processes.rereading import Rereading
 from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
 from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_anew, site_at
 from deploy.site.layout import Layout, choose_ports, require_free
@@ -78,7 +79,8 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
     require_port(site.settings.page.port)
     ports = choose_ports(site.vendor, federation.roster, site.settings.ports)
     site.begin(restored)
-    programs = SitePrograms(site, layout, ports).write()
+    writer = SitePrograms(site, layout, ports)
+    programs, pinned = writer.write(), writer.edge().pinned
     environment = site_environment(layout.flower_home) | {
         SITE_VARIABLE: str(site.folder),
         "MPLBACKEND": "Agg",
@@ -98,6 +100,8 @@ def _prepare(site: DeployedSite, layout: Layout, restored: bool) -> Path:
         lock=layout.lock,
         daily=tuple(python_module("deploy.doctor.process", str(site.folder))),
         reopening=log_reopening(layout.edge),
+        # With site keys the edge's program looks at the file before it shows it.
+        rereading=Rereading(program="edge", file=layout.identity / "site.crt") if pinned else None,
     )
     path = layout.config("supervisor")
     write_durably(path, config.model_dump_json().encode(), private=True)

@@ -128,7 +128,12 @@ class SitePrograms:
         check_configuration(nginx, self.layout.edge)
         command = nginx_command(nginx, self.layout.edge)
         return Program(
-            "edge", python_module("deploy.edge.process", str(self.layout.edge), *command)
+            "edge",
+            python_module(
+                "deploy.edge.process",
+                *(str(self.layout.edge), str(self.layout.identity), self.site.vendor),
+                *command,
+            ),
         )
 
     def _supernodes(self) -> Program:

@@ -32,6 +32,7 @@ from deploy.processes.keeping import KeptChildren
 from deploy.processes.log_keeping import KeptLogs, Reopening
 from deploy.processes.notify import ServiceManager
 from deploy.processes.private import keep_private
+from deploy.processes.rereading import KeptCurrent, Rereading
 from strategies.errors import SrflmError
 
 LOOK_SECONDS = 0.2
@@ -71,6 +72,8 @@ class SupervisorConfig(Strict):
     """Folder of bells."""
     reopening: Reopening | None = None
     """The program whose logs are not in ``logs``."""
+    rereading: Rereading | None = None
+    """The program that is started again when its file is another."""
 
 
 class ProcessTable(Strict):
@@ -110,6 +113,7 @@ class Supervisor:
         )
         manager, is_up = ServiceManager.of(), False
         daily, logs = Daily(self._start_daily), KeptLogs(self.config.logs, self.config.reopening)
+        current = KeptCurrent(self.config.rereading)
         while not self.stopping and not self.roster_changed:
             children.names = self._needed()
             if children.tend():
@@ -119,6 +123,8 @@ class Supervisor:
                 is_up = True
             manager.alive()
             logs.tend(children.running)
+            if current.tend(children.running):
+                self.log("file-replaced", program=current.program)
             if self.config.daily:
                 daily.tend()
             time.sleep(LOOK_SECONDS)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.processes.rereading import Rereading
 from deploy.processes.supervisor import SupervisorConfig, python_module
 
 
@@ -17,6 +18,7 @@ def supervised(
     programs: Mapping[str, Sequence[str]],
     on_demand: Mapping[str, tuple[str, ...]],
     environment: Mapping[str, str] = os.environ,
+    rereading: Rereading | None = None,
 ) -> Iterator[None]:
     """Keep ``programs`` running within the block; its files and bells lie in ``folder``.
 
@@ -33,6 +35,7 @@ def supervised(
         logs=folder / "logs",
         notes=folder / "up.json",
         lock=folder / "lock",
+        rereading=rereading,
     )
     config.bells.mkdir()
     path = folder / "supervisor.json"

@@ -36,7 +36,14 @@ TEXTS: Final = frozenset({"problem", "text", "reason"})
 """Fields with free text: codes, known phrases and kinds of exceptions of it stay."""
 
 EVENTS: Final = frozenset(
-    {"site-up", "site-down", "program-ended", "problem", "roster-changed"}  # supervisor
+    {
+        "site-up",
+        "site-down",
+        "program-ended",
+        "file-replaced",
+        "problem",
+        "roster-changed",
+    }  # supervisor
     | {"launcher-ready", "serving", "sync", "order", "ask", "served", "failed", "stopped-run"}
     | {"clock", "superlink-restarted"}
     | {"worker-ready", "task", "source", "bundle-refused", "message-too-large"}

@@ -52,7 +52,9 @@ def test_worker_that_outlives_its_master_is_ended_before_the_next_start(tmp_path
         finally:
             first.kill()
     assert worker.is_running() and answers(port), "the worker has the port"
-    second = subprocess.Popen(python_module("deploy.edge.process", str(tmp_path), *command))
+    second = subprocess.Popen(
+        python_module("deploy.edge.process", str(tmp_path), str(tmp_path), "a", *command)
+    )
     try:
         worker.wait()
         assert answers(port)

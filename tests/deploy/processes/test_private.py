@@ -52,7 +52,7 @@ def test_program_of_a_site_begins_with_a_private_umask(
     monkeypatch.setattr(os, "execv", lambda path, words: None)  # what edge and switch become
     monkeypatch.setattr(os, "nice", lambda by: by)  # the tests themselves go on as they were
     nothing = str(tmp_path / "nothing")
-    monkeypatch.setattr(sys, "argv", [module, nothing, nothing, nothing])
+    monkeypatch.setattr(sys, "argv", [module, *[nothing] * 4])
     with suppress(SystemExit):  # without a configuration it ends at once
         importlib.import_module(module).main()
     assert umask_now() == PRIVATE
