@@ -28,6 +28,7 @@ from deploy.processes.sign import Sign
 from deploy.processes.supervisor import ROSTER_CHANGED
 from deploy.serving.job import JobOutcome, ServerJob
 from deploy.serving.lookout import Doubts, Lookout
+from deploy.serving.looks import watch
 from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
 from deploy.serving.quiet import Quiet
 from deploy.serving.roster_watch import Duty, RosterWatch
@@ -51,10 +52,7 @@ from strategies.protocol.succession import (
     next_turn,
 )
 
-TICK_SECONDS, IDLE_TICK_SECONDS = 0.05, 0.25  # with a run, and without: each tick costs CPU time
-LOOK_SECONDS = 1.0  # between two looks at the ledger, if the bell does not ring earlier
-# Seconds between two looks for a run's outcome file, and between two questions to the SuperLink.
-FOLLOW_SECONDS, ASK_SECONDS = 0.2, 2.0
+ASK_SECONDS = 2.0  # between two questions to the SuperLink whether a ServerApp has ended
 MIN_RETRY, MAX_RETRY, MAX_SYNC_RETRY = 1.0, 15.0, 3.0  # seconds
 
 
@@ -82,6 +80,7 @@ class Launcher:
     over: bool = False
     serving: Serving | None = None
     problem: str = ""
+    resting: bool = False  # whether the last step found no run and nothing to do
     synced: bool = False  # whether this launcher has fetched the terms that its site had missed
     _seen: tuple[int, Seen] | None = None
     _retry_at: float = 0.0
@@ -93,7 +92,7 @@ class Launcher:
 
     def step(self) -> Turn | None:
         """Look at the ledger once and act on it; return this vendor's next turn, if any."""
-        head, now = self.ledger.last(), self.clock()
+        head, now, self.resting = self.ledger.last(), self.clock(), False
         term = head.term + 1 if head is not None else 1
         self._follow_run(term, now)
         duty = self._duty(now)
@@ -127,7 +126,7 @@ class Launcher:
         ):
             self._start(ServerJob(name=uuid.uuid4().hex, kind="sync"), term, now)
         if order is None:
-            self._seen = None
+            self._seen, self.resting = None, self.serving is None
         return turn
 
     def _turn(self, ranking: tuple[str, ...], votes: Votes, now: float) -> Turn | None:
@@ -263,31 +262,6 @@ class Launcher:
         # Until a site is synced it can serve no term, so it retries sooner.
         self._retry_at = now + (wait if self.synced else min(wait, MAX_SYNC_RETRY))
         self.log("failed", problem=problem)
-
-
-def watch(
-    launcher: Launcher,
-    bell: Bell,
-    stopping: Callable[[], bool],
-    before_step: Callable[[], None] = lambda: None,
-) -> None:
-    """Step when the bell rings, when a turn is due, and every second, until ``stopping``."""
-    looked, heard, turn = -LOOK_SECONDS, 0.0, None
-    while not stopping():
-        now = launcher.clock()
-        rung = bell.rung_since(heard)
-        due = turn is not None and launcher.serving is None and now >= turn.due
-        following = launcher.serving is not None and now - looked >= FOLLOW_SECONDS
-        if rung or due or following or now - looked >= LOOK_SECONDS:
-            heard, looked = bell.last_rung(), now
-            try:
-                before_step()
-                turn = launcher.step()
-            except SrflmError as error:  # a full disk, for example, which may have space again
-                launcher.problem = f"{error.code}: {error.found}"
-                launcher.log("failed", problem=launcher.problem)
-                time.sleep(LOOK_SECONDS)
-        time.sleep(TICK_SECONDS if turn or launcher.serving else IDLE_TICK_SECONDS)
 
 
 def main() -> None:

@@ -52,6 +52,7 @@ class Bench:
 
     def __init__(self, folder: Path, vendor: str) -> None:
         self.now = 0.0
+        self.ledger_folder = folder
         self.events: list[str] = []
         self.ledger = TermLedger(folder / "ledger.sqlite", FEDERATION)
         self.runs = FakeRuns()
