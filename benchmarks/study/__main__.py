@@ -6,12 +6,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 from benchmarks.measuring.alarms import alarms_table
+from benchmarks.study.fresh import fresh_text
 from benchmarks.study.picture import critical_difference_picture
 from benchmarks.study.ranks import Ranking, rank_methods
 from benchmarks.study.tasks import Study, StudyTask, load_study
@@ -61,14 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     tasks = [task for task in study.tasks if not chosen.only or task.name in chosen.only]
     found: Results = {}
+    fresh: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for task in tasks:
         try:
-            found[task.name] = _run(task, study, chosen, lambda line: print(line, flush=True))
+            federation, results = _run(task, study, chosen, lambda line: print(line, flush=True))
+            fresh[task.name] = fresh_text(federation, results, chosen.out.resolve() / task.name)
+            found[task.name] = federation, results
         except SrflmError as error:  # mostly: the data is not there
             left_out[task.name] = str(error)
             print(f"{task.name}: left out: {error}", file=sys.stderr)
-        write_study(chosen.out, study, found, left_out)  # hours of runs must not hang on the last
+        # After each task: hours of runs must not hang on the last.
+        write_study(chosen.out, study, found, left_out, fresh)
     print(f"Written: {chosen.out / 'study.md'}")
     return 0 if found else 1
 
@@ -93,8 +98,17 @@ def _run(
     return federation, results
 
 
-def write_study(out: Path, study: Study, found: Results, left_out: dict[str, str]) -> None:
-    """Write ``study.md``, ``study.json``, and the pictures of ranks, from what there is so far."""
+def write_study(
+    out: Path,
+    study: Study,
+    found: Results,
+    left_out: Mapping[str, str],
+    fresh: Mapping[str, str],
+) -> None:
+    """Write ``study.md``, ``study.json``, and the pictures of ranks, from what there is so far.
+
+    ``fresh`` has the tables of the tasks whose models were measured on fresh images.
+    """
     parts = ["# Study\n"]
     rankings = {
         "personalised": _ranking(found, personalised),
@@ -108,7 +122,7 @@ def write_study(out: Path, study: Study, found: Results, left_out: dict[str, str
     for name, (federation, results) in found.items():
         methods = [m for m in METHODS if any(each.method == m for each in results)]
         parts.append(f"## {name}\n\n{whole_text(federation, methods, results)}")
-        parts.append(_false_alarms(federation, results, out / name))
+        parts += [_false_alarms(federation, results, out / name), fresh[name]]
     parts += [f"## {name}\n\nLeft out: {why}\n" for name, why in left_out.items()]
     write_durably(out / "study.md", "\n".join(parts).encode())
     data = {

@@ -18,13 +18,18 @@ from strategies.errors import ConfigurationError
 from tests.support.tiny import tiny_federation
 
 
-def test_every_task_of_the_study_is_a_federation() -> None:
-    study = load_study(DEFAULT)
+@pytest.mark.parametrize("file", sorted(DEFAULT.parent.glob("*.toml")), ids=lambda f: f.stem)
+def test_every_task_of_a_study_is_a_federation(file: Path) -> None:
+    study = load_study(file)
     assert study.seeds >= 5
     for task in study.tasks:
         federation = task.load(DEFAULT.parent)
         assert task.methods(study), task.name
         assert federation.run.device == "cpu"
+
+
+def test_unequal_vendors_of_the_study_have_180_and_60_training_images() -> None:
+    study = load_study(DEFAULT)
     unequal = next(t for t in study.tasks if t.name == "phantom-2-unequal").load(DEFAULT.parent)
     assert [v.max_examples for v in unequal.vendors] == [None, 60]
 
