@@ -9,7 +9,7 @@ was right.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,16 +50,18 @@ SEED = 2_100_000_000
 Metrics = dict[Method, dict[int, dict[str, float]]]
 """Method → seed → vendor → metric."""
 
+Models = Mapping[tuple[Method, int], Mapping[str, Weights]]
+"""(method, seed) → vendor → its model."""
+
 
 @dataclass(frozen=True)
 class Case:
-    """A vendor's model against the one it has trained alone, on its test split and on fresh images.
+    """A vendor's model against the one that it has trained alone.
 
-    The differences are this model's metric less the other's; ``says_own`` is the advice from the
-    test split.
+    ``on_fresh`` is this model's metric on fresh images less the other's; ``says_own`` is the
+    advice from the test split.
     """
 
-    on_test: float
     on_fresh: float
     says_own: bool
 
@@ -86,19 +88,21 @@ def fresh_text(
         return ""
     runs = [r for r in results if r.method in methods]
     records = fresh_records(federation, images)
+    models = {(r.method, r.seed): models_of(folder / f"{r.method}-{r.seed}") for r in runs}
     found: Metrics = defaultdict(dict)
+    test: Metrics = defaultdict(dict)
     for run in runs:
-        path = folder / f"{run.method}-{run.seed}"
+        test[run.method][run.seed] = run.personalised
         found[run.method][run.seed] = {
             vendor: _metric(federation, weights, records[vendor])
-            for vendor, weights in models_of(path).items()
+            for vendor, weights in models[run.method, run.seed].items()
         }
     rows = []
     for method in methods:
         if not any(found[method].values()):  # its models are not the vendors': pooled
             continue
-        cases = [] if method == "local" else cases_of(method, results, found, folder)
-        rows.append(_row(method, found, cases))
+        cases = [] if method == "local" else cases_of(method, models, found, folder)
+        rows.append(_row(method, test, found, cases))
     return (
         f"The same models on {images} fresh images of each vendor's camera; *advice* is what the"
         " vendor reads from its test split, and right if the other model is better by at most"
@@ -147,33 +151,29 @@ def models_of(path: Path) -> dict[str, Weights]:
     return found
 
 
-def cases_of(
-    method: Method, results: Sequence[MethodResult], fresh: Metrics, folder: Path
-) -> list[Case]:
+def cases_of(method: Method, models: Models, fresh: Metrics, folder: Path) -> list[Case]:
     """Return a case for each vendor and seed that this method and ``local`` both have."""
-    test = {(r.method, r.seed): r.personalised for r in results}
     cases = []
     for seed in sorted(fresh[method].keys() & fresh["local"].keys()):
-        ours, alone = folder / f"{method}-{seed}", folder / f"local-{seed}"
-        for vendor, says in _advice(ours, alone).items():
-            on_test = test[method, seed][vendor] - test["local", seed][vendor]
+        run = RunFolder(folder / f"{method}-{seed}")
+        says = _advice(run, models[method, seed], models["local", seed])
+        for vendor, says_own in says.items():
             on_fresh = fresh[method][seed][vendor] - fresh["local"][seed][vendor]
-            cases.append(Case(on_test, on_fresh, says))
+            cases.append(Case(on_fresh, says_own))
     return cases
 
 
-def _advice(ours: Path, alone: Path) -> dict[str, bool]:
+def _advice(
+    run: RunFolder, ours: Mapping[str, Weights], alone: Mapping[str, Weights]
+) -> dict[str, bool]:
     """Return whether each vendor is advised to use its own model, from its test split."""
-    run = RunFolder(ours)
-    federation, plan = run.federation(), run.data_plan()
+    federation, plan, found = run.federation(), run.data_plan(), {}
     network, task = first_model(federation).network, task_of(federation.task)
-    own, found = models_of(alone), {}
-    for vendor, weights in models_of(ours).items():
-        if vendor in own:
-            split = read_vendor_records(plan, vendor)["test"]
-            models: dict[Name, Weights] = {"personalised": weights, "own": own[vendor]}
-            scores = scores_of(models, network, split, task, torch.device("cpu"))
-            found[vendor] = advise(scores).use == "own"
+    for vendor in (each for each in ours if each in alone):
+        split = read_vendor_records(plan, vendor)["test"]
+        models: dict[Name, Weights] = {"personalised": ours[vendor], "own": alone[vendor]}
+        scores = scores_of(models, network, split, task, torch.device("cpu"))
+        found[vendor] = advise(scores).use == "own"
     return found
 
 
@@ -185,22 +185,21 @@ def _metric(federation: Federation, weights: Weights, records: Records) -> float
     return found[federation.task.metric]
 
 
-def _row(method: Method, found: Metrics, cases: Sequence[Case]) -> list[str]:
+def _row(method: Method, test: Metrics, found: Metrics, cases: Sequence[Case]) -> list[str]:
     whole = spread(over_vendors(found[method]))
     assert whole is not None
     overall = f"{whole.mean:.3f} ± {whole.deviation:.3f}"
     if method == "local":
         return [method, overall, *["–"] * (len(HEADS) - 2)]
     difference = paired_difference(found[method], found["local"])
-    worse = below(found[method], found["local"])
-    on_test = sum(case.on_test < -MARGIN for case in cases)
-    assert difference is not None and worse is not None
+    on_test, worse = (below(each[method], each["local"]) for each in (test, found))
+    assert difference is not None and on_test is not None and worse is not None
     half = "" if difference.high is None else f" ± {difference.high - difference.mean:.3f}"
     return [
         method,
         overall,
         f"{difference.mean:+.3f}{half}",
-        f"{on_test} of {len(cases)}",
+        f"{on_test.below} of {on_test.vendor_seeds}",
         f"{worse.below} of {worse.vendor_seeds}",
         f"{sum(case.says_own for case in cases)} of {len(cases)}",
         f"{sum(case.right for case in cases)} of {len(cases)}",

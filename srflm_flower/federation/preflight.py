@@ -16,9 +16,7 @@ from clients.data.vendor_data import Split, VendorData, check_vendor_data
 from clients.device import choose_device
 from clients.settings import FileData, PhantomData
 from clients.tasks.registry import task_of
-from clients.tasks.settings import (
-    TaskSettings,
-)
+from clients.tasks.settings import TaskSettings
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.network_trial import check_network, size_of
 from strategies.errors import ConfigurationError

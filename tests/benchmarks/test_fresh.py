@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from benchmarks.study import fresh
-from benchmarks.study.fresh import Case, cases_of, fresh_records, fresh_text
+from benchmarks.study.fresh import Case, cases_of, fresh_records, fresh_text, models_of
 from clients.data.sources import read_vendor_records
 from srflm_flower.comparison.compare import compare
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, with_changes
+from srflm_flower.run.folder import RunFolder
 
 
 def small(**changes: object) -> Federation:
@@ -41,7 +42,7 @@ def small(**changes: object) -> Federation:
 def test_advice_is_right_unless_the_other_model_is_clearly_better(
     on_fresh: float, says_own: bool, right: bool
 ) -> None:
-    assert Case(0.0, on_fresh, says_own).right is right
+    assert Case(on_fresh, says_own).right is right
 
 
 def test_fresh_images_are_of_the_same_cameras_and_of_no_run() -> None:
@@ -73,8 +74,9 @@ def test_table_has_each_method_and_its_advice(tmp_path: Path) -> None:
     assert [line[0].strip() for line in lines] == ["method", "-" * 6, "srflm", "local"]
     assert text.count("pooled") == 0
     assert lines[2][3].strip().endswith("of 4") and lines[2][6].strip().endswith("of 4")
+    models = {(r.method, r.seed): models_of(tmp_path / f"{r.method}-{r.seed}") for r in results}
     # The model itself as the other one: no difference, and the advice stays with it.
     found = {m: {s: {"a": 0.5, "b": 0.5} for s in (65, 66)} for m in ("srflm", "local")}
-    assert len(cases_of("srflm", results, found, tmp_path)) == 4  # type: ignore[arg-type]
-    same = fresh._advice(tmp_path / "srflm-65", tmp_path / "srflm-65")
+    assert len(cases_of("srflm", models, found, tmp_path)) == 4  # type: ignore[arg-type]
+    same = fresh._advice(RunFolder(tmp_path / "srflm-65"), models["srflm", 65], models["srflm", 65])
     assert same == {"a": False, "b": False}
