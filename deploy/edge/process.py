@@ -49,12 +49,14 @@ def _is_of(process: psutil.Process, prefix: Path) -> bool:
 def show_installed(prefix: Path, identity: Path, vendor: str) -> None:
     """Make the certificate that the edge shows anew, if another one was installed since.
 
-    One that cannot be shown is left alone, with a line in the log: a site that has a good
-    certificate must not stop for a file that somebody has put there by mistake.
+    One that is gone, or cannot be shown, is left alone: a site that shows a good certificate must
+    not stop for a file that somebody has put there, or taken away, by mistake.
     """
     shown, installed = prefix / SHOWN, identity / "site.crt"
     # Without it the edge shows the installed certificate itself: a federation without site keys.
-    if not shown.exists() or shown.stat().st_mtime_ns > installed.stat().st_mtime_ns:
+    if not shown.exists() or not installed.exists():
+        return
+    if shown.stat().st_mtime_ns > installed.stat().st_mtime_ns:
         return
     from deploy.identity.pins import shown_certificate  # takes long to import, and is seldom needed
 

@@ -127,6 +127,9 @@ def test_certificate_is_made_anew_only_for_another_installed_one(
     (pair.identity / "site.crt").write_text("not a certificate")
     show_installed(pair.edge.prefix, pair.identity, "a")
     assert shown.read_bytes() == first and "is not shown" in capfd.readouterr().err
+    (pair.identity / "site.crt").unlink()
+    show_installed(pair.edge.prefix, pair.identity, "a")
+    assert shown.read_bytes() == first, "the installed one is gone"
     new = pair.renew(days=9)
     show_installed(pair.edge.prefix, pair.identity, "a")
     made = x509.load_pem_x509_certificate(shown.read_bytes())
