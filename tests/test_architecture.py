@@ -39,7 +39,7 @@ ROOMS = {
         *("client_app", "server_app", "comparison", "attacks"),
     ),
     "deploy": (
-        *("identity", "processes", "edge", "flower", "site", "page", "pacs"),
+        *("identity", "processes", "door", "edge", "flower", "site", "page", "pacs"),
         *("membership", "serving", "simulation", "operating", "doctor", "tracking", "cli"),
     ),
 }

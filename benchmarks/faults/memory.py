@@ -13,9 +13,9 @@ import tomlkit
 
 from benchmarks.chaos_faults import bring_back, kill_site
 from benchmarks.faults.clock import Clock
+from deploy.edge.ports import LOOPBACK, free_block
 from deploy.operating.running import bring_down
 from deploy.site.deployed_site import DeployedSite, site_anew
-from deploy.site.layout import LOOPBACK, free_block
 
 # Files of running processes only: a site that starts makes them anew.
 PASSING = shutil.ignore_patterns("run", "logs")

@@ -1,4 +1,4 @@
 """nginx, a site's only program on the network: its configuration, its process, the clock check.
 
-It may import ``processes`` and ``identity``.
+It may import ``processes``, ``door``, and ``identity``.
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from deploy.edge.asking import ask_peer
+from deploy.door.asking import ask_peer
 
 TOLERATED_SECONDS = 60.0  # a warning long before Flower's limit of 300 s
 PATIENCE_SECONDS = 5.0

@@ -39,6 +39,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from clients.files.durable import write_durably
+from deploy.door.door import PATHS
 from deploy.edge.machines import (
     ANY_IPV6,
     addresses_in_hosts,
@@ -69,10 +70,6 @@ FLEET_CALLS: Final = (
     "push-object",
     "confirm-message-received",
 )
-
-# Calls that the edge itself answers: whether somebody is at home, and a peer's wish that this
-# site's SuperNode connects to it, which rings that peer's bell (:mod:`deploy.edge.door`).
-DOOR: Final = {"alive": "/v1/door/alive", "knock": "/v1/door/knock"}
 
 # Flower's server closes idle connections after 5 s. The edge must close them earlier, or it sends
 # calls into closing connections.
@@ -239,7 +236,7 @@ def nginx_configuration(
         routes=routes,
         nameservers=nameservers(resolv_conf),
         fleet_calls=FLEET_CALLS,
-        door=DOOR,
+        door=PATHS,
         both_kinds=split_address(edge.listen)[0] == ANY_IPV6,
         bells=edge.bells,
         superlink_idle_seconds=SUPERLINK_IDLE_SECONDS,

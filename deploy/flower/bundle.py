@@ -21,7 +21,7 @@ from deploy.flower.internals import bundle_of
 PACKAGES = (strategies, clients, srflm_flower)
 
 # The folders of ``deploy`` whose code answers messages; the others only run a site.
-ROOMS = ("serving", "site", "processes")
+ROOMS = ("serving", "site", "processes", "door")
 
 # The settings that a run may change; all others are in the site's files.
 RUN_SETTINGS = ("task",)

@@ -65,6 +65,9 @@ NEEDED_BY_ALL = (
 WHERE_INSTALLED = ("uvicorn.loops.uvloop",)
 LOOK_SECONDS = 0.1  # between two looks for ended children
 MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
+ASK_SECONDS, ASK_FASTER = 1.0, 3
+"""The shortest pause between two questions for messages that no bell has announced; and how much
+sooner than others these pauses reach the longest, as a bell announces most messages."""
 REMIND_SECONDS = 5.0
 """Between two rings for a message that has no reply yet: its worker may have ended meanwhile."""
 
@@ -132,12 +135,13 @@ def serve(config: SupernodesConfig, link: Link) -> None:
 
 def hooks(config: SupernodesConfig, link: Link, clock: Callable[[], float] = time.time) -> Hooks:
     """Return this SuperNode's hooks, which wait for its bell and longer the quieter the peer is."""
-    # The site rings a peer's bell when that peer is about to serve, so that a SuperNode need not
-    # poll often in between.
+    # The serving site rings for each message (deploy.serving.ringing), and the own one when a peer
+    # is about to serve, so that a SuperNode need not ask often in between.
     own, message = Bell(config.bells / link.peer), Bell(config.bells / message_bell(link.peer))
     worker = Bell(config.bells / WORKER_BELL)
     company = Company(config.bells, clock)
     last_message = asked = reminded = clock()
+    heard = own.last_rung()
 
     def tell_worker() -> None:
         message.ring()  # first: a worker that wakes up looks whose message it is
@@ -149,12 +153,14 @@ def hooks(config: SupernodesConfig, link: Link, clock: Callable[[], float] = tim
         tell_worker()
 
     def idle() -> None:
-        heard = own.last_rung()
+        nonlocal heard
         if not company.wants(link.peer, last_message):
             os.kill(os.getpid(), signal.SIGTERM)  # Flower signs off from the SuperLink, and ends
             time.sleep(GOODBYE_SECONDS)
-        seconds = pause(clock() - max(last_message, heard))
+        seconds = pause(ASK_FASTER * (clock() - max(last_message, heard)), ASK_SECONDS)
+        # Since the last rest, not since now: the bell may have rung after the last question.
         rest(seconds, lambda: own.rung_since(heard))
+        heard = own.last_rung()
 
     def waiting() -> None:
         nonlocal last_message, reminded

@@ -14,6 +14,7 @@ import psutil
 
 from clients.files.durable import write_durably
 from deploy.edge.nginx import log_reopening
+from deploy.edge.ports import choose_ports, require_free
 from deploy.edge.process import end_edge
 from deploy.flower.bundle import installed_bundle
 from deploy.flower.environment import site_environment
@@ -28,7 +29,7 @@ from deploy.processes.private import make_private, private_files
 from deploy.processes.rereading import Rereading
 from deploy.processes.supervisor import ProcessTable, SupervisorConfig, python_module
 from deploy.site.deployed_site import SITE_VARIABLE, DeployedSite, site_anew, site_at
-from deploy.site.layout import Layout, choose_ports, require_free
+from deploy.site.layout import Layout
 from deploy.site.privacy_files import adopt_own_ledger
 from strategies.errors import ConfigurationError, DeploymentError
 

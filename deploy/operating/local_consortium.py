@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clients.privacy.ledger.ledger import LEDGER_FILE
+from deploy.edge.ports import LOOPBACK, free_block
 from deploy.membership.confirming import collect, confirm
 from deploy.membership.consortium import assemble
 from deploy.membership.joining import join, new_site
 from deploy.operating.control import prepare, start_detached
 from deploy.serving.own_superlink import peers_at
 from deploy.site.deployed_site import DeployedSite, site_at
-from deploy.site.layout import LOOPBACK, Layout, free_block
+from deploy.site.layout import Layout
 from deploy.site.site_on_disk import site_on_disk
 from srflm_flower.federation.federation import Federation
 from srflm_flower.privacy.own_data import is_own_data

@@ -16,6 +16,7 @@ from deploy.edge.nginx import (
     nginx_command,
     write_configuration,
 )
+from deploy.edge.ports import LOOPBACK, Ports
 from deploy.flower.bundle import RUN_SETTINGS
 from deploy.flower.internals import bundle_of
 from deploy.flower.programs import program
@@ -30,9 +31,9 @@ from deploy.flower.supernodes_config import (
 from deploy.flower.worker import Source, WorkerConfig
 from deploy.page.starting import page_program
 from deploy.processes.supervisor import Program, python_module
-from deploy.serving.own_superlink import LauncherConfig
+from deploy.serving.launcher_config import LauncherConfig
 from deploy.site.deployed_site import DeployedSite
-from deploy.site.layout import LOOPBACK, Layout, Ports
+from deploy.site.layout import Layout
 
 PRELOAD = (
     "torch",

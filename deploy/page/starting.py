@@ -12,12 +12,13 @@ from pathlib import Path
 from clients.files.durable import write_durably
 from clients.privacy.ledger.policy import budget
 from clients.tasks.settings import metric_title
+from deploy.edge.ports import LOOPBACK, free_block, is_free
 from deploy.page.config import Files, PageConfig, PrivacyPlan
 from deploy.page.tokens import keep_token, read_token
 from deploy.processes.config import load_config
 from deploy.processes.supervisor import Program, python_module
 from deploy.site.diagnosis import diagnosis_file
-from deploy.site.layout import LOOPBACK, Layout, free_block, is_free
+from deploy.site.layout import Layout
 from deploy.site.site_on_disk import SiteOnDisk
 from srflm_flower.site.outgoing import DECLARED, WEIGHTS
 from strategies.errors import ConfigurationError, SrflmError

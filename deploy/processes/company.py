@@ -1,7 +1,7 @@
 """Which peers a site is connected to: those that may serve next, and those that knock.
 
 The launcher writes the first ones into a file.  A peer that rings its bell, through this site's
-edge (:mod:`deploy.edge.door`) or because a commit names it as the next server, is connected for
+edge (:mod:`deploy.door.door`) or because a commit names it as the next server, is connected for
 ``LINGER_SECONDS``, and for as long after its last message.  A program that runs on demand, for the
 SuperNodes or as the warm worker, is needed as long as a peer is named, or as one of the bells was
 rung for which it works.

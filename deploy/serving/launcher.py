@@ -18,18 +18,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clients.files.event_log import EventLog
+from deploy.door.sign import Sign
 from deploy.edge.clock_check import watch_clocks
 from deploy.processes.backoff import Backoff
 from deploy.processes.bell import Bell
 from deploy.processes.company import NEXT_SERVERS, Company
 from deploy.processes.config import load_config
 from deploy.processes.private import keep_private
-from deploy.processes.sign import Sign
 from deploy.processes.supervisor import ROSTER_CHANGED
 from deploy.serving.job import JobOutcome, ServerJob
+from deploy.serving.launcher_config import LauncherConfig
 from deploy.serving.lookout import Doubts, Lookout
 from deploy.serving.looks import watch
-from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.serving.own_superlink import OwnSuperLink
 from deploy.serving.quiet import Quiet
 from deploy.serving.roster_watch import Duty, RosterWatch
 from deploy.serving.runs import Runs, Serving

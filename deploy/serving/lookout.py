@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.processes.sign import Sign
+from deploy.door.sign import Sign
 from deploy.site.unreached import write_unreached
 from strategies.errors import SrflmError
 

@@ -4,50 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from pathlib import Path
 
 import httpx
 
-from deploy.edge.door import Door
+from deploy.door.door import Door
 from deploy.flower.control import Control
 from deploy.flower.supernodes_config import OWN_RUN, WORKER_BELL
 from deploy.processes.bell import Bell
-from deploy.processes.config import Strict, load_config
+from deploy.processes.config import load_config
 from deploy.processes.supervisor import ProcessTable
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, read_outcome, was_abandoned
+from deploy.serving.launcher_config import LauncherConfig
 from deploy.site.layout import Layout
 from strategies.errors import SrflmError
-from strategies.protocol.records import Edition
 
 READY_SECONDS = 120.0
 RETRY_SECONDS = 0.3
 AGAIN_SECONDS = 2.0
 """Between two knocks for a ServerApp that has not begun."""
-
-
-class LauncherConfig(Strict):
-    """The configuration file of ``deploy.serving.launcher``."""
-
-    vendor: str
-    first: Edition  # the federation's first edition
-    own: Edition  # the edition with which the site runs
-    federation: Path  # the federation file; the site's other editions are beside it
-    first_ranking: tuple[str, ...]
-    ledger: Path
-    starts: Path  # beside the keys: the number of the site's starts
-    run: Path
-    bells: Path
-    log: Path
-    superlink: str
-    notes: Path  # the supervisor's notes about the site's programs
-    root_certificate: Path
-    bundle: Path
-    node_keys: dict[str, Path]  # vendor → OpenSSH public key of its SuperNode at this SuperLink
-    ways_out: dict[str, int]  # peer → loopback port of this site's edge that leads to it
-    open_timeout: float | None = None  # seconds; None: learnt from the last terms
-    commit_timeout: float | None = None
-    first_open: float  # seconds, until there is a term to learn the time-outs from
-    first_commit: float
 
 
 class OwnSuperLink:

@@ -21,6 +21,7 @@ from clients.files.event_log import EventLog
 from clients.files.locks import locked
 from deploy.serving.gathering import gathered, nodes_present
 from deploy.serving.job import JobOutcome, ServerJob, lock_path, names_in, outcome_path
+from deploy.serving.ringing import ringing
 from deploy.serving.telling import FIRST_POLL_SECONDS, Told, ask_all, compare_heads, learn_orders
 from deploy.serving.yielding import yield_attempt
 from deploy.site.deployed_site import DeployedSite
@@ -55,7 +56,7 @@ def perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
 
 def _perform(site: DeployedSite, task: ServerJob, grid: Grid) -> JobOutcome:
     try:
-        return TASKS[task.kind](site, task, gathered(task, grid))
+        return TASKS[task.kind](site, task, ringing(site, task, gathered(task, grid)))
     except SrflmError as error:
         site.log(f"{task.kind}: {error}")
         return JobOutcome(task=task.name, result="failed", code=error.code, text=str(error))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from flwr.app import Message, RecordDict
 
+from deploy.door.sign import Sign, sign_file
 from deploy.processes.bell import Bell
-from deploy.processes.sign import Sign, sign_file
 from deploy.site.privacy_files import site_ledger
 from deploy.site.settings import load_site
 from deploy.site.site_on_disk import INITIAL_MODEL, SiteOnDisk

@@ -16,10 +16,10 @@ import pytest
 
 from deploy import cli
 from deploy.edge import nginx as edge
+from deploy.edge.ports import free_block
 from deploy.identity.authority import create_consortium, sign_site_certificate
 from deploy.operating.local_consortium import make_local_sites
 from deploy.site.deployed_site import site_at
-from deploy.site.layout import free_block
 from srflm_flower.federation.loading import load_federation
 from srflm_flower.site.ledger import TermLedger
 from strategies.errors import (

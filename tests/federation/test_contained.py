@@ -19,11 +19,11 @@ import pytest
 import tomlkit
 import yaml
 
+from deploy.edge.ports import free_block
 from deploy.operating.control import prepare, start_detached
 from deploy.operating.local_consortium import make_local_sites, unseen
 from deploy.operating.running import bring_down
 from deploy.site.deployed_site import site_anew, site_at
-from deploy.site.layout import free_block
 from deploy.site.site_file import site_toml
 from tests.support.attacks.rogue import head_of
 from tests.support.sites import processes_about, run_rounds

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.edge.ports import free_block
 from deploy.identity.keys import public_line
 from deploy.identity.staged_keys import staged_keys
 from deploy.membership.roster import describe_roster
 from deploy.operating.running import bring_down
 from deploy.site.deployed_site import site_anew
-from deploy.site.layout import free_block
 from tests.deploy.membership.machines import Consortium
 from tests.federation.test_whole_life import members, run_on, set_to_work
 from tests.support.commands import SRFLM, run

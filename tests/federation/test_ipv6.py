@@ -12,9 +12,9 @@ from deploy.doctor.looks.contact import call_all, caller
 from deploy.doctor.looks.identity import certificate_facts
 from deploy.doctor.looks.machine import address_facts, port_facts
 from deploy.doctor.rules.peers import address_line, peer_lines, port_lines
+from deploy.edge.ports import free_block
 from deploy.operating.local_consortium import make_local_sites
 from deploy.site.deployed_site import DeployedSite
-from deploy.site.layout import free_block
 from deploy.site.site_file import site_toml
 from tests.support.attacks.rogue import head_of
 from tests.support.sites import run_rounds, running_sites

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import tomlkit
 
+from deploy.edge.ports import LOOPBACK, free_block
 from deploy.operating.control import prepare, start_detached
 from deploy.operating.running import bring_down
 from deploy.operating.status import site_status
 from deploy.site.deployed_site import DeployedSite, site_at
-from deploy.site.layout import LOOPBACK, free_block
 from deploy.site.verification import verify_site
 from strategies.protocol.records import TermRecord
 from tests.support.sites import Sites, rounds_of, run_rounds, running_sites

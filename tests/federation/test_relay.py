@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import tomlkit
 
+from deploy.edge.ports import free_block
 from deploy.operating.local_consortium import bring_up_all, make_local_sites
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.running import bring_down
 from deploy.site.deployed_site import site_at
-from deploy.site.layout import free_block
 from deploy.site.site_file import site_toml
 from srflm_flower.federation.federation import Federation
 from tests.support.attacks.rogue import head_of

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.edge.ports import LOOPBACK, free_block
 from deploy.membership.confirming import collect, confirm, confirmations_beside
 from deploy.membership.consortium import assemble, assemble_change
 from deploy.membership.joining import join, new_site
@@ -17,7 +18,7 @@ from deploy.operating.local_consortium import unseen
 from deploy.operating.run_orders import order_rounds
 from deploy.operating.running import bring_down, read_notes
 from deploy.site.deployed_site import DeployedSite, site_anew
-from deploy.site.layout import LOOPBACK, Layout, free_block
+from deploy.site.layout import Layout
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.commands import SRFLM, run

@@ -12,10 +12,11 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from deploy.edge.ports import free_block
 from deploy.operating.local_consortium import unseen
 from deploy.operating.running import bring_down, read_notes
 from deploy.site.deployed_site import site_anew
-from deploy.site.layout import Layout, free_block
+from deploy.site.layout import Layout
 from deploy.site.verification import verify_site
 from tests.deploy.membership.machines import Consortium
 from tests.support.commands import BIN, run

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.edge.ports import free_block
 from deploy.membership.roster import describe_roster
 from deploy.operating.local_consortium import unseen
 from deploy.operating.running import bring_down, read_notes
 from deploy.site.deployed_site import site_anew
-from deploy.site.layout import Layout, free_block
+from deploy.site.layout import Layout
 from tests.deploy.membership.machines import Consortium
 from tests.support.sites import processes_about, rounds_of
 from tests.support.waiting import wait_until

@@ -15,7 +15,7 @@ from clients.networks.facts import NetworkFacts
 from deploy.doctor.facts import AddressFacts, MachineFacts, Need, PortFacts
 from deploy.doctor.looks.contact import Caller, call
 from deploy.edge.machines import ANY_IPV6, bracketed, split_address
-from deploy.site.layout import all_free, why_not_free
+from deploy.edge.ports import all_free, why_not_free
 from deploy.site.settings import SiteSettings
 from srflm_flower.federation.federation import Federation
 from strategies.errors import ConfigurationError

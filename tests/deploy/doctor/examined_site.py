@@ -18,10 +18,10 @@ from deploy.doctor.examination import examine
 from deploy.doctor.looks.contact import KNOWN
 from deploy.edge.machines import split_address
 from deploy.edge.nginx import ec_key
+from deploy.edge.ports import free_block
 from deploy.identity.pins import authority_for, shown_certificate
 from deploy.operating.local_consortium import make_local_sites
 from deploy.site.diagnosis import Diagnosis, Severity
-from deploy.site.layout import free_block
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import load_federation, with_changes
 from tests.support.tiny import write_tiny_npz

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.edge.door import Door
-from deploy.edge.nginx import DOOR
+from deploy.door.door import PATHS, Door
 from deploy.processes.bell import Bell
 from tests.support.edges import Sites, call, edge_of, local, needs_nginx, network, port_of, running
 from tests.support.waiting import wait_for
@@ -42,7 +41,7 @@ def test_question_whether_a_peer_is_there_rings_nothing(sites: Sites) -> None:
 def test_nobody_else_can_knock(sites: Sites, who: str | None) -> None:
     before = sorted(sites.a.bells.iterdir())
     try:
-        status = call(port_of(sites.a), network(sites.pki, who), DOOR["knock"]).status
+        status = call(port_of(sites.a), network(sites.pki, who), PATHS["knock"]).status
     except OSError:  # the handshake fails
         status = 0
     assert status in (0, 400, 403)
@@ -50,7 +49,7 @@ def test_nobody_else_can_knock(sites: Sites, who: str | None) -> None:
 
 
 @needs_nginx
-@pytest.mark.parametrize("path", [DOOR["knock"] + "?x", "/v1/door/c", "/v1/door/../door/knock"])
+@pytest.mark.parametrize("path", [PATHS["knock"] + "?x", "/v1/door/c", "/v1/door/../door/knock"])
 def test_no_other_path_is_a_knock(sites: Sites, path: str) -> None:
     bell = Bell(sites.a.bells / "b")
     before = bell.last_rung()

@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 
 from deploy.edge.nginx import Edge, find_nginx, nginx_command, write_configuration
+from deploy.edge.ports import choose_ports, free_block
 from deploy.edge.process import show_installed
 from deploy.identity.authority import load_consortium, sign_site_certificate
 from deploy.identity.identity import install_certificate
@@ -25,7 +26,7 @@ from deploy.operating.programs import SitePrograms
 from deploy.processes.rereading import Rereading
 from deploy.processes.supervisor import python_module
 from deploy.site.deployed_site import site_anew
-from deploy.site.layout import Layout, choose_ports, free_block
+from deploy.site.layout import Layout
 from srflm_flower.federation.loading import built_in_federation, with_changes
 from tests.deploy.supervised import supervised
 from tests.support.edges import needs_nginx, port_of

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from deploy.edge.nginx import Edge, flower_key_header, write_configuration
+from deploy.edge.ports import choose_ports, free_block
 from deploy.identity.authority import load_consortium, sign_site_certificate
 from deploy.identity.certificates import authority_of, end_entity, issue
 from deploy.identity.keys import read_ec_key
@@ -21,7 +22,7 @@ from deploy.membership.consortium import assemble, assemble_change
 from deploy.membership.joining import join, new_site
 from deploy.operating.programs import SitePrograms
 from deploy.site.deployed_site import site_anew
-from deploy.site.layout import Layout, choose_ports, free_block
+from deploy.site.layout import Layout
 from srflm_flower.federation.federation import Federation
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
 from tests.support.edges import PULL, call, needs_nginx, port_of, running, stand_in

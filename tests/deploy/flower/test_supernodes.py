@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.flower.supernodes import Keeper, hooks, options
+from deploy.flower.supernodes import ASK_SECONDS, Keeper, hooks, options
 from deploy.flower.supernodes_config import Link, SupernodesConfig
 from deploy.processes.bell import Bell
 from deploy.processes.company import LINGER_SECONDS, Company
@@ -88,6 +89,40 @@ def test_message_rings_the_worker_and_quickens_the_pace(
     assert Bell(tmp_path / "worker").last_rung() > 0
     found.idle()
     assert rests[-1] < MAX_SECONDS, "a rest without a message takes the longest"
+
+
+def test_ring_after_the_last_question_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[tuple[float, bool]] = []
+    monkeypatch.setattr(
+        "deploy.flower.supernodes.rest",
+        lambda seconds, woken: rests.append((seconds, woken())),
+    )
+    whole = config(tmp_path)
+    Company(tmp_path).want(["b"])
+    found = hooks(whole, whole.links[0])
+    found.idle()
+    Bell(tmp_path / "b").ring()  # while the SuperNode asks, and is told that there is nothing
+    found.idle()
+    found.idle()
+    assert [woken for _, woken in rests] == [False, True, False]
+
+
+def test_supernode_asks_seldom_when_no_bell_announces_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    start = time.time()
+    monkeypatch.setattr(
+        "deploy.flower.supernodes.rest", lambda seconds, woken: rests.append(seconds)
+    )
+    whole = config(tmp_path)
+    Company(tmp_path).want(["b"])
+    for quiet in (0.0, 6.0, 60.0):
+        times = chain([start], repeat(start + quiet))
+        hooks(whole, whole.links[0], lambda times=times: next(times)).idle()
+    assert rests == pytest.approx([ASK_SECONDS, 1.8, MAX_SECONDS], abs=0.1)
 
 
 def test_supernode_that_nobody_wants_asks_itself_to_end(

@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.edge.ports import free_block
 from deploy.page.config import PageConfig
 from deploy.page.starting import address_of, page_program, write_config
 from deploy.processes.config import load_config
 from deploy.processes.supervisor import ProcessTable
-from deploy.site.layout import Layout, free_block
+from deploy.site.layout import Layout
 from deploy.site.settings import PageSettings, site_settings
 from deploy.site.site_on_disk import SiteOnDisk, site_on_disk
 from srflm_flower.federation.federation import Federation

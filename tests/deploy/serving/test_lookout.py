@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deploy.door.sign import Sign
 from deploy.processes.company import Company
-from deploy.processes.sign import Sign
 from deploy.serving.lookout import Lookout
 from deploy.site.unreached import read_unreached, unreached_file
 from strategies.protocol.quorum import grant

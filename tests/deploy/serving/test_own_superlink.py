@@ -9,13 +9,14 @@ import httpx
 import pytest
 
 from clients.files.locks import locked
-from deploy.edge.door import Door
+from deploy.door.door import Door
 from deploy.flower.nouns import RunStatus
 from deploy.flower.supernodes_config import WORKER_BELL
 from deploy.processes.bell import Bell
 from deploy.serving import own_superlink
 from deploy.serving.job import ServerJob, lock_path
-from deploy.serving.own_superlink import LauncherConfig, OwnSuperLink
+from deploy.serving.launcher_config import LauncherConfig
+from deploy.serving.own_superlink import OwnSuperLink
 
 
 class Told:

@@ -22,7 +22,7 @@ from deploy.flower.internals import RuntimeApi
 from deploy.operating.run_orders import order_rounds
 from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
-from deploy.serving.own_superlink import LauncherConfig
+from deploy.serving.launcher_config import LauncherConfig
 from deploy.site.deployed_site import DeployedSite
 from strategies.protocol import messages as wire
 from strategies.protocol.records import Noun, TermRecord

@@ -1,4 +1,4 @@
-"""Ports and paths of a site: two sites on one machine never meet."""
+"""Ports of a site: two sites on one machine never meet."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.edge import ports as edge_ports
+from deploy.edge.ports import choose_ports, free_block, require_free, why_not_free
 from deploy.processes.port_claims import CLAIM_SECONDS, claim
-from deploy.site import layout as site_layout
-from deploy.site.layout import choose_ports, free_block, require_free, why_not_free
 from strategies.errors import ConfigurationError
 
 ROSTER = ("a", "b", "c")
@@ -45,7 +45,7 @@ def test_many_sites_that_start_at_once_do_not_meet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(site_layout, "LAST_PORT", site_layout.FIRST_PORT + 400)
+    monkeypatch.setattr(edge_ports, "LAST_PORT", edge_ports.FIRST_PORT + 400)
     chosen: list[int] = []
     for _ in range(20):
         ports = choose_ports("b", ROSTER)

@@ -14,11 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from deploy.edge.asking import Answer, ask_peer
-from deploy.edge.nginx import DOOR
-from deploy.processes.sign import Sign, sign_in
+from deploy.door.asking import Answer, ask_peer
+from deploy.door.sign import Sign, sign_in
 
+PATHS: Final = {"alive": "/v1/door/alive", "knock": "/v1/door/knock"}
+"""What the edge answers: whether somebody is at home, and the wish that a SuperNode connects."""
 PATIENCE_SECONDS = 2.0
 TOGETHER = 8
 """Calls at a time: a peer that does not answer must not make the others wait."""
@@ -37,7 +39,7 @@ class Door:
 
     def look(self, peer: str) -> Sign | None:
         """Return the sign at a peer's door, or None if nobody answers; nothing happens there."""
-        answer = self._call(peer, DOOR["alive"])
+        answer = self._call(peer, PATHS["alive"])
         return sign_in(answer.body) if answer is not None else None
 
     def look_at(self, peers: Collection[str]) -> frozenset[str]:
@@ -49,7 +51,9 @@ class Door:
         if not known:
             return frozenset()
         with ThreadPoolExecutor(min(TOGETHER, len(known))) as pool:
-            answers = zip(known, pool.map(partial(self._call, path=DOOR[call]), known), strict=True)
+            answers = zip(
+                known, pool.map(partial(self._call, path=PATHS[call]), known), strict=True
+            )
             return frozenset(peer for peer, answer in answers if answer is not None)
 
     def _call(self, peer: str, path: str) -> Answer | None:
