@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.chaos_faults import bring_back, kill_site, serving_now
-from benchmarks.compare_pbc import missing_data
+from benchmarks.measuring.data import missing_data
 from benchmarks.measuring.markdown import table
 from benchmarks.measuring.section import main
 from deploy.operating.local_consortium import bring_up_all, make_or_open

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.compare_pbc import missing_data
 from benchmarks.measuring.alarms import alarms_table, bounds_of
+from benchmarks.measuring.data import missing_data
 from benchmarks.measuring.machine import this_machine
 from benchmarks.measuring.markdown import table
 from benchmarks.measuring.section import section

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.compare_pbc import missing_data
+from benchmarks.measuring.data import missing_data
 from benchmarks.measuring.machine import this_machine
 from benchmarks.measuring.markdown import table as markdown_table
 from benchmarks.measuring.section import section

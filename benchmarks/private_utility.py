@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare_pbc import missing_data
+from benchmarks.measuring.data import missing_data
 from benchmarks.measuring.markdown import table as markdown_table
 from benchmarks.measuring.section import main
 from srflm_flower.comparison.compare import compare

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from benchmarks import (
     chaos,
-    compare_pbc,
     dead_site,
     deployment_cost,
     idle_sites,
@@ -43,7 +42,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "private_utility": private_utility.run,
     "private_features": private_features.run,
     "secure_aggregation": secure_aggregation.run,
-    "compare_pbc": compare_pbc.run,
     "poisoned": poisoned.run,
     "study": study.run,
     "deployment_cost": deployment_cost.run,

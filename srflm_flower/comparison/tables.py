@@ -6,19 +6,10 @@ from collections.abc import Sequence
 
 from srflm_flower.comparison.result import Method, MethodResult
 from srflm_flower.comparison.statistics import MARGIN, Below, Interval, Spread
-from srflm_flower.comparison.summary import COLUMNS, Table, summarise, tabulate, titles
+from srflm_flower.comparison.summary import COLUMNS, summarise, tabulate, titles
 from srflm_flower.federation.federation import Federation
 
 NOTHING = "–"
-
-
-def as_markdown(table: Table) -> str:
-    """Return the means as Markdown, mean ± standard deviation."""
-    rows = [
-        [method, *(_plus_minus(row[c]) if c in row else NOTHING for c in COLUMNS)]
-        for method, row in table.items()
-    ]
-    return aligned(["method", *COLUMNS], rows)
 
 
 def whole_text(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from benchmarks.compare_pbc import EXAMPLES, PARTITIONS, Compared, Comparisons, missing_data
+from benchmarks.measuring.data import missing_data
 from benchmarks.measuring.section import Result
 from benchmarks.run_all import BENCHMARKS, main, run_all
 from srflm_flower.federation.loading import built_in_federation, load_federation, with_changes
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,11 @@ def test_unknown_benchmark_is_refused(only: str, capsys: pytest.CaptureFixture[s
     assert "expected some of " + ", ".join(BENCHMARKS) in capsys.readouterr().err
 
 
-def test_federation_without_its_data_file_is_left_out(tmp_path: Path) -> None:
-    federation = load_federation(EXAMPLES / f"{PARTITIONS[0]}.toml")
+def test_missing_data_file_is_named(tmp_path: Path) -> None:
+    federation = load_federation(EXAMPLES / "pbc" / "dirichlet-0.5.toml")
     missing = missing_data(with_changes(federation, data__path=tmp_path / "pbc.npz"))
-    assert "pbc.npz is not there" in missing
-    text = Comparisons((Compared("pbc", "accuracy", 12, 3, {}, missing),)).as_markdown()
-    assert text.startswith("### pbc\n\nLeft out: its data file pbc.npz")
+    assert missing.startswith("its data file pbc.npz is not there")
 
 
 def test_generated_data_is_never_missing() -> None:
     assert missing_data(built_in_federation()) == ""
-
-
-def test_comparison_is_a_table_a_federation() -> None:
-    table = {"srflm": {"personalised": (0.9, 0.01)}}
-    text = Comparisons((Compared("phantom", "accuracy", 20, 3, table),)).as_markdown()
-    assert "Test accuracy, 20 rounds, 3 seeds:" in text
-    assert "| srflm | 0.900 ± 0.010 | – | – |" in re.sub(" +", " ", text)
