@@ -68,6 +68,8 @@ MIN_REPLY_SECONDS, MAX_REPLY_SECONDS = 0.02, 0.5
 ASK_SECONDS, ASK_FASTER = 1.0, 3
 """The shortest pause between two questions for messages that no bell has announced; and how much
 sooner than others these pauses reach the longest, as a bell announces most messages."""
+QUICKEST_SECONDS = 0.1
+"""Between two questions, however often a member knocks: each costs this site CPU time."""
 REMIND_SECONDS = 5.0
 """Between two rings for a message that has no reply yet: its worker may have ended meanwhile."""
 
@@ -141,7 +143,7 @@ def hooks(config: SupernodesConfig, link: Link, clock: Callable[[], float] = tim
     worker = Bell(config.bells / WORKER_BELL)
     company = Company(config.bells, clock)
     last_message = asked = reminded = clock()
-    heard = own.last_rung()
+    heard, questioned = own.last_rung(), 0.0
 
     def tell_worker() -> None:
         message.ring()  # first: a worker that wakes up looks whose message it is
@@ -153,14 +155,16 @@ def hooks(config: SupernodesConfig, link: Link, clock: Callable[[], float] = tim
         tell_worker()
 
     def idle() -> None:
-        nonlocal heard
+        nonlocal heard, questioned
         if not company.wants(link.peer, last_message):
             os.kill(os.getpid(), signal.SIGTERM)  # Flower signs off from the SuperLink, and ends
             time.sleep(GOODBYE_SECONDS)
         seconds = pause(ASK_FASTER * (clock() - max(last_message, heard)), ASK_SECONDS)
         # Since the last rest, not since now: the bell may have rung after the last question.
-        rest(seconds, lambda: own.rung_since(heard))
-        heard = own.last_rung()
+        if rest(seconds, lambda: own.rung_since(heard)):
+            left = questioned + QUICKEST_SECONDS - clock()
+            time.sleep(min(max(left, 0.0), QUICKEST_SECONDS))
+        heard, questioned = own.last_rung(), clock()
 
     def waiting() -> None:
         nonlocal last_message, reminded

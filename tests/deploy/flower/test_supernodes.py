@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from deploy.flower.supernodes import ASK_SECONDS, Keeper, hooks, options
+from deploy.flower.supernodes import ASK_SECONDS, QUICKEST_SECONDS, Keeper, hooks, options
 from deploy.flower.supernodes_config import Link, SupernodesConfig
 from deploy.processes.bell import Bell
 from deploy.processes.company import LINGER_SECONDS, Company
@@ -107,6 +107,26 @@ def test_ring_after_the_last_question_is_not_lost(
     found.idle()
     found.idle()
     assert [woken for _, woken in rests] == [False, True, False]
+
+
+def test_member_that_knocks_without_end_does_not_make_a_supernode_ask_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("deploy.flower.supernodes.time.sleep", sleep)
+    monkeypatch.setattr("deploy.flower.supernodes.rest", lambda seconds, woken: woken())
+    whole = config(tmp_path)
+    Company(tmp_path).want(["b"])
+    found, start = hooks(whole, whole.links[0], lambda: now), now
+    for _ in range(101):
+        Bell(tmp_path / "b").ring()
+        found.idle()
+    assert now - start == pytest.approx(100 * QUICKEST_SECONDS)
 
 
 def test_supernode_asks_seldom_when_no_bell_announces_a_message(
