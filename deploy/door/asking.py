@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +24,20 @@ def ask_peer(
 ) -> Answer | None:
     """Return the answer of the peer to which the loopback ``port`` of this site's edge leads.
 
-    None if it is not reached within ``patience`` seconds; a refusal is an answer.
+    None if it is not reached; a refusal is an answer.  There are few waits, each of ``patience``
+    seconds at most.
     """
-    context = ssl.create_default_context(cafile=str(root_certificate))
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=patience, context=context)
     try:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        if answer.status >= 500:  # from this site's own edge, which cannot reach the peer
-            return None
-        return Answer(answer.getheader("Date"), answer.read(MOST_BYTES))
+        context = ssl.create_default_context(cafile=str(root_certificate))
+        with closing(
+            http.client.HTTPSConnection("127.0.0.1", port, timeout=patience, context=context)
+        ) as connection:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            if answer.status >= 500:  # from this site's own edge, which cannot reach the peer
+                return None
+            # One piece of it: each byte of a peer that sends them one by one might take as long as
+            # the patience.
+            return Answer(answer.getheader("Date"), answer.read1(MOST_BYTES))
     except (OSError, http.client.HTTPException):
         return None
-    finally:
-        connection.close()

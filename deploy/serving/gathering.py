@@ -29,6 +29,8 @@ class Present:
         return [node for node in self._grid.get_node_ids() if node not in self._gone]
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # before __init__, as in a copy, there is no grid to ask
+            raise AttributeError(name)
         return getattr(self._grid, name)
 
 

@@ -42,10 +42,13 @@ class Ringing:
         nodes = {message.metadata.dst_node_id for message in messages}
         vendors = sorted(self._names[node] for node in nodes if node in self._names)
         # A site that does not answer must not keep the others' answers waiting.
-        threading.Thread(target=self._ring, args=(vendors,), daemon=True).start()
+        with suppress(RuntimeError):  # no thread can be had: as if the knock were lost
+            threading.Thread(target=self._ring, args=(vendors,), daemon=True).start()
         return ids
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # before __init__, as in a copy, there is no grid to ask
+            raise AttributeError(name)
         return getattr(self._grid, name)
 
 
@@ -61,7 +64,7 @@ def ringing(site: DeployedSite, task: ServerJob, grid: Grid) -> Grid:
 
 
 def _ring(vendor: str, own: Bell, door: Door, vendors: Collection[str]) -> None:
-    if vendor in vendors:
-        with suppress(OSError):  # as if the knock were lost
+    with suppress(OSError, RuntimeError):  # no space, or no threads: as if the knock were lost
+        if vendor in vendors:
             own.ring()
-    door.knock(vendors)  # it knows no way to the own site
+        door.knock(vendors)  # it knows no way to the own site

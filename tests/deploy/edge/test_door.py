@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.door.door import PATHS, Door
 from deploy.processes.bell import Bell
-from tests.support.edges import Sites, call, edge_of, local, needs_nginx, network, port_of, running
+from tests.support.edges import (
+    Pki,
+    Sites,
+    call,
+    edge_of,
+    local,
+    needs_nginx,
+    network,
+    port_of,
+    running,
+)
 from tests.support.waiting import wait_for
 
 
@@ -64,3 +75,16 @@ def test_site_that_is_not_there_does_not_answer(sites: Sites, tmp_path: Path) ->
         assert alone.poll() is None
     assert door_of(sites).look_at(["c"]) == frozenset()
     assert door_of(sites).knock([]) == frozenset()
+
+
+@needs_nginx
+def test_knocks_are_limited_like_all_calls(pki: Pki, tmp_path: Path) -> None:
+    edge = replace(edge_of(pki, "a", tmp_path), rate=1, burst=5)
+    with running(edge):
+        statuses = [
+            call(port_of(edge), network(pki, "b"), PATHS["knock"], method="GET").status
+            for _ in range(30)
+        ]
+        assert set(statuses) == {204, 503}, "30 calls at a site that takes one a second"
+        bell = edge.bells / "b"
+        assert wait_for(lambda: bell.stat().st_size == statuses.count(204)), "a byte a ring"

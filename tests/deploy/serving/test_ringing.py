@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Collection
 from pathlib import Path
@@ -97,3 +98,21 @@ def test_own_supernode_is_rung_by_its_bell_and_the_others_by_a_knock(
     wait_until(lambda: knocked, "nobody was rung")
     assert Bell(bells / "a").last_rung() > 0
     assert knocked == [["a", "c"]], "not b; a door knows no way to the own site"
+
+
+def test_ring_that_fails_is_a_lost_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_threads(*_: object) -> frozenset[str]:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Door, "knock", no_threads)
+    bell = Bell(tmp_path / "missing" / "a")
+    ringing._ring("a", bell, Door({}, tmp_path), ["a", "b"])
+    ringing._ring("b", bell, Door({}, tmp_path), ["a"])
+    monkeypatch.setattr(threading.Thread, "start", no_threads)
+    grid = Ringing(cast(Grid, Pushed()), {1: "a"}, lambda _: None)
+    assert list(grid.push_messages(messages_to(1))) == ["m0"]
+
+
+def test_copy_of_a_grid_that_rings_is_one() -> None:
+    grid = Ringing(cast(Grid, Pushed()), {1: "a"}, lambda _: None)
+    assert copy.copy(grid).get_node_ids() == [1, 2, 3]
