@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, cast
+from typing import cast
 
 from flwr.serverapp import Grid
 
 from deploy.serving.job import ServerJob
+from deploy.serving.wrapped_grid import WrappedGrid
 
 GATHER_SECONDS = 30.0
 """A SuperNode that is asked to connect takes about one second in a run.  At a site without a run
@@ -18,20 +19,16 @@ GRACE_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 
 
-class Present:
+class Present(WrappedGrid):
     """A grid without the nodes in ``gone``."""
 
     def __init__(self, grid: Grid, gone: Collection[int]) -> None:
-        self._grid, self._gone = grid, frozenset(gone)
+        super().__init__(grid)
+        self._gone = frozenset(gone)
 
     def get_node_ids(self) -> Iterable[int]:
         """Return the ids of the nodes that are connected, and not gone."""
         return [node for node in self._grid.get_node_ids() if node not in self._gone]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # before __init__, as in a copy, there is no grid to ask
-            raise AttributeError(name)
-        return getattr(self._grid, name)
 
 
 def gathered(

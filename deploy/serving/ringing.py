@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -21,6 +21,7 @@ from deploy.processes.bell import Bell
 from deploy.processes.config import load_config
 from deploy.serving.job import ServerJob, names_in
 from deploy.serving.launcher_config import LauncherConfig
+from deploy.serving.wrapped_grid import WrappedGrid
 from deploy.site.deployed_site import DeployedSite
 from deploy.site.layout import Layout
 from strategies.errors import SrflmError
@@ -29,11 +30,12 @@ Ring = Callable[[Collection[str]], object]
 """Ring at the sites of these vendors."""
 
 
-class Ringing:
+class Ringing(WrappedGrid):
     """A grid that rings, in the background, at the vendors to whose nodes it pushes messages."""
 
     def __init__(self, grid: Grid, names: Mapping[int, str], ring: Ring) -> None:
-        self._grid, self._names, self._ring = grid, names, ring
+        super().__init__(grid)
+        self._names, self._ring = names, ring
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Push the messages, then ring; return what the grid returns."""
@@ -45,11 +47,6 @@ class Ringing:
         with suppress(RuntimeError):  # no thread can be had: as if the knock were lost
             threading.Thread(target=self._ring, args=(vendors,), daemon=True).start()
         return ids
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # before __init__, as in a copy, there is no grid to ask
-            raise AttributeError(name)
-        return getattr(self._grid, name)
 
 
 def ringing(site: DeployedSite, task: ServerJob, grid: Grid) -> Grid:
